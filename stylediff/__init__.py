@@ -1,0 +1,9 @@
+"""StyleDiff: the same music played by another instrument, by latent diffusion on spectrograms."""
+
+from diffusers import ModelMixin, SchedulerMixin
+
+from stylediff.latents import MelAutoencoder
+from stylediff.style import StyleEncoder
+
+# diffusers looks the base classes of saved components up in the module that their index names.
+__all__ = ["MelAutoencoder", "ModelMixin", "SchedulerMixin", "StyleEncoder"]

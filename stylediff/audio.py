@@ -1,0 +1,105 @@
+"""Audio files to waveforms and back, with sentences for what cannot be used."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+MIN_SECONDS = 0.5
+TARGET_RMS = 10 ** (-23 / 20)
+PEAK_LIMIT = 0.97
+SILENCE_RMS = 1e-5
+
+
+class AudioError(ValueError):
+    """A clip that cannot be used; the message says what was found and what is allowed."""
+
+
+def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
+    """Samples of an audio file as stored.
+
+    Args:
+        path: wav, flac, mp3, ogg, opus or aiff.
+
+    Returns:
+        float32 samples of shape (channels, samples) and the sample rate in Hz.
+
+    Raises:
+        AudioError: missing file, unknown format, or no samples in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioError(f"no such file: {path.name}")
+    try:
+        samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{path.name} is not audio that can be read (wav, flac, mp3, ogg, opus, aiff)") from error
+    if len(samples) == 0:
+        raise AudioError(f"{path.name} holds no samples")
+    return samples.T, sample_rate
+
+
+def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
+    """Writes a (samples,) or (channels, samples) waveform as 16-bit audio, the format from the file's ending.
+
+    Raises:
+        AudioError: the ending names no format that can be written.
+    """
+    samples = waveform.detach().cpu().float().clamp(-1, 1).numpy()
+    try:
+        soundfile.write(path, samples.T, sample_rate, subtype="PCM_16")
+    except (soundfile.LibsndfileError, TypeError, ValueError) as error:
+        raise AudioError(f"cannot write {Path(path).name}: name it .wav or .flac, in a folder that exists") from error
+
+
+def to_mono(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch.Tensor:
+    """Mono waveform at another sample rate.
+
+    Channels are averaged, then resampled with soxr's high-quality setting.
+
+    Args:
+        waveform: (samples,) or (channels, samples).
+
+    Returns:
+        (round(samples * target_rate / sample_rate),) float32.
+
+    Raises:
+        AudioError: shorter than half a second, not finite, or of another shape.
+    """
+    if waveform.ndim not in (1, 2) or sample_rate <= 0:
+        raise AudioError(f"audio must be (samples,) or (channels, samples), got {tuple(waveform.shape)}")
+    samples = waveform.shape[-1]
+    if samples < MIN_SECONDS * sample_rate:
+        raise AudioError(f"clip is {samples / sample_rate:.2f} s; at least {MIN_SECONDS} s is needed")
+    if not torch.isfinite(waveform).all():
+        raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)")
+    mono = waveform.float().reshape(-1, samples).mean(0)
+    if sample_rate == target_rate:
+        return mono
+    length = round(samples * target_rate / sample_rate)
+    resampled = torch.from_numpy(soxr.resample(mono.cpu().numpy(), sample_rate, target_rate, quality="HQ"))
+    return fit_length(resampled, length).to(waveform.device)
+
+
+def fit_length(waveform: torch.Tensor, samples: int) -> torch.Tensor:
+    """The waveform cut or zero-padded at its end to (..., samples)."""
+    return torch.nn.functional.pad(waveform[..., :samples], (0, max(0, samples - waveform.shape[-1])))
+
+
+def loudness_gain(waveform: torch.Tensor) -> float:
+    """Factor that brings a waveform to -23 dBFS RMS over its sounding part, without clipping.
+
+    The sounding part is every 50 ms block within 40 dB of the loudest, so rests do not count. Silence gets 1.
+    """
+    samples = waveform.detach().flatten()
+    block = 1102
+    blocks = fit_length(samples, -(-len(samples) // block) * block).reshape(-1, block)
+    power = blocks.square().mean(1)
+    loudest = float(power.max())
+    if loudest < SILENCE_RMS**2:
+        return 1.0
+    rms = float(power[power > loudest * 1e-4].mean().sqrt())
+    peak = float(samples.abs().max())
+    return min(TARGET_RMS / rms, PEAK_LIMIT / peak)

@@ -1,0 +1,65 @@
+"""The one table of instruments: names, General MIDI programs, playable ranges, default voices, colours."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One instrument a clip can be transferred to.
+
+    A *voice* is one soundfont preset that plays the instrument, written ``instrument/soundfont-program``
+    (``violin/OPEN_small-40``). The plain name of an instrument means its default voice.
+
+    Attributes:
+        name: English name, the label used everywhere.
+        programs: General MIDI programs (bank 0) that play it, the most typical first.
+        lowest, highest: playable range as MIDI note numbers, inclusive.
+        polyphony: most notes that sound together, on average over a clip, in music written for it here.
+        default_soundfont: file stem of the soundfont whose first program is the default voice.
+        colour: hex colour from the Okabe-Ito palette and its neighbours, readable for the colour-blind.
+    """
+
+    name: str
+    programs: tuple[int, ...]
+    lowest: int
+    highest: int
+    polyphony: float
+    default_soundfont: str
+    colour: str
+
+    def voice(self, soundfont: str, program: int | None = None) -> str:
+        """Name of the voice that plays this instrument from a soundfont."""
+        return f"{self.name}/{soundfont}-{self.programs[0] if program is None else program}"
+
+    @property
+    def default_voice(self) -> str:
+        return self.voice(self.default_soundfont)
+
+
+INSTRUMENTS: tuple[Instrument, ...] = (
+    Instrument("piano", (0, 1), 21, 108, 10.0, "FluidR3", "#0072B2"),
+    Instrument("guitar", (24, 25, 26), 40, 88, 6.0, "FluidR3", "#D55E00"),
+    Instrument("harp", (46,), 24, 103, 8.0, "FluidR3", "#E69F00"),
+    Instrument("violin", (40,), 55, 103, 3.0, "OPEN_small", "#CC79A7"),
+    Instrument("cello", (42,), 36, 81, 3.0, "GeneralUser", "#882255"),
+    Instrument("strings", (48,), 28, 96, 6.0, "GeneralUser", "#AA4499"),
+    Instrument("trumpet", (56,), 52, 84, 3.0, "GeneralUser", "#F0E442"),
+    Instrument("saxophone", (65,), 49, 81, 3.0, "GeneralUser", "#117733"),
+    Instrument("clarinet", (71,), 50, 91, 3.0, "GeneralUser", "#009E73"),
+    Instrument("flute", (73,), 60, 96, 3.0, "GeneralUser", "#56B4E9"),
+    Instrument("vibraphone", (11,), 53, 89, 6.0, "GeneralUser", "#999999"),
+)
+
+INSTRUMENT_NAMES: tuple[str, ...] = tuple(instrument.name for instrument in INSTRUMENTS)
+
+
+def get_instrument(name: str) -> Instrument:
+    """The instrument called ``name``.
+
+    Raises:
+        ValueError: no such instrument; the message lists the names there are.
+    """
+    for instrument in INSTRUMENTS:
+        if instrument.name == name:
+            return instrument
+    raise ValueError(f"unknown instrument {name!r}; choose one of {', '.join(INSTRUMENT_NAMES)}")

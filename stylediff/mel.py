@@ -1,0 +1,129 @@
+"""Log-mel spectrograms: their numbers, how a waveform becomes one, and Griffin-Lim back."""
+
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+
+import librosa
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class MelConfig:
+    """The numbers every spectrogram in the project shares.
+
+    Attributes:
+        sample_rate: Hz.
+        n_fft: window and transform length, samples (periodic Hann).
+        hop_length: samples between frames; a waveform of ``k * hop_length`` samples has exactly k frames,
+            frame t centred on sample ``(t + 0.5) * hop_length``.
+        n_mels: mel bands (Slaney scale and normalisation).
+        fmin_hz, fmax_hz: edges of the mel bands.
+        log_floor: smallest value of a log-mel, in nepers (natural log of mel magnitude): about 78 dB below the
+            loudest band of a clip at -23 dBFS.
+    """
+
+    sample_rate: int = 22050
+    n_fft: int = 2048
+    hop_length: int = 256
+    n_mels: int = 256
+    fmin_hz: float = 30.0
+    fmax_hz: float = 11025.0
+    log_floor: float = -7.0
+
+    def __post_init__(self) -> None:
+        if self.n_fft % self.hop_length or self.n_fft % 2:
+            raise ValueError(f"n_fft {self.n_fft} must be an even multiple of hop_length {self.hop_length}")
+        if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate / 2:
+            raise ValueError(f"need 0 <= fmin < fmax <= {self.sample_rate / 2} Hz, got {self.fmin_hz}, {self.fmax_hz}")
+
+    @property
+    def pad(self) -> int:
+        """Samples added on each side before framing."""
+        return (self.n_fft - self.hop_length) // 2
+
+    def frames(self, samples: int) -> int:
+        """Frames that cover a waveform of that many samples."""
+        return -(-samples // self.hop_length)
+
+    def seconds(self, frames: int) -> float:
+        return frames * self.hop_length / self.sample_rate
+
+    def to_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+    def require_same(self, other: "MelConfig", owner: str) -> None:
+        """Raises ValueError naming the first field in which ``other``, the mel of ``owner``, differs."""
+        for field in fields(self):
+            ours, theirs = getattr(self, field.name), getattr(other, field.name)
+            if ours != theirs:
+                raise ValueError(f"{owner} was made with {field.name}={theirs}, but {ours} is needed")
+
+
+@lru_cache(maxsize=4)
+def mel_filters(config: MelConfig) -> torch.Tensor:
+    """Mel filter bank of librosa, shape (mels, n_fft // 2 + 1)."""
+    filters = librosa.filters.mel(
+        sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.fmin_hz, fmax=config.fmax_hz
+    )
+    return torch.from_numpy(filters)
+
+
+def spectrogram(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Magnitude of the short-time Fourier transform.
+
+    Args:
+        waveform: (batch, samples); zero-padded to a whole number of hops.
+
+    Returns:
+        (batch, n_fft // 2 + 1, frames).
+    """
+    missing = -waveform.shape[-1] % config.hop_length
+    padded = torch.nn.functional.pad(waveform, (config.pad, config.pad + missing))
+    window = torch.hann_window(config.n_fft, device=waveform.device, dtype=waveform.dtype)
+    return torch.stft(
+        padded, config.n_fft, config.hop_length, window=window, center=False, return_complex=True
+    ).abs()
+
+
+def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Log-mel spectrogram in nepers, never below ``config.log_floor``.
+
+    Args:
+        waveform: (batch, samples) at ``config.sample_rate``.
+
+    Returns:
+        (batch, 1, mels, frames).
+    """
+    filters = mel_filters(config).to(waveform)
+    mel = filters @ spectrogram(waveform, config)
+    return mel.clamp_min(float(np.exp(config.log_floor))).log().unsqueeze(1)
+
+
+def griffin_lim(mel: torch.Tensor, config: MelConfig, iterations: int = 32) -> torch.Tensor:
+    """Waveform whose log-mel is close to ``mel``, without trained weights.
+
+    Magnitudes by non-negative least squares on the filter bank, phases by fast Griffin-Lim (Perraudin et al. 2013).
+
+    Args:
+        mel: (batch, 1, mels, frames).
+
+    Returns:
+        (batch, frames * hop_length).
+    """
+    waveforms = []
+    for log_mel in mel[:, 0].detach().cpu().float().numpy():
+        # The floor stands for silence: left in, it would come back as a bed of noise.
+        magnitudes = np.where(log_mel <= config.log_floor + 1e-4, 0.0, np.exp(log_mel))
+        linear = librosa.util.nnls(mel_filters(config).numpy(), magnitudes)
+        samples = librosa.griffinlim(
+            linear,
+            n_iter=iterations,
+            hop_length=config.hop_length,
+            n_fft=config.n_fft,
+            center=False,
+            init="random",
+            random_state=0,
+        )
+        waveforms.append(samples[config.pad : config.pad + log_mel.shape[-1] * config.hop_length])
+    return torch.from_numpy(np.stack(waveforms)).to(mel)

@@ -1,0 +1,1 @@
+"""Data, training and evaluation scripts: verbs are scripts, nouns are importable."""

@@ -1,0 +1,59 @@
+"""Encodes a mel cache with a trained autoencoder, once, for the denoiser to train on.
+
+    python -m train.cache_latents --cache DIR --autoencoder DIR --out DIR
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
+from train.manifest import write_atomically
+from train.mel_cache import CacheError, read_cache
+from train.runs import choose_precision
+
+BATCH = 16
+
+
+@torch.inference_mode()
+def encode_rows(model: MelAutoencoder, mels: np.ndarray, device: torch.device) -> np.ndarray:
+    """Normalised latents of (clips, mels, frames) log-mels as float16 (clips, channels, rows, columns)."""
+    batch = torch.from_numpy(mels.astype(np.float32))[:, None].to(device)
+    use_bf16 = choose_precision("auto") == "bf16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
+        return model.encode(batch.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(arguments)
+    try:
+        cache = read_cache(args.cache, MelConfig())
+    except CacheError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = MelAutoencoder.from_pretrained(args.autoencoder).eval().to(device, memory_format=torch.channels_last)
+    shape = (len(cache.rows), model.config.latent_channels, model.latent_rows)
+    shape += (model.latent_columns(cache.mels.shape[-1]),)
+    args.out.mkdir(parents=True, exist_ok=True)
+    latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
+    for start in tqdm(range(0, len(cache.rows), BATCH), unit=f"{BATCH} clips"):
+        latents[start : start + BATCH] = encode_rows(model, cache.mels[start : start + BATCH], device)
+    latents.flush()
+    (args.out / "latents.part.npy").rename(args.out / "latents.npy")
+    write_atomically(args.out / "autoencoder.json", json.dumps(dict(model.config), default=str))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Computes the log-mels of data sets once, for every trainer to read.
+
+    python -m train.cache_mels --data DIR... --out DIR
+
+An interrupted run goes on where it stopped.
+"""
+
+import argparse
+import functools
+import json
+import multiprocessing
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from tqdm import tqdm
+
+from stylediff.mel import MelConfig, waveform_to_mel
+from train.manifest import ManifestError, read_manifest, write_atomically
+from train.mel_cache import Row, create_cache, finish_cache
+
+CHUNK = 200
+
+
+def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[Row], list[Path]]:
+    """A row for every clip of the data sets, groups numbered through, and the files they come from."""
+    rows: list[Row] = []
+    files: list[Path] = []
+    offset = 0
+    for folder in folders:
+        groups = read_manifest(folder)
+        for group in groups:
+            for clip in group.clips:
+                path = folder / clip.file
+                frames = mel.frames(soundfile.info(path).frames)
+                row = Row.of(group, clip, frames)
+                rows.append(Row(**{**vars(row), "group": offset + group.index}))
+                files.append(path)
+        offset += 1 + max(group.index for group in groups)
+    return rows, files
+
+
+def cache_chunk(out: Path, files: list[Path], mel: MelConfig, start: int) -> int:
+    """Fills rows ``start`` to ``start + CHUNK`` and returns ``start``."""
+    torch.set_num_threads(1)
+    mels = np.load(out / "mels.npy", mmap_mode="r+")
+    for number in range(start, min(start + CHUNK, len(files))):
+        waveform, _ = soundfile.read(files[number], dtype="float32")
+        log_mel = waveform_to_mel(torch.from_numpy(waveform)[None], mel)[0, 0].numpy()
+        mels[number] = mel.log_floor
+        mels[number, :, : log_mel.shape[1]] = log_mel
+    mels.flush()
+    return start
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with a manifest.jsonl")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args(arguments)
+    mel = MelConfig()
+    try:
+        rows, files = list_rows(args.data, mel)
+    except ManifestError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    create_cache(args.out, rows, mel)
+    progress = args.out / "chunks.json"
+    done = set(json.loads(progress.read_text())) if progress.is_file() else set()
+    waiting = [start for start in range(0, len(rows), CHUNK) if start not in done]
+    job = functools.partial(cache_chunk, args.out, files, mel)
+    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
+        for start in tqdm(pool.imap_unordered(job, waiting), total=len(waiting), unit=f"{CHUNK} clips"):
+            done.add(start)
+            write_atomically(progress, json.dumps(sorted(done)))
+    finish_cache(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""What happens to real recordings, applied to clean source clips: room, equaliser, noise, bandwidth, bit depth."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.signal
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """How one source clip differs from a clean render; a field at its default changes nothing.
+
+    Attributes:
+        detune_cents: pitch offset, applied by the synthesizer as pitch bend.
+        pedal: sustain pedal held throughout.
+        expression: MIDI expression (controller 11), 0-127.
+        reverb_s, reverb_mix: decay time to -60 dB of an artificial room, and its share.
+        tilt_db: gain of the highest against the lowest octave.
+        noise_db: level of added noise against the clip's RMS.
+        lowpass_hz: bandwidth, as lossy coding or cheap microphones leave it.
+        bits: sample resolution.
+    """
+
+    detune_cents: float = 0.0
+    pedal: bool = False
+    expression: int = 127
+    reverb_s: float = 0.0
+    reverb_mix: float = 0.0
+    tilt_db: float = 0.0
+    noise_db: float = -120.0
+    lowpass_hz: float = 0.0
+    bits: int = 16
+
+    @property
+    def controls(self) -> dict[int, int]:
+        """MIDI controllers to set before the clip is rendered."""
+        return {11: self.expression} | ({64: 127} if self.pedal else {})
+
+
+def draw_degradation(rng: np.random.Generator) -> Degradation:
+    """A random degradation; each kind occurs in a quarter to a half of the draws."""
+
+    def draw(probability: float, low: float, high: float, otherwise: float) -> float:
+        value = float(rng.uniform(low, high))
+        return round(value, 2) if rng.random() < probability else otherwise
+
+    return Degradation(
+        detune_cents=draw(0.4, -50, 50, 0.0),
+        pedal=bool(rng.random() < 0.25),
+        expression=int(draw(0.3, 70, 127, 127)),
+        reverb_s=draw(0.45, 0.2, 1.8, 0.0),
+        reverb_mix=draw(1.0, 0.05, 0.4, 0.0),
+        tilt_db=draw(0.5, -12, 8, 0.0),
+        noise_db=draw(0.4, -60, -25, -120.0),
+        lowpass_hz=draw(0.25, 3000, 9500, 0.0),
+        bits=int(draw(0.1, 8, 12, 16)),
+    )
+
+
+def degrade(waveform: np.ndarray, sample_rate: int, how: Degradation, rng: np.random.Generator) -> np.ndarray:
+    """The waveform, (samples,) float32, with everything but pitch, pedal and expression of ``how`` applied."""
+    out = waveform.astype(np.float64)
+    if how.reverb_s > 0:
+        out = add_reverb(out, sample_rate, how.reverb_s, how.reverb_mix, rng)
+    if how.tilt_db:
+        out = tilt_spectrum(out, sample_rate, how.tilt_db)
+    if how.lowpass_hz > 0:
+        sections = scipy.signal.butter(6, how.lowpass_hz, fs=sample_rate, output="sos")
+        out = scipy.signal.sosfilt(sections, out)
+    rms = np.sqrt(np.mean(out**2))
+    if how.noise_db > -120:
+        out = out + rng.standard_normal(len(out)) * rms * 10 ** (how.noise_db / 20)
+    if how.bits < 16:
+        step = np.abs(out).max() / 2 ** (how.bits - 1)
+        out = np.round(out / max(step, 1e-12)) * step
+    return out.astype(np.float32)
+
+
+def add_reverb(
+    waveform: np.ndarray, sample_rate: int, decay_s: float, mix: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Convolution with exponentially decaying noise, the simplest statistical room (Moorer 1979)."""
+    time = np.arange(int(decay_s * sample_rate)) / sample_rate
+    room = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay_s)
+    wet = scipy.signal.fftconvolve(waveform, room / np.sqrt(np.sum(room**2)))[: len(waveform)]
+    return (1 - mix) * waveform + mix * wet
+
+
+def tilt_spectrum(waveform: np.ndarray, sample_rate: int, tilt_db: float) -> np.ndarray:
+    """A straight-line equaliser over log frequency: 0 dB at 50 Hz, ``tilt_db`` at the top."""
+    spectrum = np.fft.rfft(waveform)
+    hz = np.maximum(np.fft.rfftfreq(len(waveform), 1 / sample_rate), 50.0)
+    gain_db = tilt_db * np.log2(hz / 50) / np.log2(sample_rate / 2 / 50)
+    return np.fft.irfft(spectrum * 10 ** (gain_db / 20), len(waveform))

@@ -1,0 +1,186 @@
+"""One training run: its folder, exact resumption, logs, and the loop of steps that every trainer shares."""
+
+import math
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from train.settings import TrainSettings
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on; the message says at which step and why."""
+
+
+def choose_precision(wanted: str) -> str:
+    """accelerate's ``mixed_precision`` for a setting; "auto" takes bf16 where it is the faster one.
+
+    That is a GPU that supports it, or a CPU with matrix tiles (AMX); other CPUs emulate bf16 slowly.
+    """
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return "bf16" if has_tiles else "no"
+
+
+def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0) -> torch.Generator:
+    """A generator for one forward pass: the draws of a step depend on nothing that came before it.
+
+    This is what makes a resumed run equal to an uninterrupted one without saving any random state.
+    """
+    mixed = np.random.SeedSequence([seed, step, micro, process, stream]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(mixed >> 1))
+
+
+class Run:
+    """The state of one training run.
+
+    Args:
+        settings: of the trainer.
+        models: by name; those with an optimizer are trained.
+        optimizers: by the name of the model they train.
+        averages: exponential moving averages of weights, by name.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        models: dict[str, nn.Module],
+        optimizers: dict[str, torch.optim.Optimizer],
+        averages: dict[str, EMAModel] | None = None,
+    ) -> None:
+        settings.save()
+        self.settings = settings
+        self.accelerator = Accelerator(
+            mixed_precision=choose_precision(settings.precision), log_with="tensorboard", project_dir=settings.out
+        )
+        self.plain_models = models
+        self.plain_optimizers = optimizers
+        self.averages = averages or {}
+        self.step = 0
+        self._resume()
+        self.models = {name: self.accelerator.prepare(model) for name, model in models.items()}
+        self.optimizers = {name: self.accelerator.prepare(optimizer) for name, optimizer in optimizers.items()}
+        for average in self.averages.values():
+            average.to(self.accelerator.device)
+        self.accelerator.init_trackers("log")
+        self.sums: dict[str, float] = {}
+        self.counted = 0
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self.settings.out / "checkpoint.pt"
+
+    def _resume(self) -> None:
+        if not self.checkpoint_path.is_file():
+            return
+        state = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
+        self.step = state["step"]
+        for name, model in self.plain_models.items():
+            model.load_state_dict(state["models"][name])
+        for name, optimizer in self.plain_optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for name, average in self.averages.items():
+            average.load_state_dict(state["averages"][name])
+        self.accelerator.print(f"resumed {self.settings.out} at step {self.step}")
+
+    def save_checkpoint(self) -> None:
+        """Writes everything a resumption needs, replacing the checkpoint before it only when all is on disk."""
+        self.accelerator.wait_for_everyone()
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "step": self.step,
+            "models": {name: model.state_dict() for name, model in self.plain_models.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.plain_optimizers.items()},
+            "averages": {name: average.state_dict() for name, average in self.averages.items()},
+            "commit": current_commit(),
+        }
+        scratch = self.checkpoint_path.with_suffix(".part")
+        torch.save(state, scratch)
+        os.replace(scratch, self.checkpoint_path)
+
+    def steps(self) -> Iterator[int]:
+        """Numbers of the steps still to do. Sets learning rates before each; logs and checkpoints after it."""
+        started = saved = time.monotonic()
+        while self.step < self.settings.steps:
+            if self.settings.minutes and time.monotonic() - started > 60 * self.settings.minutes:
+                break
+            for optimizer in self.plain_optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = self.settings.learning_rate_at(self.step)
+            yield self.step
+            self.step += 1
+            if self.step % self.settings.log_every == 0:
+                self._log((time.monotonic() - started))
+            if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes:
+                self.save_checkpoint()
+                saved = time.monotonic()
+        self.save_checkpoint()
+        self.accelerator.end_training()
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.settings.steps
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Adds one forward pass's share of the step's gradient.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        if not torch.isfinite(loss):
+            raise TrainingError(f"loss is {loss.item()} at step {self.step}; the last checkpoint is untouched")
+        self.accelerator.backward(loss / self.settings.accumulation)
+
+    def update(self, name: str, clip: float = 1.0) -> None:
+        """One optimizer step of a model, its gradient norm clipped, and of its moving average."""
+        norm = self.accelerator.clip_grad_norm_(self.models[name].parameters(), clip)
+        self.optimizers[name].step()
+        self.optimizers[name].zero_grad(set_to_none=True)
+        if name in self.averages:
+            self.averages[name].step(self.plain_models[name].parameters())
+        self.record({f"{name}_gradient": norm})
+
+    def record(self, values: dict[str, torch.Tensor | float]) -> None:
+        """Adds scalars to the means that are logged next."""
+        for name, value in values.items():
+            number = float(value)
+            if not math.isfinite(number) and not name.endswith("_gradient"):
+                raise TrainingError(f"{name} is {number} at step {self.step}")
+            self.sums[name] = self.sums.get(name, 0.0) + number
+        self.counted += 1
+
+    def _log(self, seconds: float) -> None:
+        per_step = self.settings.log_every
+        means = {name: value / per_step for name, value in self.sums.items()}
+        self.accelerator.log(means, step=self.step)
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+        self.accelerator.print(f"step {self.step}/{self.settings.steps}  {seconds:.0f} s  {shown}", flush=True)
+        self.sums, self.counted = {}, 0
+
+    def wants_images(self) -> bool:
+        main = self.accelerator.is_main_process
+        return main and (self.step + 1) % self.settings.image_every == 0
+
+    def log_image(self, name: str, image: np.ndarray) -> None:
+        """Shows a picture, (height, width, 3) uint8, in TensorBoard."""
+        writer = self.accelerator.get_tracker("tensorboard", unwrap=True)
+        writer.add_image(name, image, self.step + 1, dataformats="HWC")
+
+
+def current_commit() -> str:
+    """The repository's commit, or "" outside one."""
+    folder = Path(__file__).parent
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout.strip()

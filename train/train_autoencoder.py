@@ -1,0 +1,151 @@
+"""Trains the mel autoencoder.
+
+    accelerate launch -m train.train_autoencoder --cache DIR --out RUN
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
+from stylediff.plotting import mels_to_image
+from train.mel_cache import MelCache, read_cache
+from train.runs import Run, generator_at
+from train.settings import TrainSettings, parse_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSettings(TrainSettings):
+    """Settings of the autoencoder's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        crop_frames: frames of a training crop.
+        kl_weight: weight of the divergence from the normal; small, it only keeps latents bounded.
+        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
+        fold_mels, fold_frames, latent_channels, widths, layers: see MelAutoencoder.
+    """
+
+    cache: Path
+    steps: int = 20000
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    crop_frames: int = 128
+    kl_weight: float = 1e-4
+    edge_weight: float = 0.5
+    fold_mels: int = 4
+    fold_frames: int = 4
+    latent_channels: int = 16
+    widths: tuple[int, ...] = (128, 192)
+    layers: int = 2
+
+
+def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder:
+    torch.manual_seed(settings.seed)
+    return MelAutoencoder(
+        mel=mel.to_dict(),
+        fold_mels=settings.fold_mels,
+        fold_frames=settings.fold_frames,
+        latent_channels=settings.latent_channels,
+        block_out_channels=settings.widths,
+        layers_per_block=settings.layers,
+    ).to(memory_format=torch.channels_last)
+
+
+def crop_batch(
+    cache: MelCache, rows: np.ndarray, batch_size: int, frames: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Random crops of random rows as (batch, 1, mels, frames)."""
+    chosen = rows[torch.randint(len(rows), (batch_size,), generator=generator).numpy()]
+    starts = torch.rand(batch_size, generator=generator)
+    crops = []
+    for row, start in zip(chosen, starts, strict=True):
+        first = int(start * max(1, cache.rows[row].frames - frames + 1))
+        crops.append(cache.tensor(row, first, frames))
+    return torch.stack(crops)
+
+
+def edges(mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differences between neighbouring bands and between neighbouring frames."""
+    return mel.diff(dim=-2), mel.diff(dim=-1)
+
+
+def autoencoder_loss(
+    model: torch.nn.Module, mel: torch.Tensor, settings: AutoencoderSettings, generator: torch.Generator
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Loss of one batch and its parts: L1 on log-mels, L1 on their edges, Kullback-Leibler divergence.
+
+    Args:
+        model: maps (mel, generator) to (reconstruction, divergence).
+        mel: (batch, 1, mels, frames).
+    """
+    reconstruction, divergence = model(mel, generator)
+    l1 = (reconstruction - mel).abs().mean()
+    edge = sum((ours - theirs).abs().mean() for ours, theirs in zip(edges(reconstruction), edges(mel), strict=True))
+    loss = l1 + settings.edge_weight * edge + settings.kl_weight * divergence
+    return loss, {"l1": l1.detach(), "edge": edge.detach(), "kl": divergence.detach()}
+
+
+@torch.no_grad()
+def measure_latents(model: MelAutoencoder, cache: MelCache, rows: np.ndarray, clips: int) -> None:
+    """Sets the model's latent mean and standard deviation per channel from that many clips."""
+    model.latents_mean.zero_()
+    model.latents_std.fill_(1.0)
+    chosen = rows[:: max(1, len(rows) // clips)]
+    latents = torch.cat([model.encode(cache.tensor(int(row))[None]) for row in chosen])
+    model.latents_mean.copy_(latents.mean(dim=(0, 2, 3)))
+    model.latents_std.copy_(latents.std(dim=(0, 2, 3)))
+
+
+@torch.no_grad()
+def validation_error(model: MelAutoencoder, cache: MelCache, rows: np.ndarray) -> float:
+    """Mean absolute log-mel error in nepers of whole clips through the autoencoder."""
+    errors = []
+    for row in rows:
+        mel = cache.tensor(int(row))[None]
+        errors.append((model.decode(model.encode(mel)) - mel).abs().mean())
+    return float(torch.stack(errors).mean())
+
+
+def train(settings: AutoencoderSettings) -> MelAutoencoder:
+    """Trains, or goes on training, and exports the model to ``out/autoencoder``."""
+    mel = MelConfig()
+    cache = read_cache(settings.cache, mel)
+    rows, held_out = cache.split("train"), cache.split("validation")[:64]
+    model = build_model(settings, mel)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    run = Run(settings, {"autoencoder": model}, {"autoencoder": optimizer})
+    device, process = run.accelerator.device, run.accelerator.process_index
+    for step in run.steps():
+        for micro in range(settings.accumulation):
+            generator = generator_at(settings.seed, step, micro, process)
+            batch = crop_batch(cache, rows, settings.batch_size, settings.crop_frames, generator).to(device)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            loss, parts = autoencoder_loss(run.models["autoencoder"], batch, settings, generator)
+            run.backward(loss)
+            run.record(parts)
+        run.update("autoencoder")
+        if run.wants_images():
+            mel_in = cache.tensor(int(held_out[0]))[None].to(device)
+            with torch.no_grad():
+                image = mels_to_image([mel_in[0, 0].cpu(), model.decode(model.encode(mel_in))[0, 0].cpu()], mel)
+            run.log_image("original, decoded", image)
+    if run.accelerator.is_main_process:
+        model.cpu()
+        measure_latents(model, cache, rows, 512)
+        print(f"validation log-mel error {validation_error(model, cache, held_out):.4f} nepers")
+        model.save_pretrained(settings.out / "autoencoder")
+    return model
+
+
+def main(arguments: list[str] | None = None) -> int:
+    train(parse_settings(AutoencoderSettings, __doc__.split("\n")[0], arguments))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Trains the denoiser: diffusion of target latents, conditioned on source latents and style tokens.
+
+    accelerate launch -m train.train_denoiser --cache DIR --latents DIR --out RUN
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from stylediff.mel import MelConfig
+from stylediff.style import StyleEncoder
+from train.mel_cache import read_cache
+from train.pairs import PairBatch, PairSampler, default_first
+from train.runs import Run, generator_at
+from train.settings import TrainSettings, parse_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserSettings(TrainSettings):
+    """Settings of the denoiser's run.
+
+    Attributes:
+        cache: folder of the mel cache, for its table of clips.
+        latents: folder of the latent cache.
+        widths, layers: of the U-Net's levels.
+        head_width: channels of an attention head.
+        tokens, token_width: style tokens.
+        shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
+        style_dropout: share of samples whose style is replaced by the null tokens.
+        noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
+        average_decay: of the exponential moving average of the weights, which is what ships.
+    """
+
+    cache: Path
+    latents: Path
+    steps: int = 60000
+    batch_size: int = 32
+    learning_rate: float = 4e-4
+    warmup_steps: int = 500
+    widths: tuple[int, ...] = (96, 192, 256)
+    layers: int = 1
+    head_width: int = 32
+    tokens: int = 4
+    token_width: int = 128
+    shortest_columns: int = 24
+    style_dropout: float = 0.1
+    noise_power: float = 0.7
+    average_decay: float = 0.9995
+
+
+class Denoiser(nn.Module):
+    """U-Net and style encoder trained as one model."""
+
+    def __init__(self, unet: UNet2DConditionModel, style_encoder: StyleEncoder) -> None:
+        super().__init__()
+        self.unet = unet
+        self.style_encoder = style_encoder
+
+    def forward(
+        self, noisy: torch.Tensor, source: torch.Tensor, timesteps: torch.Tensor, voices: torch.Tensor
+    ) -> torch.Tensor:
+        """Predicted velocity, (batch, channels, rows, columns)."""
+        tokens = self.style_encoder(voices)
+        return self.unet(torch.cat([noisy, source], dim=1), timesteps, tokens).sample
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Velocity prediction with zero terminal SNR and trailing steps (Lin et al. 2023, arXiv 2305.08891)."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        clip_sample=False,
+        set_alpha_to_one=True,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+
+
+def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) -> Denoiser:
+    """The denoiser for latents of that many channels. The top level, the largest picture, has no attention."""
+    torch.manual_seed(settings.seed)
+    attention_levels = len(settings.widths) - 1
+    unet = UNet2DConditionModel(
+        in_channels=2 * channels,
+        out_channels=channels,
+        block_out_channels=settings.widths,
+        layers_per_block=settings.layers,
+        down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * attention_levels,
+        up_block_types=("CrossAttnUpBlock2D",) * attention_levels + ("UpBlock2D",),
+        cross_attention_dim=settings.token_width,
+        attention_head_dim=tuple(width // settings.head_width for width in settings.widths),
+        norm_num_groups=16,
+        # Adds attention-pooled tokens to the time embedding, so that every residual block knows the style.
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        encoder_hid_dim=None,
+        resnet_time_scale_shift="scale_shift",
+    )
+    style_encoder = StyleEncoder(voices=voices, tokens=settings.tokens, width=settings.token_width)
+    return Denoiser(unet, style_encoder).to(memory_format=torch.channels_last)
+
+
+def denoiser_loss(
+    model: nn.Module,
+    scheduler: DDIMScheduler,
+    batch: PairBatch,
+    settings: DenoiserSettings,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Mean squared error of the predicted velocity (Salimans and Ho 2022, arXiv 2202.00512, eq. 12).
+
+    The parts split it by noise level: "high" above timestep 900, "low" below 500.
+    """
+    size, device = len(batch.target), batch.target.device
+    uniform = torch.rand(size, generator=generator)
+    timesteps = (uniform**settings.noise_power * 1000).long().clamp(0, 999)
+    noise = torch.randn(batch.target.shape, generator=generator).to(device)
+    dropped = torch.rand(size, generator=generator) < settings.style_dropout
+    voices = torch.where(dropped.to(device), -1, batch.voices)
+    noisy = scheduler.add_noise(batch.target, noise, timesteps.to(device))
+    velocity = scheduler.get_velocity(batch.target, noise, timesteps.to(device))
+    predicted = model(noisy, batch.source, timesteps.to(device), voices)
+    errors = (predicted.float() - velocity).square().mean(dim=(1, 2, 3))
+    parts = {"loss": errors.mean().detach()}
+    for name, chosen in (("high", timesteps >= 900), ("low", timesteps < 500)):
+        if chosen.any():
+            parts[name] = errors.detach()[chosen.to(device)].mean()
+    return errors.mean(), parts
+
+
+def train(settings: DenoiserSettings) -> Denoiser:
+    """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
+    cache = read_cache(settings.cache, MelConfig())
+    latents = np.load(settings.latents / "latents.npy", mmap_mode="r")
+    voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
+    sampler = PairSampler(cache.rows, latents, voices, "train")
+    model = build_model(settings, latents.shape[1], voices)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
+    run = Run(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
+    scheduler = build_scheduler()
+    device, process = run.accelerator.device, run.accelerator.process_index
+    lengths = range(min(settings.shortest_columns, latents.shape[-1]), latents.shape[-1] + 1, 4)
+    for step in run.steps():
+        for micro in range(settings.accumulation):
+            generator = generator_at(settings.seed, step, micro, process)
+            columns = lengths[int(torch.randint(len(lengths), (1,), generator=generator))]
+            batch = sampler.batch(settings.batch_size, columns, generator)
+            batch = PairBatch(batch.source.to(device), batch.target.to(device), batch.voices.to(device))
+            loss, parts = denoiser_loss(run.models["denoiser"], scheduler, batch, settings, generator)
+            run.backward(loss)
+            run.record(parts)
+        run.update("denoiser")
+    if run.accelerator.is_main_process:
+        export(model, average, settings.out)
+    return model
+
+
+def export(model: Denoiser, average: EMAModel, out: Path) -> None:
+    """Saves the averaged weights and the scheduler in diffusers' layout."""
+    average.store(model.parameters())
+    average.copy_to(model.parameters())
+    model.unet.save_pretrained(out / "unet")
+    model.style_encoder.save_pretrained(out / "style_encoder")
+    build_scheduler().save_pretrained(out / "scheduler")
+    average.restore(model.parameters())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    train(parse_settings(DenoiserSettings, __doc__.split("\n")[0], arguments))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
