@@ -76,10 +76,15 @@ def to_mono(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch
     if not torch.isfinite(waveform).all():
         raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)")
     mono = waveform.float().reshape(-1, samples).mean(0)
+    return resample(mono, sample_rate, target_rate)
+
+
+def resample(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch.Tensor:
+    """A (samples,) waveform at another rate, by soxr: (round(samples * target_rate / sample_rate),)."""
     if sample_rate == target_rate:
-        return mono
-    length = round(samples * target_rate / sample_rate)
-    resampled = torch.from_numpy(soxr.resample(mono.cpu().numpy(), sample_rate, target_rate, quality="HQ"))
+        return waveform
+    length = round(len(waveform) * target_rate / sample_rate)
+    resampled = torch.from_numpy(soxr.resample(waveform.cpu().numpy(), sample_rate, target_rate, quality="HQ"))
     return fit_length(resampled, length).to(waveform.device)
 
 

@@ -81,9 +81,7 @@ def spectrogram(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
     missing = -waveform.shape[-1] % config.hop_length
     padded = torch.nn.functional.pad(waveform, (config.pad, config.pad + missing))
     window = torch.hann_window(config.n_fft, device=waveform.device, dtype=waveform.dtype)
-    return torch.stft(
-        padded, config.n_fft, config.hop_length, window=window, center=False, return_complex=True
-    ).abs()
+    return torch.stft(padded, config.n_fft, config.hop_length, window=window, center=False, return_complex=True).abs()
 
 
 def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:

@@ -1,6 +1,8 @@
 """Encodes a mel cache with a trained autoencoder, once, for the denoiser to train on.
 
     python -m train.cache_latents --cache DIR --autoencoder DIR --out DIR
+
+Clips shorter than the longest are followed by encoded silence.
 """
 
 import argparse
@@ -13,7 +15,6 @@ import torch
 from tqdm import tqdm
 
 from stylediff.latents import MelAutoencoder
-from stylediff.mel import MelConfig
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, read_cache
 from train.runs import choose_precision
@@ -36,15 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(arguments)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        cache = read_cache(args.cache, MelConfig())
-    except CacheError as error:
+        model = MelAutoencoder.from_pretrained(args.autoencoder).eval().to(device, memory_format=torch.channels_last)
+        cache = read_cache(args.cache, model.mel)
+    except (CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = MelAutoencoder.from_pretrained(args.autoencoder).eval().to(device, memory_format=torch.channels_last)
-    shape = (len(cache.rows), model.config.latent_channels, model.latent_rows)
-    shape += (model.latent_columns(cache.mels.shape[-1]),)
+    columns = model.latent_columns(cache.mels.shape[-1])
+    shape = (len(cache.rows), model.config.latent_channels, model.latent_rows, columns)
     args.out.mkdir(parents=True, exist_ok=True)
     latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
     for start in tqdm(range(0, len(cache.rows), BATCH), unit=f"{BATCH} clips"):

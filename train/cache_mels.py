@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from stylediff.mel import MelConfig, waveform_to_mel
 from train.manifest import ManifestError, read_manifest, write_atomically
-from train.mel_cache import Row, create_cache, finish_cache
+from train.mel_cache import CacheError, Row, create_cache, finish_cache
 
 CHUNK = 200
 
@@ -64,10 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
     mel = MelConfig()
     try:
         rows, files = list_rows(args.data, mel)
-    except ManifestError as error:
+        create_cache(args.out, rows, mel)
+    except (ManifestError, CacheError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    create_cache(args.out, rows, mel)
     progress = args.out / "chunks.json"
     done = set(json.loads(progress.read_text())) if progress.is_file() else set()
     waiting = [start for start in range(0, len(rows), CHUNK) if start not in done]

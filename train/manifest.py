@@ -1,5 +1,6 @@
 """The data set on disk: clips of each excerpt with their provenance, and the manifest that lists them all."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ from typing import Any
 from train.scores import Note
 
 SPLITS = ("train", "validation", "test")
+SHARES = {"validation": 0.04, "test": 0.10}
+FRAME_MULTIPLE = 64  # frames of a clip: divides by the strides of every model tried
 
 
 class ManifestError(ValueError):
@@ -61,6 +64,14 @@ class ClipGroup:
     def to_dict(self) -> dict[str, Any]:
         notes = [[round(n.start, 4), round(n.end, 4), n.pitch, n.velocity] for n in self.notes]
         return {**asdict(self), "notes": notes}
+
+
+def piece_split(piece: str) -> str:
+    """Split of a piece, by a hash of its name: it never changes when pieces are added."""
+    draw = int(hashlib.sha256(piece.encode()).hexdigest()[:8], 16) / 16**8
+    if draw < SHARES["test"]:
+        return "test"
+    return "validation" if draw < SHARES["test"] + SHARES["validation"] else "train"
 
 
 def group_folder(out: Path, index: int) -> Path:

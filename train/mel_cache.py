@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,9 +31,7 @@ class Row:
 
     @classmethod
     def of(cls, group: ClipGroup, clip: Clip, frames: int) -> "Row":
-        return cls(
-            clip.file, group.index, group.split, group.paired, clip.instrument, clip.voice, clip.role, frames
-        )
+        return cls(clip.file, group.index, group.split, group.paired, clip.instrument, clip.voice, clip.role, frames)
 
 
 @dataclass(frozen=True)
@@ -44,23 +43,46 @@ class MelCache:
     mel: MelConfig
 
     def split(self, name: str) -> np.ndarray:
-        """Row numbers of a split."""
-        return np.array([number for number, row in enumerate(self.rows) if row.split == name])
+        """Row numbers of a split.
+
+        Raises:
+            CacheError: no clip is in that split.
+        """
+        numbers = [number for number, row in enumerate(self.rows) if row.split == name]
+        if not numbers:
+            raise CacheError(f"the mel cache holds no clip of the {name} split")
+        return np.array(numbers)
 
     def tensor(self, number: int, start: int = 0, frames: int | None = None) -> torch.Tensor:
-        """Log-mel of one row as float32 (1, mels, frames)."""
-        end = None if frames is None else start + frames
+        """Log-mel of one row as float32 (1, mels, frames), to the end of its clip where no length is given."""
+        end = self.rows[number].frames if frames is None else start + frames
         return torch.from_numpy(self.mels[number, :, start:end].astype(np.float32)).unsqueeze(0)
 
 
 def create_cache(folder: Path, rows: list[Row], mel: MelConfig) -> np.memmap:
-    """Makes an empty cache to be filled; ``finish_cache`` marks it whole."""
+    """Makes an empty cache to be filled, or opens the one that was begun; ``finish_cache`` marks it whole.
+
+    Raises:
+        CacheError: begun with other clips or another MelConfig; the message names the field.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     description = {"mel": mel.to_dict(), "rows": [list(vars(row).values()) for row in rows]}
+    if (folder / "rows.json").is_file():
+        begun = json.loads((folder / "rows.json").read_text())
+        require_same_mel(begun["mel"], mel, folder)
+        if begun["rows"] != description["rows"]:
+            raise CacheError(f"the mel cache in {folder} was begun with other clips: use another folder")
     write_atomically(folder / "rows.json", json.dumps(description))
     shape = (len(rows), mel.n_mels, max(row.frames for row in rows))
     mode = "r+" if (folder / "mels.npy").is_file() else "w+"
     return np.lib.format.open_memmap(folder / "mels.npy", mode=mode, dtype=np.float16, shape=shape)
+
+
+def require_same_mel(begun: dict[str, Any], mel: MelConfig, folder: Path) -> None:
+    try:
+        mel.require_same(MelConfig(**begun), f"the mel cache in {folder}")
+    except ValueError as error:
+        raise CacheError(str(error)) from error
 
 
 def finish_cache(folder: Path) -> None:
@@ -71,12 +93,11 @@ def read_cache(folder: Path, mel: MelConfig) -> MelCache:
     """Opens a finished cache.
 
     Raises:
-        CacheError: missing or unfinished.
-        ValueError: made with another MelConfig; the message names the field.
+        CacheError: missing, unfinished, or made with another MelConfig; the message names the field.
     """
     if not (folder / "finished").is_file():
         raise CacheError(f"no finished mel cache in {folder}: run train.cache_mels first")
     description = json.loads((folder / "rows.json").read_text())
-    mel.require_same(MelConfig(**description["mel"]), f"the mel cache in {folder}")
+    require_same_mel(description["mel"], mel, folder)
     rows = tuple(Row(*values) for values in description["rows"])
     return MelCache(np.load(folder / "mels.npy", mmap_mode="r"), rows, mel)

@@ -4,7 +4,7 @@ import math
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -55,15 +55,16 @@ class Run:
     def __init__(
         self,
         settings: TrainSettings,
-        models: dict[str, nn.Module],
-        optimizers: dict[str, torch.optim.Optimizer],
-        averages: dict[str, EMAModel] | None = None,
+        models: Mapping[str, nn.Module],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        averages: Mapping[str, EMAModel] | None = None,
     ) -> None:
-        settings.save()
         self.settings = settings
         self.accelerator = Accelerator(
             mixed_precision=choose_precision(settings.precision), log_with="tensorboard", project_dir=settings.out
         )
+        if self.accelerator.is_main_process:
+            settings.save()
         self.plain_models = models
         self.plain_optimizers = optimizers
         self.averages = averages or {}
@@ -75,7 +76,7 @@ class Run:
             average.to(self.accelerator.device)
         self.accelerator.init_trackers("log")
         self.sums: dict[str, float] = {}
-        self.counted = 0
+        self.counts: dict[str, int] = {}
 
     @property
     def checkpoint_path(self) -> Path:
@@ -95,8 +96,10 @@ class Run:
         self.accelerator.print(f"resumed {self.settings.out} at step {self.step}")
 
     def save_checkpoint(self) -> None:
-        """Writes everything a resumption needs, replacing the checkpoint before it only when all is on disk."""
-        self.accelerator.wait_for_everyone()
+        """Writes everything a resumption needs, replacing the checkpoint before it only when all is on disk.
+
+        Processes hold the same weights and each watches its own clock, so they do not wait for each other here.
+        """
         if not self.accelerator.is_main_process:
             return
         state = {
@@ -114,20 +117,28 @@ class Run:
         """Numbers of the steps still to do. Sets learning rates before each; logs and checkpoints after it."""
         started = saved = time.monotonic()
         while self.step < self.settings.steps:
-            if self.settings.minutes and time.monotonic() - started > 60 * self.settings.minutes:
-                break
             for optimizer in self.plain_optimizers.values():
                 for group in optimizer.param_groups:
                     group["lr"] = self.settings.learning_rate_at(self.step)
             yield self.step
             self.step += 1
             if self.step % self.settings.log_every == 0:
-                self._log((time.monotonic() - started))
+                self._log(time.monotonic() - started)
+            if self._is_time_up(started):
+                break
             if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes:
                 self.save_checkpoint()
                 saved = time.monotonic()
         self.save_checkpoint()
         self.accelerator.end_training()
+
+    def _is_time_up(self, started: float) -> bool:
+        """Whether any process has used up its minutes; asked by all of them after the same step."""
+        if not self.settings.minutes:
+            return False
+        if time.monotonic() - started > 60 * self.settings.minutes:
+            self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
 
     @property
     def finished(self) -> bool:
@@ -152,22 +163,21 @@ class Run:
             self.averages[name].step(self.plain_models[name].parameters())
         self.record({f"{name}_gradient": norm})
 
-    def record(self, values: dict[str, torch.Tensor | float]) -> None:
+    def record(self, values: Mapping[str, torch.Tensor | float]) -> None:
         """Adds scalars to the means that are logged next."""
         for name, value in values.items():
             number = float(value)
             if not math.isfinite(number) and not name.endswith("_gradient"):
                 raise TrainingError(f"{name} is {number} at step {self.step}")
             self.sums[name] = self.sums.get(name, 0.0) + number
-        self.counted += 1
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def _log(self, seconds: float) -> None:
-        per_step = self.settings.log_every
-        means = {name: value / per_step for name, value in self.sums.items()}
+        means = {name: value / self.counts[name] for name, value in self.sums.items()}
         self.accelerator.log(means, step=self.step)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         self.accelerator.print(f"step {self.step}/{self.settings.steps}  {seconds:.0f} s  {shown}", flush=True)
-        self.sums, self.counted = {}, 0
+        self.sums, self.counts = {}, {}
 
     def wants_images(self) -> bool:
         main = self.accelerator.is_main_process

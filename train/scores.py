@@ -118,7 +118,8 @@ def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator
     """
     tracks = read_tracks(path)
     chosen = int(rng.integers(len(tracks) + 1)) if len(tracks) > 1 else 0
-    notes = sorted(sum(tracks, []), key=lambda n: (n.start, n.pitch)) if chosen == len(tracks) else tracks[chosen]
+    every = [note for track in tracks for note in track]
+    notes = tracks[chosen] if chosen < len(tracks) else sorted(every, key=lambda note: (note.start, note.pitch))
     tempo = float(rng.uniform(0.85, 1.15))
     start = notes[int(rng.integers(len(notes)))].start - float(rng.uniform(0.0, 0.25)) * tempo
     lead_in = LEAD_IN_S if rng.random() < 0.5 else 0.0

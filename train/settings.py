@@ -4,9 +4,14 @@ import argparse
 import json
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from train.manifest import write_atomically
+
+
+class SettingsError(ValueError):
+    """Settings that a run cannot go on with; the message names the one that differs."""
+
 
 Settings = TypeVar("Settings", bound="TrainSettings")
 
@@ -23,7 +28,7 @@ class TrainSettings:
         learning_rate: peak; reached after ``warmup_steps``, falls linearly to a tenth over the last
             ``cooldown`` share of the steps.
         precision: "no", "bf16", "fp16", or "auto": bf16 where the hardware multiplies it faster.
-        minutes: stop, with a checkpoint, after that long in this process (0: never).
+        minutes: stop, with a checkpoint, after that long in this process and at least one step (0: never).
         checkpoint_minutes: time between checkpoints.
     """
 
@@ -42,7 +47,16 @@ class TrainSettings:
     image_every: int = 1000
 
     # Settings that may change between the start of a run and its resumption.
-    FREE = ("out", "cache", "latents", "minutes", "checkpoint_minutes", "log_every", "image_every", "precision")
+    FREE: ClassVar[tuple[str, ...]] = (
+        "out",
+        "cache",
+        "latents",
+        "minutes",
+        "checkpoint_minutes",
+        "log_every",
+        "image_every",
+        "precision",
+    )
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step."""
@@ -54,7 +68,7 @@ class TrainSettings:
         """Records the settings in the run's folder.
 
         Raises:
-            ValueError: the run was begun with another value of a setting that has to stay; the message names it.
+            SettingsError: the run was begun with another value of a setting that has to stay; the message names it.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         path = self.out / "settings.json"
@@ -63,7 +77,7 @@ class TrainSettings:
             begun = json.loads(path.read_text())
             for name, value in values.items():
                 if name not in self.FREE and begun.get(name, value) != value:
-                    raise ValueError(f"{self.out} was begun with {name}={begun[name]!r}, not {value!r}")
+                    raise SettingsError(f"{self.out} was begun with {name}={begun[name]!r}, not {value!r}")
         write_atomically(path, json.dumps(values, indent=1))
 
 
@@ -80,4 +94,5 @@ def parse_settings(cls: type[Settings], description: str, arguments: list[str] |
         else:
             parser.add_argument(flag, type=field.type, required=required, default=None if required else field.default)
     values = vars(parser.parse_args(arguments))
-    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    flags: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return cls(**flags)

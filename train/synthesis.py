@@ -58,6 +58,8 @@ def soundfont_voices(argument: str) -> dict[str, tuple[Path, int]]:
     path = Path(name)
     offered = soundfont_programs(path)
     if wanted:
+        if not all(program.isdecimal() for program in wanted.split(",")):
+            raise SynthesisError(f"programs after the colon are numbers like 40,42, not {wanted!r}")
         offered &= {int(program) for program in wanted.split(",")}
     # Fonts with the full General MIDI bank have other instruments at the second and third programs of a family:
     # they count only where the first one of the family is missing or the font is a small one.
@@ -159,13 +161,17 @@ class TinySynthesizer:
         tinysoundfont = importlib.import_module("tinysoundfont")
         self.sample_rate = sample_rate
         self.synth = tinysoundfont.Synth(samplerate=sample_rate)
-        self.font = self.synth.sfload(str(soundfont))
+        try:
+            self.font = self.synth.sfload(str(soundfont))
+        except RuntimeError as error:
+            raise SynthesisError(f"tinysoundfont cannot load {soundfont.name}") from error
 
     def render(
         self, notes: tuple[Note, ...], program: int, samples: int, controls: dict[int, int], detune_cents: float = 0.0
     ) -> np.ndarray:
         """As FluidSynthesizer.render."""
         self.synth.sounds_off()
+        self.synth.control_change(0, 121, 0)  # all controllers back to their defaults
         self.synth.program_select(0, self.font, 0, program)
         for controller, value in controls.items():
             self.synth.control_change(0, controller, value)

@@ -1,6 +1,8 @@
 """Trains the mel autoencoder.
 
     accelerate launch -m train.train_autoencoder --cache DIR --out RUN
+
+The same command again goes on where it stopped.
 """
 
 import sys
@@ -13,9 +15,9 @@ import torch
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
-from train.mel_cache import MelCache, read_cache
-from train.runs import Run, generator_at
-from train.settings import TrainSettings, parse_settings
+from train.mel_cache import CacheError, MelCache, read_cache
+from train.runs import Run, TrainingError, generator_at
+from train.settings import SettingsError, TrainSettings, parse_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,8 @@ def autoencoder_loss(
     """
     reconstruction, divergence = model(mel, generator)
     l1 = (reconstruction - mel).abs().mean()
-    edge = sum((ours - theirs).abs().mean() for ours, theirs in zip(edges(reconstruction), edges(mel), strict=True))
+    (ours_up, ours_along), (true_up, true_along) = edges(reconstruction), edges(mel)
+    edge = (ours_up - true_up).abs().mean() + (ours_along - true_along).abs().mean()
     loss = l1 + settings.edge_weight * edge + settings.kl_weight * divergence
     return loss, {"l1": l1.detach(), "edge": edge.detach(), "kl": divergence.detach()}
 
@@ -96,9 +99,9 @@ def measure_latents(model: MelAutoencoder, cache: MelCache, rows: np.ndarray, cl
     model.latents_mean.zero_()
     model.latents_std.fill_(1.0)
     chosen = rows[:: max(1, len(rows) // clips)]
-    latents = torch.cat([model.encode(cache.tensor(int(row))[None]) for row in chosen])
-    model.latents_mean.copy_(latents.mean(dim=(0, 2, 3)))
-    model.latents_std.copy_(latents.std(dim=(0, 2, 3)))
+    latents = torch.cat([model.encode(cache.tensor(int(row))[None])[0].flatten(1) for row in chosen], dim=1)
+    model.latents_mean.copy_(latents.mean(dim=1))
+    model.latents_std.copy_(latents.std(dim=1))
 
 
 @torch.no_grad()
@@ -107,7 +110,7 @@ def validation_error(model: MelAutoencoder, cache: MelCache, rows: np.ndarray) -
     errors = []
     for row in rows:
         mel = cache.tensor(int(row))[None]
-        errors.append((model.decode(model.encode(mel)) - mel).abs().mean())
+        errors.append((model.decode(model.encode(mel))[..., : mel.shape[-1]] - mel).abs().mean())
     return float(torch.stack(errors).mean())
 
 
@@ -115,7 +118,7 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
     """Trains, or goes on training, and exports the model to ``out/autoencoder``."""
     mel = MelConfig()
     cache = read_cache(settings.cache, mel)
-    rows, held_out = cache.split("train"), cache.split("validation")[:64]
+    rows, held_out = cache.split("train"), cache.split("validation")[::40]
     model = build_model(settings, mel)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     run = Run(settings, {"autoencoder": model}, {"autoencoder": optimizer})
@@ -132,18 +135,23 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
         if run.wants_images():
             mel_in = cache.tensor(int(held_out[0]))[None].to(device)
             with torch.no_grad():
-                image = mels_to_image([mel_in[0, 0].cpu(), model.decode(model.encode(mel_in))[0, 0].cpu()], mel)
+                decoded = model.decode(model.encode(mel_in))[..., : mel_in.shape[-1]]
+                image = mels_to_image([mel_in[0, 0].cpu(), decoded[0, 0].cpu()], mel)
             run.log_image("original, decoded", image)
     if run.accelerator.is_main_process:
         model.cpu()
-        measure_latents(model, cache, rows, 512)
+        measure_latents(model, cache, rows, 128)
         print(f"validation log-mel error {validation_error(model, cache, held_out):.4f} nepers")
         model.save_pretrained(settings.out / "autoencoder")
     return model
 
 
 def main(arguments: list[str] | None = None) -> int:
-    train(parse_settings(AutoencoderSettings, __doc__.split("\n")[0], arguments))
+    try:
+        train(parse_settings(AutoencoderSettings, __doc__.split("\n")[0], arguments))
+    except (CacheError, SettingsError, TrainingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -1,6 +1,8 @@
 """Trains the denoiser: diffusion of target latents, conditioned on source latents and style tokens.
 
     accelerate launch -m train.train_denoiser --cache DIR --latents DIR --out RUN
+
+The same command again goes on where it stopped.
 """
 
 import sys
@@ -15,10 +17,10 @@ from torch import nn
 
 from stylediff.mel import MelConfig
 from stylediff.style import StyleEncoder
-from train.mel_cache import read_cache
+from train.mel_cache import CacheError, read_cache
 from train.pairs import PairBatch, PairSampler, default_first
-from train.runs import Run, generator_at
-from train.settings import TrainSettings, parse_settings
+from train.runs import Run, TrainingError, generator_at
+from train.settings import SettingsError, TrainSettings, parse_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) ->
         resnet_time_scale_shift="scale_shift",
     )
     style_encoder = StyleEncoder(voices=voices, tokens=settings.tokens, width=settings.token_width)
-    return Denoiser(unet, style_encoder).to(memory_format=torch.channels_last)
+    return Denoiser(unet, style_encoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def denoiser_loss(
@@ -176,7 +178,11 @@ def export(model: Denoiser, average: EMAModel, out: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    train(parse_settings(DenoiserSettings, __doc__.split("\n")[0], arguments))
+    try:
+        train(parse_settings(DenoiserSettings, __doc__.split("\n")[0], arguments))
+    except (CacheError, SettingsError, TrainingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -1,0 +1,90 @@
+"""Command line: plays audio files with another instrument.
+
+    python -m stylediff piano.wav --to violin -o violin.wav
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from diffusers.utils import logging
+from PIL import Image
+from tqdm import tqdm
+
+from stylediff.audio import AudioError, read_audio, write_audio
+from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.pipeline import StyleTransferPipeline
+from stylediff.plotting import mels_to_image
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="stylediff", description="Plays audio files with another instrument.")
+    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="wav, flac, mp3, ogg, opus or aiff")
+    parser.add_argument("--to", required=True, metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
+    parser.add_argument("-o", "--out", type=Path, help="output file (.wav or .flac), for one source")
+    parser.add_argument("--out-dir", type=Path, help="output folder, for several sources")
+    parser.add_argument("--steps", type=int, default=20, help="DDIM steps (20)")
+    parser.add_argument("--guidance", type=float, default=1.0, help="guidance scale; 1 is off and twice as fast (1)")
+    parser.add_argument("--strength", type=float, default=1.0, help="0 keeps the source, 1 starts from noise (1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", help="folder or Hub id of other weights")
+    parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")
+    args = parser.parse_args(arguments)
+    if (args.out is None) == (args.out_dir is None):
+        parser.error("give either -o FILE or --out-dir DIR")
+    if len(args.sources) > 1 and (args.out or args.spectrogram):
+        parser.error("several sources need --out-dir DIR, and --spectrogram takes one")
+    return args
+
+
+def output_path(args: argparse.Namespace, source: Path) -> Path:
+    return args.out or args.out_dir / f"{source.stem}_to_{args.to.replace('/', '_')}_seed{args.seed}.wav"
+
+
+def convert(pipeline: StyleTransferPipeline, args: argparse.Namespace, source: Path) -> Path:
+    """Converts one file and returns where the result is."""
+    samples, sample_rate = read_audio(source)
+    result = pipeline(
+        torch.from_numpy(samples),
+        sample_rate,
+        target=args.to,
+        num_inference_steps=args.steps,
+        guidance_scale=args.guidance,
+        strength=args.strength,
+        generator=torch.Generator().manual_seed(args.seed),
+    )
+    path = output_path(args, source)
+    write_audio(path, result.audio, result.sample_rate)
+    if args.spectrogram:
+        image = mels_to_image([result.source_mel.cpu(), result.mel.cpu()], pipeline.mel)
+        Image.fromarray(image).save(args.spectrogram)
+    return path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    failed = False
+    try:
+        pipeline = load_pipeline(args.model)
+        pipeline.set_progress_bar_config(desc="denoising", leave=False)
+        pipeline.check_inputs(args.to, args.steps, args.guidance, args.strength, "pt")
+        if args.out_dir:
+            args.out_dir.mkdir(parents=True, exist_ok=True)
+    except (CheckpointError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for source in tqdm(args.sources, unit="file", disable=len(args.sources) == 1):
+        try:
+            print(convert(pipeline, args, source))
+        except (AudioError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+    return 2 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

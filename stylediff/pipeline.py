@@ -1,0 +1,233 @@
+"""The whole path of sound on tensors: waveform to mel to latents, denoising, and back to a waveform."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+
+from stylediff.audio import fit_length, loudness_gain, resample, to_mono
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
+from stylediff.public import public
+from stylediff.style import StyleEncoder
+from stylediff.vocoder import Vocoder
+from stylediff.windows import map_windows
+
+WINDOW_COLUMNS = 56
+OVERLAP_COLUMNS = 16
+COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
+SHORTEST_COLUMNS = 24  # the shortest crop the denoiser saw in training
+
+
+@public
+@dataclass
+class StyleTransferOutput(BaseOutput):
+    """Result of a transfer.
+
+    Attributes:
+        audio: (samples,), exactly as long as the input and at its sample rate; None for other output types.
+        sample_rate: of ``audio``, Hz.
+        mel: (mels, frames) generated log-mel, at the loudness the model works at.
+        source_mel: (mels, frames) log-mel of the input at that loudness.
+        latents: (1, channels, rows, columns).
+    """
+
+    audio: Any
+    sample_rate: int
+    mel: torch.Tensor | None
+    source_mel: torch.Tensor
+    latents: torch.Tensor
+
+
+@public
+class StyleTransferPipeline(DiffusionPipeline):
+    """Plays a clip of one instrument with another: latent diffusion on mel spectrograms.
+
+    The clip's own latents condition the denoiser by channel concatenation, the target by style tokens (after Huang
+    et al. 2024, arXiv 2404.14771). Without a vocoder, sound is made with Griffin-Lim.
+    """
+
+    model_cpu_offload_seq = "autoencoder->style_encoder->unet->vocoder"
+    _optional_components = ["vocoder"]
+
+    def __init__(
+        self,
+        autoencoder: MelAutoencoder,
+        unet: UNet2DConditionModel,
+        scheduler: DDIMScheduler,
+        style_encoder: StyleEncoder,
+        vocoder: Vocoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            autoencoder=autoencoder, unet=unet, scheduler=scheduler, style_encoder=style_encoder, vocoder=vocoder
+        )
+        if vocoder is not None:
+            self.mel.require_same(vocoder.mel, "the vocoder")
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> "StyleTransferPipeline":
+        """Loads a folder written by ``save_pretrained``, or a Hugging Face Hub id.
+
+        diffusers refuses Hub ids whose components live outside it, so those are downloaded first.
+
+        Raises:
+            OSError: neither a folder with a model nor a Hub id that can be reached.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if not folder.is_dir():
+            from huggingface_hub import snapshot_download
+
+            names = ("revision", "token", "cache_dir", "local_files_only")
+            chosen = {name: kwargs.pop(name) for name in names if name in kwargs}
+            folder = Path(snapshot_download(str(folder), allow_patterns=["*.json", "*.safetensors"], **chosen))
+        return super().from_pretrained(folder, **kwargs)
+
+    @property
+    def mel(self) -> MelConfig:
+        return self.autoencoder.mel
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        waveform: torch.Tensor,
+        sample_rate: int,
+        target: str = "violin",
+        num_inference_steps: int = 20,
+        guidance_scale: float = 1.0,
+        strength: float = 1.0,
+        generator: torch.Generator | None = None,
+        output_type: str = "pt",
+        callback_on_step_end: Callable[..., dict | None] | None = None,
+    ) -> StyleTransferOutput:
+        """Transfers one clip.
+
+        Args:
+            waveform: (samples,) or (channels, samples) in [-1, 1]; channels are averaged.
+            sample_rate: Hz.
+            target: an instrument (its default voice) or a voice of ``style_encoder.config.voices``.
+            num_inference_steps: DDIM steps.
+            guidance_scale: weight of the style against no style (Ho and Salimans 2022); 1 saves the second pass.
+            strength: share of the steps that are run, starting from the noised source; 1 starts from noise,
+                0 returns the source through the autoencoder.
+            generator: of the starting noise; the same seed gives the same samples.
+            output_type: "pt" or "np" for audio, "mel" to stop at the spectrogram, "latent" before it.
+            callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; what it
+                returns may replace the latents.
+
+        Raises:
+            AudioError: a waveform that cannot be used.
+            ValueError: another argument out of range.
+        """
+        self.check_inputs(target, num_inference_steps, guidance_scale, strength, output_type)
+        mono = to_mono(waveform, sample_rate, self.mel.sample_rate).to(self._execution_device)
+        gain = loudness_gain(mono)
+        source_mel = waveform_to_mel(mono[None] * gain, self.mel)
+        source = self.encode_mel(source_mel)
+        tokens = self.encode_target(target)
+        latents, timesteps = self.prepare_latents(source, num_inference_steps, strength, generator)
+        latents = self.denoise(latents, source, tokens, timesteps, guidance_scale, callback_on_step_end)
+        mel, audio = None, None
+        if output_type != "latent":
+            mel = self.decode_latents(latents, source_mel.shape[-1])
+        if output_type in ("pt", "np"):
+            level = fit_length(self.synthesize(mel)[0], len(mono)) / gain
+            audio = fit_length(resample(level, self.mel.sample_rate, sample_rate), waveform.shape[-1]).clamp(-1, 1)
+            audio = audio.cpu().numpy() if output_type == "np" else audio
+        self.maybe_free_model_hooks()
+        return StyleTransferOutput(audio, sample_rate, None if mel is None else mel[0, 0], source_mel[0, 0], latents)
+
+    def check_inputs(
+        self, target: str, num_inference_steps: int, guidance_scale: float, strength: float, output_type: str
+    ) -> None:
+        """Raises ValueError with a sentence for an argument out of range, before anything is computed."""
+        self.style_encoder.voice_index(target)
+        if not 1 <= num_inference_steps <= 1000:
+            raise ValueError(f"num_inference_steps must be 1 to 1000, got {num_inference_steps}")
+        if not guidance_scale >= 1.0:
+            raise ValueError(f"guidance_scale must be at least 1, got {guidance_scale}")
+        if not 0.0 <= strength <= 1.0:
+            raise ValueError(f"strength must be 0 to 1, got {strength}")
+        if output_type not in ("pt", "np", "mel", "latent"):
+            raise ValueError(f"output_type must be pt, np, mel or latent, got {output_type!r}")
+
+    def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
+        """Latents of a log-mel, (1, channels, rows, columns), padded with silence to lengths the U-Net knows."""
+        stride = self.autoencoder.frame_stride
+        columns = max(SHORTEST_COLUMNS, -(-self.autoencoder.latent_columns(mel.shape[-1]) // COLUMN_MULTIPLE) * 4)
+        padding = columns * stride - mel.shape[-1]
+        padded = torch.nn.functional.pad(mel, (0, padding), value=self.mel.log_floor)
+        return map_windows(self.autoencoder.encode, padded, WINDOW_COLUMNS * stride, OVERLAP_COLUMNS * stride)
+
+    def encode_target(self, target: str) -> torch.Tensor:
+        """Style tokens of a target, (1, tokens, width)."""
+        return self.style_encoder(torch.tensor([self.style_encoder.voice_index(target)], device=self._execution_device))
+
+    def prepare_latents(
+        self, source: torch.Tensor, steps: int, strength: float, generator: torch.Generator | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Starting latents and the timesteps to run.
+
+        With a strength below 1 the first steps are skipped and the source, noised to that level, takes their place
+        (SDEdit: Meng et al. 2021, arXiv 2108.01073).
+        """
+        self.scheduler.set_timesteps(steps, device=source.device)
+        timesteps = self.scheduler.timesteps[steps - round(steps * strength) :]
+        noise = randn_tensor(source.shape, generator=generator, device=source.device, dtype=source.dtype)
+        if len(timesteps) == 0:
+            return source, timesteps
+        return (noise if strength == 1 else self.scheduler.add_noise(source, noise, timesteps[:1])), timesteps
+
+    def denoise(
+        self,
+        latents: torch.Tensor,
+        source: torch.Tensor,
+        tokens: torch.Tensor,
+        timesteps: torch.Tensor,
+        guidance_scale: float,
+        callback_on_step_end: Callable[..., dict | None] | None = None,
+    ) -> torch.Tensor:
+        """DDIM over the timesteps (Song et al. 2020, arXiv 2010.02502, eq. 12).
+
+        A long clip is one diffusion: each step predicts overlapping windows and crossfades the predictions, so that
+        neighbouring windows agree from the first step on (MultiDiffusion, Bar-Tal et al. 2023).
+        """
+        with self.progress_bar(total=len(timesteps)) as bar:
+            for step, timestep in enumerate(timesteps):
+                pair = torch.cat([latents, source], dim=1)
+                velocity = map_windows(
+                    lambda window, timestep=timestep: self.predict_velocity(window, timestep, tokens, guidance_scale),
+                    pair,
+                    WINDOW_COLUMNS,
+                    OVERLAP_COLUMNS,
+                )
+                latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+                if callback_on_step_end is not None:
+                    changed = callback_on_step_end(self, step, timestep, {"latents": latents})
+                    latents = (changed or {}).get("latents", latents)
+                bar.update()
+        return latents
+
+    def predict_velocity(
+        self, pair: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor, guidance_scale: float
+    ) -> torch.Tensor:
+        """Velocity of noisy latents; ``pair`` is (1, 2 * channels, rows, columns), noisy and source."""
+        if guidance_scale == 1.0:
+            return self.unet(pair, timestep, tokens, return_dict=False)[0]
+        null = self.style_encoder(torch.full((1,), -1, device=tokens.device))
+        both = self.unet(pair.repeat(2, 1, 1, 1), timestep, torch.cat([null, tokens]), return_dict=False)[0]
+        without, with_style = both.chunk(2)
+        return without + guidance_scale * (with_style - without)
+
+    def decode_latents(self, latents: torch.Tensor, frames: int) -> torch.Tensor:
+        """Log-mel of latents, (1, 1, mels, frames)."""
+        return map_windows(self.autoencoder.decode, latents, WINDOW_COLUMNS, OVERLAP_COLUMNS)[..., :frames]
+
+    def synthesize(self, mel: torch.Tensor) -> torch.Tensor:
+        """Waveforms of log-mels, (batch, frames * hop_length): by the vocoder, or Griffin-Lim where there is none."""
+        return griffin_lim(mel, self.mel) if self.vocoder is None else self.vocoder(mel)

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from stylediff.audio import (
+    PEAK_LIMIT,
+    TARGET_RMS,
+    AudioError,
+    fit_length,
+    loudness_gain,
+    read_audio,
+    to_mono,
+    write_audio,
+)
+
+
+def tone(hz, seconds=1.0, sample_rate=22050, amplitude=0.5):
+    return amplitude * torch.sin(2 * torch.pi * hz * torch.arange(round(seconds * sample_rate)) / sample_rate)
+
+
+def test_what_is_written_is_read_back_to_16_bits(tmp_path):
+    stereo = torch.stack([tone(440), tone(660)])
+    write_audio(tmp_path / "clip.flac", stereo, 22050)
+    samples, sample_rate = read_audio(tmp_path / "clip.flac")
+    assert sample_rate == 22050
+    assert samples.shape == (2, 22050)
+    assert np.abs(samples - stereo.numpy()).max() < 2**-15
+
+
+def test_loud_samples_are_clipped_when_written(tmp_path):
+    write_audio(tmp_path / "clip.wav", torch.full((22050,), 3.0), 22050)
+    samples, _ = read_audio(tmp_path / "clip.wav")
+    assert samples.min() == samples.max() == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["clip.xyz", "nowhere/clip.wav", "clip"])
+def test_a_name_that_cannot_be_written_is_refused(tmp_path, name):
+    with pytest.raises(AudioError, match=r"cannot write clip.*: name it \.wav or \.flac"):
+        write_audio(tmp_path / name, tone(440), 22050)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(AudioError, match=r"no such file: gone\.wav"):
+        read_audio(tmp_path / "gone.wav")
+
+
+def test_a_file_that_is_not_audio_is_refused(tmp_path):
+    (tmp_path / "notes.wav").write_text("not audio")
+    with pytest.raises(AudioError, match=r"notes\.wav is not audio that can be read"):
+        read_audio(tmp_path / "notes.wav")
+
+
+def test_a_file_without_samples_is_refused(tmp_path):
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 22050)
+    with pytest.raises(AudioError, match=r"empty\.wav holds no samples"):
+        read_audio(tmp_path / "empty.wav")
+
+
+def test_stereo_at_8_khz_becomes_mono_with_the_same_pitch():
+    stereo = torch.stack([tone(440, sample_rate=8000), tone(440, sample_rate=8000)])
+    mono = to_mono(stereo, 8000, 22050)
+    assert mono.shape == (22050,)
+    assert int(torch.fft.rfft(mono).abs().argmax()) == 440
+    assert float(mono.square().mean().sqrt()) == pytest.approx(0.5 / 2**0.5, rel=0.01)
+
+
+def test_opposite_channels_cancel():
+    mono = to_mono(torch.stack([tone(440), -tone(440)]), 22050, 22050)
+    assert float(mono.abs().max()) == 0.0
+
+
+def test_resampling_there_and_back_changes_little():
+    original = tone(440)
+    back = to_mono(to_mono(original, 22050, 48000), 48000, 22050)
+    assert back.shape == original.shape
+    assert float((back - original)[500:-500].abs().max()) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("waveform", "complaint"),
+    [
+        (torch.zeros(4410), r"clip is 0\.20 s; at least 0\.5 s is needed"),
+        (torch.zeros(1), r"clip is 0\.00 s"),
+        (torch.full((22050,), float("nan")), "not finite"),
+        (torch.full((22050,), float("inf")), "not finite"),
+        (torch.zeros(2, 2, 22050), r"got \(2, 2, 22050\)"),
+    ],
+)
+def test_unusable_waveforms_are_refused_with_a_reason(waveform, complaint):
+    with pytest.raises(AudioError, match=complaint):
+        to_mono(waveform, 22050, 22050)
+
+
+def test_length_is_cut_or_padded_at_the_end():
+    assert fit_length(torch.arange(5), 3).tolist() == [0, 1, 2]
+    assert fit_length(torch.arange(3), 5).tolist() == [0, 1, 2, 0, 0]
+
+
+def test_gain_brings_any_level_to_the_target():
+    for amplitude in (0.001, 0.1, 0.9):
+        waveform = tone(440, amplitude=amplitude)
+        rms = float((waveform * loudness_gain(waveform)).square().mean().sqrt())
+        assert rms == pytest.approx(TARGET_RMS, rel=0.03)
+
+
+def test_rests_do_not_change_the_gain():
+    waveform = tone(440)
+    with_rest = torch.cat([waveform, torch.zeros(44100)])
+    assert loudness_gain(with_rest) == pytest.approx(loudness_gain(waveform), rel=0.05)
+
+
+def test_gain_never_clips_a_peak():
+    waveform = tone(440, amplitude=0.01)
+    waveform[100] = 0.9
+    assert float((waveform * loudness_gain(waveform)).abs().max()) <= PEAK_LIMIT + 1e-6
+
+
+def test_silence_keeps_its_level():
+    assert loudness_gain(torch.zeros(22050)) == 1.0

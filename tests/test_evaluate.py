@@ -1,0 +1,252 @@
+"""The evaluation on a tiny data set and a tiny real pipeline: trials, rows, results kept, and tables by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+
+from stylediff import StyleTransferPipeline
+from stylediff.audio import loudness_gain
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
+from stylediff.style import StyleEncoder
+from stylediff.vocoder import Vocoder
+from train.classifier import InstrumentClassifier
+from train.evaluate import load_example, load_spectra, main, open_results, rows_of
+from train.manifest import Clip, ClipGroup
+from train.report import COLUMNS, confusion_matrix, format_cell, key_ratios, summarize, write_markdown
+from train.rows import ENVELOPE, IDENTITY, ORACLE, TRUE_TARGET, build_rows, ours
+from train.scores import Note
+from train.trials import MAIN_PAIRS, OTHER_PAIRS, TrialError, choose_trials, find_trials
+
+MEL = MelConfig()
+SAMPLES = 64 * MEL.hop_length
+VOICES = ["piano/Tiny-0", "violin/Tiny-40", "harp/Tiny-46"]
+NOTES = (Note(0.05, 0.3, 60, 80), Note(0.35, 0.6, 67, 80), Note(0.4, 0.7, 30, 80))
+
+
+def tone(notes: tuple[Note, ...], harmonics: tuple[float, ...]) -> np.ndarray:
+    """Notes with these strengths of harmonics at the loudness of a data set, (samples,)."""
+    time = np.arange(SAMPLES) / MEL.sample_rate
+    out = np.zeros(SAMPLES)
+    for note in notes:
+        hz = 440 * 2 ** ((note.pitch - 69) / 12)
+        sounding = (time >= note.start) & (time < note.end)
+        out += sounding * sum(s * np.sin(2 * np.pi * (n + 1) * hz * time) for n, s in enumerate(harmonics))
+    return out * loudness_gain(torch.from_numpy(out))
+
+
+def write_group(folder: Path, index: int, split: str, roles: tuple[str, ...]) -> ClipGroup:
+    clips = []
+    for number, voice in enumerate(VOICES):
+        for role in roles:
+            file = f"clips/{index}_{number}_{role}.flac"
+            harmonics = tuple(1 / (n + 1) ** (number + 0.5 * (role == "source")) for n in range(6))
+            soundfile.write(folder / file, tone(NOTES, harmonics), MEL.sample_rate, subtype="PCM_16")
+            clips.append(Clip(file, voice.split("/")[0], voice, role, 1.0, 0, {}))
+    return ClipGroup(index, split, True, "tiny.mid", "all", 0.0, 1.0, 0, NOTES, tuple(clips))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ClipGroup]]:
+    """Two test groups of piano, violin and harp in both roles, and a training group."""
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "clips").mkdir()
+    groups = [write_group(folder, index, "test", ("target", "source")) for index in (0, 1)]
+    groups.append(write_group(folder, 2, "train", ("target",)))
+    lines = [json.dumps(group.to_dict()) for group in groups]
+    (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    return folder, groups
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> StyleTransferPipeline:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        in_channels=8,
+        out_channels=4,
+        block_out_channels=(16, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=1,
+        norm_num_groups=8,
+    )
+    pipe = StyleTransferPipeline(
+        autoencoder=MelAutoencoder(latent_channels=4, block_out_channels=(16, 16), layers_per_block=1).eval(),
+        unet=unet.eval(),
+        scheduler=DDIMScheduler(prediction_type="v_prediction", clip_sample=False, timestep_spacing="trailing"),
+        style_encoder=StyleEncoder(VOICES, tokens=2, width=16).eval(),
+        vocoder=Vocoder(blocks=1, width=16).eval(),
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_trials_pair_a_source_with_the_same_music_on_the_target(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    trials = choose_trials(dataset[1], "test", 60, 1)
+    assert len(OTHER_PAIRS) + len(MAIN_PAIRS) == 11 * 10
+    assert [trial.pair for trial in trials[:3]] == [("piano", "violin"), ("violin", "piano"), ("piano", "harp")]
+    counts = {pair: sum(trial.pair == pair for trial in trials) for pair in {trial.pair for trial in trials}}
+    assert counts == {(a, b): 2 if (a, b) in MAIN_PAIRS else 1 for a, b in counts}
+    assert len(counts) == 6
+    for trial in trials:
+        assert (trial.source.role, trial.target.role) == ("source", "target")
+        assert trial.source in trial.group.clips
+        assert trial.target in trial.group.clips
+
+
+def test_more_clips_of_a_pair_only_continue_the_fewer(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    fewer, more = (find_trials(dataset[1], ("piano", "violin"), count) for count in (1, 2))
+    assert more[:1] == fewer
+    assert len({trial.key for trial in more}) == 2
+
+
+def test_a_split_without_sources_is_refused(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    with pytest.raises(TrialError, match="train split has no source clip"):
+        choose_trials(dataset[1], "train", 1, 1)
+
+
+def test_the_score_is_limited_to_the_targets_range(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    groups = [group for group in dataset[1] if group.split == "test"]
+    violin = find_trials(groups, ("piano", "violin"), 1)[0]
+    piano = find_trials(groups, ("violin", "piano"), 1)[0]
+    assert [note.pitch for note in violin.score(5.0)] == [60, 67]
+    assert [note.pitch for note in piano.score(0.38)] == [60, 67]
+    assert piano.score(5.0) == NOTES
+
+
+def test_rows_are_as_long_and_loud_as_the_target(
+    dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline
+) -> None:
+    folder, groups = dataset
+    trial = choose_trials(groups, "test", 1, 1)[0]
+    example = load_example(trial, folder)
+    rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), [1, 2], 1.0)
+    outputs = {name: row(example) for name, row in rows.items()}
+    for output in outputs.values():
+        assert output.waveform.shape == (SAMPLES,)
+        assert loudness_gain(output.waveform) == pytest.approx(1.0, abs=0.02)
+    torch.testing.assert_close(outputs[IDENTITY].waveform, example.source, atol=1e-3, rtol=0)
+    torch.testing.assert_close(outputs[TRUE_TARGET].waveform, example.target, atol=1e-3, rtol=0)
+    assert outputs[ENVELOPE].mel is None
+    assert outputs[ours(2)].mel.shape == (256, 64)
+    torch.testing.assert_close(rows[ours(2)](example).waveform, outputs[ours(2)].waveform)
+
+
+def test_other_pairs_run_our_model_at_the_headline_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    trials = {trial.pair: trial for trial in choose_trials(dataset[1], "test", 1, 1)}
+    rows = dict.fromkeys([IDENTITY, ours(4), ours(20), ORACLE])
+    assert rows_of(trials["piano", "violin"], rows, ours(20)) == list(rows)
+    assert rows_of(trials["harp", "violin"], rows, ours(20)) == [IDENTITY, ours(20), ORACLE]
+
+
+def test_an_interrupted_evaluation_goes_on_to_the_same_report(
+    dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
+) -> None:
+    pipeline.save_pretrained(tmp_path / "model")
+    InstrumentClassifier().save_pretrained(tmp_path / "classifier")
+    out = tmp_path / "report"
+    command = ["--model", str(tmp_path / "model"), "--data", str(dataset[0]), "--out", str(out)]
+    command += ["--classifier", str(tmp_path / "classifier"), "--steps", "2", "--limit", "2", "--pairs-main", "1"]
+    assert main(command) == 0
+    results = (out / "results.jsonl").read_text().splitlines(keepends=True)
+    summary = json.loads((out / "summary.json").read_text())
+    assert len(results) == 2 * 6
+    assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
+    table = summary["tables"]["piano -> violin"]
+    assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
+    assert table[ORACLE]["generated_error"]["mean"] < 0.01
+
+    (out / "results.jsonl").write_text("".join(results[:10]) + results[10][:30])
+    assert main(command) == 0
+    again = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    timeless = [{**json.loads(line), "seconds_per_second": 0} for line in results]
+    assert [{**result, "seconds_per_second": 0} for result in again] == timeless
+    for picture in ("confusion.png", "contact_sheet.png"):
+        assert (out / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
+    assert open_results(tmp_path, {"model": "a"}) == []
+    (tmp_path / "results.jsonl").write_text('{"row": 1}\n{"row": 2')
+    assert open_results(tmp_path, {"model": "a"}) == [{"row": 1}]
+    with pytest.raises(TrialError, match="begun with model='a', not 'b'"):
+        open_results(tmp_path, {"model": "b"})
+
+
+def test_a_missing_data_set_is_a_sentence(
+    tmp_path: Path, pipeline: StyleTransferPipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.save_pretrained(tmp_path / "model")
+    InstrumentClassifier().save_pretrained(tmp_path / "classifier")
+    command = ["--model", str(tmp_path / "model"), "--classifier", str(tmp_path / "classifier")]
+    assert main([*command, "--data", str(tmp_path), "--out", str(tmp_path / "report")]) == 2
+    assert "error: no manifest.jsonl" in capsys.readouterr().err
+
+
+def result(row: str, source: str, target: str, error: float, named: str, frame_f: float = 0.5) -> dict:
+    values = dict.fromkeys(COLUMNS, 0.0)
+    values |= {"log_mel_error": error, "generated_error": None, "frame_f": frame_f}
+    values["named_target"] = float(named == target)
+    return values | {"row": row, "source": source, "target": target, "named": named}
+
+
+HAND_MADE = [
+    result(IDENTITY, "piano", "violin", 1.0, "piano"),
+    result(IDENTITY, "piano", "violin", 3.0, "piano"),
+    result(IDENTITY, "harp", "violin", 4.0, "harp"),
+    result(ours(20), "piano", "violin", 0.5, "violin", 0.3),
+    result(ours(20), "piano", "violin", 0.7, "cello", 0.5),
+    result(ours(20), "harp", "violin", 1.4, "violin", 0.6),
+    result(ours(4), "piano", "violin", 0.9, "violin"),
+    result(ORACLE, "piano", "violin", 0.1, "violin", 0.8),
+    result(ORACLE, "piano", "violin", 0.1, "violin", 0.8),
+    result(ORACLE, "harp", "violin", 0.1, "violin", 0.8),
+]
+ROWS = [IDENTITY, ours(4), ours(20), ORACLE]
+
+
+def test_tables_hold_means_of_clips_and_means_of_pair_means() -> None:
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
+    direction, everything = summary["tables"]["piano -> violin"], summary["tables"]["all pairs"]
+    assert direction[IDENTITY]["log_mel_error"]["mean"] == pytest.approx(2.0)
+    assert direction[ours(20)]["log_mel_error"] == pytest.approx({"mean": 0.6, "low": 0.5, "high": 0.7, "count": 2})
+    assert everything[IDENTITY]["log_mel_error"]["mean"] == pytest.approx((2.0 + 4.0) / 2)
+    assert everything[ours(20)]["named_target"]["mean"] == pytest.approx((0.5 + 1.0) / 2)
+    assert everything[ours(20)]["frame_f"]["count"] == 2
+    assert ours(4) in direction
+    assert ours(4) not in everything
+    assert "generated_error" not in direction[IDENTITY]
+
+
+def test_ratios_compare_with_doing_nothing_and_with_the_vocoders_best() -> None:
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
+    assert key_ratios(summary["tables"]["piano -> violin"], ours(20)) == pytest.approx(
+        {"log-mel error / identity": 0.6 / 2.0, "frame F / oracle": 0.4 / 0.8, "heard as target": 0.5}
+    )
+
+
+def test_the_confusion_matrix_counts_what_targets_are_heard_as() -> None:
+    matrix = confusion_matrix(HAND_MADE, ours(20))
+    violin, cello = INSTRUMENT_NAMES.index("violin"), INSTRUMENT_NAMES.index("cello")
+    assert matrix[violin, violin] == pytest.approx(2 / 3)
+    assert matrix[violin, cello] == pytest.approx(1 / 3)
+    assert matrix.sum() == pytest.approx(1.0)
+
+
+def test_markdown_shows_every_mean_with_its_interval() -> None:
+    page = write_markdown(summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20)))
+    assert "## piano -> violin (2 clips)" in page
+    assert "## all pairs (2 pairs)" in page
+    assert "| ours, 20 steps | 0.600 [0.500, 0.700] |  | 0.400 [0.300, 0.500] |" in page
+    assert "| piano -> violin | 0.300 | 0.500 | 0.500 |" in page
+    assert format_cell(None) == ""
+    widths = {line.count("|") for line in page.splitlines() if line.startswith("| ours") or line.startswith("| id")}
+    assert widths == {len(COLUMNS) + 2}

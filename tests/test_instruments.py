@@ -1,0 +1,28 @@
+import pytest
+
+from stylediff.instruments import INSTRUMENT_NAMES, INSTRUMENTS, get_instrument
+
+
+def test_names_programs_and_colours_are_unique():
+    programs = [program for instrument in INSTRUMENTS for program in instrument.programs]
+    assert len(set(INSTRUMENT_NAMES)) == len(INSTRUMENTS) == 11
+    assert len(set(programs)) == len(programs)
+    assert len({instrument.colour for instrument in INSTRUMENTS}) == len(INSTRUMENTS)
+
+
+def test_every_range_lies_on_the_piano():
+    piano = get_instrument("piano")
+    for instrument in INSTRUMENTS:
+        assert piano.lowest <= instrument.lowest < instrument.highest <= piano.highest
+
+
+def test_a_voice_is_named_after_soundfont_and_program():
+    guitar = get_instrument("guitar")
+    assert guitar.voice("TimGM") == "guitar/TimGM-24"
+    assert guitar.voice("TimGM", 25) == "guitar/TimGM-25"
+    assert guitar.default_voice == "guitar/FluidR3-24"
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"unknown instrument 'banjo'; choose one of piano, guitar, .*, vibraphone"):
+        get_instrument("banjo")

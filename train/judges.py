@@ -1,0 +1,101 @@
+"""Judges made by others: which notes sound in a clip, heard by basic-pitch's published network."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+ONSET_THRESHOLD, FRAME_THRESHOLD = 0.6, 0.4  # basic-pitch's own, 0.5 and 0.3, split the notes of sampled instruments
+SHORTEST_NOTE_S = 0.058
+ROLL_THRESHOLD = 0.3
+SAMPLE_RATE, HOP = 22050, 256  # of the network
+FRAMES_PER_SECOND = SAMPLE_RATE / HOP
+LOWEST_PITCH, PITCHES = 21, 88  # the piano's keys, which the network's columns stand for
+WINDOW = 2 * SAMPLE_RATE - HOP  # samples the network takes at a time, which give 172 frames
+MARGIN, KEPT = 15, 142  # frames of a window that lack context at its start, and those after them that are used
+
+
+@dataclass(frozen=True)
+class HeardNotes:
+    """What a judge hears in one clip.
+
+    Attributes:
+        intervals: (notes, 2) onsets and ends in seconds.
+        pitches: (notes,) MIDI note numbers.
+        roll: (frames, 88) bool, which of the piano's keys sound, FRAMES_PER_SECOND frames a second.
+    """
+
+    intervals: np.ndarray
+    pitches: np.ndarray
+    roll: np.ndarray
+
+
+class NoteJudge:
+    """Automatic transcription by basic-pitch (Bittner et al. 2022, arXiv 2203.09893), weights from its wheel.
+
+    Windows are cut so that the frames kept of them abut; basic-pitch's own loop keeps 0.7 frames too many of each
+    and corrects the times afterwards. Notes agree, and frames need no correction.
+    """
+
+    def __init__(self) -> None:
+        logging.disable(logging.WARNING)  # importing basic_pitch warns of every runtime it could use and does not find
+        import basic_pitch
+        from basic_pitch.note_creation import output_to_notes_polyphonic
+
+        logging.disable(logging.NOTSET)
+        self.decode_notes = output_to_notes_polyphonic
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 2
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core free
+        weights = Path(basic_pitch.__file__).parent / "saved_models/icassp_2022/nmp.onnx"
+        self.session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+
+    def posteriors(self, waveform: torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities that each key sounds, and that it is struck.
+
+        Args:
+            waveform: (samples,) at 22050 Hz.
+
+        Returns:
+            Two arrays (frames, 88), frame t at ``t * 256`` samples.
+        """
+        samples = np.asarray(waveform, dtype=np.float32)
+        frames = -(-len(samples) // HOP)
+        starts = range(0, frames * HOP, KEPT * HOP)
+        padded = np.pad(samples, (MARGIN * HOP, WINDOW))
+        windows = np.stack([padded[start : start + WINDOW] for start in starts])[..., None]
+        names = ["StatefulPartitionedCall:1", "StatefulPartitionedCall:2"]  # notes, onsets
+        outputs = self.session.run(names, {"serving_default_input_2:0": windows})
+        notes, onsets = (out[:, MARGIN : MARGIN + KEPT].reshape(-1, PITCHES)[:frames] for out in outputs)
+        return notes, onsets
+
+    def listen(self, waveform: torch.Tensor | np.ndarray) -> HeardNotes:
+        """Notes and roll of a waveform (samples,) at 22050 Hz, from one run of the network."""
+        notes, onsets = self.posteriors(waveform)
+        with np.errstate(invalid="ignore"):  # silence makes it divide nothing by nothing
+            events = self.decode_notes(
+                notes,
+                onsets,
+                onset_thresh=ONSET_THRESHOLD,
+                frame_thresh=FRAME_THRESHOLD,
+                min_note_len=round(SHORTEST_NOTE_S * FRAMES_PER_SECOND),
+                infer_onsets=True,
+                max_freq=None,
+                min_freq=None,
+            )
+        events = sorted(events)
+        intervals = np.array([event[:2] for event in events], dtype=float).reshape(-1, 2) / FRAMES_PER_SECOND
+        pitches = np.array([event[2] for event in events], dtype=float)
+        return HeardNotes(intervals, pitches, notes > ROLL_THRESHOLD)
+
+    def notes(self, waveform: torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Intervals (notes, 2) in seconds and MIDI pitches (notes,)."""
+        heard = self.listen(waveform)
+        return heard.intervals, heard.pitches
+
+    def frames(self, waveform: torch.Tensor | np.ndarray) -> np.ndarray:
+        """Which keys sound, (frames, 88) bool."""
+        return self.posteriors(waveform)[0] > ROLL_THRESHOLD

@@ -1,0 +1,76 @@
+"""Losses of the vocoder: distances between waveforms, and what discriminators add to them."""
+
+import torch
+
+from stylediff.mel import MelConfig, waveform_to_mel
+
+RESOLUTIONS = (512, 1024, 2048)
+
+# About where log-mels are floored: what is weaker, a mel does not show.
+MAGNITUDE_FLOOR = 1e-2
+
+
+def magnitudes(waveform: torch.Tensor, n_fft: int) -> torch.Tensor:
+    """Magnitude of the short-time Fourier transform with a hop of a quarter window, in float32.
+
+    Args:
+        waveform: (batch, samples).
+
+    Returns:
+        (batch, n_fft // 2 + 1, frames).
+    """
+    with torch.autocast(waveform.device.type, enabled=False):
+        window = torch.hann_window(n_fft, device=waveform.device)
+        return torch.stft(waveform.float(), n_fft, n_fft // 4, window=window, return_complex=True).abs()
+
+
+def stft_loss(waveform: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Multi-resolution STFT loss (Yamamoto et al. 2020, arXiv 1910.11480, eqs. 4-6).
+
+    The mean over resolutions of spectral convergence plus the L1 distance of log-magnitudes.
+
+    Args:
+        waveform, target: (batch, samples).
+    """
+    losses = []
+    for n_fft in RESOLUTIONS:
+        ours, theirs = magnitudes(waveform, n_fft), magnitudes(target, n_fft)
+        # Over the batch, not a clip: a silent clip would divide by nothing.
+        convergence = torch.linalg.norm(theirs - ours) / torch.linalg.norm(theirs).clamp_min(1.0)
+        logs = ours.clamp_min(MAGNITUDE_FLOOR).log() - theirs.clamp_min(MAGNITUDE_FLOOR).log()
+        losses.append(convergence + logs.abs().mean())
+    return torch.stack(losses).mean()
+
+
+def mel_loss(waveform: torch.Tensor, target: torch.Tensor, mel: MelConfig) -> torch.Tensor:
+    """Mean absolute difference of log-mels in nepers; both waveforms are (batch, samples)."""
+    return (waveform_to_mel(waveform, mel) - waveform_to_mel(target, mel)).abs().mean()
+
+
+def discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
+    """Hinge loss of discriminators (Lim and Ye 2017, arXiv 1705.02894), the mean over their logits.
+
+    Args:
+        real, fake: logits of each discriminator, of any shape.
+    """
+    losses = [(1 - r).relu().mean() + (1 + f).relu().mean() for r, f in zip(real, fake, strict=True)]
+    return torch.stack(losses).mean()
+
+
+def adversarial_loss(fake: list[torch.Tensor]) -> torch.Tensor:
+    """What the generator minimises: the hinge that calls its output real, as in Vocos."""
+    return torch.stack([(1 - logits).relu().mean() for logits in fake]).mean()
+
+
+def feature_loss(real: list[list[torch.Tensor]], fake: list[list[torch.Tensor]]) -> torch.Tensor:
+    """Feature matching (Kong et al. 2020, arXiv 2010.05646, eq. 5): L1 distances, the mean over all maps.
+
+    Args:
+        real, fake: feature maps of each discriminator.
+    """
+    distances = [
+        (ours - theirs).abs().mean()
+        for fakes, reals in zip(fake, real, strict=True)
+        for ours, theirs in zip(fakes, reals, strict=True)
+    ]
+    return torch.stack(distances).mean()

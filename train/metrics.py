@@ -1,0 +1,137 @@
+"""Metrics of a transferred clip as pure functions, and the equaliser that it has to beat."""
+
+import mir_eval
+import numpy as np
+import torch
+
+from stylediff.mel import MelConfig
+from train.judges import FRAMES_PER_SECOND, LOWEST_PITCH, PITCHES
+from train.scores import Note
+
+DYNAMIC_RANGE = 8.06  # nepers, 70 dB
+GAIN_LIMIT_DB = 30.0
+EQUALISER_OCTAVES = 1 / 3
+
+
+def clip_notes(notes: tuple[Note, ...], seconds: float) -> tuple[Note, ...]:
+    """The notes that sound within a clip, cut to its time; those that began before it begin at 0."""
+    return tuple(
+        Note(max(0.0, note.start), min(note.end, seconds), note.pitch, note.velocity)
+        for note in notes
+        if note.end > 0 and note.start < seconds
+    )
+
+
+def note_f1(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray, tolerance_s: float) -> float:
+    """F-measure of notes by onset and pitch (MIREX note tracking; Raffel et al. 2014, mir_eval.transcription).
+
+    Args:
+        notes: the score.
+        intervals, pitches: the notes heard, (notes, 2) seconds and (notes,) MIDI numbers.
+        tolerance_s: how far an onset may lie from the score's; the pitch may be 50 cents off, ends do not count.
+    """
+    if not notes or len(pitches) == 0:
+        return 0.0
+    score_intervals = np.array([[note.start, note.end] for note in notes])
+    score_hz = mir_eval.util.midi_to_hz(np.array([note.pitch for note in notes], dtype=float))
+    _, _, f1, _ = mir_eval.transcription.precision_recall_f1_overlap(
+        score_intervals,
+        score_hz,
+        intervals,
+        mir_eval.util.midi_to_hz(pitches),
+        onset_tolerance=tolerance_s,
+        pitch_tolerance=50.0,
+        offset_ratio=None,
+    )
+    return float(f1)
+
+
+def score_roll(notes: tuple[Note, ...], frames: int) -> np.ndarray:
+    """Which of the piano's keys the score holds down, (frames, 88) bool, on the judge's frames."""
+    roll = np.zeros((frames, PITCHES), bool)
+    for note in notes:
+        if LOWEST_PITCH <= note.pitch < LOWEST_PITCH + PITCHES:
+            first, last = (max(0, round(time * FRAMES_PER_SECOND)) for time in (note.start, note.end))
+            roll[first:last, note.pitch - LOWEST_PITCH] = True
+    return roll
+
+
+def frame_prf(heard: np.ndarray, score: np.ndarray) -> tuple[float, float, float]:
+    """Precision, recall and F-measure of pitches frame by frame (Bay, Ehmann and Downie 2009).
+
+    Each is 0 where it would divide by 0.
+
+    Args:
+        heard, score: (frames, pitches) bool.
+    """
+    hits = int((heard & score).sum())
+    precision = hits / max(1, int(heard.sum()))
+    recall = hits / max(1, int(score.sum()))
+    return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
+
+
+def log_mel_error(output: torch.Tensor, target: torch.Tensor) -> float:
+    """Mean absolute difference of two log-mels in nepers, both floored 70 dB below the target's peak.
+
+    The log-spectral distance of Gray and Markel (1976) with the L1 norm, on mel bands. The floor keeps what nobody
+    hears out of the mean.
+
+    Args:
+        output, target: (..., mels, frames).
+    """
+    if output.shape != target.shape:
+        raise ValueError(f"log-mels must be equally large, got {tuple(output.shape)} and {tuple(target.shape)}")
+    floor = float(target.max()) - DYNAMIC_RANGE
+    return float((output.clamp_min(floor) - target.clamp_min(floor)).abs().mean())
+
+
+def short_time_transform(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Complex spectrogram (n_fft // 2 + 1, frames) of a waveform (samples,), which ``torch.istft`` inverts."""
+    window = torch.hann_window(config.n_fft)
+    return torch.stft(waveform, config.n_fft, config.hop_length, window=window, return_complex=True)
+
+
+def average_spectrum(waveforms: list[torch.Tensor], config: MelConfig) -> torch.Tensor:
+    """Mean power of waveforms (samples,) in each bin of the transform, (n_fft // 2 + 1,)."""
+    return torch.stack([short_time_transform(w, config).abs().square().mean(1) for w in waveforms]).mean(0)
+
+
+def smooth_octaves(power: torch.Tensor, octaves: float) -> torch.Tensor:
+    """A power spectrum (bins,) averaged over a window as wide as that share of an octave around each bin."""
+    bins = torch.arange(len(power))
+    reach = 2 ** (octaves / 2)
+    low = (bins / reach).ceil().long()
+    high = (bins * reach).floor().long().clamp_max(len(power) - 1) + 1
+    total = torch.nn.functional.pad(power.double().cumsum(0), (1, 0))
+    return ((total[high] - total[low]) / (high - low)).to(power)
+
+
+def match_envelope(waveform: torch.Tensor, target_spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """The waveform equalised to another average spectrum: what one could do without any model.
+
+    Every bin is scaled by the ratio of the two average spectra, as Ma, Reiss and Black (2013) equalise to a target,
+    but smoothed as by a third-octave equaliser and limited to 30 dB either way; phases are kept. Narrower or wider
+    smoothing comes less close to the target on average.
+
+    Args:
+        waveform: (samples,).
+        target_spectrum: (n_fft // 2 + 1,) from ``average_spectrum``.
+
+    Returns:
+        (samples,).
+    """
+    transform = short_time_transform(waveform, config)
+    source = smooth_octaves(transform.abs().square().mean(1), EQUALISER_OCTAVES)
+    ratio = smooth_octaves(target_spectrum, EQUALISER_OCTAVES) / source.clamp_min(1e-20)
+    limit = 10 ** (GAIN_LIMIT_DB / 20)
+    gain = ratio.sqrt().clamp(1 / limit, limit)
+    window = torch.hann_window(config.n_fft)
+    return torch.istft(transform * gain[:, None], config.n_fft, config.hop_length, window=window, length=len(waveform))
+
+
+def bootstrap_interval(values: np.ndarray | list[float], seed: int, draws: int = 2000) -> tuple[float, float]:
+    """95 % interval of the mean by the percentile bootstrap (Efron and Tibshirani 1993, chapter 13)."""
+    values = np.asarray(values, dtype=float)
+    chosen = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    low, high = np.percentile(values[chosen].mean(1), [2.5, 97.5])
+    return float(low), float(high)

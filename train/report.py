@@ -1,0 +1,161 @@
+"""Reports of an evaluation: its results summed up with intervals, as tables, a confusion matrix and pictures."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stylediff.instruments import INSTRUMENT_NAMES
+from train.metrics import bootstrap_interval
+from train.rows import IDENTITY, ORACLE
+
+Result = dict[str, Any]
+Table = dict[str, dict[str, dict[str, float]]]  # row -> column -> mean, low, high, count
+
+COLUMNS = {
+    "log_mel_error": "log-mel error, neper",
+    "generated_error": "before the vocoder",
+    "frame_f": "frame F",
+    "note_f1_50": "note F1, 50 ms",
+    "note_f1_100": "note F1, 100 ms",
+    "named_target": "heard as target",
+    "seconds_per_second": "s per s of sound",
+}
+ALL_PAIRS = "all pairs"
+NOTES = """\
+The log-mel error is the mean absolute difference to the aligned true target's log-mel, both floored 70 dB below its
+peak. Notes are heard by basic-pitch and compared with the score; "heard as target" is the share of clips that the
+instrument classifier names as the target. Brackets hold 95 % bootstrap intervals: over clips for one direction, over
+the means of pairs for all pairs. Identity is the source unchanged, the spectral envelope an equaliser matched to the
+target instrument, the autoencoder and the oracle the true target through autoencoder and vocoder or the vocoder alone.
+"""
+
+
+def describe(values: Iterable[float]) -> dict[str, float]:
+    """Mean of some values, its 95 % interval, and how many they are."""
+    array = np.array(list(values), dtype=float)
+    low, high = bootstrap_interval(array, seed=0)
+    return {"mean": float(array.mean()), "low": low, "high": high, "count": len(array)}
+
+
+def column_values(results: list[Result], row: str, column: str) -> list[float]:
+    return [result[column] for result in results if result["row"] == row and result[column] is not None]
+
+
+def tabulate(results: list[Result], rows: list[str]) -> Table:
+    """Means over the clips of one direction, for those of the rows that it has."""
+    table: Table = {}
+    for row in rows:
+        values = {column: column_values(results, row, column) for column in COLUMNS}
+        cells = {column: describe(found) for column, found in values.items() if found}
+        if cells:
+            table[row] = cells
+    return table
+
+
+def tabulate_pairs(by_pair: dict[str, Table], rows: list[str]) -> Table:
+    """Means over pairs of their means, for the rows that every pair has."""
+    table: Table = {}
+    for row in rows:
+        if all(row in pair for pair in by_pair.values()):
+            columns = [column for column in COLUMNS if all(column in pair[row] for pair in by_pair.values())]
+            table[row] = {c: describe(pair[row][c]["mean"] for pair in by_pair.values()) for c in columns}
+    return table
+
+
+def key_ratios(table: Table, headline: str) -> dict[str, float]:
+    """What a table comes down to: our error against doing nothing, our notes against the vocoder's best, our timbre."""
+
+    def mean(row: str, column: str) -> float:
+        return table[row][column]["mean"]
+
+    return {
+        "log-mel error / identity": mean(headline, "log_mel_error") / max(mean(IDENTITY, "log_mel_error"), 1e-9),
+        "frame F / oracle": mean(headline, "frame_f") / max(mean(ORACLE, "frame_f"), 1e-9),
+        "heard as target": mean(headline, "named_target"),
+    }
+
+
+def confusion_matrix(results: list[Result], row: str) -> np.ndarray:
+    """Share of the clips for each target (first axis) that the classifier names as each instrument (second)."""
+    counts = np.zeros((len(INSTRUMENT_NAMES), len(INSTRUMENT_NAMES)))
+    for result in results:
+        if result["row"] == row:
+            counts[INSTRUMENT_NAMES.index(result["target"]), INSTRUMENT_NAMES.index(result["named"])] += 1
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+
+
+def summarize(results: list[Result], rows: list[str], main: list[str], headline: str) -> dict[str, Any]:
+    """Tables and ratios of each main direction and of all pairs.
+
+    Args:
+        results: one dict for each clip and row, from ``train.evaluate``.
+        rows: their names, in the order of the tables.
+        main: directions with a table of their own, as "piano -> violin".
+        headline: the row of our model that the ratios and the confusion matrix take.
+    """
+    grouped: dict[str, list[Result]] = {}
+    for result in results:
+        grouped.setdefault(f"{result['source']} -> {result['target']}", []).append(result)
+    by_pair = {pair: tabulate(members, rows) for pair, members in grouped.items()}
+    tables = {pair: by_pair[pair] for pair in main if pair in by_pair}
+    tables[ALL_PAIRS] = tabulate_pairs(by_pair, rows)
+    return {
+        "pairs": len(by_pair),
+        "headline": headline,
+        "tables": tables,
+        "ratios": {name: key_ratios(table, headline) for name, table in tables.items()},
+        "confusion": confusion_matrix(results, headline).round(4).tolist(),
+    }
+
+
+def format_cell(cell: dict[str, float] | None) -> str:
+    return "" if cell is None else f"{cell['mean']:.3f} [{cell['low']:.3f}, {cell['high']:.3f}]"
+
+
+def write_markdown(summary: dict[str, Any]) -> str:
+    """The summary as a Markdown page."""
+    lines = ["# Evaluation", "", NOTES]
+    lines += [f'Ratios of "{summary["headline"]}":', ""]
+    names = list(next(iter(summary["ratios"].values())))
+    lines += [f"| direction | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for direction, ratios in summary["ratios"].items():
+        lines.append(f"| {direction} | " + " | ".join(f"{ratio:.3f}" for ratio in ratios.values()) + " |")
+    for direction, table in summary["tables"].items():
+        count = next(iter(table.values()))["log_mel_error"]["count"]
+        lines += ["", f"## {direction} ({count} {'pairs' if direction == ALL_PAIRS else 'clips'})", ""]
+        lines += [f"| | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
+        for row, cells in table.items():
+            lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in COLUMNS) + " |")
+    lines += ["", "![which instrument each target is heard as](confusion.png)"]
+    lines += ["", "![sources, outputs and targets](contact_sheet.png)", ""]
+    return "\n".join(lines)
+
+
+def draw_confusion(matrix: np.ndarray) -> Figure:
+    """The confusion matrix, (targets, names), as a figure."""
+    figure = Figure(figsize=(7.5, 7), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(INSTRUMENT_NAMES))
+    axes.set_xticks(ticks, INSTRUMENT_NAMES, rotation=60)
+    axes.set_yticks(ticks, INSTRUMENT_NAMES)
+    axes.set_xlabel("heard as")
+    axes.set_ylabel("target")
+    for row, column in np.argwhere(matrix >= 0.005):
+        share = matrix[row, column]
+        axes.text(column, row, f"{share:.2f}", ha="center", va="center", color="white" if share > 0.5 else "black")
+    return figure
+
+
+def draw_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
+    """Titled pictures (height, width, 3), three in a row, as a figure."""
+    lines = -(-len(panels) // 3)
+    figure = Figure(figsize=(15, 6.5 * lines), layout="constrained")
+    for axes, (title, image) in zip(figure.subplots(lines, 3, squeeze=False).flat, panels, strict=False):
+        axes.imshow(image, aspect="auto", interpolation="nearest")
+        axes.set_title(title)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    return figure

@@ -1,0 +1,269 @@
+"""Trains the vocoder, at first on spectral losses alone, then against discriminators, then on decoded mels.
+
+accelerate launch -m train.train_vocoder --cache DIR --data DIR --out RUN --autoencoder RUN/autoencoder
+
+The same command again goes on where it stopped.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import soundfile
+import torch
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from stylediff.audio import fit_length
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.plotting import mels_to_image
+from stylediff.vocoder import Vocoder
+from train.discriminators import Discriminators
+from train.losses import adversarial_loss, discriminator_loss, feature_loss, mel_loss, stft_loss
+from train.mel_cache import CacheError, MelCache, Row, read_cache
+from train.runs import Run, TrainingError, generator_at
+from train.settings import SettingsError, TrainSettings, parse_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderSettings(TrainSettings):
+    """Settings of the vocoder's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        data: folder of the data set that the cache was made from, for its waveforms.
+        autoencoder: folder of a saved MelAutoencoder ("": only mels of real audio).
+        crop_frames: frames of a training crop.
+        context_frames: frames that the autoencoder sees around a crop.
+        gan_start: step at which the discriminators begin.
+        decoded_start: step from which input mels have been through the autoencoder, as they will be in use.
+        attenuation_db: crops are made quieter by up to that much; not louder, for a mel does not show what lies
+            below its floor.
+        mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
+        resolution_weight: of the resolution discriminators against the period discriminators.
+        blocks, width, expansion, synthesis_n_fft: see Vocoder.
+        discriminator_channels: see Discriminators.
+        clip_norm: largest gradient norm.
+        average_decay: of the exponential moving average of the weights, which is what ships.
+    """
+
+    cache: Path
+    data: Path
+    autoencoder: str = ""
+    steps: int = 30000
+    batch_size: int = 16
+    learning_rate: float = 5e-4
+    crop_frames: int = 64
+    context_frames: int = 128
+    gan_start: int = 10000
+    decoded_start: int = 20000
+    attenuation_db: float = 12.0
+    mel_weight: float = 15.0
+    stft_weight: float = 1.0
+    adversarial_weight: float = 1.0
+    feature_weight: float = 2.0
+    resolution_weight: float = 1.0
+    blocks: int = 8
+    width: int = 288
+    expansion: int = 3
+    synthesis_n_fft: int = 1024
+    discriminator_channels: int = 16
+    clip_norm: float = 10.0
+    average_decay: float = 0.999
+
+    # The autoencoder may be trained while the vocoder's first steps run.
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "data", "autoencoder")
+
+
+def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int) -> torch.Tensor:
+    """Samples that some frames of a clip stand for, (frames * hop_length,), silent past the clip's end."""
+    hop = mel.hop_length
+    samples, _ = soundfile.read(data / row.file, frames=frames * hop, start=start * hop, dtype="float32")
+    return fit_length(torch.from_numpy(samples), frames * hop)
+
+
+def crop_batch(
+    cache: MelCache,
+    rows: np.ndarray,
+    settings: VocoderSettings,
+    autoencoder: MelAutoencoder | None,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random crops of random rows, randomly attenuated.
+
+    Args:
+        autoencoder: what mels go through, or None for mels of the audio itself.
+
+    Returns:
+        Log-mels (batch, 1, mels, crop_frames) and waveforms (batch, crop_frames * hop_length).
+    """
+    crop, context = settings.crop_frames, settings.context_frames if autoencoder else settings.crop_frames
+    chosen = rows[torch.randint(len(rows), (settings.batch_size,), generator=generator).numpy()]
+    places, gains_db = torch.rand(2, settings.batch_size, generator=generator)
+    mels, offsets, waveforms = [], [], []
+    for row, place in zip(chosen, places, strict=True):
+        start = int(place * max(1, cache.rows[row].frames - crop + 1))
+        left = max(0, min(start - (context - crop) // 2, cache.mels.shape[-1] - context))
+        mels.append(cache.tensor(row, left, context))
+        offsets.append(start - left)
+        waveforms.append(read_waveform(settings.data, cache.rows[row], cache.mel, start, crop))
+    mel, waveform = torch.stack(mels), torch.stack(waveforms)
+    if autoencoder is not None:
+        with torch.no_grad():
+            mel = autoencoder.decode(autoencoder.encode(mel.to(autoencoder.device))).cpu()
+    mel = torch.stack([clip[..., offset : offset + crop] for clip, offset in zip(mel, offsets, strict=True)])
+    gains = gains_db[:, None] * -settings.attenuation_db * math.log(10) / 20
+    return (mel + gains[:, None, None]).clamp_min(cache.mel.log_floor), waveform * gains.exp()
+
+
+def build_models(settings: VocoderSettings, mel: MelConfig) -> tuple[Vocoder, Discriminators]:
+    torch.manual_seed(settings.seed)
+    vocoder = Vocoder(
+        mel=mel.to_dict(),
+        blocks=settings.blocks,
+        width=settings.width,
+        expansion=settings.expansion,
+        synthesis_n_fft=settings.synthesis_n_fft,
+    )
+    return vocoder, Discriminators(settings.discriminator_channels, settings.discriminator_channels)
+
+
+def vocoder_loss(
+    waveform: torch.Tensor,
+    target: torch.Tensor,
+    mel: MelConfig,
+    discriminators: nn.Module | None,
+    settings: VocoderSettings,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Loss of generated waveforms and its parts; the discriminators, if any, get no gradient.
+
+    Args:
+        waveform, target: (batch, samples).
+    """
+    parts = {"mel": mel_loss(waveform, target, mel), "stft": stft_loss(waveform, target)}
+    loss = settings.mel_weight * parts["mel"] + settings.stft_weight * parts["stft"]
+    if discriminators is not None:
+        discriminators.requires_grad_(False)
+        with torch.no_grad():
+            real = discriminators(target)
+        fake = discriminators(waveform)
+        discriminators.requires_grad_(True)
+        judged = list(zip((1.0, settings.resolution_weight), real, fake, strict=True))
+        adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in judged]
+        feature = [weight * feature_loss(theirs, ours) for weight, (_, theirs), (_, ours) in judged]
+        parts |= {"adversarial": torch.stack(adversarial).sum(), "feature": torch.stack(feature).sum()}
+        loss = loss + settings.adversarial_weight * parts["adversarial"] + settings.feature_weight * parts["feature"]
+    return loss, {name: part.detach() for name, part in parts.items()}
+
+
+def judges_loss(
+    discriminators: nn.Module, waveform: torch.Tensor, target: torch.Tensor, settings: VocoderSettings
+) -> torch.Tensor:
+    """Loss of the discriminators on generated and real waveforms, (batch, samples)."""
+    # One pass over both: distributed training allows one forward before each backward.
+    periods, resolutions = discriminators(torch.cat([target, waveform]))
+    losses = []
+    for logits, _ in (periods, resolutions):
+        real, fake = zip(*(both.chunk(2) for both in logits), strict=True)
+        losses.append(discriminator_loss(list(real), list(fake)))
+    return losses[0] + settings.resolution_weight * losses[1]
+
+
+@torch.no_grad()
+def validation_errors(
+    vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path, autoencoder: MelAutoencoder | None
+) -> tuple[float, float]:
+    """Log-mel error in nepers and multi-resolution STFT loss, means over whole clips.
+
+    Args:
+        autoencoder: what mels go through first, or None.
+    """
+    errors = []
+    for row in rows:
+        frames = cache.rows[row].frames
+        mel = cache.tensor(int(row), 0, frames)[None]
+        target = read_waveform(data, cache.rows[row], cache.mel, 0, frames)[None]
+        if autoencoder is not None:
+            mel = autoencoder.decode(autoencoder.encode(mel))[..., :frames]
+        waveform = vocoder(mel)
+        errors.append((float(mel_loss(waveform, target, cache.mel)), float(stft_loss(waveform, target))))
+    mel_error, stft_error = np.mean(errors, axis=0)
+    return mel_error, stft_error
+
+
+def train(settings: VocoderSettings) -> Vocoder:
+    """Trains, or goes on training, and exports averaged weights to ``out/vocoder``, which it returns."""
+    mel = MelConfig()
+    cache = read_cache(settings.cache, mel)
+    # Recordings without a pair are rows like any other; those held out stay unheard.
+    rows, held_out = cache.split("train"), cache.split("validation")[:32]
+    autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval() if settings.autoencoder else None
+    vocoder, discriminators = build_models(settings, mel)
+    models: dict[str, nn.Module] = {"vocoder": vocoder, "discriminator": discriminators}
+    optimizers = {
+        name: torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.8, 0.99), weight_decay=1e-2)
+        for name, model in models.items()
+    }
+    average = EMAModel(vocoder.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
+    run = Run(settings, models, optimizers, {"vocoder": average})
+    device, process = run.accelerator.device, run.accelerator.process_index
+    if autoencoder is not None:
+        autoencoder.to(device)
+    for step in run.steps():
+        decoder = autoencoder if step >= settings.decoded_start else None
+        judges = discriminators if step >= settings.gan_start else None
+        batches = []
+        for micro in range(settings.accumulation):
+            generator = generator_at(settings.seed, step, micro, process)
+            batch, target = crop_batch(cache, rows, settings, decoder, generator)
+            batches.append((batch.to(device), target.to(device)))
+        if judges is not None:
+            for batch, target in batches:
+                with torch.no_grad():
+                    waveform = vocoder(batch)
+                judgement = judges_loss(run.models["discriminator"], waveform, target, settings)
+                run.backward(judgement)
+                run.record({"discriminators": judgement.detach()})
+            run.update("discriminator", settings.clip_norm)
+        for batch, target in batches:
+            loss, parts = vocoder_loss(run.models["vocoder"](batch), target, mel, judges, settings)
+            run.backward(loss)
+            run.record(parts)
+        run.update("vocoder", settings.clip_norm)
+        if run.wants_images():
+            original = cache.tensor(int(held_out[0]))[None]
+            with torch.no_grad():
+                vocoded = waveform_to_mel(vocoder(original.to(device)), mel).cpu()
+            run.log_image("original, vocoded", mels_to_image([original[0, 0], vocoded[0, 0]], mel))
+    if not run.accelerator.is_main_process:
+        return vocoder
+    shipped = export(vocoder, average, settings.out)
+    decoders = {"true": None} | ({"decoded": autoencoder.cpu()} if autoencoder else {})
+    for name, decoder in decoders.items():
+        mel_error, stft_error = validation_errors(shipped, cache, held_out, settings.data, decoder)
+        print(f"validation, {name} mels: log-mel error {mel_error:.4f} nepers, STFT loss {stft_error:.4f}")
+    return shipped
+
+
+def export(vocoder: Vocoder, average: EMAModel, out: Path) -> Vocoder:
+    """Saves the averaged weights and returns them as they were saved."""
+    average.copy_to(vocoder.parameters())
+    vocoder.save_pretrained(out / "vocoder")
+    return Vocoder.from_pretrained(out / "vocoder").eval()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        train(parse_settings(VocoderSettings, __doc__.split("\n")[0], arguments))
+    except (CacheError, SettingsError, TrainingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
