@@ -3,7 +3,17 @@
 from diffusers import ModelMixin, SchedulerMixin
 
 from stylediff.latents import MelAutoencoder
+from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
 from stylediff.style import StyleEncoder
+from stylediff.vocoder import Vocoder
 
 # diffusers looks the base classes of saved components up in the module that their index names.
-__all__ = ["MelAutoencoder", "ModelMixin", "SchedulerMixin", "StyleEncoder"]
+__all__ = [
+    "MelAutoencoder",
+    "ModelMixin",
+    "SchedulerMixin",
+    "StyleEncoder",
+    "StyleTransferOutput",
+    "StyleTransferPipeline",
+    "Vocoder",
+]

@@ -26,7 +26,7 @@ def load_pipeline(model: str | None = None) -> StyleTransferPipeline:
     """
     name = model or os.environ.get(VARIABLE) or str(SHIPPED)
     try:
-        pipeline = StyleTransferPipeline.from_pretrained(name, torch_dtype=torch.float32)
+        pipeline = StyleTransferPipeline.from_pretrained(name, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"no StyleDiff model can be loaded from {name!r}: {error}") from error
     return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")

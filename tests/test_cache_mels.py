@@ -79,7 +79,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(cached, tmp_path):
     np.load(tmp_path / "cache" / "mels.npy", mmap_mode="r+")[:] = 0
     for name in ("finished", "chunks.json"):
         (tmp_path / "cache" / name).unlink()
-    with pytest.raises(CacheError, match="no finished mel cache in .*: run train.cache_mels first"):
+    with pytest.raises(CacheError, match=r"no finished mel cache in .*: run train.cache_mels first"):
         read_cache(tmp_path / "cache", MEL)
     assert run(tmp_path / "cache", cached / "data") == 0
     assert (tmp_path / "cache" / "mels.npy").read_bytes() == whole

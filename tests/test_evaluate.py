@@ -147,6 +147,7 @@ def test_other_pairs_run_our_model_at_the_headline_only(dataset: tuple[Path, lis
     assert rows_of(trials["harp", "violin"], rows, ours(20)) == [IDENTITY, ours(20), ORACLE]
 
 
+@pytest.mark.slow
 def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
     parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, help="encode only the first so many clips of the cache")
     args = parser.parse_args(arguments)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -45,11 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     columns = model.latent_columns(cache.mels.shape[-1])
-    shape = (len(cache.rows), model.config.latent_channels, model.latent_rows, columns)
+    clips = min(len(cache.rows), args.clips or len(cache.rows))
+    shape = (clips, model.config.latent_channels, model.latent_rows, columns)
     args.out.mkdir(parents=True, exist_ok=True)
     latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
-    for start in tqdm(range(0, len(cache.rows), BATCH), unit=f"{BATCH} clips"):
-        latents[start : start + BATCH] = encode_rows(model, cache.mels[start : start + BATCH], device)
+    for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
+        end = min(start + BATCH, clips)
+        latents[start:end] = encode_rows(model, cache.mels[start:end], device)
     latents.flush()
     (args.out / "latents.part.npy").rename(args.out / "latents.npy")
     write_atomically(args.out / "autoencoder.json", json.dumps(dict(model.config), default=str))

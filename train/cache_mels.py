@@ -8,7 +8,6 @@ An interrupted run goes on where it stopped.
 import argparse
 import functools
 import json
-import multiprocessing
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from stylediff.mel import MelConfig, waveform_to_mel
 from train.manifest import ManifestError, read_manifest, write_atomically
 from train.mel_cache import CacheError, Row, create_cache, finish_cache
+from train.workers import results_of
 
 CHUNK = 200
 
@@ -44,7 +44,6 @@ def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[Row], list[Path
 
 def cache_chunk(out: Path, files: list[Path], mel: MelConfig, start: int) -> int:
     """Fills rows ``start`` to ``start + CHUNK`` and returns ``start``."""
-    torch.set_num_threads(1)
     mels = np.load(out / "mels.npy", mmap_mode="r+")
     for number in range(start, min(start + CHUNK, len(files))):
         waveform, _ = soundfile.read(files[number], dtype="float32")
@@ -72,10 +71,9 @@ def main(arguments: list[str] | None = None) -> int:
     done = set(json.loads(progress.read_text())) if progress.is_file() else set()
     waiting = [start for start in range(0, len(rows), CHUNK) if start not in done]
     job = functools.partial(cache_chunk, args.out, files, mel)
-    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-        for start in tqdm(pool.imap_unordered(job, waiting), total=len(waiting), unit=f"{CHUNK} clips"):
-            done.add(start)
-            write_atomically(progress, json.dumps(sorted(done)))
+    for start in tqdm(results_of(job, waiting, args.workers), total=len(waiting), unit=f"{CHUNK} clips"):
+        done.add(start)
+        write_atomically(progress, json.dumps(sorted(done)))
     finish_cache(args.out)
     return 0
 

@@ -127,7 +127,9 @@ def run_trials(
     with path.open("a") as file, tqdm(total=len(wanted), initial=len(done), unit="clip") as bar:
         for trial in trials:
             waiting = [row for row in rows_of(trial, rows, headline) if (trial.key, row) not in done]
-            example = load_example(trial, folder) if waiting else None
+            if not waiting:
+                continue
+            example = load_example(trial, folder)
             for row in waiting:
                 started = time.perf_counter()
                 output = rows[row](example)

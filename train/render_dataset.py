@@ -10,7 +10,6 @@ test soundfont plays only the source side of the test.
 import argparse
 import errno
 import functools
-import multiprocessing
 import shutil
 import sys
 from collections import defaultdict
@@ -40,6 +39,7 @@ from train.manifest import (
 from train.planning import OTHER_TARGETS, SOURCES, TARGETS, Plan, draw_excerpt, draw_roles
 from train.scores import Excerpt, ScoreError, find_pieces, notes_in_range, read_tracks
 from train.synthesis import SynthesisError, Synthesizer, open_synthesizer, soundfont_voices
+from train.workers import results_of
 
 
 @functools.cache
@@ -133,9 +133,8 @@ def render(plan: Plan, workers: int) -> list[ClipGroup]:
     """Renders what is missing of the plan and writes the manifest."""
     waiting = [index for index in range(plan.excerpts) if not is_finished(plan.out, index)]
     job = functools.partial(render_excerpt, plan)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for _ in tqdm(pool.imap_unordered(job, waiting, chunksize=4), total=len(waiting), unit="excerpt"):
-            pass
+    for _ in tqdm(results_of(job, waiting, workers, chunk_size=4), total=len(waiting), unit="excerpt"):
+        pass
     return write_manifest(plan.out, list(range(plan.excerpts)))
 
 

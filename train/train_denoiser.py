@@ -144,7 +144,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
     cache = read_cache(settings.cache, MelConfig())
     latents = np.load(settings.latents / "latents.npy", mmap_mode="r")
     voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
-    sampler = PairSampler(cache.rows, latents, voices, "train")
+    sampler = PairSampler(cache.rows[: len(latents)], latents, voices, "train")
     model = build_model(settings, latents.shape[1], voices)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)

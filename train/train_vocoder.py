@@ -212,6 +212,7 @@ def train(settings: VocoderSettings) -> Vocoder:
     run = Run(settings, models, optimizers, {"vocoder": average})
     device, process = run.accelerator.device, run.accelerator.process_index
     if autoencoder is not None:
+        mel.require_same(autoencoder.mel, f"the autoencoder in {settings.autoencoder}")
         autoencoder.to(device)
     for step in run.steps():
         decoder = autoencoder if step >= settings.decoded_start else None

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from stylediff.__main__ import main
+from tests.tiny import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    tiny_pipeline().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "my clip ü.wav"
+    soundfile.write(path, 0.3 * np.sin(np.arange(30000) / 10), 22050)
+    return path
+
+
+def test_one_file_becomes_one_file_and_a_picture(model, clip, tmp_path, capsys):
+    out, picture = tmp_path / "out.wav", tmp_path / "out.png"
+    arguments = [str(clip), "--to", "violin", "-o", str(out), "--steps", "2", "--model", model]
+    assert main([*arguments, "--spectrogram", str(picture)]) == 0
+    assert soundfile.info(out).frames == 30000
+    assert Image.open(picture).size == (118, 2 * 256 + 2)
+    assert str(out) in capsys.readouterr().out
+
+
+def test_the_seed_decides_the_bytes(model, clip, tmp_path):
+    files = []
+    for number, seed in enumerate(("5", "5", "6")):
+        files.append(tmp_path / f"{number}.wav")
+        main([str(clip), "--to", "flute", "-o", str(files[-1]), "--steps", "1", "--seed", seed, "--model", model])
+    first, again, other = (path.read_bytes() for path in files)
+    assert first == again != other
+
+
+def test_several_files_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(model, clip, tmp_path, capsys):
+    bad = tmp_path / "notes.wav"
+    bad.write_text("these are not samples")
+    folder = tmp_path / "all"
+    code = main([str(bad), str(clip), "--to", "harp", "--out-dir", str(folder), "--steps", "1", "--model", model])
+    assert code == 2
+    assert [path.name for path in folder.iterdir()] == ["my clip ü_to_harp_seed0.wav"]
+    assert "notes.wav is not audio that can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        (["--to", "kazoo", "-o", "x.wav"], "unknown target 'kazoo'"),
+        (["--to", "violin", "-o", "x.wav", "--steps", "0"], "num_inference_steps must be"),
+    ],
+)
+def test_bad_arguments_give_one_sentence_and_exit_code_2(model, clip, extra, sentence, capsys):
+    assert main([str(clip), *extra, "--model", model]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and "Traceback" not in error
+
+
+def test_a_missing_model_gives_one_sentence(clip, tmp_path, capsys):
+    arguments = [str(clip), "--to", "violin", "-o", "x.wav", "--model", str(tmp_path)]
+    assert main(arguments) == 2
+    assert "no StyleDiff model can be loaded" in capsys.readouterr().err
+
+
+def test_neither_or_both_outputs_are_refused(clip):
+    for outputs in ([], ["-o", "a.wav", "--out-dir", "b"]):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(clip), "--to", "violin", *outputs])
+        assert stopped.value.code == 2

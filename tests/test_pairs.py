@@ -1,0 +1,75 @@
+from collections import Counter
+
+import numpy as np
+import torch
+
+from train.mel_cache import Row
+from train.pairs import PairSampler, default_first
+
+COLUMNS = 12
+
+
+def row(group, voice, role="target", split="train", paired=True):
+    return Row("", group, split, paired, voice.split("/")[0], voice, role, 8 * COLUMNS)
+
+
+ROWS = (
+    row(0, "piano/Pure-0"),
+    row(0, "violin/Pure-40"),
+    row(0, "violin/Rich-40", role="source"),
+    row(1, "piano/Pure-0"),
+    row(1, "violin/Pure-40"),
+    row(2, "violin/Pure-40"),  # alone in its group
+    row(3, "violin/recorded", paired=False),
+    row(4, "piano/Pure-0", split="test"),
+    row(4, "violin/Pure-40", split="test"),
+)
+VOICES = ["piano/Pure-0", "violin/Pure-40"]
+
+
+def sampler(split="train") -> PairSampler:
+    """Latents tell where they are from: clip number * 100 + column."""
+    clips = 100 * np.arange(len(ROWS), dtype=np.float32)[:, None, None, None]
+    latents = np.broadcast_to(clips + np.arange(COLUMNS, dtype=np.float32), (len(ROWS), 2, 3, COLUMNS))
+    return PairSampler(ROWS, latents, VOICES, split)
+
+
+def test_default_voices_come_first():
+    voices = {"violin/TimGM-40", "violin/OPEN_small-40", "violin/Another-40", "piano/FluidR3-0"}
+    assert default_first(voices) == [
+        *("piano/FluidR3-0", "violin/OPEN_small-40", "violin/Another-40", "violin/TimGM-40")
+    ]
+
+
+def test_only_clean_clips_with_company_are_targets():
+    assert sampler().targets.tolist() == [0, 1, 3, 4]
+    assert sampler("test").targets.tolist() == [7, 8]
+
+
+def test_pairs_are_two_clips_of_the_same_music_and_stretch():
+    batch = sampler().batch(200, 5, torch.Generator().manual_seed(0))
+    assert batch.source.shape == batch.target.shape == (200, 2, 3, 5)
+    source, target = (clips[:, 0, 0, 0].long() // 100 for clips in (batch.source, batch.target))
+    assert torch.equal(batch.source % 100, batch.target % 100)
+    assert all(ROWS[s].group == ROWS[t].group and s != t for s, t in zip(source, target, strict=True))
+    assert [VOICES[v] for v in batch.voices] == [ROWS[t].voice for t in target]
+
+
+def test_every_pair_and_stretch_is_drawn():
+    batch = sampler().batch(2000, 5, torch.Generator().manual_seed(1))
+    pairs = Counter(
+        zip((batch.source[:, 0, 0, 0] // 100).tolist(), (batch.target[:, 0, 0, 0] // 100).tolist(), strict=True)
+    )
+    assert set(pairs) == {(1, 0), (2, 0), (0, 1), (2, 1), (4, 3), (3, 4)}
+    assert set((batch.target[:, 0, 0, 0] % 100).tolist()) == set(range(COLUMNS - 5 + 1))
+
+
+def test_same_generator_same_batch():
+    first, second = (sampler().batch(16, 8, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first.source, second.source)
+    assert torch.equal(first.voices, second.voices)
+
+
+def test_the_whole_length_can_be_drawn():
+    batch = sampler().batch(4, COLUMNS, torch.Generator().manual_seed(0))
+    assert batch.target.shape[-1] == COLUMNS

@@ -1,0 +1,146 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+
+from stylediff.style import StyleEncoder
+from train.pairs import PairBatch
+from train.runs import generator_at
+from train.train_denoiser import DenoiserSettings, build_model, build_scheduler, denoiser_loss, main, train
+
+VOICES = ["piano/Pure-0", "violin/Pure-40"]
+
+
+@pytest.fixture(scope="module")
+def tiny_latents(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("latents")
+    rng = np.random.default_rng(0)
+    np.save(folder / "latents.npy", rng.standard_normal((12, 4, 8, 8)).astype(np.float16))
+    return folder
+
+
+@pytest.fixture
+def settings(tiny_cache, tiny_latents, tmp_path):
+    return DenoiserSettings(
+        cache=tiny_cache,
+        latents=tiny_latents,
+        out=tmp_path / "run",
+        steps=2,
+        batch_size=2,
+        widths=(16, 32),
+        head_width=16,
+        tokens=2,
+        token_width=16,
+        shortest_columns=4,
+        precision="no",
+    )
+
+
+def random_batch(size: int = 64) -> PairBatch:
+    generator = torch.Generator().manual_seed(0)
+    source, target = (torch.randn(size, 4, 8, 4, generator=generator) for _ in range(2))
+    return PairBatch(source, target, torch.randint(2, (size,), generator=generator))
+
+
+class Recorder(torch.nn.Module):
+    """Predicts zero velocity and keeps what it was asked."""
+
+    def forward(self, noisy, source, timesteps, voices):
+        self.timesteps, self.voices = timesteps, voices
+        return torch.zeros_like(noisy)
+
+
+def load(folder) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    return unet.state_dict(), StyleEncoder.from_pretrained(folder / "style_encoder").state_dict()
+
+
+def test_two_steps_train_and_export_averaged_weights(settings):
+    before = build_model(settings, 4, VOICES).state_dict()
+    model = train(settings)
+    assert not torch.equal(model.unet.conv_out.weight, before["unet.conv_out.weight"])
+    unet, style = load(settings.out)
+    average = torch.load(settings.out / "checkpoint.pt", weights_only=True)["averages"]["denoiser"]["shadow_params"]
+    parameters = [name for name, _ in model.named_parameters()]
+    for name, shadow in zip(parameters, average, strict=True):
+        part, _, rest = name.partition(".")
+        assert torch.equal((unet if part == "unet" else style)[rest], shadow), name
+    assert StyleEncoder.from_pretrained(settings.out / "style_encoder").config.voices == VOICES
+
+
+def test_stopping_and_going_on_gives_the_same_weights(settings, tmp_path):
+    train(settings)
+    parts = replace(settings, out=tmp_path / "parts")
+    train(replace(parts, minutes=1e-9))
+    assert torch.load(parts.out / "checkpoint.pt", weights_only=True)["step"] == 1
+    train(parts)
+    for ours, theirs in zip(load(parts.out), load(settings.out), strict=True):
+        assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_the_last_timestep_is_pure_noise():
+    scheduler = build_scheduler()
+    assert float(scheduler.alphas_cumprod[-1]) == 0.0
+    clean, noise = torch.ones(1, 4), torch.full((1, 4), 0.5)
+    last = torch.tensor([999])
+    assert torch.equal(scheduler.add_noise(clean, noise, last), noise)
+    assert torch.equal(scheduler.get_velocity(clean, noise, last), -clean)
+    scheduler.set_timesteps(4)
+    assert scheduler.timesteps.tolist() == [999, 749, 499, 249]
+
+
+def test_the_exported_scheduler_is_the_one_trained_with(settings):
+    train(settings)
+    loaded = DDIMScheduler.from_pretrained(settings.out / "scheduler")
+    assert torch.equal(loaded.alphas_cumprod, build_scheduler().alphas_cumprod)
+    assert loaded.config.prediction_type == "v_prediction"
+
+
+def test_the_loss_is_the_squared_velocity_error_split_by_noise(settings):
+    batch, model = random_batch(), Recorder()
+    loss, parts = denoiser_loss(model, build_scheduler(), batch, settings, generator_at(0, 0, 0, 0))
+    # Velocity has the variance of what it mixes: noise and targets, both one here.
+    assert float(loss) == pytest.approx(1.0, abs=0.1)
+    assert set(parts) == {"loss", "high", "low"}
+    again, _ = denoiser_loss(model, build_scheduler(), batch, settings, generator_at(0, 0, 0, 0))
+    assert torch.equal(loss, again)
+
+
+def test_styles_are_dropped_in_their_share(settings):
+    batch, model = random_batch(1000), Recorder()
+    denoiser_loss(model, build_scheduler(), batch, settings, generator_at(0, 0, 0, 0))
+    dropped = model.voices == -1
+    assert float(dropped.float().mean()) == pytest.approx(settings.style_dropout, abs=0.03)
+    assert torch.equal(model.voices[~dropped], batch.voices[~dropped])
+
+
+def test_noise_power_prefers_high_noise(settings):
+    model = Recorder()
+    means = []
+    for power in (1.0, 0.5):
+        chosen = replace(settings, noise_power=power)
+        denoiser_loss(model, build_scheduler(), random_batch(1000), chosen, generator_at(0, 0, 0, 0))
+        assert int(model.timesteps.min()) >= 0
+        assert int(model.timesteps.max()) <= 999
+        means.append(float(model.timesteps.float().mean()))
+    assert means == pytest.approx([500, 667], abs=25)
+
+
+def test_source_and_style_both_reach_the_prediction(settings):
+    model = build_model(settings, 4, VOICES).eval()
+    batch = random_batch(1)
+    steps = torch.tensor([500])
+    with torch.no_grad():
+        plain = model(batch.target, batch.source, steps, torch.tensor([0]))
+        assert plain.shape == batch.target.shape
+        assert not torch.equal(plain, model(batch.target, batch.source + 1, steps, torch.tensor([0])))
+        assert not torch.equal(plain, model(batch.target, batch.source, steps, torch.tensor([1])))
+        assert not torch.equal(plain, model(batch.target, batch.source, steps, torch.tensor([-1])))
+
+
+def test_a_missing_cache_is_said(tmp_path, capsys):
+    missing = str(tmp_path / "none")
+    assert main(["--cache", missing, "--latents", missing, "--out", str(tmp_path / "run")]) == 2
+    assert "error: no finished mel cache in " in capsys.readouterr().err

@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from stylediff.windows import crossfade_weights, map_windows, window_starts
+
+
+@pytest.mark.parametrize("length", [5, 16, 17, 40, 100, 101])
+def test_splitting_and_joining_changes_nothing(length):
+    signal = torch.randn(2, 3, length)
+    joined = map_windows(lambda window: window, signal, window=16, overlap=6)
+    torch.testing.assert_close(joined, signal)
+
+
+def test_windows_cover_the_signal_and_the_last_ends_with_it():
+    starts = window_starts(100, window=16, overlap=6)
+    covered = {position for start in starts for position in range(start, start + 16)}
+    assert covered == set(range(100))
+    assert starts[-1] == 84
+
+
+def test_results_may_be_longer_by_a_constant_factor():
+    signal = torch.arange(50.0)[None]
+    stretched = map_windows(lambda window: window.repeat_interleave(4, dim=-1), signal, window=16, overlap=6)
+    torch.testing.assert_close(stretched, signal.repeat_interleave(4, dim=-1))
+
+
+def test_disagreeing_windows_fade_without_a_step():
+    values = iter([0.0, 1.0])
+    joined = map_windows(lambda window: torch.full_like(window, next(values)), torch.zeros(26), window=16, overlap=6)
+    steps = joined.diff()
+    assert steps.min() >= 0
+    assert steps.max() < 0.2
+    assert joined[0] == 0 and joined[-1] == 1
+
+
+def test_a_short_signal_is_one_window_at_full_weight():
+    assert window_starts(10, window=16, overlap=6) == [0]
+    torch.testing.assert_close(crossfade_weights([0], 16, 6, 0), torch.ones(16))
+
+
+def test_an_overlap_as_long_as_the_window_is_refused():
+    with pytest.raises(ValueError, match="must be smaller"):
+        window_starts(100, window=16, overlap=16)

@@ -1,0 +1,27 @@
+"""A pipeline of real components, small enough to run in a test."""
+
+from pathlib import Path
+
+import torch
+
+from stylediff import MelAutoencoder, StyleTransferPipeline, Vocoder
+from stylediff.instruments import INSTRUMENTS
+from train.pairs import default_first
+from train.train_denoiser import DenoiserSettings, build_model, build_scheduler
+
+
+def tiny_pipeline() -> StyleTransferPipeline:
+    """Random weights; every instrument's default voice is known."""
+    torch.manual_seed(0)
+    autoencoder = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=4)
+    settings = DenoiserSettings(
+        out=Path(), cache=Path(), latents=Path(), widths=(16, 16, 16), head_width=8, tokens=2, token_width=16
+    )
+    voices = default_first({instrument.default_voice for instrument in INSTRUMENTS})
+    denoiser = build_model(settings, 4, voices)
+    vocoder = Vocoder(blocks=1, width=16)
+    pipeline = StyleTransferPipeline(
+        autoencoder, denoiser.unet, build_scheduler(), denoiser.style_encoder, vocoder
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

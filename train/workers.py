@@ -1,0 +1,24 @@
+"""Independent jobs, done by several processes or by this one."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def results_of(
+    job: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk_size: int = 1
+) -> Iterator[Result]:
+    """Results of the job on every item, in the order in which they are done.
+
+    One worker, or one item, needs no process of its own. Other processes compute on one thread each.
+    """
+    if min(workers, len(items)) <= 1:
+        yield from map(job, items)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers, torch.set_num_threads, (1,)) as pool:
+        yield from pool.imap_unordered(job, items, chunk_size)
