@@ -42,8 +42,8 @@ def settings(tmp_path: Path) -> VocoderSettings:
         batch_size=2,
         crop_frames=8,
         context_frames=16,
-        gan_start=0,
-        decoded_start=1,
+        gan_start=0.0,
+        decoded_start=0.5,
         blocks=1,
         width=16,
         discriminator_channels=2,
@@ -126,6 +126,6 @@ def test_a_run_stopped_and_resumed_ends_bit_for_bit_the_same(
 
 
 def test_without_an_autoencoder_mels_stay_true(settings: VocoderSettings, capsys: pytest.CaptureFixture) -> None:
-    train(replace(settings, autoencoder="", steps=1, gan_start=1))
+    train(replace(settings, autoencoder="", steps=1, gan_start=1.0))
     assert "decoded mels" not in capsys.readouterr().out
     assert (settings.out / "vocoder" / "config.json").is_file()

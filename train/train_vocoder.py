@@ -39,8 +39,8 @@ class VocoderSettings(TrainSettings):
         autoencoder: folder of a saved MelAutoencoder ("": only mels of real audio).
         crop_frames: frames of a training crop.
         context_frames: frames that the autoencoder sees around a crop.
-        gan_start: step at which the discriminators begin.
-        decoded_start: step from which input mels have been through the autoencoder, as they will be in use.
+        gan_start: share of the steps after which the discriminators begin.
+        decoded_start: share after which input mels have been through the autoencoder, as they will be in use.
         attenuation_db: crops are made quieter by up to that much; not louder, for a mel does not show what lies
             below its floor.
         mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
@@ -59,8 +59,8 @@ class VocoderSettings(TrainSettings):
     learning_rate: float = 5e-4
     crop_frames: int = 64
     context_frames: int = 128
-    gan_start: int = 10000
-    decoded_start: int = 20000
+    gan_start: float = 0.4
+    decoded_start: float = 0.7
     attenuation_db: float = 12.0
     mel_weight: float = 15.0
     stft_weight: float = 1.0
@@ -215,8 +215,8 @@ def train(settings: VocoderSettings) -> Vocoder:
         mel.require_same(autoencoder.mel, f"the autoencoder in {settings.autoencoder}")
         autoencoder.to(device)
     for step in run.steps():
-        decoder = autoencoder if step >= settings.decoded_start else None
-        judges = discriminators if step >= settings.gan_start else None
+        decoder = autoencoder if step >= settings.decoded_start * settings.steps else None
+        judges = discriminators if step >= settings.gan_start * settings.steps else None
         batches = []
         for micro in range(settings.accumulation):
             generator = generator_at(settings.seed, step, micro, process)
