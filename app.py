@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -29,10 +29,12 @@ Upload or record a clip of **one instrument** and hear the same notes played by 
 def describe(sample_rate: int, channels: int, seconds: float, mel: MelConfig) -> str:
     """One line on what is done to a clip before the model hears it."""
     kind = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
-    return f"{seconds:.1f} s, {sample_rate / 1000:g} kHz {kind}, heard by the model as {mel.sample_rate / 1000:g} kHz mono"
+    return (
+        f"{seconds:.1f} s, {sample_rate / 1000:g} kHz {kind}, heard by the model as {mel.sample_rate / 1000:g} kHz mono"
+    )
 
 
-def build_convert(pipeline: StyleTransferPipeline) -> Callable[..., Iterator[tuple]]:
+def build_convert(pipeline: StyleTransferPipeline) -> Callable[..., tuple[str, Image.Image, str]]:
     """The handler of the page, and of its endpoint /convert."""
 
     def convert(

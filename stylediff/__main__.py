@@ -1,6 +1,6 @@
 """Command line: plays audio files with another instrument.
 
-    python -m stylediff piano.wav --to violin -o violin.wav
+python -m stylediff piano.wav --to violin -o violin.wav
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,16 @@ class StyleTransferOutput(BaseOutput):
     """Result of a transfer.
 
     Attributes:
-        audio: (samples,), exactly as long as the input and at its sample rate; None for other output types.
+        audio: (samples,), exactly as long as the input and at its sample rate; None for "mel" and "latent".
         sample_rate: of ``audio``, Hz.
-        mel: (mels, frames) generated log-mel, at the loudness the model works at.
+        mel: (mels, frames) generated log-mel, at the loudness the model works at; None for "latent".
         source_mel: (mels, frames) log-mel of the input at that loudness.
         latents: (1, channels, rows, columns).
     """
 
     audio: Any
     sample_rate: int
-    mel: torch.Tensor | None
+    mel: Any
     source_mel: torch.Tensor
     latents: torch.Tensor
 
@@ -132,12 +133,11 @@ class StyleTransferPipeline(DiffusionPipeline):
         tokens = self.encode_target(target)
         latents, timesteps = self.prepare_latents(source, num_inference_steps, strength, generator)
         latents = self.denoise(latents, source, tokens, timesteps, guidance_scale, callback_on_step_end)
-        mel, audio = None, None
+        mel = audio = None
         if output_type != "latent":
             mel = self.decode_latents(latents, source_mel.shape[-1])
-        if output_type in ("pt", "np"):
-            level = fit_length(self.synthesize(mel)[0], len(mono)) / gain
-            audio = fit_length(resample(level, self.mel.sample_rate, sample_rate), waveform.shape[-1]).clamp(-1, 1)
+        if mel is not None and output_type != "mel":
+            audio = self.to_level(self.synthesize(mel)[0], gain, sample_rate, waveform.shape[-1])
             audio = audio.cpu().numpy() if output_type == "np" else audio
         self.maybe_free_model_hooks()
         return StyleTransferOutput(audio, sample_rate, None if mel is None else mel[0, 0], source_mel[0, 0], latents)
@@ -200,12 +200,10 @@ class StyleTransferPipeline(DiffusionPipeline):
         with self.progress_bar(total=len(timesteps)) as bar:
             for step, timestep in enumerate(timesteps):
                 pair = torch.cat([latents, source], dim=1)
-                velocity = map_windows(
-                    lambda window, timestep=timestep: self.predict_velocity(window, timestep, tokens, guidance_scale),
-                    pair,
-                    WINDOW_COLUMNS,
-                    OVERLAP_COLUMNS,
+                predict = partial(
+                    self.predict_velocity, timestep=timestep, tokens=tokens, guidance_scale=guidance_scale
                 )
+                velocity = map_windows(predict, pair, WINDOW_COLUMNS, OVERLAP_COLUMNS)
                 latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
                 if callback_on_step_end is not None:
                     changed = callback_on_step_end(self, step, timestep, {"latents": latents})
@@ -231,3 +229,8 @@ class StyleTransferPipeline(DiffusionPipeline):
     def synthesize(self, mel: torch.Tensor) -> torch.Tensor:
         """Waveforms of log-mels, (batch, frames * hop_length): by the vocoder, or Griffin-Lim where there is none."""
         return griffin_lim(mel, self.mel) if self.vocoder is None else self.vocoder(mel)
+
+    def to_level(self, waveform: torch.Tensor, gain: float, sample_rate: int, samples: int) -> torch.Tensor:
+        """A generated waveform at the input's level, sample rate and length."""
+        resampled = resample(waveform / gain, self.mel.sample_rate, sample_rate)
+        return fit_length(resampled, samples).clamp(-1, 1)

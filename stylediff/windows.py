@@ -21,9 +21,9 @@ def window_starts(length: int, window: int, overlap: int) -> list[int]:
 def crossfade_weights(starts: list[int], window: int, overlap: int, position: int) -> torch.Tensor:
     """Weight of every value of the window at ``starts[position]``: (window,), straight ramps over the overlaps.
 
-                _________
-               /         \\        window 0, 1, 2: where two overlap,
-        ______/_\\_______/_\\____    their weights are normalised to one by `map_windows`
+            _________
+           /         \\        window 0, 1, 2: where two overlap,
+    ______/_\\_______/_\\____    their weights are normalised to one by `map_windows`
     """
     weights = torch.ones(window)
     ramp = (torch.arange(overlap) + 0.5) / max(1, overlap)
@@ -52,12 +52,12 @@ def map_windows(
     starts = window_starts(length, window, overlap)
     if len(starts) == 1:
         return function(signal)
-    total: torch.Tensor | None = None
+    total = sums = torch.empty(0)
     for position, start in enumerate(starts):
         result = function(signal[..., start : start + window])
         scale = result.shape[-1] / window
         first, size, faded = (round(value * scale) for value in (start, window, overlap))
-        if total is None:
+        if position == 0:
             total = result.new_zeros(*result.shape[:-1], round(length * scale))
             sums = result.new_zeros(total.shape[-1])
         weights = crossfade_weights(starts, size, faded, position).to(result)

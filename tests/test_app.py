@@ -58,7 +58,9 @@ def test_a_visitor_converts_a_clip_in_the_browser(address, clip, tmp_path):
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
         )
         visitor = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True).new_page()
-        visitor.on("request", lambda r: outside.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else 0)
+        visitor.on(
+            "request", lambda r: outside.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else 0
+        )
         visitor.goto(address, wait_until="domcontentloaded")
         visitor.wait_for_selector("#go")
         assert visitor.locator("#target input[type=radio]").count() == len(INSTRUMENT_NAMES)

@@ -30,7 +30,8 @@ def test_disagreeing_windows_fade_without_a_step():
     steps = joined.diff()
     assert steps.min() >= 0
     assert steps.max() < 0.2
-    assert joined[0] == 0 and joined[-1] == 1
+    assert joined[0] == 0
+    assert joined[-1] == 1
 
 
 def test_a_short_signal_is_one_window_at_full_weight():

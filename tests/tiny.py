@@ -20,8 +20,6 @@ def tiny_pipeline() -> StyleTransferPipeline:
     voices = default_first({instrument.default_voice for instrument in INSTRUMENTS})
     denoiser = build_model(settings, 4, voices)
     vocoder = Vocoder(blocks=1, width=16)
-    pipeline = StyleTransferPipeline(
-        autoencoder, denoiser.unet, build_scheduler(), denoiser.style_encoder, vocoder
-    )
+    pipeline = StyleTransferPipeline(autoencoder, denoiser.unet, build_scheduler(), denoiser.style_encoder, vocoder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import AudioError, read_audio
+from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from train.classifier import InstrumentClassifier
@@ -201,13 +202,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     try:
-        pipeline = StyleTransferPipeline.from_pretrained(args.model)
-        pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+        pipeline = load_pipeline(str(args.model))
         pipeline.set_progress_bar_config(disable=True)
         classifier = InstrumentClassifier.from_pretrained(args.classifier)
         pipeline.mel.require_same(classifier.mel, "the classifier")
         print(evaluate(pipeline, classifier, args))
-    except (AudioError, ManifestError, TrialError, OSError) as error:
+    except (AudioError, CheckpointError, ManifestError, TrialError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """Puts trained parts together into a pipeline folder, in half precision.
 
-    python -m train.export --autoencoder DIR --denoiser DIR [--vocoder DIR] --out DIR
+python -m train.export --autoencoder DIR --denoiser DIR [--vocoder DIR] --out DIR
 """
 
 import argparse

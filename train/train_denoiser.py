@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from torch import nn
 
@@ -45,7 +46,7 @@ class DenoiserSettings(TrainSettings):
     batch_size: int = 32
     learning_rate: float = 4e-4
     warmup_steps: int = 500
-    widths: tuple[int, ...] = (96, 192, 256)
+    widths: tuple[int, ...] = (64, 160, 256)
     layers: int = 1
     head_width: int = 32
     tokens: int = 4
@@ -88,16 +89,16 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) -> Denoiser:
-    """The denoiser for latents of that many channels. The top level, the largest picture, has no attention."""
+    """The denoiser for latents of that many channels. Only the lowest level has attention: above it is too dear."""
     torch.manual_seed(settings.seed)
-    attention_levels = len(settings.widths) - 1
+    plain_levels = len(settings.widths) - 1
     unet = UNet2DConditionModel(
         in_channels=2 * channels,
         out_channels=channels,
         block_out_channels=settings.widths,
         layers_per_block=settings.layers,
-        down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * attention_levels,
-        up_block_types=("CrossAttnUpBlock2D",) * attention_levels + ("UpBlock2D",),
+        down_block_types=("DownBlock2D",) * plain_levels + ("CrossAttnDownBlock2D",),
+        up_block_types=("CrossAttnUpBlock2D",) + ("UpBlock2D",) * plain_levels,
         cross_attention_dim=settings.token_width,
         attention_head_dim=tuple(width // settings.head_width for width in settings.widths),
         norm_num_groups=16,
@@ -151,6 +152,8 @@ def train(settings: DenoiserSettings) -> Denoiser:
     run = Run(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
     scheduler = build_scheduler()
     device, process = run.accelerator.device, run.accelerator.process_index
+    if device.type == "cpu":
+        model.unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward pass is slow on CPUs
     lengths = range(min(settings.shortest_columns, latents.shape[-1]), latents.shape[-1] + 1, 4)
     for step in run.steps():
         for micro in range(settings.accumulation):

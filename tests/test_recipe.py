@@ -1,0 +1,54 @@
+import json
+import sys
+
+import pytest
+
+from train.recipe import SHARES, RecipeError, Stage, build_stages, execute, main, parse_arguments, planned_steps
+
+
+def arguments(scores, soundfonts, out):
+    pure, rich, unseen = map(str, soundfonts)
+    flags = ["--midi", str(scores), "--soundfont", pure, rich, "--test-soundfont", unseen, "--out", str(out)]
+    return [*flags, "--clips", "14", "--test-excerpts", "2"]
+
+
+def test_every_stage_reads_what_an_earlier_one_writes(tmp_path, scores, soundfonts):
+    stages = build_stages(parse_arguments(arguments(scores, soundfonts, tmp_path)))
+    names = [stage.name for stage in stages]
+    assert names.index("mels") < names.index("autoencoder") < names.index("latents") < names.index("denoiser")
+    made = [str(stage.result.parent) for stage in stages]
+    for number, stage in enumerate(stages):
+        later = set(made[number + 1 :]) - set(made[: number + 1])
+        assert not later & set(stage.flags), stage.name
+
+
+def test_shares_of_a_budget_add_up_to_all_of_it():
+    assert sum(SHARES.values()) == pytest.approx(1.0)
+
+
+def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, scores, soundfonts, capfd):
+    flags = arguments(scores, soundfonts, tmp_path / "run")
+    broken = [flag if flag != str(scores) else str(tmp_path / "nothing") for flag in flags]
+    assert main(broken) == 2
+    shown = capfd.readouterr()
+    assert "no such folder of MIDI files" in shown.err
+    assert "the stage 'data set' failed" in shown.err
+    for stage in build_stages(parse_arguments(flags)):
+        stage.result.parent.mkdir(parents=True, exist_ok=True)
+        stage.result.write_text("")
+    assert main(flags) == 0
+    assert capfd.readouterr().out.count(": done") == 8
+
+
+def test_steps_of_a_budget_are_decided_once(tmp_path):
+    stage = Stage("autoencoder", "train_autoencoder", [], tmp_path / "done", tmp_path / "run")
+    (tmp_path / "steps.json").write_text(json.dumps({"autoencoder": 123}))
+    assert planned_steps(stage, 10.0, tmp_path) == ["--steps", "123"]
+    assert planned_steps(stage, 0.0, tmp_path) == []
+
+
+def test_a_command_that_fails_raises_with_its_name(tmp_path):
+    stage = Stage("nonsense", "no_such_module", [], tmp_path / "done")
+    assert stage.command([])[:3] == [sys.executable, "-m", "train.no_such_module"]
+    with pytest.raises(RecipeError, match="nonsense"):
+        execute(stage, [])
