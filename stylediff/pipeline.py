@@ -133,7 +133,8 @@ class StyleTransferPipeline(DiffusionPipeline):
         tokens = self.encode_target(target)
         latents, timesteps = self.prepare_latents(source, num_inference_steps, strength, generator)
         latents = self.denoise(latents, source, tokens, timesteps, guidance_scale, callback_on_step_end)
-        mel = audio = None
+        mel: Any = None
+        audio: Any = None
         if output_type != "latent":
             mel = self.decode_latents(latents, source_mel.shape[-1])
         if mel is not None and output_type != "mel":

@@ -90,13 +90,11 @@ PIECES = (
         lines=("C#5:1.5 D5:.5 C#5:1 E5:2 E5:1 B4:1.5 C#5:.5 B4:1 D5:2 D5:1 A4:2",),
         legato=0.95,
     ),
-    Piece(  # Bach, Suite BWV 1007, Prelude, bars 1-2 and the note after; beats are sixteenths
+    Piece(  # Bach, Suite BWV 1007, Prelude, bar 1, half of bar 2 and the note after; beats are sixteenths
         "cello_bach_prelude",
-        beat_s=0.185,
+        beat_s=0.23,
         bar=8,
-        lines=(
-            "G2:1 D3 B3 A3 B3 D3 B3 D3 G2 D3 B3 A3 B3 D3 B3 D3 G2 E3 C4 B3 C4 E3 C4 E3 G2 E3 C4 B3 C4 E3 C4 E3 G2:3",
-        ),
+        lines=("G2:1 D3 B3 A3 B3 D3 B3 D3 G2 D3 B3 A3 B3 D3 B3 D3 G2 E3 C4 B3 C4 E3 C4 E3 G2:3",),
         legato=1.0,
     ),
     Piece(  # Pachelbel, Canon in D, the bass and the first entry, broken chords added; beats are quarters
