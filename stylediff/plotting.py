@@ -26,8 +26,8 @@ def colour_image(mel: torch.Tensor, top: float) -> np.ndarray:
 
 
 def brightest(mels: list[torch.Tensor], config: MelConfig) -> float:
-    """The value shown brightest when these log-mels share one colour scale."""
-    return max(config.log_floor + 1.0, *(float(mel.max()) for mel in mels))
+    """The value shown brightest when these log-mels share one colour scale, on which silence is black."""
+    return max(config.log_floor + DYNAMIC_RANGE, *(float(mel.max()) for mel in mels))
 
 
 def mels_to_image(mels: list[torch.Tensor], config: MelConfig) -> np.ndarray:

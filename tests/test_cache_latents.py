@@ -34,3 +34,15 @@ def test_a_missing_cache_gives_a_sentence(tmp_path, capsys):
     arguments = ["--cache", str(tmp_path), "--autoencoder", str(tmp_path), "--out", str(tmp_path / "latents")]
     assert main(arguments) == 2
     assert "run train.cache_mels first" in capsys.readouterr().err
+
+
+def test_an_autoencoder_that_is_missing_or_of_other_mels_is_refused(tiny_cache, tmp_path, capsys):
+    arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tmp_path / "other"), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert str(tmp_path / "other") in capsys.readouterr().err
+    mel = MelConfig(fmin_hz=50.0).to_dict()
+    model = MelAutoencoder(mel=mel, block_out_channels=(16, 16), layers_per_block=1, latent_channels=3)
+    model.save_pretrained(tmp_path / "other")
+    assert main(arguments) == 2
+    assert "was made with fmin_hz=30.0, but 50.0 is needed" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -15,8 +15,9 @@ import torch
 from tqdm import tqdm
 
 from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
 from train.manifest import write_atomically
-from train.mel_cache import CacheError, read_cache
+from train.mel_cache import CacheError, read_cache, require_same_mel
 from train.runs import choose_precision
 
 BATCH = 16
@@ -40,8 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        cache = read_cache(args.cache, MelConfig())
         model = MelAutoencoder.from_pretrained(args.autoencoder).eval().to(device, memory_format=torch.channels_last)
-        cache = read_cache(args.cache, model.mel)
+        require_same_mel(cache.mel.to_dict(), model.mel, args.cache)
     except (CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
