@@ -10,7 +10,7 @@ def test_the_environment_names_another_model_and_the_argument_wins(tmp_path, mon
     pipeline = tiny_pipeline().to(dtype=torch.float16)
     pipeline.save_pretrained(tmp_path / "model")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "model"))
-    assert load_pipeline().unet.config.block_out_channels == pipeline.unet.config.block_out_channels
+    assert tuple(load_pipeline().unet.config.block_out_channels) == pipeline.unet.config.block_out_channels
     assert load_pipeline().unet.dtype == torch.float32
     with pytest.raises(CheckpointError, match="nowhere"):
         load_pipeline(str(tmp_path / "nowhere"))

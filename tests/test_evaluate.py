@@ -151,6 +151,7 @@ def test_other_pairs_run_our_model_at_the_headline_only(dataset: tuple[Path, lis
 def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
 ) -> None:
+    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     pipeline.save_pretrained(tmp_path / "model")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     out = tmp_path / "report"

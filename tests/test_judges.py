@@ -9,6 +9,8 @@ import pytest
 import soundfile
 import torch
 
+pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
+
 from train.judges import FRAMES_PER_SECOND, SAMPLE_RATE, NoteJudge
 from train.metrics import frame_prf, note_f1, score_roll
 from train.scores import Note

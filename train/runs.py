@@ -130,6 +130,16 @@ class Run:
                 self.save_checkpoint()
                 saved = time.monotonic()
         self.save_checkpoint()
+        self._close()
+
+    def _close(self) -> None:
+        """Ends logging and leaves the process group.
+
+        The wrapped models go first: one that outlives the group is its last owner, and when Python frees it, joins
+        the group's thread while that thread waits for Python.
+        """
+        self.models, self.optimizers = {}, {}
+        self.accelerator.free_memory()
         self.accelerator.end_training()
 
     def _is_time_up(self, started: float) -> bool:

@@ -12,21 +12,20 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import soundfile
 import torch
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from stylediff.audio import fit_length
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from stylediff.vocoder import Vocoder
 from train.discriminators import Discriminators
 from train.losses import adversarial_loss, discriminator_loss, feature_loss, mel_loss, stft_loss
-from train.mel_cache import CacheError, MelCache, Row, read_cache
+from train.mel_cache import CacheError, MelCache, read_cache
 from train.runs import Run, TrainingError, generator_at
 from train.settings import SettingsError, TrainSettings, parse_settings
+from train.waveforms import read_waveform, vocoder_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +76,6 @@ class VocoderSettings(TrainSettings):
 
     # The autoencoder may be trained while the vocoder's first steps run.
     FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "data", "autoencoder")
-
-
-def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int) -> torch.Tensor:
-    """Samples that some frames of a clip stand for, (frames * hop_length,), silent past the clip's end."""
-    hop = mel.hop_length
-    samples, _ = soundfile.read(data / row.file, frames=frames * hop, start=start * hop, dtype="float32")
-    return fit_length(torch.from_numpy(samples), frames * hop)
 
 
 def crop_batch(
@@ -173,28 +165,6 @@ def judges_loss(
     return losses[0] + settings.resolution_weight * losses[1]
 
 
-@torch.no_grad()
-def validation_errors(
-    vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path, autoencoder: MelAutoencoder | None
-) -> tuple[float, float]:
-    """Log-mel error in nepers and multi-resolution STFT loss, means over whole clips.
-
-    Args:
-        autoencoder: what mels go through first, or None.
-    """
-    errors = []
-    for row in rows:
-        frames = cache.rows[row].frames
-        mel = cache.tensor(int(row), 0, frames)[None]
-        target = read_waveform(data, cache.rows[row], cache.mel, 0, frames)[None]
-        if autoencoder is not None:
-            mel = autoencoder.decode(autoencoder.encode(mel))[..., :frames]
-        waveform = vocoder(mel)
-        errors.append((float(mel_loss(waveform, target, cache.mel)), float(stft_loss(waveform, target))))
-    mel_error, stft_error = np.mean(errors, axis=0)
-    return mel_error, stft_error
-
-
 def train(settings: VocoderSettings) -> Vocoder:
     """Trains, or goes on training, and exports averaged weights to ``out/vocoder``, which it returns."""
     mel = MelConfig()
@@ -245,7 +215,7 @@ def train(settings: VocoderSettings) -> Vocoder:
     shipped = export(vocoder, average, settings.out)
     decoders = {"true": None} | ({"decoded": autoencoder.cpu()} if autoencoder else {})
     for name, decoder in decoders.items():
-        mel_error, stft_error = validation_errors(shipped, cache, held_out, settings.data, decoder)
+        mel_error, stft_error = vocoder_errors(shipped, cache, held_out, settings.data, decoder)
         print(f"validation, {name} mels: log-mel error {mel_error:.4f} nepers, STFT loss {stft_error:.4f}")
     return shipped
 

@@ -1,0 +1,43 @@
+"""Waveforms behind the clips of a mel cache, and how far a vocoder's are from them."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from stylediff.audio import fit_length
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
+from stylediff.vocoder import Vocoder
+from train.losses import mel_loss, stft_loss
+from train.mel_cache import MelCache, Row
+
+
+def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int) -> torch.Tensor:
+    """Samples that some frames of a clip stand for, (frames * hop_length,), silent past the clip's end."""
+    hop = mel.hop_length
+    samples, _ = soundfile.read(data / row.file, frames=frames * hop, start=start * hop, dtype="float32")
+    return fit_length(torch.from_numpy(samples), frames * hop)
+
+
+@torch.no_grad()
+def vocoder_errors(
+    vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path, autoencoder: MelAutoencoder | None
+) -> tuple[float, float]:
+    """Log-mel error in nepers and multi-resolution STFT loss, means over whole clips.
+
+    Args:
+        autoencoder: what mels go through first, or None.
+    """
+    errors = []
+    for row in rows:
+        frames = cache.rows[row].frames
+        mel = cache.tensor(int(row), 0, frames)[None]
+        target = read_waveform(data, cache.rows[row], cache.mel, 0, frames)[None]
+        if autoencoder is not None:
+            mel = autoencoder.decode(autoencoder.encode(mel))[..., :frames]
+        waveform = vocoder(mel)
+        errors.append((float(mel_loss(waveform, target, cache.mel)), float(stft_loss(waveform, target))))
+    mel_error, stft_error = np.mean(errors, axis=0)
+    return mel_error, stft_error
