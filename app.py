@@ -96,7 +96,7 @@ def build_app(pipeline: StyleTransferPipeline) -> gr.Blocks:
                 output = gr.Audio(label="Output", interactive=False, elem_id="output", buttons=["download"])
                 info = gr.Markdown(elem_id="info")
         picture = gr.Image(
-            label="Spectrograms, same axes and colours", type="pil", format="png", interactive=False, elem_id="picture"
+            label="Spectrograms", show_label=False, type="pil", format="png", interactive=False, elem_id="picture"
         )
         go.click(
             build_convert(pipeline),
