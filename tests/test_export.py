@@ -18,6 +18,7 @@ def test_exported_parts_make_a_half_precision_pipeline_with_the_same_weights(tmp
     for name, weight in parts.unet.state_dict().items():
         torch.testing.assert_close(loaded.unet.state_dict()[name], weight, rtol=1e-3, atol=1e-3)
     assert loaded.scheduler.config.prediction_type == "v_prediction"
+    assert all(str(tmp_path) not in path.read_text() for path in (tmp_path / "model").rglob("*.json"))
     stored = (tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
     assert stored < 2.2 * sum(weight.numel() for weight in parts.unet.state_dict().values()) + 100_000
 

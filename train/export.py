@@ -4,6 +4,7 @@ python -m train.export --autoencoder DIR --denoiser DIR [--vocoder DIR] --out DI
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def build_pipeline(autoencoder: Path, denoiser: Path, vocoder: Path | None) -> S
     )
 
 
+def forget_origin(folder: Path) -> None:
+    """Drops the folders that parts were loaded from out of their saved configurations: they are nobody else's."""
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text())
+        config.pop("_name_or_path", None)
+        path.write_text(json.dumps(config, indent=2) + "\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--autoencoder", type=Path, required=True)
@@ -43,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     pipeline.to(dtype=torch.float16).save_pretrained(args.out)
+    forget_origin(args.out)
     size = sum(path.stat().st_size for path in args.out.rglob("*.safetensors"))
     print(f"{args.out}: {size / 1e6:.1f} MB of weights")
     return 0
