@@ -3,8 +3,9 @@
 import math
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from train.settings import TrainSettings
+from train.mel_cache import CacheError
+from train.settings import Settings, SettingsError, TrainSettings, parse_settings
 
 
 class TrainingError(RuntimeError):
@@ -204,3 +206,19 @@ def current_commit() -> str:
     folder = Path(__file__).parent
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+def run_trainer(
+    train: Callable[[Settings], object], cls: type[Settings], document: str | None, arguments: list[str] | None
+) -> int:
+    """A trainer's command line: its exit code, after a sentence for what cannot be trained.
+
+    Args:
+        document: the trainer's docstring, whose first line describes the command.
+    """
+    try:
+        train(parse_settings(cls, (document or "").split("\n")[0], arguments))
+    except (CacheError, SettingsError, TrainingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -15,9 +15,9 @@ import torch
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
-from train.mel_cache import CacheError, MelCache, read_cache
-from train.runs import Run, TrainingError, generator_at
-from train.settings import SettingsError, TrainSettings, parse_settings
+from train.mel_cache import MelCache, read_cache
+from train.runs import Run, generator_at, run_trainer
+from train.settings import TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +147,7 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    try:
-        train(parse_settings(AutoencoderSettings, __doc__.split("\n")[0], arguments))
-    except (CacheError, SettingsError, TrainingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_trainer(train, AutoencoderSettings, __doc__, arguments)
 
 
 if __name__ == "__main__":

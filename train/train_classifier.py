@@ -17,8 +17,8 @@ from stylediff.mel import MelConfig
 from train.classifier import InstrumentClassifier
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, MelCache, read_cache
-from train.runs import Run, TrainingError, generator_at
-from train.settings import SettingsError, TrainSettings, parse_settings
+from train.runs import Run, generator_at, run_trainer
+from train.settings import TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,12 +158,7 @@ def train(settings: ClassifierSettings) -> InstrumentClassifier:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    try:
-        train(parse_settings(ClassifierSettings, __doc__.split("\n")[0], arguments))
-    except (CacheError, SettingsError, TrainingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_trainer(train, ClassifierSettings, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from torch import nn
 
 from stylediff.mel import MelConfig
 from stylediff.style import StyleEncoder
-from train.mel_cache import CacheError, read_cache
+from train.mel_cache import read_cache
 from train.pairs import PairBatch, PairSampler, default_first
-from train.runs import Run, TrainingError, generator_at
-from train.settings import SettingsError, TrainSettings, parse_settings
+from train.runs import Run, generator_at, run_trainer
+from train.settings import TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,12 +181,7 @@ def export(model: Denoiser, average: EMAModel, out: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    try:
-        train(parse_settings(DenoiserSettings, __doc__.split("\n")[0], arguments))
-    except (CacheError, SettingsError, TrainingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_trainer(train, DenoiserSettings, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ from stylediff.plotting import mels_to_image
 from stylediff.vocoder import Vocoder
 from train.discriminators import Discriminators
 from train.losses import adversarial_loss, discriminator_loss, feature_loss, mel_loss, stft_loss
-from train.mel_cache import CacheError, MelCache, read_cache
-from train.runs import Run, TrainingError, generator_at
-from train.settings import SettingsError, TrainSettings, parse_settings
+from train.mel_cache import MelCache, read_cache
+from train.runs import Run, generator_at, run_trainer
+from train.settings import TrainSettings
 from train.waveforms import read_waveform, vocoder_errors
 
 
@@ -228,12 +228,7 @@ def export(vocoder: Vocoder, average: EMAModel, out: Path) -> Vocoder:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    try:
-        train(parse_settings(VocoderSettings, __doc__.split("\n")[0], arguments))
-    except (CacheError, SettingsError, TrainingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_trainer(train, VocoderSettings, __doc__, arguments)
 
 
 if __name__ == "__main__":
