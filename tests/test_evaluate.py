@@ -20,7 +20,7 @@ from train.classifier import InstrumentClassifier
 from train.evaluate import load_example, load_spectra, main, open_results, rows_of
 from train.manifest import Clip, ClipGroup
 from train.report import COLUMNS, confusion_matrix, format_cell, key_ratios, summarize, write_markdown
-from train.rows import ENVELOPE, IDENTITY, ORACLE, TRUE_TARGET, build_rows, ours
+from train.rows import ENVELOPE, GRIFFIN_LIM, IDENTITY, ORACLE, TRUE_TARGET, build_rows, ours
 from train.scores import Note
 from train.trials import MAIN_PAIRS, OTHER_PAIRS, TrialError, choose_trials, find_trials
 
@@ -142,7 +142,7 @@ def test_rows_are_as_long_and_loud_as_the_target(
 
 def test_other_pairs_run_our_model_at_the_headline_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
     trials = {trial.pair: trial for trial in choose_trials(dataset[1], "test", 1, 1)}
-    rows = dict.fromkeys([IDENTITY, ours(4), ours(20), ORACLE])
+    rows = dict.fromkeys([IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM])
     assert rows_of(trials["piano", "violin"], rows, ours(20)) == list(rows)
     assert rows_of(trials["harp", "violin"], rows, ours(20)) == [IDENTITY, ours(20), ORACLE]
 

@@ -7,7 +7,8 @@ import torch
 from diffusers.training_utils import EMAModel
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from train.runs import Run, TrainingError, choose_precision, generator_at
+from stylediff import Vocoder
+from train.runs import Run, TrainingError, choose_precision, generator_at, start_from
 from train.settings import SettingsError, TrainSettings
 
 
@@ -138,3 +139,18 @@ def test_pictures_are_logged_at_their_steps(tmp_path):
             run.log_image("picture", np.full((4, 5, 3), 128, np.uint8))
     events = EventAccumulator(str(tmp_path / "log")).Reload()
     assert [(event.step, event.width, event.height) for event in events.Images("picture")] == [(3, 5, 4), (6, 5, 4)]
+
+
+def test_training_starts_from_saved_weights_of_the_same_shape(tmp_path):
+    torch.manual_seed(0)
+    saved = Vocoder(blocks=1, width=16)
+    saved.save_pretrained(tmp_path / "vocoder")
+    model = Vocoder(blocks=1, width=16)
+    start_from("", {"vocoder": model})
+    assert not torch.equal(model.head.weight, saved.head.weight)
+    start_from(str(tmp_path), {"vocoder": model})
+    assert torch.equal(model.head.weight, saved.head.weight)
+    with pytest.raises(SettingsError, match="vocoder: it has width=16, not 24"):
+        start_from(str(tmp_path), {"vocoder": Vocoder(blocks=1, width=24)})
+    with pytest.raises(SettingsError, match="missing"):
+        start_from(str(tmp_path), {"missing": model})

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from stylediff.latents import MelAutoencoder
 from stylediff.style import StyleEncoder
 from train.pairs import PairBatch
 from train.runs import generator_at
@@ -78,6 +80,16 @@ def test_stopping_and_going_on_gives_the_same_weights(settings, tmp_path):
     train(parts)
     for ours, theirs in zip(load(parts.out), load(settings.out), strict=True):
         assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_the_log_shows_a_sample_beside_its_source_and_target(settings, tmp_path):
+    torch.manual_seed(0)
+    MelAutoencoder(latent_channels=4, block_out_channels=(16,), layers_per_block=1).save_pretrained(tmp_path / "vae")
+    train(replace(settings, autoencoder=str(tmp_path / "vae"), image_every=2))
+    events = EventAccumulator(str(settings.out / "log"), size_guidance={"images": 0}).Reload()
+    [event] = events.Images("source, output, target")
+    assert event.step == 2
+    assert event.height > 2 * 256
 
 
 def test_the_last_timestep_is_pure_noise():

@@ -70,7 +70,7 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
         Stage("mels", "cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
         trainer("autoencoder", autoencoder, [], "autoencoder"),
         Stage("latents", "cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
-        trainer("denoiser", denoiser, ["--latents", str(latents)], "unet"),
+        trainer("denoiser", denoiser, ["--latents", str(latents), *encoder], "unet"),
         trainer("vocoder", vocoder, ["--data", str(data), *encoder], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
         Stage("pipeline", "export", export, out / "model" / "model_index.json"),

@@ -8,7 +8,7 @@ import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length, loudness_gain
-from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from train.metrics import match_envelope
 from train.trials import Example
 
@@ -16,6 +16,7 @@ IDENTITY = "identity"
 ENVELOPE = "spectral envelope"
 AUTOENCODER = "autoencoder"
 ORACLE = "oracle"
+GRIFFIN_LIM = "oracle, Griffin-Lim"
 TRUE_TARGET = "true target"
 
 
@@ -84,6 +85,12 @@ def play_vocoded(example: Example, pipeline: StyleTransferPipeline) -> Output:
     return finish(pipeline.synthesize(mel)[0], example, mel[0, 0])
 
 
+def play_reconstructed(example: Example, config: MelConfig) -> Output:
+    """The true target's log-mel through 32 iterations of Griffin-Lim: what the vocoder has to beat."""
+    mel = waveform_to_mel(example.target[None], config)
+    return finish(griffin_lim(mel, config)[0], example, mel[0, 0])
+
+
 def play_target(example: Example) -> Output:
     """The true target itself: what the judges make of a perfect result."""
     return finish(example.target, example)
@@ -105,5 +112,6 @@ def build_rows(
         **transfers,
         AUTOENCODER: partial(play_decoded, pipeline=pipeline),
         ORACLE: partial(play_vocoded, pipeline=pipeline),
+        GRIFFIN_LIM: partial(play_reconstructed, config=pipeline.mel),
         TRUE_TARGET: play_target,
     }

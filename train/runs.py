@@ -1,5 +1,6 @@
 """One training run: its folder, exact resumption, logs, and the loop of steps that every trainer shares."""
 
+import json
 import math
 import os
 import subprocess
@@ -9,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 from accelerate import Accelerator
+from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import nn
 
@@ -42,6 +45,30 @@ def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0
     """
     mixed = np.random.SeedSequence([seed, step, micro, process, stream]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed >> 1))
+
+
+def start_from(initial: str, parts: Mapping[str, ModelMixin]) -> None:
+    """Loads a saved pipeline's weights into models that are to be trained further.
+
+    Args:
+        initial: the pipeline's folder; "" leaves the models as they are.
+        parts: the models, by the names of their folders in it.
+
+    Raises:
+        SettingsError: a part is missing or was built with other settings; the message names its folder.
+    """
+    for name, model in parts.items() if initial else ():
+        folder = Path(initial) / name
+        try:
+            saved = json.loads((folder / "config.json").read_text())
+            weights = safetensors.torch.load_file(folder / "diffusion_pytorch_model.safetensors")
+        except OSError as error:
+            raise SettingsError(f"cannot start from {folder}: {error}") from error
+        built = json.loads(json.dumps(dict(model.config)))
+        for key, value in saved.items():
+            if not key.startswith("_") and built.get(key) != value:
+                raise SettingsError(f"cannot start from {folder}: it has {key}={value!r}, not {built.get(key)!r}")
+        model.load_state_dict(weights)
 
 
 class Run:

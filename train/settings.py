@@ -28,6 +28,7 @@ class TrainSettings:
         learning_rate: peak; reached after ``warmup_steps``, falls linearly to a tenth over the last
             ``cooldown`` share of the steps.
         precision: "no", "bf16", "fp16", or "auto": bf16 where the hardware multiplies it faster.
+        initial: pipeline folder with the weights to start from ("": random ones).
         minutes: stop, with a checkpoint, after that long in this process and at least one step (0: never).
         checkpoint_minutes: time between checkpoints.
     """
@@ -41,6 +42,7 @@ class TrainSettings:
     cooldown: float = 0.3
     seed: int = 0
     precision: str = "auto"
+    initial: str = ""
     minutes: float = 0.0
     checkpoint_minutes: float = 5.0
     log_every: int = 50
@@ -56,6 +58,7 @@ class TrainSettings:
         "log_every",
         "image_every",
         "precision",
+        "initial",
     )
 
     def learning_rate_at(self, step: int) -> float:

@@ -16,7 +16,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.mel_cache import MelCache, read_cache
-from train.runs import Run, generator_at, run_trainer
+from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
 
 
@@ -120,6 +120,7 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
     cache = read_cache(settings.cache, mel)
     rows, held_out = cache.split("train"), cache.split("validation")[::40]
     model = build_model(settings, mel)
+    start_from(settings.initial, {"autoencoder": model})
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     run = Run(settings, {"autoencoder": model}, {"autoencoder": optimizer})
     device, process = run.accelerator.device, run.accelerator.process_index

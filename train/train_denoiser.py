@@ -8,6 +8,7 @@ The same command again goes on where it stopped.
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,12 +17,16 @@ from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from torch import nn
 
+from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
+from stylediff.plotting import mels_to_image
 from stylediff.style import StyleEncoder
 from train.mel_cache import read_cache
 from train.pairs import PairBatch, PairSampler, default_first
-from train.runs import Run, generator_at, run_trainer
+from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
+
+PREVIEW_STEPS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,7 @@ class DenoiserSettings(TrainSettings):
     Attributes:
         cache: folder of the mel cache, for its table of clips.
         latents: folder of the latent cache.
+        autoencoder: folder of the MelAutoencoder that made the latents, for pictures in the log ("": no pictures).
         widths, layers: of the U-Net's levels.
         head_width: channels of an attention head.
         tokens, token_width: style tokens.
@@ -42,6 +48,7 @@ class DenoiserSettings(TrainSettings):
 
     cache: Path
     latents: Path
+    autoencoder: str = ""
     steps: int = 60000
     batch_size: int = 32
     learning_rate: float = 4e-4
@@ -55,6 +62,8 @@ class DenoiserSettings(TrainSettings):
     style_dropout: float = 0.1
     noise_power: float = 0.7
     average_decay: float = 0.9995
+
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder")
 
 
 class Denoiser(nn.Module):
@@ -140,6 +149,21 @@ def denoiser_loss(
     return errors.mean(), parts
 
 
+@torch.no_grad()
+def sample_mels(
+    model: nn.Module, autoencoder: MelAutoencoder, batch: PairBatch, steps: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Log-mels of the first pair's source, of what the model makes of it, and of its target, (3, mels, frames)."""
+    scheduler = build_scheduler()
+    scheduler.set_timesteps(steps)
+    source, target, voices = batch.source[:1], batch.target[:1], batch.voices[:1]
+    latents = torch.randn(target.shape, generator=generator).to(target)
+    for timestep in scheduler.timesteps:
+        velocity = model(latents, source, timestep[None].to(target.device), voices)
+        latents = scheduler.step(velocity, timestep, latents).prev_sample
+    return autoencoder.decode(torch.cat([source, latents, target]))[:, 0]
+
+
 def train(settings: DenoiserSettings) -> Denoiser:
     """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
     cache = read_cache(settings.cache, MelConfig())
@@ -147,6 +171,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
     voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
     sampler = PairSampler(cache.rows[: len(latents)], latents, voices, "train")
     model = build_model(settings, latents.shape[1], voices)
+    start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder})
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
     run = Run(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
@@ -154,6 +179,9 @@ def train(settings: DenoiserSettings) -> Denoiser:
     device, process = run.accelerator.device, run.accelerator.process_index
     if device.type == "cpu":
         model.unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward pass is slow on CPUs
+    autoencoder = None
+    if settings.autoencoder:
+        autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval().to(device)
     lengths = range(min(settings.shortest_columns, latents.shape[-1]), latents.shape[-1] + 1, 4)
     for step in run.steps():
         for micro in range(settings.accumulation):
@@ -165,6 +193,9 @@ def train(settings: DenoiserSettings) -> Denoiser:
             run.backward(loss)
             run.record(parts)
         run.update("denoiser")
+        if autoencoder is not None and run.wants_images():
+            mels = sample_mels(model, autoencoder, batch, PREVIEW_STEPS, generator)
+            run.log_image("source, output, target", mels_to_image(list(mels.cpu()), autoencoder.mel))
     if run.accelerator.is_main_process:
         export(model, average, settings.out)
     return model

@@ -23,7 +23,7 @@ from stylediff.vocoder import Vocoder
 from train.discriminators import Discriminators
 from train.losses import adversarial_loss, discriminator_loss, feature_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, read_cache
-from train.runs import Run, generator_at, run_trainer
+from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
 from train.waveforms import read_waveform, vocoder_errors
 
@@ -38,6 +38,7 @@ class VocoderSettings(TrainSettings):
         autoencoder: folder of a saved MelAutoencoder ("": only mels of real audio).
         crop_frames: frames of a training crop.
         context_frames: frames that the autoencoder sees around a crop.
+        judged_crops: crops of a batch that the discriminators hear; they are most of a step's cost.
         gan_start: share of the steps after which the discriminators begin.
         decoded_start: share after which input mels have been through the autoencoder, as they will be in use.
         attenuation_db: crops are made quieter by up to that much; not louder, for a mel does not show what lies
@@ -58,6 +59,7 @@ class VocoderSettings(TrainSettings):
     learning_rate: float = 5e-4
     crop_frames: int = 64
     context_frames: int = 128
+    judged_crops: int = 8
     gan_start: float = 0.4
     decoded_start: float = 0.7
     attenuation_db: float = 12.0
@@ -141,8 +143,8 @@ def vocoder_loss(
     if discriminators is not None:
         discriminators.requires_grad_(False)
         with torch.no_grad():
-            real = discriminators(target)
-        fake = discriminators(waveform)
+            real = discriminators(target[: settings.judged_crops])
+        fake = discriminators(waveform[: settings.judged_crops])
         discriminators.requires_grad_(True)
         judged = list(zip((1.0, settings.resolution_weight), real, fake, strict=True))
         adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in judged]
@@ -173,6 +175,7 @@ def train(settings: VocoderSettings) -> Vocoder:
     rows, held_out = cache.split("train"), cache.split("validation")[:32]
     autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval() if settings.autoencoder else None
     vocoder, discriminators = build_models(settings, mel)
+    start_from(settings.initial, {"vocoder": vocoder})
     models: dict[str, nn.Module] = {"vocoder": vocoder, "discriminator": discriminators}
     optimizers = {
         name: torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.8, 0.99), weight_decay=1e-2)
@@ -195,8 +198,9 @@ def train(settings: VocoderSettings) -> Vocoder:
         if judges is not None:
             for batch, target in batches:
                 with torch.no_grad():
-                    waveform = vocoder(batch)
-                judgement = judges_loss(run.models["discriminator"], waveform, target, settings)
+                    waveform = vocoder(batch[: settings.judged_crops])
+                real = target[: settings.judged_crops]
+                judgement = judges_loss(run.models["discriminator"], waveform, real, settings)
                 run.backward(judgement)
                 run.record({"discriminators": judgement.detach()})
             run.update("discriminator", settings.clip_norm)
