@@ -69,19 +69,19 @@ def mel_filters(config: MelConfig) -> torch.Tensor:
     return torch.from_numpy(filters)
 
 
-def spectrogram(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Magnitude of the short-time Fourier transform.
+def transform(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Short-time Fourier transform whose frame t is centred on sample ``(t + 0.5) * hop_length``.
 
     Args:
         waveform: (batch, samples); zero-padded to a whole number of hops.
 
     Returns:
-        (batch, n_fft // 2 + 1, frames).
+        (batch, n_fft // 2 + 1, frames), complex.
     """
     missing = -waveform.shape[-1] % config.hop_length
     padded = torch.nn.functional.pad(waveform, (config.pad, config.pad + missing))
     window = torch.hann_window(config.n_fft, device=waveform.device, dtype=waveform.dtype)
-    return torch.stft(padded, config.n_fft, config.hop_length, window=window, center=False, return_complex=True).abs()
+    return torch.stft(padded, config.n_fft, config.hop_length, window=window, center=False, return_complex=True)
 
 
 def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
@@ -94,7 +94,7 @@ def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
         (batch, 1, mels, frames).
     """
     filters = mel_filters(config).to(waveform)
-    mel = filters @ spectrogram(waveform, config)
+    mel = filters @ transform(waveform, config).abs()
     return mel.clamp_min(float(np.exp(config.log_floor))).log().unsqueeze(1)
 
 

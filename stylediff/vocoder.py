@@ -1,6 +1,5 @@
-"""Log-mels to waveforms by a trained network: ConvNeXt blocks and an inverse Fourier transform."""
+"""Log-mels to waveforms: a network predicts magnitudes, and phases follow from them."""
 
-import math
 from functools import lru_cache
 
 import librosa
@@ -11,50 +10,52 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from torch import nn
 
 from stylediff.mel import MelConfig, mel_filters
+from stylediff.phases import SMALLEST, inverse_transform, refine_phases, track_phases
 from stylediff.public import public
 
 LEVEL_SCALE = 4.0  # nepers above the floor that the network sees as 1
+FITS = 4  # multiplicative updates that make magnitudes agree with the mel
 
 
 @lru_cache(maxsize=4)
-def bin_weights(config: MelConfig, n_fft: int) -> torch.Tensor:
-    """Weights that interpolate mel bands to the bins of a transform, shape (n_fft // 2 + 1, mels); rows sum to 1."""
+def bin_weights(config: MelConfig) -> torch.Tensor:
+    """Weights that interpolate mel bands to bins, shape (n_fft // 2 + 1, mels); rows sum to 1."""
     centres = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
-    bins = np.linspace(0, config.sample_rate / 2, n_fft // 2 + 1)
+    bins = np.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1)
     weights = np.stack([np.interp(bins, centres, band) for band in np.eye(config.n_mels)], axis=1)
     return torch.from_numpy(weights).float()
 
 
 @lru_cache(maxsize=4)
-def bin_offsets(config: MelConfig, n_fft: int) -> torch.Tensor:
+def bin_offsets(config: MelConfig) -> torch.Tensor:
     """What to add to interpolated log-mels to make them log-magnitudes of a steady tone's bins, (n_fft // 2 + 1,)."""
     # A mel band is a weighted sum of bins. A filter narrower than a bin may hold none: its row sum is then 0.
     gains = mel_filters(config).sum(1).clamp_min(1e-3).log()
-    return math.log(n_fft / config.n_fft) - bin_weights(config, n_fft) @ gains
+    return -bin_weights(config) @ gains
 
 
-def inverse_stft(spectrum: torch.Tensor, n_fft: int, hop_length: int) -> torch.Tensor:
-    """Waveform of a short-time Fourier transform whose frame t is centred on sample ``(t + 0.5) * hop_length``.
+@lru_cache(maxsize=4)
+def bin_shares(config: MelConfig) -> torch.Tensor:
+    """Share of each mel filter in a bin, (n_fft // 2 + 1, mels); rows sum to 1, or to 0 where no filter reaches."""
+    filters = mel_filters(config)
+    return (filters / filters.sum(0).clamp_min(SMALLEST)).T.contiguous()
 
-    Windowed frames are overlapped, added and divided by the summed squared window (Griffin and Lim 1984, eq. 6).
+
+def fit_magnitudes(magnitude: torch.Tensor, target: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Magnitudes moved towards a mel spectrogram by multiplicative updates (after Lee and Seung 2000).
 
     Args:
-        spectrum: (batch, n_fft // 2 + 1, frames), complex.
+        magnitude: (batch, n_fft // 2 + 1, frames).
+        target: (batch, mels, frames), not in logarithms.
 
     Returns:
-        (batch, frames * hop_length).
+        Like ``magnitude``; 0 in bins that only silent bands reach.
     """
-    frames = spectrum.shape[-1]
-    pad = (n_fft - hop_length) // 2
-    window = torch.hann_window(n_fft, device=spectrum.device)[:, None]
-    pieces = torch.fft.irfft(spectrum, n_fft, dim=1) * window
-    weights = window.square().expand(1, n_fft, frames)
-    padded = (1, (frames - 1) * hop_length + n_fft)
-    summed, weight = (
-        nn.functional.fold(values, padded, (1, n_fft), stride=(1, hop_length))[:, 0, 0, pad : padded[1] - pad]
-        for values in (pieces, weights)
-    )
-    return summed / weight
+    filters, shares = mel_filters(config).to(magnitude), bin_shares(config).to(magnitude)
+    for _ in range(FITS):
+        ratio = target / (filters @ magnitude).clamp_min(SMALLEST)
+        magnitude = magnitude * (shares @ ratio)
+    return magnitude
 
 
 class ConvNextBlock(nn.Module):
@@ -76,46 +77,35 @@ class ConvNextBlock(nn.Module):
 
 @public
 class Vocoder(ModelMixin, ConfigMixin):
-    """Turns log-mels into sound, with Vocos's layout (Siuzdak 2023, arXiv 2306.00814).
+    """Turns log-mels into sound: Vocos's backbone and inverse transform (Siuzdak 2023, arXiv 2306.00814).
 
-    The network predicts the phase of each bin, and its magnitude relative to the one that the mel itself shows there,
-    so that training starts from the right spectrum. Bands at the floor fade to exact silence.
+    The network predicts the magnitude of each bin relative to the one that the mel itself shows there, so that training
+    starts from the right spectrum; the result is fitted to the mel. Phases are not predicted but follow from the
+    magnitudes: partials are tracked, then a few iterations of Griffin-Lim make the frames agree. Bands at the floor
+    are exactly silent.
 
     Args:
         mel: fields of the MelConfig it was trained on.
         blocks: ConvNeXt blocks.
         width: channels between blocks.
         expansion: channels inside a block, over ``width``.
-        synthesis_n_fft: window of the inverse transform, samples; None is the mel's own. Shorter than the mel's, it
-            keeps attacks sharp.
+        refinements: iterations that refine the phases.
     """
 
     @register_to_config
     def __init__(
-        self,
-        mel: dict | None = None,
-        blocks: int = 8,
-        width: int = 288,
-        expansion: int = 3,
-        synthesis_n_fft: int | None = 1024,
+        self, mel: dict | None = None, blocks: int = 8, width: int = 288, expansion: int = 3, refinements: int = 6
     ) -> None:
         super().__init__()
         self.mel = MelConfig(**(mel or {}))
-        self.n_fft = synthesis_n_fft or self.mel.n_fft
-        if self.n_fft % self.mel.hop_length or self.n_fft < 2 * self.mel.hop_length or self.n_fft % 2:
-            raise ValueError(
-                f"synthesis_n_fft {self.n_fft} must be two or more hops of {self.mel.hop_length}, and even"
-            )
         self.embed = nn.Conv1d(self.mel.n_mels, width, 7, padding=3)
         self.embed_norm = nn.LayerNorm(width)
         self.backbone = nn.ModuleList(ConvNextBlock(width, expansion, 1 / blocks) for _ in range(blocks))
         self.head_norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, self.n_fft + 2)
+        self.head = nn.Linear(width, self.mel.n_fft // 2 + 1)
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 nn.init.trunc_normal_(parameter, std=0.02)
-        # A phase of pi on every other bin moves a frame's energy from its edge, where the window is 0, to its middle.
-        nn.init.constant_(self.head.bias[self.n_fft // 2 + 2 :: 2], math.pi)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         """Waveform of log-mels.
@@ -126,25 +116,30 @@ class Vocoder(ModelMixin, ConfigMixin):
         Returns:
             (batch, frames * hop_length), float32 whatever the weights are.
         """
+        return self.synthesize(self.predict_magnitudes(mel))
+
+    def predict_magnitudes(self, mel: torch.Tensor) -> torch.Tensor:
+        """Magnitudes of the bins behind log-mels (batch, 1, mels, frames): (batch, n_fft // 2 + 1, frames), float32."""
         level = (mel[:, 0].float() - self.mel.log_floor).clamp_min(0)
         hidden = self.embed((level / LEVEL_SCALE).to(self.dtype))
         hidden = self.embed_norm(hidden.transpose(1, 2)).transpose(1, 2)
         for block in self.backbone:
             hidden = block(hidden)
-        relative, phase = self.head(self.head_norm(hidden.transpose(1, 2))).transpose(1, 2).chunk(2, dim=1)
+        relative = self.head(self.head_norm(hidden.transpose(1, 2))).transpose(1, 2)
         with torch.autocast(mel.device.type, enabled=False):
-            return self.synthesize(level, relative.float(), phase.float())
+            shown = bin_weights(self.mel).to(level) @ level + bin_offsets(self.mel).to(level)[:, None]
+            # The loudest magnitude is that of a full-scale constant under the window.
+            log = (shown + self.mel.log_floor + relative.float()).clamp_max(float(np.log(self.mel.n_fft / 2)))
+            target = torch.where(level > 0, (level + self.mel.log_floor).exp(), 0.0)
+            return fit_magnitudes(log.exp(), target, self.mel)
 
-    def synthesize(self, level: torch.Tensor, relative: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
-        """Waveform, (batch, frames * hop_length), of what the network predicts.
+    def synthesize(self, magnitude: torch.Tensor) -> torch.Tensor:
+        """Waveform (batch, frames * hop_length) of magnitudes (batch, n_fft // 2 + 1, frames).
 
-        Args:
-            level: (batch, mels, frames), nepers above the floor.
-            relative: (batch, n_fft // 2 + 1, frames), log-magnitude over the mel's own.
-            phase: (batch, n_fft // 2 + 1, frames), radians.
+        Gradients reach the magnitudes as if the phases were given.
         """
-        level = bin_weights(self.mel, self.n_fft).to(level) @ level
-        offsets = bin_offsets(self.mel, self.n_fft).to(level) + self.mel.log_floor
-        loudest = math.log(self.n_fft / 2)  # magnitude of a full-scale constant under the window
-        magnitude = (level + offsets[:, None] + relative).clamp_max(loudest).exp() * level.clamp_max(1)
-        return inverse_stft(torch.polar(magnitude, phase), self.n_fft, self.mel.hop_length)
+        with torch.autocast(magnitude.device.type, enabled=False):
+            with torch.no_grad():
+                phase = track_phases(magnitude, self.mel)
+                phasor = refine_phases(magnitude, phase, self.mel, self.config.refinements)
+            return inverse_transform(magnitude * phasor, self.mel)

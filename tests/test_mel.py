@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylediff.mel import MelConfig, griffin_lim, mel_filters, spectrogram, waveform_to_mel
+from stylediff.mel import MelConfig, griffin_lim, mel_filters, transform, waveform_to_mel
 
 MEL = MelConfig()
 
@@ -46,7 +46,7 @@ def test_frames_are_exact(samples, frames):
 def test_a_frame_is_centred_on_the_middle_of_its_hop():
     waveform = torch.zeros(1, 20 * 256)
     waveform[0, 10 * 256 + 128] = 1.0
-    energy = spectrogram(waveform, MEL)[0].sum(0)
+    energy = transform(waveform, MEL)[0].abs().sum(0)
     assert int(energy.argmax()) == 10
     assert float(energy[9]) == pytest.approx(float(energy[11]), rel=1e-4)
 

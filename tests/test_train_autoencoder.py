@@ -118,7 +118,7 @@ def flat(model) -> torch.Tensor:
 @pytest.mark.slow
 def test_two_processes_train_on_the_mean_of_their_gradients(settings, tmp_path):
     settings = replace(settings, out=tmp_path / "two", warmup_steps=1)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     command += ["-m", "train.train_autoencoder", "--cache", str(settings.cache), "--out", str(settings.out), *TINY]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)

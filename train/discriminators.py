@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from train.losses import RESOLUTIONS, magnitudes
+from train.losses import RESOLUTIONS, adversarial_loss, discriminator_loss, feature_loss, magnitudes
 
 PERIODS = (2, 3, 5, 7, 11)
 
@@ -100,3 +100,34 @@ class Discriminators(nn.Module):
 
 def split(judged: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> Judgement:
     return [logits for logits, _ in judged], [features for _, features in judged]
+
+
+def judgement_loss(
+    discriminators: nn.Module, waveform: torch.Tensor, target: torch.Tensor, resolution_weight: float
+) -> torch.Tensor:
+    """Loss of the discriminators on generated and real waveforms, (batch, samples)."""
+    # One pass over both: distributed training allows one forward before each backward.
+    periods, resolutions = discriminators(torch.cat([target, waveform]))
+    losses = []
+    for logits, _ in (periods, resolutions):
+        real, fake = zip(*(both.chunk(2) for both in logits), strict=True)
+        losses.append(discriminator_loss(list(real), list(fake)))
+    return losses[0] + resolution_weight * losses[1]
+
+
+def deception_losses(
+    discriminators: nn.Module, waveform: torch.Tensor, target: torch.Tensor, resolution_weight: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What generated waveforms (batch, samples) lack to pass for real: adversarial and feature matching losses.
+
+    The discriminators get no gradient.
+    """
+    discriminators.requires_grad_(False)
+    with torch.no_grad():
+        real = discriminators(target)
+    fake = discriminators(waveform)
+    discriminators.requires_grad_(True)
+    judged = list(zip((1.0, resolution_weight), real, fake, strict=True))
+    adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in judged]
+    feature = [weight * feature_loss(theirs, ours) for weight, (_, theirs), (_, ours) in judged]
+    return torch.stack(adversarial).sum(), torch.stack(feature).sum()

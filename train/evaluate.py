@@ -1,6 +1,6 @@
 """Measures a model on clips of unseen music in an unseen soundfont, beside baselines and bounds.
 
-    python -m train.evaluate --model DIR --data DATASET --classifier DIR --out DIR
+    python -m train.evaluate --data DATASET --out DIR
 
 Results are kept as they are made; an interrupted evaluation goes on where it stopped.
 """
@@ -22,15 +22,17 @@ from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from train.classifier import InstrumentClassifier
+from train.equaliser import average_spectrum
 from train.judges import NoteJudge
 from train.manifest import SPLITS, ClipGroup, ManifestError, read_manifest, write_atomically
-from train.metrics import average_spectrum, frame_prf, log_mel_error, note_f1, score_roll
+from train.metrics import frame_prf, log_mel_error, note_f1, score_roll
 from train.report import Result, draw_confusion, draw_contact_sheet, summarize, write_markdown
 from train.rows import GRIFFIN_LIM, Output, Row, build_rows, ours
 from train.runs import current_commit
 from train.trials import MAIN_PAIRS, Example, Trial, TrialError, choose_trials
 
 HEADLINE_STEPS = 20
+SHIPPED_MODEL, SHIPPED_CLASSIFIER = Path("stylediff/pretrained"), Path("train/pretrained/classifier")
 SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
 SHEET_PANELS = 12
 
@@ -190,9 +192,9 @@ def evaluate(pipeline: StyleTransferPipeline, classifier: InstrumentClassifier, 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, required=True, help="folder of the pipeline")
+    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
     parser.add_argument("--data", type=Path, required=True, help="data set with the trials and the training clips")
-    parser.add_argument("--classifier", type=Path, required=True, help="folder of the instrument classifier")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--pairs-main", type=int, default=60, help="clips of each main direction")

@@ -2,7 +2,7 @@
 
 import torch
 
-from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.mel import MelConfig, transform, waveform_to_mel
 
 RESOLUTIONS = (512, 1024, 2048)
 
@@ -45,6 +45,18 @@ def stft_loss(waveform: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def mel_loss(waveform: torch.Tensor, target: torch.Tensor, mel: MelConfig) -> torch.Tensor:
     """Mean absolute difference of log-mels in nepers; both waveforms are (batch, samples)."""
     return (waveform_to_mel(waveform, mel) - waveform_to_mel(target, mel)).abs().mean()
+
+
+def magnitude_loss(magnitude: torch.Tensor, target: torch.Tensor, mel: MelConfig) -> torch.Tensor:
+    """Mean absolute difference of log-magnitudes, in nepers, of predicted ones and those of waveforms.
+
+    Args:
+        magnitude: (batch, n_fft // 2 + 1, frames).
+        target: (batch, samples).
+    """
+    with torch.autocast(target.device.type, enabled=False):
+        theirs = transform(target.float(), mel).abs()
+    return (magnitude.clamp_min(MAGNITUDE_FLOOR).log() - theirs.clamp_min(MAGNITUDE_FLOOR).log()).abs().mean()
 
 
 def discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length, loudness_gain
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
-from train.metrics import match_envelope
+from train.equaliser import match_envelope
 from train.trials import Example
 
 IDENTITY = "identity"

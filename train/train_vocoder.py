@@ -1,4 +1,4 @@
-"""Trains the vocoder, at first on spectral losses alone, then against discriminators, then on decoded mels.
+"""Trains the vocoder, at first on magnitudes alone, then on its sound and against discriminators, then on decoded mels.
 
 accelerate launch -m train.train_vocoder --cache DIR --data DIR --out RUN --autoencoder RUN/autoencoder
 
@@ -20,8 +20,8 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from stylediff.vocoder import Vocoder
-from train.discriminators import Discriminators
-from train.losses import adversarial_loss, discriminator_loss, feature_loss, mel_loss, stft_loss
+from train.discriminators import Discriminators, deception_losses, judgement_loss
+from train.losses import magnitude_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
@@ -39,13 +39,13 @@ class VocoderSettings(TrainSettings):
         crop_frames: frames of a training crop.
         context_frames: frames that the autoencoder sees around a crop.
         judged_crops: crops of a batch that the discriminators hear; they are most of a step's cost.
-        gan_start: share of the steps after which the discriminators begin.
+        gan_start: share of the steps after which sound is made and the discriminators begin.
         decoded_start: share after which input mels have been through the autoencoder, as they will be in use.
         attenuation_db: crops are made quieter by up to that much; not louder, for a mel does not show what lies
             below its floor.
-        mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
+        magnitude_weight, mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
         resolution_weight: of the resolution discriminators against the period discriminators.
-        blocks, width, expansion, synthesis_n_fft: see Vocoder.
+        blocks, width, expansion, refinements: see Vocoder.
         discriminator_channels: see Discriminators.
         clip_norm: largest gradient norm.
         average_decay: of the exponential moving average of the weights, which is what ships.
@@ -63,15 +63,16 @@ class VocoderSettings(TrainSettings):
     gan_start: float = 0.4
     decoded_start: float = 0.7
     attenuation_db: float = 12.0
-    mel_weight: float = 15.0
-    stft_weight: float = 1.0
+    magnitude_weight: float = 5.0
+    mel_weight: float = 5.0
+    stft_weight: float = 2.0
     adversarial_weight: float = 1.0
     feature_weight: float = 2.0
     resolution_weight: float = 1.0
     blocks: int = 8
     width: int = 288
     expansion: int = 3
-    synthesis_n_fft: int = 1024
+    refinements: int = 6
     discriminator_channels: int = 16
     clip_norm: float = 10.0
     average_decay: float = 0.999
@@ -114,6 +115,19 @@ def crop_batch(
     return (mel + gains[:, None, None]).clamp_min(cache.mel.log_floor), waveform * gains.exp()
 
 
+class Generator(nn.Module):
+    """The vocoder as it is trained: the magnitudes it predicts, and their sound."""
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        super().__init__()
+        self.vocoder = vocoder
+
+    def forward(self, mel: torch.Tensor, audible: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Magnitudes (batch, bins, frames) and, if asked for, waveforms (batch, samples) of log-mels."""
+        magnitude = self.vocoder.predict_magnitudes(mel)
+        return magnitude, self.vocoder.synthesize(magnitude) if audible else None
+
+
 def build_models(settings: VocoderSettings, mel: MelConfig) -> tuple[Vocoder, Discriminators]:
     torch.manual_seed(settings.seed)
     vocoder = Vocoder(
@@ -121,50 +135,35 @@ def build_models(settings: VocoderSettings, mel: MelConfig) -> tuple[Vocoder, Di
         blocks=settings.blocks,
         width=settings.width,
         expansion=settings.expansion,
-        synthesis_n_fft=settings.synthesis_n_fft,
+        refinements=settings.refinements,
     )
     return vocoder, Discriminators(settings.discriminator_channels, settings.discriminator_channels)
 
 
 def vocoder_loss(
-    waveform: torch.Tensor,
+    magnitude: torch.Tensor,
+    waveform: torch.Tensor | None,
     target: torch.Tensor,
     mel: MelConfig,
-    discriminators: nn.Module | None,
+    discriminators: nn.Module,
     settings: VocoderSettings,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Loss of generated waveforms and its parts; the discriminators, if any, get no gradient.
+    """Loss of magnitudes and of their sound, if there is any, and its parts; discriminators get no gradient.
 
     Args:
+        magnitude: (batch, bins, frames).
         waveform, target: (batch, samples).
     """
-    parts = {"mel": mel_loss(waveform, target, mel), "stft": stft_loss(waveform, target)}
-    loss = settings.mel_weight * parts["mel"] + settings.stft_weight * parts["stft"]
-    if discriminators is not None:
-        discriminators.requires_grad_(False)
-        with torch.no_grad():
-            real = discriminators(target[: settings.judged_crops])
-        fake = discriminators(waveform[: settings.judged_crops])
-        discriminators.requires_grad_(True)
-        judged = list(zip((1.0, settings.resolution_weight), real, fake, strict=True))
-        adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in judged]
-        feature = [weight * feature_loss(theirs, ours) for weight, (_, theirs), (_, ours) in judged]
-        parts |= {"adversarial": torch.stack(adversarial).sum(), "feature": torch.stack(feature).sum()}
-        loss = loss + settings.adversarial_weight * parts["adversarial"] + settings.feature_weight * parts["feature"]
+    parts = {"magnitude": magnitude_loss(magnitude, target, mel)}
+    loss = settings.magnitude_weight * parts["magnitude"]
+    if waveform is not None:
+        parts |= {"mel": mel_loss(waveform, target, mel), "stft": stft_loss(waveform, target)}
+        ours, theirs = waveform[: settings.judged_crops], target[: settings.judged_crops]
+        adversarial, feature = deception_losses(discriminators, ours, theirs, settings.resolution_weight)
+        parts |= {"adversarial": adversarial, "feature": feature}
+        loss = loss + settings.mel_weight * parts["mel"] + settings.stft_weight * parts["stft"]
+        loss = loss + settings.adversarial_weight * adversarial + settings.feature_weight * feature
     return loss, {name: part.detach() for name, part in parts.items()}
-
-
-def judges_loss(
-    discriminators: nn.Module, waveform: torch.Tensor, target: torch.Tensor, settings: VocoderSettings
-) -> torch.Tensor:
-    """Loss of the discriminators on generated and real waveforms, (batch, samples)."""
-    # One pass over both: distributed training allows one forward before each backward.
-    periods, resolutions = discriminators(torch.cat([target, waveform]))
-    losses = []
-    for logits, _ in (periods, resolutions):
-        real, fake = zip(*(both.chunk(2) for both in logits), strict=True)
-        losses.append(discriminator_loss(list(real), list(fake)))
-    return losses[0] + settings.resolution_weight * losses[1]
 
 
 def train(settings: VocoderSettings) -> Vocoder:
@@ -176,7 +175,7 @@ def train(settings: VocoderSettings) -> Vocoder:
     autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval() if settings.autoencoder else None
     vocoder, discriminators = build_models(settings, mel)
     start_from(settings.initial, {"vocoder": vocoder})
-    models: dict[str, nn.Module] = {"vocoder": vocoder, "discriminator": discriminators}
+    models: dict[str, nn.Module] = {"vocoder": Generator(vocoder), "discriminator": discriminators}
     optimizers = {
         name: torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.8, 0.99), weight_decay=1e-2)
         for name, model in models.items()
@@ -189,23 +188,24 @@ def train(settings: VocoderSettings) -> Vocoder:
         autoencoder.to(device)
     for step in run.steps():
         decoder = autoencoder if step >= settings.decoded_start * settings.steps else None
-        judges = discriminators if step >= settings.gan_start * settings.steps else None
+        audible = step >= settings.gan_start * settings.steps
         batches = []
         for micro in range(settings.accumulation):
             generator = generator_at(settings.seed, step, micro, process)
             batch, target = crop_batch(cache, rows, settings, decoder, generator)
             batches.append((batch.to(device), target.to(device)))
-        if judges is not None:
+        if audible:
             for batch, target in batches:
                 with torch.no_grad():
                     waveform = vocoder(batch[: settings.judged_crops])
                 real = target[: settings.judged_crops]
-                judgement = judges_loss(run.models["discriminator"], waveform, real, settings)
+                judgement = judgement_loss(run.models["discriminator"], waveform, real, settings.resolution_weight)
                 run.backward(judgement)
                 run.record({"discriminators": judgement.detach()})
             run.update("discriminator", settings.clip_norm)
         for batch, target in batches:
-            loss, parts = vocoder_loss(run.models["vocoder"](batch), target, mel, judges, settings)
+            magnitude, sound = run.models["vocoder"](batch, audible)
+            loss, parts = vocoder_loss(magnitude, sound, target, mel, discriminators, settings)
             run.backward(loss)
             run.record(parts)
         run.update("vocoder", settings.clip_norm)
