@@ -5,8 +5,16 @@ import math
 import pytest
 import torch
 
-from stylediff.mel import MelConfig
-from train.losses import adversarial_loss, discriminator_loss, feature_loss, magnitudes, mel_loss, stft_loss
+from stylediff.mel import MelConfig, transform
+from train.losses import (
+    adversarial_loss,
+    discriminator_loss,
+    feature_loss,
+    magnitude_loss,
+    magnitudes,
+    mel_loss,
+    stft_loss,
+)
 
 MEL = MelConfig()
 
@@ -19,6 +27,7 @@ def test_equal_signals_cost_nothing() -> None:
     waveform = signal(0)
     assert stft_loss(waveform, waveform) == 0
     assert mel_loss(waveform, waveform, MEL) == 0
+    assert magnitude_loss(transform(waveform, MEL).abs(), waveform, MEL) == 0
 
 
 def test_losses_grow_with_noise() -> None:
@@ -34,6 +43,8 @@ def test_losses_grow_with_noise() -> None:
 def test_twice_the_level_is_an_error_of_log_two() -> None:
     waveform = signal(2)
     assert math.isclose(float(mel_loss(2 * waveform, waveform, MEL)), math.log(2), rel_tol=0.01)
+    doubled = 2 * transform(waveform, MEL).abs()
+    assert math.isclose(float(magnitude_loss(doubled, waveform, MEL)), math.log(2), rel_tol=0.01)
     # Spectral convergence of a doubled signal is 1.
     assert math.isclose(float(stft_loss(2 * waveform, waveform)), 1 + math.log(2), rel_tol=0.01)
 

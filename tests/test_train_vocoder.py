@@ -12,7 +12,7 @@ import torch
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from train.mel_cache import MelCache, Row, create_cache, finish_cache, read_cache
-from train.train_vocoder import VocoderSettings, build_models, crop_batch, train, vocoder_loss
+from train.train_vocoder import Generator, VocoderSettings, build_models, crop_batch, train, vocoder_loss
 
 MEL = MelConfig()
 FRAMES = 24
@@ -93,13 +93,24 @@ def test_decoded_crops_are_cut_where_the_sound_is(settings: VocoderSettings) -> 
 def test_the_loss_leaves_discriminators_without_gradient(settings: VocoderSettings) -> None:
     vocoder, discriminators = build_models(settings, MEL)
     mel, target = crop_batch(open_cache(settings), np.array([0]), settings, None, torch.Generator().manual_seed(0))
-    loss, parts = vocoder_loss(vocoder(mel), target, MEL, discriminators, settings)
+    magnitude, waveform = Generator(vocoder)(mel, audible=True)
+    loss, parts = vocoder_loss(magnitude, waveform, target, MEL, discriminators, settings)
     loss.backward()
-    assert set(parts) == {"mel", "stft", "adversarial", "feature"}
+    assert set(parts) == {"magnitude", "mel", "stft", "adversarial", "feature"}
     assert all(parameter.grad is None and parameter.requires_grad for parameter in discriminators.parameters())
     assert all(torch.isfinite(parameter.grad).all() for parameter in vocoder.parameters())
-    expected = 15 * parts["mel"] + parts["stft"] + parts["adversarial"] + 2 * parts["feature"]
+    expected = 5 * parts["magnitude"] + 5 * parts["mel"] + 2 * parts["stft"]
+    expected += parts["adversarial"] + 2 * parts["feature"]
     assert math.isclose(float(loss.detach()), float(expected), rel_tol=1e-5)
+
+
+def test_before_the_discriminators_only_magnitudes_are_trained(settings: VocoderSettings) -> None:
+    vocoder, discriminators = build_models(settings, MEL)
+    mel, target = crop_batch(open_cache(settings), np.array([0]), settings, None, torch.Generator().manual_seed(0))
+    magnitude, waveform = Generator(vocoder)(mel, audible=False)
+    assert waveform is None
+    loss, parts = vocoder_loss(magnitude, waveform, target, MEL, discriminators, settings)
+    assert float(loss.detach()) == pytest.approx(5 * float(parts["magnitude"]))
 
 
 def test_a_run_stopped_and_resumed_ends_bit_for_bit_the_same(

@@ -20,7 +20,6 @@ COLUMNS = {
     "note_f1_50": "note F1, 50 ms",
     "note_f1_100": "note F1, 100 ms",
     "named_target": "heard as target",
-    "seconds_per_second": "s per s of sound",
 }
 ALL_PAIRS = "all pairs"
 NOTES = """\
@@ -129,6 +128,8 @@ def write_markdown(summary: dict[str, Any]) -> str:
         lines += [f"| | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
         for row, cells in table.items():
             lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in COLUMNS) + " |")
+    lines += ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
+    lines += [f"| {row} | {seconds:.3f} |" for row, seconds in summary["seconds_per_second"].items()]
     lines += ["", "![which instrument each target is heard as](confusion.png)"]
     lines += ["", "![sources, outputs and targets](contact_sheet.png)", ""]
     return "\n".join(lines)

@@ -15,10 +15,16 @@ def results_of(
 ) -> Iterator[Result]:
     """Results of the job on every item, in the order in which they are done.
 
-    One worker, or one item, needs no process of its own. Other processes compute on one thread each.
+    One worker, or one item, needs no process of its own. All compute on one thread each, so that results do not depend
+    on the number of workers.
     """
     if min(workers, len(items)) <= 1:
-        yield from map(job, items)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield from map(job, items)
+        finally:
+            torch.set_num_threads(threads)
         return
     with multiprocessing.get_context("spawn").Pool(workers, torch.set_num_threads, (1,)) as pool:
         yield from pool.imap_unordered(job, items, chunk_size)

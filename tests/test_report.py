@@ -1,0 +1,71 @@
+"""Tables, ratios and pictures of results made by hand."""
+
+import pytest
+
+from stylediff.instruments import INSTRUMENT_NAMES
+from train.report import COLUMNS, confusion_matrix, format_cell, key_ratios, summarize, write_markdown
+from train.rows import IDENTITY, ORACLE, ours
+
+
+def result(row: str, source: str, target: str, error: float, named: str, frame_f: float = 0.5) -> dict:
+    values = dict.fromkeys(COLUMNS, 0.0)
+    values |= {"log_mel_error": error, "generated_error": None, "frame_f": frame_f}
+    values["named_target"] = float(named == target)
+    return values | {"row": row, "source": source, "target": target, "named": named}
+
+
+HAND_MADE = [
+    result(IDENTITY, "piano", "violin", 1.0, "piano"),
+    result(IDENTITY, "piano", "violin", 3.0, "piano"),
+    result(IDENTITY, "harp", "violin", 4.0, "harp"),
+    result(ours(20), "piano", "violin", 0.5, "violin", 0.3),
+    result(ours(20), "piano", "violin", 0.7, "cello", 0.5),
+    result(ours(20), "harp", "violin", 1.4, "violin", 0.6),
+    result(ours(4), "piano", "violin", 0.9, "violin"),
+    result(ORACLE, "piano", "violin", 0.1, "violin", 0.8),
+    result(ORACLE, "piano", "violin", 0.1, "violin", 0.8),
+    result(ORACLE, "harp", "violin", 0.1, "violin", 0.8),
+]
+ROWS = [IDENTITY, ours(4), ours(20), ORACLE]
+
+
+def test_tables_hold_means_of_clips_and_means_of_pair_means() -> None:
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
+    direction, everything = summary["tables"]["piano -> violin"], summary["tables"]["all pairs"]
+    assert direction[IDENTITY]["log_mel_error"]["mean"] == pytest.approx(2.0)
+    assert direction[ours(20)]["log_mel_error"] == pytest.approx({"mean": 0.6, "low": 0.5, "high": 0.7, "count": 2})
+    assert everything[IDENTITY]["log_mel_error"]["mean"] == pytest.approx((2.0 + 4.0) / 2)
+    assert everything[ours(20)]["named_target"]["mean"] == pytest.approx((0.5 + 1.0) / 2)
+    assert everything[ours(20)]["frame_f"]["count"] == 2
+    assert ours(4) in direction
+    assert ours(4) not in everything
+    assert "generated_error" not in direction[IDENTITY]
+
+
+def test_ratios_compare_with_doing_nothing_and_with_the_vocoders_best() -> None:
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
+    assert key_ratios(summary["tables"]["piano -> violin"], ours(20)) == pytest.approx(
+        {"log-mel error / identity": 0.6 / 2.0, "frame F / oracle": 0.4 / 0.8, "heard as target": 0.5}
+    )
+
+
+def test_the_confusion_matrix_counts_what_targets_are_heard_as() -> None:
+    matrix = confusion_matrix(HAND_MADE, ours(20))
+    violin, cello = INSTRUMENT_NAMES.index("violin"), INSTRUMENT_NAMES.index("cello")
+    assert matrix[violin, violin] == pytest.approx(2 / 3)
+    assert matrix[violin, cello] == pytest.approx(1 / 3)
+    assert matrix.sum() == pytest.approx(1.0)
+
+
+def test_markdown_shows_every_mean_with_its_interval() -> None:
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
+    page = write_markdown(summary | {"threads": 2, "seconds_per_second": {ours(20): 0.25}})
+    assert "## piano -> violin (2 clips)" in page
+    assert "## all pairs (2 pairs)" in page
+    assert "| ours, 20 steps | 0.600 [0.500, 0.700] |  | 0.400 [0.300, 0.500] |" in page
+    assert "| ours, 20 steps | 0.250 |" in page
+    assert "| piano -> violin | 0.300 | 0.500 | 0.500 |" in page
+    assert format_cell(None) == ""
+    tables = page.split("## Compute")[0].splitlines()
+    widths = {line.count("|") for line in tables if line.startswith("| ours") or line.startswith("| id")}
+    assert widths == {len(COLUMNS) + 2}
