@@ -12,13 +12,14 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from stylediff import StyleTransferPipeline
 from stylediff.audio import loudness_gain
 from stylediff.latents import MelAutoencoder
-from stylediff.mel import MelConfig
+from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
 from train.classifier import InstrumentClassifier
-from train.evaluate import main, open_results, rows_of
+from train.evaluate import main, open_results, plan_tasks, unfinished
 from train.manifest import Clip, ClipGroup
-from train.rows import ENVELOPE, GRIFFIN_LIM, IDENTITY, ORACLE, TRUE_TARGET, build_rows, ours
+from train.metrics import log_mel_error
+from train.rows import GRIFFIN_LIM, IDENTITY, ORACLE, TRUE_TARGET, build_rows, ours
 from train.scores import Note
 from train.scoring import load_example, load_spectra
 from train.trials import MAIN_PAIRS, OTHER_PAIRS, TrialError, choose_trials, find_trials
@@ -121,29 +122,27 @@ def test_the_score_is_limited_to_the_targets_range(dataset: tuple[Path, list[Cli
     assert piano.score(5.0) == NOTES
 
 
-def test_rows_are_as_long_and_loud_as_the_target(
-    dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline
-) -> None:
+def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline) -> None:
     folder, groups = dataset
     trial = choose_trials(groups, "test", 1, 1)[0]
     example = load_example(trial, folder)
     rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), [1, 2], 1.0)
     outputs = {name: row(example) for name, row in rows.items()}
-    for output in outputs.values():
-        assert output.waveform.shape == (SAMPLES,)
-        assert loudness_gain(output.waveform) == pytest.approx(1.0, abs=0.02)
-    torch.testing.assert_close(outputs[IDENTITY].waveform, example.source, atol=1e-3, rtol=0)
-    torch.testing.assert_close(outputs[TRUE_TARGET].waveform, example.target, atol=1e-3, rtol=0)
-    assert outputs[ENVELOPE].mel is None
-    assert outputs[ours(2)].mel.shape == (256, 64)
-    torch.testing.assert_close(rows[ours(2)](example).waveform, outputs[ours(2)].waveform)
+    assert all(output.shape == (SAMPLES,) for output in outputs.values())
+    assert torch.equal(outputs[IDENTITY], example.source)
+    assert torch.equal(outputs[TRUE_TARGET], example.target)
+    assert log_mel_error(*(waveform_to_mel(outputs[row][None], MEL) for row in (GRIFFIN_LIM, TRUE_TARGET))) < 0.3
+    torch.testing.assert_close(rows[ours(2)](example), outputs[ours(2)])
 
 
 def test_other_pairs_run_our_model_at_the_headline_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    trials = {trial.pair: trial for trial in choose_trials(dataset[1], "test", 1, 1)}
-    rows = [IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM]
-    assert rows_of(trials["piano", "violin"], rows, ours(20)) == rows
-    assert rows_of(trials["harp", "violin"], rows, ours(20)) == [IDENTITY, ours(20), ORACLE]
+    names = [IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM]
+    tasks = plan_tasks(choose_trials(dataset[1], "test", 1, 1), names, ours(20))
+    rows = {trial.pair: rows for trial, rows in tasks}
+    assert rows["piano", "violin"] == tuple(names)
+    assert rows["harp", "violin"] == (IDENTITY, ours(20), ORACLE)
+    left = unfinished(tasks, lambda trial, row: trial.pair != ("harp", "violin") or row == ORACLE)
+    assert [(trial.pair, rows) for trial, rows in left] == [(("harp", "violin"), (IDENTITY, ours(20)))]
 
 
 @pytest.mark.slow
@@ -163,7 +162,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
     table = summary["tables"]["piano -> violin"]
     assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
-    assert table[ORACLE]["generated_error"]["mean"] < 0.01
+    assert len(list((out / "audio" / "true_target").glob("*_piano_to_violin.flac"))) == 1
 
     assert summary["seconds_per_second"].keys() == table.keys()
     assert all(seconds > 0 for seconds in summary["seconds_per_second"].values())

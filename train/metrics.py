@@ -1,9 +1,15 @@
 """Metrics of a transferred clip, as pure functions."""
 
+import itertools
+import math
+
+import librosa
 import mir_eval
 import numpy as np
+import scipy.fft
 import torch
 
+from stylediff.mel import MelConfig, transform
 from train.judges import FRAMES_PER_SECOND, LOWEST_PITCH, PITCHES
 from train.scores import Note
 
@@ -67,6 +73,77 @@ def frame_prf(heard: np.ndarray, score: np.ndarray) -> tuple[float, float, float
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
+def pitch_jaccard(heard: np.ndarray, reference: np.ndarray) -> float:
+    """Jaccard distance of the pitches in each frame, the mean over frames (Cífka et al. 2021, arXiv 2102.05749).
+
+    0 is the same pitches everywhere, 1 none in common; a frame that is silent in both counts as 0.
+
+    Args:
+        heard, reference: (frames, pitches) bool.
+    """
+    common, either = (heard & reference).sum(1), (heard | reference).sum(1)
+    return float(np.where(either > 0, 1 - common / np.maximum(either, 1), 0.0).mean())
+
+
+def pitch_class_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Distance in semitones of the strongest pitch classes after dynamic time warping, a step of the path.
+
+    The DPD of Mancusi et al. (2024, arXiv 2409.06096), but on the circle of classes: B and C lie 1 apart, not 11.
+
+    Args:
+        ours, theirs: activations of the piano's keys, (frames, 88).
+    """
+    classes = (LOWEST_PITCH + np.arange(PITCHES)) % 12
+    strongest = []
+    for activations in (ours, theirs):
+        folded = np.stack([activations[:, classes == number].max(1) for number in range(12)], axis=1)
+        strongest.append(folded.argmax(1))
+    gaps = np.abs(strongest[0][:, None] - strongest[1][None])
+    total, path = librosa.sequence.dtw(C=np.minimum(gaps, 12 - gaps).astype(float))
+    return float(total[-1, -1] / len(path))
+
+
+def chroma_similarity(output: torch.Tensor, target: torch.Tensor, config: MelConfig) -> float:
+    """Cosine of the chroma vectors of two waveforms (samples,), the mean over the frames where the target sounds."""
+    filters = librosa.filters.chroma(sr=config.sample_rate, n_fft=config.n_fft)
+    chroma = torch.from_numpy(filters) @ transform(torch.stack([output, target]), config).abs().square()
+    sounding = chroma[1].sum(0) > 1e-4 * chroma[1].sum(0).max()
+    cosines = torch.cosine_similarity(chroma[0], chroma[1], dim=0)
+    return float(cosines[sounding].mean()) if sounding.any() else 0.0
+
+
+def onset_f1(waveform: torch.Tensor, notes: tuple[Note, ...], sample_rate: int) -> float:
+    """F-measure of onsets within 50 ms (mir_eval.onset), by librosa's spectral flux, against those of the score.
+
+    Args:
+        waveform: (samples,).
+    """
+    heard = librosa.onset.onset_detect(y=waveform.numpy(), sr=sample_rate, hop_length=256, units="time")
+    score = np.unique([note.start for note in notes])
+    return float(mir_eval.onset.f_measure(score, np.sort(heard), window=0.05)[0]) if len(score) else 0.0
+
+
+def is_one_voice(notes: tuple[Note, ...]) -> bool:
+    """Whether a score has notes, and no two of them together but for a slur."""
+    ordered = sorted(notes, key=lambda note: note.start)
+    return bool(ordered) and all(after.start >= before.end - 0.02 for before, after in itertools.pairwise(ordered))
+
+
+def f0_accuracy(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) -> float:
+    """Share of the score's sounding frames whose pitch is within 50 cents (raw pitch accuracy, Poliner et al. 2007).
+
+    Args:
+        notes: the score, of one voice.
+        times, f0_hz: seconds and frequencies of a pitch tracker, (frames,) each.
+    """
+    score_hz = np.zeros(len(times))
+    for note in sorted(notes, key=lambda note: note.start):
+        score_hz[(times >= note.start) & (times < note.end)] = mir_eval.util.midi_to_hz(note.pitch)
+    cents = mir_eval.melody.hz2cents(score_hz)
+    voiced = np.ones(len(times), bool)
+    return float(mir_eval.melody.raw_pitch_accuracy(score_hz > 0, cents, voiced, mir_eval.melody.hz2cents(f0_hz)))
+
+
 def log_mel_error(output: torch.Tensor, target: torch.Tensor) -> float:
     """Mean absolute difference of two log-mels in nepers, both floored 70 dB below the target's peak.
 
@@ -80,6 +157,50 @@ def log_mel_error(output: torch.Tensor, target: torch.Tensor) -> float:
         raise ValueError(f"log-mels must be equally large, got {tuple(output.shape)} and {tuple(target.shape)}")
     floor = float(target.max()) - DYNAMIC_RANGE
     return float((output.clamp_min(floor) - target.clamp_min(floor)).abs().mean())
+
+
+def log_spectral_distance(output: torch.Tensor, target: torch.Tensor, config: MelConfig) -> float:
+    """Log-spectral distance in dB (Gray and Markel 1976, eq. 2): root mean square over bins, mean over frames.
+
+    Both spectra are floored 70 dB below the target's peak.
+
+    Args:
+        output, target: waveforms, (samples,).
+    """
+    ours, theirs = transform(torch.stack([output, target]), config).abs()
+    floor = theirs.max().clamp_min(1e-5) * math.exp(-DYNAMIC_RANGE)
+    difference = 20 * (ours.clamp_min(floor) / theirs.clamp_min(floor)).log10()
+    return float(difference.square().mean(0).sqrt().mean())
+
+
+def timbre_distance(output: torch.Tensor, target: torch.Tensor) -> float:
+    """Distance of two log-mels in their cepstral coefficients 1-12, averaged over the frames where each sounds.
+
+    Coefficients as in Cífka et al. (2021, arXiv 2102.05749), who leave out the level as well; theirs feed a network.
+
+    Args:
+        output, target: (mels, frames) in nepers.
+
+    Returns:
+        Euclidean distance, in nepers.
+    """
+    means = []
+    for mel in (output, target):
+        level = mel.logsumexp(0)
+        cepstrum = scipy.fft.dct(mel.numpy(), axis=0, norm="ortho")[1:13] / math.sqrt(len(mel))
+        means.append(cepstrum[:, (level > level.max() - 5).numpy()].mean(1))
+    return float(np.linalg.norm(means[0] - means[1]))
+
+
+def missing_seconds(output: torch.Tensor, target: torch.Tensor, sample_rate: int) -> float:
+    """Seconds in which a waveform is 30 dB quieter than its target, where that is within 40 dB of its loudest 50 ms.
+
+    Args:
+        output, target: (samples,), of equal loudness.
+    """
+    block = round(0.05 * sample_rate)
+    ours, theirs = (w[: len(w) // block * block].reshape(-1, block).square().mean(1) for w in (output, target))
+    return float(((theirs > 1e-4 * theirs.max()) & (ours < 1e-3 * theirs)).sum() * 0.05)
 
 
 def bootstrap_interval(values: np.ndarray | list[float], seed: int, draws: int = 2000) -> tuple[float, float]:

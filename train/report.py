@@ -7,15 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from train.assessment import Result
 from train.metrics import bootstrap_interval
 from train.rows import IDENTITY, ORACLE
 
-Result = dict[str, Any]
 Table = dict[str, dict[str, dict[str, float]]]  # row -> column -> mean, low, high, count
 
 COLUMNS = {
     "log_mel_error": "log-mel error, neper",
-    "generated_error": "before the vocoder",
     "frame_f": "frame F",
     "note_f1_50": "note F1, 50 ms",
     "note_f1_100": "note F1, 100 ms",

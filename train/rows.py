@@ -1,13 +1,12 @@
 """The systems an evaluation compares, its rows: ours, what one can do without a model, and what bounds them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 
 from stylediff import StyleTransferPipeline
-from stylediff.audio import fit_length, loudness_gain
+from stylediff.audio import fit_length
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from train.equaliser import match_envelope
 from train.trials import Example
@@ -19,21 +18,8 @@ ORACLE = "oracle"
 GRIFFIN_LIM = "oracle, Griffin-Lim"
 TRUE_TARGET = "true target"
 
-
-@dataclass(frozen=True)
-class Output:
-    """What a system makes of an example.
-
-    Attributes:
-        waveform: (samples,) as long as the target, at -23 dBFS, on the CPU.
-        mel: (mels, frames) the log-mel it was vocoded from, or None.
-    """
-
-    waveform: torch.Tensor
-    mel: torch.Tensor | None
-
-
-Row = Callable[[Example], Output]
+# What a system makes of an example: (samples,) at the mel's sample rate, as long as the target.
+Row = Callable[[Example], torch.Tensor]
 
 
 def ours(steps: int) -> str:
@@ -41,23 +27,17 @@ def ours(steps: int) -> str:
     return f"ours, {steps} steps"
 
 
-def finish(waveform: torch.Tensor, example: Example, mel: torch.Tensor | None = None) -> Output:
-    """Brings every row to the same length and loudness, so that neither is measured."""
-    waveform = fit_length(waveform.cpu().float(), len(example.target))
-    return Output(waveform * loudness_gain(waveform), None if mel is None else mel.cpu().float())
-
-
-def play_source(example: Example) -> Output:
+def play_source(example: Example) -> torch.Tensor:
     """The source unchanged: what a model has to beat."""
-    return finish(example.source, example)
+    return fit_length(example.source, len(example.target))
 
 
-def play_equalised(example: Example, spectra: dict[str, torch.Tensor], config: MelConfig) -> Output:
+def play_equalised(example: Example, spectra: dict[str, torch.Tensor], config: MelConfig) -> torch.Tensor:
     """The source equalised to the average spectrum of the target's voice."""
-    return finish(match_envelope(example.source, spectra[example.voice], config), example)
+    return fit_length(match_envelope(example.source, spectra[example.voice], config), len(example.target))
 
 
-def play_transfer(example: Example, pipeline: StyleTransferPipeline, steps: int, guidance: float) -> Output:
+def play_transfer(example: Example, pipeline: StyleTransferPipeline, steps: int, guidance: float) -> torch.Tensor:
     """The source through the model."""
     result = pipeline(
         example.source,
@@ -67,33 +47,33 @@ def play_transfer(example: Example, pipeline: StyleTransferPipeline, steps: int,
         guidance_scale=guidance,
         generator=torch.Generator().manual_seed(example.seed),
     )
-    return finish(result.audio, example, result.mel)
+    return fit_length(result.audio.cpu(), len(example.target))
 
 
 @torch.no_grad()
-def play_decoded(example: Example, pipeline: StyleTransferPipeline) -> Output:
+def play_decoded(example: Example, pipeline: StyleTransferPipeline) -> torch.Tensor:
     """The true target through autoencoder and vocoder: the best that a perfect denoiser could do."""
     mel = waveform_to_mel(example.target[None].to(pipeline.device), pipeline.mel)
     decoded = pipeline.autoencoder.decode(pipeline.autoencoder.encode(mel))[..., : mel.shape[-1]]
-    return finish(pipeline.synthesize(decoded)[0], example, decoded[0, 0])
+    return fit_length(pipeline.synthesize(decoded)[0].cpu(), len(example.target))
 
 
 @torch.no_grad()
-def play_vocoded(example: Example, pipeline: StyleTransferPipeline) -> Output:
+def play_vocoded(example: Example, pipeline: StyleTransferPipeline) -> torch.Tensor:
     """The true target's log-mel through the vocoder: the best that a perfect spectrogram could do."""
     mel = waveform_to_mel(example.target[None].to(pipeline.device), pipeline.mel)
-    return finish(pipeline.synthesize(mel)[0], example, mel[0, 0])
+    return fit_length(pipeline.synthesize(mel)[0].cpu(), len(example.target))
 
 
-def play_reconstructed(example: Example, config: MelConfig) -> Output:
+def play_reconstructed(example: Example, config: MelConfig) -> torch.Tensor:
     """The true target's log-mel through 32 iterations of Griffin-Lim: what the vocoder has to beat."""
     mel = waveform_to_mel(example.target[None], config)
-    return finish(griffin_lim(mel, config)[0], example, mel[0, 0])
+    return fit_length(griffin_lim(mel, config)[0], len(example.target))
 
 
-def play_target(example: Example) -> Output:
+def play_target(example: Example) -> torch.Tensor:
     """The true target itself: what the judges make of a perfect result."""
-    return finish(example.target, example)
+    return example.target
 
 
 def build_rows(

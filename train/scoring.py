@@ -1,4 +1,4 @@
-"""Scores of single trials: what every system makes of one, and what the judges say of that."""
+"""Trials made and scored: what every system makes of one is kept as audio, and judged from there."""
 
 import statistics
 import time
@@ -8,16 +8,22 @@ from pathlib import Path
 
 import torch
 
-from stylediff.audio import read_audio
+from stylediff.audio import read_audio, write_audio
 from stylediff.checkpoint import load_pipeline
-from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.mel import MelConfig
+from train.assessment import (
+    Judges,
+    Result,
+    compare_with_score,
+    compare_with_source,
+    compare_with_target,
+    name_instrument,
+)
 from train.classifier import InstrumentClassifier
 from train.equaliser import average_spectrum
-from train.judges import NoteJudge
+from train.judges import NoteJudge, PitchTracker
 from train.manifest import ClipGroup, read_manifest
-from train.metrics import frame_prf, log_mel_error, note_f1, score_roll
-from train.report import Result
-from train.rows import Output, Row, build_rows
+from train.rows import Row, build_rows
 from train.trials import Example, Trial, TrialError
 
 SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
@@ -30,6 +36,7 @@ class Scoring:
     Attributes:
         model, classifier: their folders.
         data: folder of the data set.
+        audio: folder of what the systems made.
         voices: of the trials' targets.
         steps: denoising steps of the rows of our model.
         guidance: guidance scale of those rows.
@@ -38,6 +45,7 @@ class Scoring:
     model: Path
     classifier: Path
     data: Path
+    audio: Path
     voices: tuple[str, ...]
     steps: tuple[int, ...]
     guidance: float
@@ -70,60 +78,71 @@ def load_spectra(groups: list[ClipGroup], voices: set[str], folder: Path, mel: M
     return spectra
 
 
-@torch.no_grad()
-def measure(
-    trial: Trial, example: Example, output: Output, judge: NoteJudge, classifier: InstrumentClassifier
-) -> Result:
-    """Every column of one clip in one row, but for its time."""
-    config = classifier.mel
-    mel, target_mel = waveform_to_mel(torch.stack([output.waveform, example.target]), config)[:, 0]
-    heard = judge.listen(output.waveform)
-    notes = trial.score(len(output.waveform) / config.sample_rate)
-    precision, recall, frame_f = frame_prf(heard.roll, score_roll(notes, len(heard.roll)))
-    named = classifier.config.instruments[int(classifier(mel[None, None]).argmax())]
-    return {
-        "log_mel_error": log_mel_error(mel, target_mel),
-        "generated_error": None if output.mel is None else log_mel_error(output.mel, target_mel),
-        "frame_precision": precision,
-        "frame_recall": recall,
-        "frame_f": frame_f,
-        "note_f1_50": note_f1(notes, heard.intervals, heard.pitches, 0.05),
-        "note_f1_100": note_f1(notes, heard.intervals, heard.pitches, 0.1),
-        "named": named,
-        "named_target": float(named == example.instrument),
-    }
+def audio_path(scoring: Scoring, trial: Trial, row: str) -> Path:
+    """Where the sound of a trial in a row is kept; every row has a folder, and the same names in it."""
+    source, target = trial.pair
+    return scoring.audio / row.replace(",", "").replace(" ", "_") / f"{trial.group.index:06d}_{source}_to_{target}.flac"
 
 
 @lru_cache(maxsize=1)
-def load_systems(scoring: Scoring) -> tuple[dict[str, Row], InstrumentClassifier, NoteJudge]:
-    """Rows by name, in the order of the tables, and the judges.
+def load_rows(scoring: Scoring) -> dict[str, Row]:
+    """Rows by name, in the order of the tables.
 
     Raises:
-        CheckpointError, ManifestError, TrialError, ValueError: something is missing or does not fit.
+        CheckpointError, ManifestError, TrialError: something is missing.
     """
     pipeline = load_pipeline(str(scoring.model))
     pipeline.set_progress_bar_config(disable=True)
-    classifier = InstrumentClassifier.from_pretrained(scoring.classifier).eval()
-    pipeline.mel.require_same(classifier.mel, "the classifier")
     spectra = load_spectra(read_manifest(scoring.data), set(scoring.voices), scoring.data, pipeline.mel)
-    return build_rows(pipeline, spectra, list(scoring.steps), scoring.guidance), classifier, NoteJudge()
+    return build_rows(pipeline, spectra, list(scoring.steps), scoring.guidance)
+
+
+@lru_cache(maxsize=1)
+def load_judges(classifier: Path) -> Judges:
+    """The judges; the instrument classifier is in that folder.
+
+    Raises:
+        ValueError: it was trained on other mels.
+    """
+    judge = InstrumentClassifier.from_pretrained(classifier).eval()
+    MelConfig().require_same(judge.mel, "the classifier")
+    return Judges(NoteJudge(), PitchTracker(), judge)
+
+
+def make(scoring: Scoring, task: tuple[Trial, tuple[str, ...]]) -> int:
+    """Makes the sound of a trial in the rows named with it, and returns their number."""
+    trial, names = task
+    rows, example = load_rows(scoring), load_example(trial, scoring.data)
+    for name in names:
+        path = audio_path(scoring, trial, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f"{path.stem}.part.flac")
+        write_audio(scratch, rows[name](example)[None].clamp(-1, 1), MelConfig().sample_rate)
+        scratch.replace(path)
+    return len(names)
 
 
 def score(scoring: Scoring, task: tuple[Trial, tuple[str, ...]]) -> list[Result]:
-    """Results of a trial in the rows named with it."""
+    """Results of a trial in the rows named with it, whose sound has been made."""
     trial, names = task
-    rows, classifier, judge = load_systems(scoring)
-    example = load_example(trial, scoring.data)
+    config, judges, example = MelConfig(), load_judges(scoring.classifier), load_example(trial, scoring.data)
+    notes = trial.score(len(example.target) / config.sample_rate)
+    source = judges.notes.listen(example.source)
     results = []
     for name in names:
+        output = load_waveform(audio_path(scoring, trial, name))
+        heard = judges.notes.listen(output)
+        named = name_instrument(output, judges.classifier)
         result = {"trial": trial.key, "row": name, "source": trial.pair[0], "target": trial.pair[1]}
-        results.append(result | measure(trial, example, rows[name](example), judge, classifier))
+        result |= compare_with_score(output, heard, notes, judges, config) | compare_with_source(heard, source)
+        result |= compare_with_target(output, example.target, config)
+        results.append(result | {"named": named, "named_target": float(named == example.instrument)})
     return results
 
 
 def time_rows(scoring: Scoring, trials: list[Trial]) -> dict[str, float]:
     """Seconds of compute for a second of sound in every row, the median over some trials, after one to warm up."""
-    rows, classifier, _ = load_systems(scoring)
+    rows, sample_rate = load_rows(scoring), MelConfig().sample_rate
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     for trial in [trials[0], *trials]:
         example = load_example(trial, scoring.data)
@@ -131,5 +150,5 @@ def time_rows(scoring: Scoring, trials: list[Trial]) -> dict[str, float]:
             started = time.perf_counter()
             row(example)
             elapsed = time.perf_counter() - started
-            seconds[name].append(elapsed * classifier.mel.sample_rate / len(example.target))
+            seconds[name].append(elapsed * sample_rate / len(example.target))
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
