@@ -31,7 +31,7 @@ def melody() -> torch.Tensor:
     for note in NOTES:
         sounding = (time >= note.start) & (time < note.end)
         hz = 440 * 2 ** ((note.pitch - 69) / 12)
-        decay = (-4 * (time - note.start)).exp() * sounding
+        decay = (-2 * (time - note.start)).exp() * ((note.end - time) / 0.3).clamp(0, 1) * sounding
         waveform += sum(decay * torch.sin(2 * torch.pi * hz * n * time) / n for n in range(1, 5))
     return 0.2 * waveform
 
