@@ -3,7 +3,16 @@
 import pytest
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from train.report import COLUMNS, confusion_matrix, format_cell, key_ratios, summarize, write_markdown
+from train.report import (
+    COLUMNS,
+    NOTE_COLUMNS,
+    SOUND_COLUMNS,
+    confusion_matrix,
+    format_cell,
+    key_ratios,
+    summarize,
+    write_markdown,
+)
 from train.rows import IDENTITY, ORACLE, ours
 
 
@@ -61,10 +70,11 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
     page = write_markdown(summary | {"threads": 2, "seconds_per_second": {ours(20): 0.25}})
     assert "## piano -> violin (2 clips)" in page
     assert "## all pairs (2 pairs)" in page
-    assert "| ours, 20 steps | 0.600 [0.500, 0.700] | 0.400 [0.300, 0.500] |" in page
+    assert "| ours, 20 steps | 0.400 [0.300, 0.500] | 0.000" in page
+    assert "| ours, 20 steps | 0.600 [0.500, 0.700] | 0.000" in page
     assert "| ours, 20 steps | 0.250 |" in page
     assert "| piano -> violin | 0.300 | 0.500 | 0.500 |" in page
     assert format_cell(None) == ""
     tables = page.split("## Compute")[0].splitlines()
-    widths = {line.count("|") for line in tables if line.startswith("| ours") or line.startswith("| id")}
-    assert widths == {len(COLUMNS) + 2}
+    widths = {line.count("|") for line in tables if line.startswith(("| ours", "| id"))}
+    assert widths == {len(NOTE_COLUMNS) + 2, len(SOUND_COLUMNS) + 2}

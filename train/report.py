@@ -13,21 +13,39 @@ from train.rows import IDENTITY, ORACLE
 
 Table = dict[str, dict[str, dict[str, float]]]  # row -> column -> mean, low, high, count
 
-COLUMNS = {
-    "log_mel_error": "log-mel error, neper",
+NOTE_COLUMNS = {
     "frame_f": "frame F",
     "note_f1_50": "note F1, 50 ms",
     "note_f1_100": "note F1, 100 ms",
-    "named_target": "heard as target",
+    "onset_f1": "onset F1",
+    "f0_accuracy": "f0 accuracy",
+    "source_frame_f": "frame F to the source",
+    "pitch_jaccard": "pitch Jaccard ↓",
+    "pitch_class_distance": "pitch class DTW ↓",
+    "chroma_similarity": "chroma",
 }
+SOUND_COLUMNS = {
+    "log_mel_error": "log-mel error, neper ↓",
+    "log_spectral_distance": "LSD, dB ↓",
+    "stft_distance": "STFT distance ↓",
+    "timbre_distance": "timbre distance ↓",
+    "named_target": "heard as target",
+    "loudness_difference_db": "louder by, dB",
+    "missing_seconds": "missing, s ↓",
+    "clipped": "clipped samples ↓",
+}
+COLUMNS = NOTE_COLUMNS | SOUND_COLUMNS
 ALL_PAIRS = "all pairs"
 NOTES = """\
-The log-mel error is the mean absolute difference to the aligned true target's log-mel, both floored 70 dB below its
-peak. Notes are heard by basic-pitch and compared with the score; "heard as target" is the share of clips that the
-instrument classifier names as the target. Brackets hold 95 % bootstrap intervals: over clips for one direction, over
-the means of pairs for all pairs. Identity is the source unchanged, the spectral envelope an equaliser matched to the
-target instrument, the autoencoder and the oracle the true target through autoencoder and vocoder or the vocoder alone,
-or through Griffin-Lim with 32 iterations in its place.
+Identity is the source unchanged, the spectral envelope an equaliser matched to the target instrument, the autoencoder
+and the oracle the true target through autoencoder and vocoder or the vocoder alone, or through Griffin-Lim with 32
+iterations in its place. Brackets hold 95 % bootstrap intervals: over clips for one direction, over the means of pairs
+for all pairs. Columns with ↓ are better when smaller; what each one is, `train/metrics.py` says.
+
+Notes are heard by basic-pitch and pitches by CREPE, and compared with the score; onsets are those of the spectral flux.
+Frame F to the source, pitch Jaccard and pitch class DTW compare with what is heard in the source, and copying it wins
+them. The other columns compare with the aligned true target; "heard as target" is the share of clips that the
+instrument classifier names as the target.
 """
 
 
@@ -123,10 +141,11 @@ def write_markdown(summary: dict[str, Any]) -> str:
         lines.append(f"| {direction} | " + " | ".join(f"{ratio:.3f}" for ratio in ratios.values()) + " |")
     for direction, table in summary["tables"].items():
         count = next(iter(table.values()))["log_mel_error"]["count"]
-        lines += ["", f"## {direction} ({count} {'pairs' if direction == ALL_PAIRS else 'clips'})", ""]
-        lines += [f"| | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
-        for row, cells in table.items():
-            lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in COLUMNS) + " |")
+        lines += ["", f"## {direction} ({count} {'pairs' if direction == ALL_PAIRS else 'clips'})"]
+        for columns in (NOTE_COLUMNS, SOUND_COLUMNS):
+            lines += ["", f"| | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
+            for row, cells in table.items():
+                lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in columns) + " |")
     lines += ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
     lines += [f"| {row} | {seconds:.3f} |" for row, seconds in summary["seconds_per_second"].items()]
     lines += ["", "![which instrument each target is heard as](confusion.png)"]
