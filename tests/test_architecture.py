@@ -26,7 +26,8 @@ TRAINING = sorted((ROOT / "train").glob("*.py"))
 SOURCES = [*LIBRARY, *TRAINING, ROOT / "app.py"]
 # Where an import's name is not the name of its distribution.
 DISTRIBUTIONS = {"PIL": "pillow", "fluidsynth": "pyfluidsynth"}
-NOT_LISTED = {"basic_pitch", "tinysoundfont"}  # installed without their dependencies, see train/requirements.txt
+# Installed without their dependencies or only where they are wanted, see train/requirements.txt.
+NOT_LISTED = {"basic_pitch", "tinysoundfont", "torchcrepe", "transformers"}
 
 
 def tree_of(path: Path) -> ast.Module:

@@ -51,8 +51,8 @@ def start_from(initial: str, parts: Mapping[str, ModelMixin]) -> None:
     """Loads a saved pipeline's weights into models that are to be trained further.
 
     Args:
-        initial: the pipeline's folder; "" leaves the models as they are.
-        parts: the models, by the names of their folders in it.
+        initial: the pipeline's folder; "" leaves models as they are.
+        parts: models by the names of their folders in it.
 
     Raises:
         SettingsError: a part is missing or was built with other settings; the message names its folder.
@@ -179,10 +179,6 @@ class Run:
             self.accelerator.set_trigger()
         return self.accelerator.check_trigger()
 
-    @property
-    def finished(self) -> bool:
-        return self.step >= self.settings.steps
-
     def backward(self, loss: torch.Tensor) -> None:
         """Adds one forward pass's share of the step's gradient.
 
@@ -230,8 +226,8 @@ class Run:
 
 def current_commit() -> str:
     """The repository's commit, or "" outside one."""
-    folder = Path(__file__).parent
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    command, folder = ["git", "rev-parse", "HEAD"], Path(__file__).parent
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
