@@ -165,6 +165,8 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert len(list((out / "audio" / "true_target").glob("*_piano_to_violin.flac"))) == 1
 
     assert summary["seconds_per_second"].keys() == table.keys()
+    spread = summary["spread"]["all pairs"]
+    assert spread[IDENTITY]["pixels"]["distance"] > spread[ORACLE]["pixels"]["distance"] > 0
     assert all(seconds > 0 for seconds in summary["seconds_per_second"].values())
 
     (out / "results.jsonl").write_text("".join(results[:10]) + results[10][:30])

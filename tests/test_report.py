@@ -35,6 +35,14 @@ HAND_MADE = [
     result(ORACLE, "piano", "violin", 0.1, "violin", 0.8),
     result(ORACLE, "harp", "violin", 0.1, "violin", 0.8),
 ]
+SPREAD = {
+    "all pairs": {
+        ours(20): {
+            "classifier": {"distance": 1.5, "infinity": 1.25, "windows": 40},
+            "pixels": {"distance": 0.5, "infinity": 0.25, "windows": 80},
+        }
+    }
+}
 ROWS = [IDENTITY, ours(4), ours(20), ORACLE]
 
 
@@ -67,14 +75,16 @@ def test_the_confusion_matrix_counts_what_targets_are_heard_as() -> None:
 
 def test_markdown_shows_every_mean_with_its_interval() -> None:
     summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
-    page = write_markdown(summary | {"threads": 2, "seconds_per_second": {ours(20): 0.25}})
+    page = write_markdown(summary | {"threads": 2, "seconds_per_second": {ours(20): 0.25}, "spread": SPREAD})
     assert "## piano -> violin (2 clips)" in page
     assert "## all pairs (2 pairs)" in page
     assert "| ours, 20 steps | 0.400 [0.300, 0.500] | 0.000" in page
     assert "| ours, 20 steps | 0.600 [0.500, 0.700] | 0.000" in page
     assert "| ours, 20 steps | 0.250 |" in page
+    assert "| | classifier | classifier, ∞ | windows | pixels | pixels, ∞ | windows |" in page
+    assert "| ours, 20 steps | 1.500 | 1.250 | 40 | 0.500 | 0.250 | 80 |" in page
     assert "| piano -> violin | 0.300 | 0.500 | 0.500 |" in page
     assert format_cell(None) == ""
-    tables = page.split("## Compute")[0].splitlines()
+    tables = page.split("## Fréchet")[0].splitlines()
     widths = {line.count("|") for line in tables if line.startswith(("| ours", "| id"))}
     assert widths == {len(NOTE_COLUMNS) + 2, len(SOUND_COLUMNS) + 2}

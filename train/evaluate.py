@@ -20,11 +20,21 @@ from tqdm import tqdm
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from train.assessment import Result
+from train.embeddings import EMBEDDINGS
+from train.features import compare_features, embed_folder
 from train.manifest import SPLITS, ManifestError, read_manifest, write_atomically
-from train.report import draw_confusion, draw_contact_sheet, summarize, write_markdown
-from train.rows import GRIFFIN_LIM, Row, ours
+from train.report import (
+    ALL_PAIRS,
+    MAIN_DIRECTIONS,
+    Spread,
+    draw_confusion,
+    draw_contact_sheet,
+    summarize,
+    write_markdown,
+)
+from train.rows import GRIFFIN_LIM, TRUE_TARGET, Row, ours
 from train.runs import current_commit
-from train.scoring import Scoring, audio_path, load_example, load_rows, make, score, time_rows
+from train.scoring import Scoring, audio_path, load_example, load_rows, make, row_folder, score, time_rows
 from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
 from train.workers import results_of
 
@@ -102,6 +112,25 @@ def score_all(tasks: list[Task], scoring: Scoring, results: list[Result], path: 
     return [done[trial.key, row] for trial, rows in tasks for row in rows]
 
 
+def measure_spread(tasks: list[Task], scoring: Scoring, args: argparse.Namespace) -> Spread:
+    """Fréchet distances of rows to the true targets, by embedding: over the main directions, and over all pairs."""
+    groups = {MAIN_DIRECTIONS: [task for task in tasks if task[0].pair in MAIN_PAIRS], ALL_PAIRS: tasks}
+    spread: Spread = {group: {} for group in groups}
+    for embedding in args.embedding:
+        features = {}
+        for row in dict.fromkeys(row for _, rows in tasks for row in rows):
+            folder = row_folder(row)
+            kept = args.out / "features" / embedding / f"{folder}.npz"
+            features[row] = embed_folder(scoring.audio / folder, kept, embedding, scoring.classifier, args.workers)
+        for group, members in groups.items():
+            for row in features:
+                if row != TRUE_TARGET and all(row in rows for _, rows in members):
+                    names = [audio_path(scoring, trial, row).name for trial, _ in members]
+                    compared = compare_features(features[row], features[TRUE_TARGET], names)
+                    spread[group].setdefault(row, {})[embedding] = compared
+    return spread
+
+
 def draw_panels(trials: list[Trial], row: Row, folder: Path) -> list[tuple[str, np.ndarray]]:
     """Log-mels of source, output and target above each other, with a title, for trials of twelve directions."""
     pairs = {trial.pair: trial for trial in reversed(trials)}
@@ -146,6 +175,7 @@ def evaluate(args: argparse.Namespace) -> str:
     results = score_all(tasks, scoring, results, args.out / "results.jsonl", args.workers)
     summary = summarize(results, list(rows), [" -> ".join(pair) for pair in MAIN_PAIRS], headline)
     summary |= {"seconds_per_second": seconds, "threads": torch.get_num_threads()}
+    summary["spread"] = measure_spread(tasks, scoring, args)
     write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))
     write_atomically(args.out / "summary.md", write_markdown(summary))
     draw_confusion(np.array(summary["confusion"])).savefig(args.out / "confusion.png", dpi=100)
@@ -165,6 +195,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pairs-other", type=int, default=6, help="clips of each other pair of instruments")
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 10, 20, 50], help="denoising steps")
     parser.add_argument("--guidance", type=float, default=1.0)
+    parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
     parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
     parser.add_argument("--limit", type=int, help="stop after that many clips, to try it out")
     return parser.parse_args(arguments)

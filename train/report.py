@@ -11,6 +11,7 @@ from train.assessment import Result
 from train.metrics import bootstrap_interval
 from train.rows import IDENTITY, ORACLE
 
+Spread = dict[str, dict[str, dict[str, dict[str, float]]]]  # group -> row -> embedding -> distance, infinity, windows
 Table = dict[str, dict[str, dict[str, float]]]  # row -> column -> mean, low, high, count
 
 NOTE_COLUMNS = {
@@ -35,7 +36,7 @@ SOUND_COLUMNS = {
     "clipped": "clipped samples ↓",
 }
 COLUMNS = NOTE_COLUMNS | SOUND_COLUMNS
-ALL_PAIRS = "all pairs"
+ALL_PAIRS, MAIN_DIRECTIONS = "all pairs", "main directions"
 NOTES = """\
 Identity is the source unchanged, the spectral envelope an equaliser matched to the target instrument, the autoencoder
 and the oracle the true target through autoencoder and vocoder or the vocoder alone, or through Griffin-Lim with 32
@@ -131,6 +132,20 @@ def format_cell(cell: dict[str, float] | None) -> str:
     return "" if cell is None else f"{cell['mean']:.3f} [{cell['low']:.3f}, {cell['high']:.3f}]"
 
 
+def spread_lines(spread: Spread) -> list[str]:
+    """Tables of Fréchet distances, one for each group of directions."""
+    lines = []
+    for group, rows in spread.items():
+        embeddings = list(next(iter(rows.values()))) if rows else []
+        lines += ["", f"## Fréchet distance to the true targets, {group}", ""]
+        lines += [f"| | {' | '.join(f'{e} | {e}, ∞ | windows' for e in embeddings)} |"]
+        lines += ["|---" * (3 * len(embeddings) + 1) + "|"]
+        for row, cells in rows.items():
+            values = [f"{c['distance']:.3f} | {c['infinity']:.3f} | {c['windows']}" for c in cells.values()]
+            lines.append(f"| {row} | {' | '.join(values)} |")
+    return lines
+
+
 def write_markdown(summary: dict[str, Any]) -> str:
     """The summary as a Markdown page."""
     lines = ["# Evaluation", "", NOTES]
@@ -146,6 +161,7 @@ def write_markdown(summary: dict[str, Any]) -> str:
             lines += ["", f"| | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
             for row, cells in table.items():
                 lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in columns) + " |")
+    lines += spread_lines(summary["spread"])
     lines += ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
     lines += [f"| {row} | {seconds:.3f} |" for row, seconds in summary["seconds_per_second"].items()]
     lines += ["", "![which instrument each target is heard as](confusion.png)"]

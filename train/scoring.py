@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from stylediff.audio import read_audio, write_audio
+from stylediff.audio import write_audio
 from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
 from train.assessment import (
@@ -25,6 +25,7 @@ from train.judges import NoteJudge, PitchTracker
 from train.manifest import ClipGroup, read_manifest
 from train.rows import Row, build_rows
 from train.trials import Example, Trial, TrialError
+from train.waveforms import load_waveform
 
 SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
 
@@ -51,12 +52,6 @@ class Scoring:
     guidance: float
 
 
-def load_waveform(path: Path) -> torch.Tensor:
-    """Samples (samples,) of a mono file."""
-    samples, _ = read_audio(path)
-    return torch.from_numpy(samples[0])
-
-
 def load_example(trial: Trial, folder: Path) -> Example:
     source, target = (load_waveform(folder / clip.file) for clip in (trial.source, trial.target))
     return Example(source, target, trial.target.voice, trial.group.index)
@@ -78,10 +73,15 @@ def load_spectra(groups: list[ClipGroup], voices: set[str], folder: Path, mel: M
     return spectra
 
 
+def row_folder(row: str) -> str:
+    """Name of the folder that a row's sound is kept in."""
+    return row.replace(",", "").replace(" ", "_")
+
+
 def audio_path(scoring: Scoring, trial: Trial, row: str) -> Path:
-    """Where the sound of a trial in a row is kept; every row has a folder, and the same names in it."""
+    """Where the sound of a trial in a row is kept: under the same name in every row's folder."""
     source, target = trial.pair
-    return scoring.audio / row.replace(",", "").replace(" ", "_") / f"{trial.group.index:06d}_{source}_to_{target}.flac"
+    return scoring.audio / row_folder(row) / f"{trial.group.index:06d}_{source}_to_{target}.flac"
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Waveforms behind the clips of a mel cache, and how far a vocoder's are from them."""
+"""Waveforms of clips, and how far a vocoder's are from them."""
 
 from pathlib import Path
 
@@ -6,12 +6,18 @@ import numpy as np
 import soundfile
 import torch
 
-from stylediff.audio import fit_length
+from stylediff.audio import fit_length, read_audio
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.vocoder import Vocoder
 from train.losses import mel_loss, stft_loss
 from train.mel_cache import MelCache, Row
+
+
+def load_waveform(path: Path) -> torch.Tensor:
+    """Samples (samples,) of a mono file."""
+    samples, _ = read_audio(path)
+    return torch.from_numpy(samples[0])
 
 
 def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int) -> torch.Tensor:
