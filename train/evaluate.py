@@ -1,7 +1,9 @@
 """Measures a model on clips of unseen music in an unseen soundfont, beside baselines and bounds.
 
     python -m train.evaluate --data DATASET --out DIR
+    python -m train.evaluate --audio-dir OUTPUTS --reference-dir TARGETS --out DIR
 
+The second scores any folder of audio files against references of the same names.
 Results are kept as they are made; an interrupted evaluation goes on where it stopped.
 """
 
@@ -17,11 +19,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from train.assessment import Result
 from train.embeddings import EMBEDDINGS
 from train.features import compare_features, embed_folder
+from train.folders import score_folder, write_folder_markdown
 from train.manifest import SPLITS, ManifestError, read_manifest, write_atomically
 from train.report import (
     ALL_PAIRS,
@@ -184,10 +188,26 @@ def evaluate(args: argparse.Namespace) -> str:
     return write_markdown(summary)
 
 
+def evaluate_folder(args: argparse.Namespace) -> str:
+    """Scores a folder of audio files, writes the report, and returns its Markdown.
+
+    Raises:
+        ValueError: files that cannot be read or paired.
+    """
+    summary = score_folder(
+        args.audio_dir, args.reference_dir, args.classifier, args.instrument, args.embedding, args.workers
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))
+    page = write_folder_markdown(summary, args.audio_dir)
+    write_atomically(args.out / "summary.md", page)
+    return page
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
-    parser.add_argument("--data", type=Path, required=True, help="data set with the trials and the training clips")
+    parser.add_argument("--data", type=Path, help="data set with the trials and the training clips")
     parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", choices=SPLITS, default="test")
@@ -196,15 +216,21 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 10, 20, 50], help="denoising steps")
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
+    parser.add_argument("--audio-dir", type=Path, help="folder of another system's outputs, to be scored instead")
+    parser.add_argument("--reference-dir", type=Path, help="what they should sound like, in files of the same names")
+    parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, help="what they should be heard as")
     parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
     parser.add_argument("--limit", type=int, help="stop after that many clips, to try it out")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if (args.data is None) == (args.audio_dir is None) or (args.audio_dir is None) != (args.reference_dir is None):
+        parser.error("give either --data, or --audio-dir and --reference-dir")
+    return args
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     try:
-        print(evaluate(args))
+        print(evaluate(args) if args.data else evaluate_folder(args))
     except (ManifestError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

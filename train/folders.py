@@ -1,0 +1,94 @@
+"""Folders of audio files scored against references of the same names: any system's outputs, by the same measures."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff.audio import AudioError, fit_length, read_audio, to_mono
+from stylediff.mel import MelConfig
+from train.assessment import Result, compare_with_source, compare_with_target, name_instrument
+from train.embeddings import load_embedding
+from train.frechet import frechet_distance, frechet_infinity
+from train.report import COLUMNS, describe, format_cell
+from train.scoring import load_judges
+from train.workers import results_of
+
+ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff")
+
+
+def pair_files(audio: Path, references: Path) -> list[tuple[Path, Path]]:
+    """Files of two folders that have the same name but for the ending.
+
+    Raises:
+        AudioError: there are none, or an output has no reference; the message names it.
+    """
+    theirs = {path.stem: path for path in sorted(references.glob("*")) if path.suffix.lower() in ENDINGS}
+    ours = [path for path in sorted(audio.glob("*")) if path.suffix.lower() in ENDINGS]
+    if not ours:
+        raise AudioError(f"no audio files in {audio}")
+    for path in ours:
+        if path.stem not in theirs:
+            raise AudioError(f"{path.name} has no reference of that name in {references}")
+    return [(path, theirs[path.stem]) for path in ours]
+
+
+def load_pair(pair: tuple[Path, Path]) -> tuple[torch.Tensor, torch.Tensor]:
+    """An output and its reference at the mel's sample rate, the output cut or padded to the reference's length."""
+    loaded = []
+    for path in pair:
+        samples, sample_rate = read_audio(path)
+        loaded.append(to_mono(torch.from_numpy(samples), sample_rate, MelConfig().sample_rate))
+    return fit_length(loaded[0], len(loaded[1])), loaded[1]
+
+
+def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None) -> Result:
+    """Columns of one output; its pitches are compared with those heard in the reference.
+
+    Args:
+        classifier: folder of the instrument classifier.
+        instrument: what the outputs should be heard as, or None.
+    """
+    judges = load_judges(classifier)
+    output, reference = load_pair(pair)
+    heard = [judges.notes.listen(waveform) for waveform in (output, reference)]
+    result = {"file": pair[0].name} | compare_with_source(*heard) | compare_with_target(output, reference, MelConfig())
+    named = name_instrument(output, judges.classifier)
+    return result | {"named": named} | ({"named_target": float(named == instrument)} if instrument else {})
+
+
+def score_folder(
+    audio: Path, references: Path, classifier: Path, instrument: str | None, embeddings: list[str], workers: int
+) -> dict[str, Any]:
+    """Every file's columns, their means with 95 % intervals, and Fréchet distances.
+
+    Raises:
+        AudioError, ValueError: files that cannot be read or paired, or an embedding that cannot be loaded.
+    """
+    pairs = pair_files(audio, references)
+    job = partial(score_pair, classifier=classifier, instrument=instrument)
+    files = sorted(tqdm(results_of(job, pairs, workers), total=len(pairs), unit="clip"), key=lambda r: str(r["file"]))
+    means = {column: describe(file[column] for file in files) for column in COLUMNS if column in files[0]}
+    frechet = {}
+    for name in embeddings:
+        embedding = load_embedding(name, classifier)
+        loaded = [load_pair(pair) for pair in pairs]
+        ours, theirs = (np.concatenate([embedding(waveforms[side]) for waveforms in loaded]) for side in (0, 1))
+        frechet[name] = {
+            "distance": frechet_distance(ours, theirs),
+            "infinity": frechet_infinity(ours, theirs),
+            "windows": len(ours),
+        }
+    return {"files": files, "means": means, "frechet": frechet}
+
+
+def write_folder_markdown(summary: dict[str, Any], audio: Path) -> str:
+    """The means and distances of ``score_folder`` as a Markdown page."""
+    lines = [f"# {audio.name}: {len(summary['files'])} clips", "", "| | mean |", "|---|---|"]
+    lines += [f"| {COLUMNS[column]} | {format_cell(cell)} |" for column, cell in summary["means"].items()]
+    for name, cell in summary["frechet"].items():
+        lines.append(f"| Fréchet distance, {name} (∞) | {cell['distance']:.3f} ({cell['infinity']:.3f}) |")
+    return "\n".join([*lines, ""])
