@@ -1,6 +1,7 @@
 """The evaluation on a tiny data set and a tiny real pipeline: trials, rows, results kept, and tables by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,14 @@ from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
 from train.classifier import InstrumentClassifier
-from train.evaluate import main, open_results, plan_tasks, unfinished
+from train.evaluate import main, open_results
+from train.judges import NoteJudge
 from train.manifest import Clip, ClipGroup
 from train.metrics import log_mel_error
-from train.rows import GRIFFIN_LIM, IDENTITY, ORACLE, TRUE_TARGET, build_rows, ours
+from train.rows import GRIFFIN_LIM, IDENTITY, ORACLE, TRUE_TARGET, build_rows, ours, play_transcribed
 from train.scores import Note
-from train.scoring import load_example, load_spectra
+from train.scoring import load_example, load_players, load_spectra
+from train.tasks import plan_tasks, unfinished
 from train.trials import MAIN_PAIRS, OTHER_PAIRS, TrialError, choose_trials, find_trials
 
 MEL = MelConfig()
@@ -126,7 +129,7 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
     folder, groups = dataset
     trial = choose_trials(groups, "test", 1, 1)[0]
     example = load_example(trial, folder)
-    rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), [1, 2], 1.0)
+    rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), {}, [1, 2], 1.0)
     outputs = {name: row(example) for name, row in rows.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
     assert torch.equal(outputs[IDENTITY], example.source)
@@ -193,3 +196,23 @@ def test_a_missing_data_set_is_a_sentence(
     command = ["--model", str(tmp_path / "model"), "--classifier", str(tmp_path / "classifier")]
     assert main([*command, "--data", str(tmp_path), "--out", str(tmp_path / "report")]) == 2
     assert "error: no manifest.jsonl" in capsys.readouterr().err
+
+
+@torch.no_grad()
+def test_what_is_transcribed_is_replayed_by_the_targets_soundfont(
+    dataset: tuple[Path, list[ClipGroup]], soundfonts: tuple[Path, Path, Path]
+) -> None:
+    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
+    folder, groups = dataset
+    example = load_example(choose_trials(groups, "test", 1, 1)[0], folder)
+    font = soundfonts[0]
+    example = replace(example, voice=f"violin/{font.stem}-40")
+    players = load_players((str(font),), (example.voice,))
+    waveform = play_transcribed(example, NoteJudge(), players)
+    assert waveform.shape == example.target.shape
+    error = log_mel_error(*(waveform_to_mel((w * loudness_gain(w))[None], MEL) for w in (waveform, example.source)))
+    silence = log_mel_error(*(waveform_to_mel(w[None], MEL) for w in (0 * waveform, example.source)))
+    assert 0 < error < silence
+    with pytest.raises(TrialError, match="none of the soundfonts has the voice violin/other-40"):
+        load_players((str(font),), ("violin/other-40",))
+    assert load_players((), ("violin/other-40",)) == {}

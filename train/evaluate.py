@@ -10,14 +10,11 @@ Results are kept as they are made; an interrupted evaluation goes on where it st
 import argparse
 import json
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig, waveform_to_mel
@@ -36,35 +33,17 @@ from train.report import (
     summarize,
     write_markdown,
 )
-from train.rows import GRIFFIN_LIM, TRUE_TARGET, Row, ours
+from train.rows import TRUE_TARGET, Row, ours
 from train.runs import current_commit
-from train.scoring import Scoring, audio_path, load_example, load_rows, make, row_folder, score, time_rows
+from train.scoring import Scoring, audio_path, load_example, load_rows, row_folder, time_rows
+from train.synthesis import SynthesisError
+from train.tasks import Task, make_all, plan_tasks, score_all
 from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
-from train.workers import results_of
 
 HEADLINE_STEPS = 20
 SHIPPED_MODEL, SHIPPED_CLASSIFIER = Path("stylediff/pretrained"), Path("train/pretrained/classifier")
 TIMED_TRIALS = 5
-
-Task = tuple[Trial, tuple[str, ...]]  # a trial and its rows
 SHEET_PANELS = 12
-
-
-def plan_tasks(trials: list[Trial], names: list[str], headline: str) -> list[Task]:
-    """The rows to run on each trial: off the main directions, our model runs at one number of steps only.
-
-    Griffin-Lim, slow and no part of what is measured, is left out there as well.
-    """
-    everywhere = tuple(
-        name for name in names if name == headline or not (name.startswith("ours") or name == GRIFFIN_LIM)
-    )
-    return [(trial, tuple(names) if trial.pair in MAIN_PAIRS else everywhere) for trial in trials]
-
-
-def unfinished(tasks: list[Task], is_done: Callable[[Trial, str], bool]) -> list[Task]:
-    """What is left of tasks."""
-    left = [(trial, tuple(row for row in rows if not is_done(trial, row))) for trial, rows in tasks]
-    return [(trial, rows) for trial, rows in left if rows]
 
 
 def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
@@ -85,35 +64,6 @@ def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
     whole = [line for line in lines if line.endswith("\n")]
     write_atomically(path, "".join(whole))
     return [json.loads(line) for line in whole]
-
-
-def progress(tasks: list[Task], what: str) -> tqdm:
-    return tqdm(total=sum(len(rows) for _, rows in tasks), unit="clip", desc=what)
-
-
-def make_all(tasks: list[Task], scoring: Scoring, workers: int) -> None:
-    """Makes all sound that is not there yet."""
-    waiting = unfinished(tasks, lambda trial, row: audio_path(scoring, trial, row).is_file())
-    with progress(waiting, "make") as bar:
-        for count in results_of(partial(make, scoring), waiting, workers):
-            bar.update(count)
-
-
-def score_all(tasks: list[Task], scoring: Scoring, results: list[Result], path: Path, workers: int) -> list[Result]:
-    """The results of tasks: those that ``results`` holds, and the others, scored and added to the file.
-
-    They come in the order of the tasks, whatever the order in which they were made.
-    """
-    done = {(result["trial"], result["row"]): result for result in results}
-    waiting = unfinished(tasks, lambda trial, row: (trial.key, row) in done)
-    with path.open("a") as file, progress(waiting, "score") as bar:
-        for made in results_of(partial(score, scoring), waiting, workers):
-            for result in made:
-                done[result["trial"], result["row"]] = result
-                file.write(json.dumps(result) + "\n")
-            file.flush()
-            bar.update(len(made))
-    return [done[trial.key, row] for trial, rows in tasks for row in rows]
 
 
 def measure_spread(tasks: list[Task], scoring: Scoring, args: argparse.Namespace) -> Spread:
@@ -150,9 +100,9 @@ def draw_panels(trials: list[Trial], row: Row, folder: Path) -> list[tuple[str, 
     return panels
 
 
-def time_once(scoring: Scoring, trials: list[Trial], path: Path) -> dict[str, float]:
+def time_once(scoring: Scoring, trials: list[Trial], rows: list[str], path: Path) -> dict[str, float]:
     """Seconds of compute for a second of sound by row; measured once, before other processes compete for the cores."""
-    if not path.is_file():
+    if not path.is_file() or json.loads(path.read_text()).keys() != set(rows):
         write_atomically(path, json.dumps(time_rows(scoring, trials[:TIMED_TRIALS]), indent=1))
     return json.loads(path.read_text())
 
@@ -168,12 +118,11 @@ def evaluate(args: argparse.Namespace) -> str:
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
     results = open_results(args.out, settings)
     voices = tuple(sorted({trial.target.voice for trial in trials}))
-    scoring = Scoring(
-        args.model, args.classifier, args.data, args.out / "audio", voices, tuple(args.steps), args.guidance
-    )
+    fonts, steps = tuple(args.soundfont), tuple(args.steps)
+    scoring = Scoring(args.model, args.classifier, args.data, args.out / "audio", voices, fonts, steps, args.guidance)
     rows = load_rows(scoring)
     headline = ours(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
-    seconds = time_once(scoring, trials, args.out / "seconds.json")
+    seconds = time_once(scoring, trials, list(rows), args.out / "seconds.json")
     tasks = plan_tasks(trials, list(rows), headline)
     make_all(tasks, scoring, args.workers)
     results = score_all(tasks, scoring, results, args.out / "results.jsonl", args.workers)
@@ -216,6 +165,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 10, 20, 50], help="denoising steps")
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
+    parser.add_argument("--soundfont", nargs="+", default=[], help="of the targets, to replay what is transcribed")
     parser.add_argument("--audio-dir", type=Path, help="folder of another system's outputs, to be scored instead")
     parser.add_argument("--reference-dir", type=Path, help="what they should sound like, in files of the same names")
     parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, help="what they should be heard as")
@@ -231,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     try:
         print(evaluate(args) if args.data else evaluate_folder(args))
-    except (ManifestError, ValueError, OSError) as error:
+    except (ManifestError, SynthesisError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

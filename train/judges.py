@@ -30,11 +30,13 @@ class HeardNotes:
     Attributes:
         intervals: (notes, 2) onsets and ends in seconds.
         pitches: (notes,) MIDI note numbers.
+        velocities: (notes,) MIDI velocities.
         activations: (frames, 88) probabilities that each of the piano's keys sounds, FRAMES_PER_SECOND a second.
     """
 
     intervals: np.ndarray
     pitches: np.ndarray
+    velocities: np.ndarray
     activations: np.ndarray
 
     @property
@@ -99,7 +101,8 @@ class NoteJudge:
         events = sorted(events)
         intervals = np.array([event[:2] for event in events], dtype=float).reshape(-1, 2) / FRAMES_PER_SECOND
         pitches = np.array([event[2] for event in events], dtype=float)
-        return HeardNotes(intervals, pitches, notes)
+        velocities = np.array([round(127 * event[3]) for event in events], dtype=int)
+        return HeardNotes(intervals, pitches, velocities, notes)
 
     def notes(self, waveform: torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Intervals (notes, 2) in seconds and MIDI pitches (notes,)."""

@@ -38,8 +38,9 @@ SOUND_COLUMNS = {
 COLUMNS = NOTE_COLUMNS | SOUND_COLUMNS
 ALL_PAIRS, MAIN_DIRECTIONS = "all pairs", "main directions"
 NOTES = """\
-Identity is the source unchanged, the spectral envelope an equaliser matched to the target instrument, the autoencoder
-and the oracle the true target through autoencoder and vocoder or the vocoder alone, or through Griffin-Lim with 32
+Identity is the source unchanged, the spectral envelope an equaliser matched to the target instrument, and "transcribed,
+replayed" the notes that basic-pitch hears in the source, played by the target's own soundfont. The autoencoder and the
+oracle are the true target through autoencoder and vocoder or the vocoder alone, or through Griffin-Lim with 32
 iterations in its place. Brackets hold 95 % bootstrap intervals: over clips for one direction, over the means of pairs
 for all pairs. Columns with ↓ are better when smaller; what each one is, `train/metrics.py` says.
 

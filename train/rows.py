@@ -9,6 +9,9 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from train.equaliser import match_envelope
+from train.judges import NoteJudge
+from train.scores import Note
+from train.synthesis import Synthesizer
 from train.trials import Example
 
 IDENTITY = "identity"
@@ -16,10 +19,14 @@ ENVELOPE = "spectral envelope"
 AUTOENCODER = "autoencoder"
 ORACLE = "oracle"
 GRIFFIN_LIM = "oracle, Griffin-Lim"
+TRANSCRIBED = "transcribed, replayed"
 TRUE_TARGET = "true target"
 
 # What a system makes of an example: (samples,) at the mel's sample rate, as long as the target.
 Row = Callable[[Example], torch.Tensor]
+
+# A synthesizer and its program for each voice that can be played.
+Players = dict[str, tuple[Synthesizer, int]]
 
 
 def ours(steps: int) -> str:
@@ -35,6 +42,17 @@ def play_source(example: Example) -> torch.Tensor:
 def play_equalised(example: Example, spectra: dict[str, torch.Tensor], config: MelConfig) -> torch.Tensor:
     """The source equalised to the average spectrum of the target's voice."""
     return fit_length(match_envelope(example.source, spectra[example.voice], config), len(example.target))
+
+
+def play_transcribed(example: Example, judge: NoteJudge, players: Players) -> torch.Tensor:
+    """The source's notes as basic-pitch hears them, played by the target's own soundfont: the way of a sequencer."""
+    heard = judge.listen(example.source)
+    notes = tuple(
+        Note(float(start), float(end), int(pitch), max(1, int(velocity)))
+        for (start, end), pitch, velocity in zip(heard.intervals, heard.pitches, heard.velocities, strict=True)
+    )
+    synthesizer, program = players[example.voice]
+    return torch.from_numpy(synthesizer.render(notes, program, len(example.target), {})).float()
 
 
 def play_transfer(example: Example, pipeline: StyleTransferPipeline, steps: int, guidance: float) -> torch.Tensor:
@@ -77,18 +95,25 @@ def play_target(example: Example) -> torch.Tensor:
 
 
 def build_rows(
-    pipeline: StyleTransferPipeline, spectra: dict[str, torch.Tensor], steps: list[int], guidance: float
+    pipeline: StyleTransferPipeline,
+    spectra: dict[str, torch.Tensor],
+    players: Players,
+    steps: list[int],
+    guidance: float,
 ) -> dict[str, Row]:
     """Rows by name, in the order of the tables.
 
     Args:
         spectra: average spectrum of each target voice, (bins,).
+        players: of every target voice, or none: the row that needs them is then left out.
         steps: denoising steps of the rows of our model.
     """
     transfers = {ours(n): partial(play_transfer, pipeline=pipeline, steps=n, guidance=guidance) for n in steps}
+    replayed = {TRANSCRIBED: partial(play_transcribed, judge=NoteJudge(), players=players)} if players else {}
     return {
         IDENTITY: play_source,
         ENVELOPE: partial(play_equalised, spectra=spectra, config=pipeline.mel),
+        **replayed,
         **transfers,
         AUTOENCODER: partial(play_decoded, pipeline=pipeline),
         ORACLE: partial(play_vocoded, pipeline=pipeline),

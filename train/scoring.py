@@ -23,7 +23,8 @@ from train.classifier import InstrumentClassifier
 from train.equaliser import average_spectrum
 from train.judges import NoteJudge, PitchTracker
 from train.manifest import ClipGroup, read_manifest
-from train.rows import Row, build_rows
+from train.rows import Players, Row, build_rows
+from train.synthesis import Synthesizer, open_synthesizer, soundfont_voices
 from train.trials import Example, Trial, TrialError
 from train.waveforms import load_waveform
 
@@ -39,6 +40,7 @@ class Scoring:
         data: folder of the data set.
         audio: folder of what the systems made.
         voices: of the trials' targets.
+        soundfonts: of those voices, as ``render_dataset`` takes them, or none.
         steps: denoising steps of the rows of our model.
         guidance: guidance scale of those rows.
     """
@@ -48,6 +50,7 @@ class Scoring:
     data: Path
     audio: Path
     voices: tuple[str, ...]
+    soundfonts: tuple[str, ...]
     steps: tuple[int, ...]
     guidance: float
 
@@ -73,6 +76,24 @@ def load_spectra(groups: list[ClipGroup], voices: set[str], folder: Path, mel: M
     return spectra
 
 
+def load_players(soundfonts: tuple[str, ...], voices: tuple[str, ...]) -> Players:
+    """Synthesizers for voices; none without soundfonts.
+
+    Raises:
+        TrialError: a voice is in none of the soundfonts.
+    """
+    offered = {voice: place for argument in soundfonts for voice, place in soundfont_voices(argument).items()}
+    players: Players = {}
+    opened: dict[Path, Synthesizer] = {}
+    for voice in voices if soundfonts else ():
+        if voice not in offered:
+            raise TrialError(f"none of the soundfonts has the voice {voice}; name them all, or none")
+        path, program = offered[voice]
+        opened[path] = opened.get(path) or open_synthesizer(path, MelConfig().sample_rate)
+        players[voice] = opened[path], program
+    return players
+
+
 def row_folder(row: str) -> str:
     """Name of the folder that a row's sound is kept in."""
     return row.replace(",", "").replace(" ", "_")
@@ -89,12 +110,13 @@ def load_rows(scoring: Scoring) -> dict[str, Row]:
     """Rows by name, in the order of the tables.
 
     Raises:
-        CheckpointError, ManifestError, TrialError: something is missing.
+        CheckpointError, ManifestError, SynthesisError, TrialError: something is missing.
     """
     pipeline = load_pipeline(str(scoring.model))
     pipeline.set_progress_bar_config(disable=True)
     spectra = load_spectra(read_manifest(scoring.data), set(scoring.voices), scoring.data, pipeline.mel)
-    return build_rows(pipeline, spectra, list(scoring.steps), scoring.guidance)
+    players = load_players(scoring.soundfonts, scoring.voices)
+    return build_rows(pipeline, spectra, players, list(scoring.steps), scoring.guidance)
 
 
 @lru_cache(maxsize=1)

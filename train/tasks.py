@@ -1,0 +1,62 @@
+"""What an evaluation has to do: which systems on which trials, and doing what is left of it."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from train.assessment import Result
+from train.rows import GRIFFIN_LIM
+from train.scoring import Scoring, audio_path, make, score
+from train.trials import MAIN_PAIRS, Trial
+from train.workers import results_of
+
+Task = tuple[Trial, tuple[str, ...]]  # a trial and its rows
+
+
+def plan_tasks(trials: list[Trial], names: list[str], headline: str) -> list[Task]:
+    """The rows to run on each trial: off the main directions, our model runs at one number of steps only.
+
+    Griffin-Lim, slow and no part of what is measured, is left out there as well.
+    """
+    everywhere = tuple(
+        name for name in names if name == headline or not (name.startswith("ours") or name == GRIFFIN_LIM)
+    )
+    return [(trial, tuple(names) if trial.pair in MAIN_PAIRS else everywhere) for trial in trials]
+
+
+def unfinished(tasks: list[Task], is_done: Callable[[Trial, str], bool]) -> list[Task]:
+    """What is left of tasks."""
+    left = [(trial, tuple(row for row in rows if not is_done(trial, row))) for trial, rows in tasks]
+    return [(trial, rows) for trial, rows in left if rows]
+
+
+def progress(tasks: list[Task], what: str) -> tqdm:
+    return tqdm(total=sum(len(rows) for _, rows in tasks), unit="clip", desc=what)
+
+
+def make_all(tasks: list[Task], scoring: Scoring, workers: int) -> None:
+    """Makes all sound that is not there yet."""
+    waiting = unfinished(tasks, lambda trial, row: audio_path(scoring, trial, row).is_file())
+    with progress(waiting, "make") as bar:
+        for count in results_of(partial(make, scoring), waiting, workers):
+            bar.update(count)
+
+
+def score_all(tasks: list[Task], scoring: Scoring, results: list[Result], path: Path, workers: int) -> list[Result]:
+    """The results of tasks: those that ``results`` holds, and the others, scored and added to the file.
+
+    They come in the order of the tasks, whatever the order in which they were made.
+    """
+    done = {(result["trial"], result["row"]): result for result in results}
+    waiting = unfinished(tasks, lambda trial, row: (trial.key, row) in done)
+    with path.open("a") as file, progress(waiting, "score") as bar:
+        for made in results_of(partial(score, scoring), waiting, workers):
+            for result in made:
+                done[result["trial"], result["row"]] = result
+                file.write(json.dumps(result) + "\n")
+            file.flush()
+            bar.update(len(made))
+    return [done[trial.key, row] for trial, rows in tasks for row in rows]
