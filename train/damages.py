@@ -7,7 +7,9 @@ import torch
 
 from stylediff.audio import fit_length, resample
 from stylediff.mel import MelConfig, transform
-from stylediff.phases import inverse_transform
+from stylediff.phases import inverse_transform, refine_phases, track_phases
+
+PHASE_ITERATIONS = 6
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,12 @@ def add_noise(material: Material, snr_db: float) -> torch.Tensor:
 
 
 def blur(material: Material, cells: float) -> torch.Tensor:
-    """Magnitudes averaged over that many bins and frames, phases kept: the blur of networks that hedge."""
+    """Magnitudes averaged over that many bins and frames, phases found anew: the blur of networks that hedge."""
     config, size = MelConfig(), int(cells)
-    spectrum = transform(material.target[None], config)
-    magnitude = spectrum.abs()
+    magnitude = transform(material.target[None], config).abs()
     smooth = torch.nn.functional.avg_pool2d(magnitude[None], size, 1, size // 2, count_include_pad=False)[0]
-    waveform = inverse_transform(smooth * spectrum / magnitude.clamp_min(1e-9), config)[0]
-    return fit_length(waveform, len(material.target))
+    phasor = refine_phases(smooth, track_phases(smooth, config), config, PHASE_ITERATIONS)
+    return fit_length(inverse_transform(smooth * phasor, config)[0], len(material.target))
 
 
 def detune(material: Material, cents: float) -> torch.Tensor:
