@@ -21,7 +21,7 @@ from train.evaluate import main, open_results
 from train.judges import NoteJudge
 from train.manifest import Clip, ClipGroup
 from train.metrics import log_mel_error
-from train.rows import GRIFFIN_LIM, IDENTITY, ORACLE, TRUE_TARGET, build_rows, ours, play_transcribed
+from train.rows import GRIFFIN_LIM, IDENTITY, ORACLE, REGRESSION, TRUE_TARGET, build_rows, ours, play_transcribed
 from train.scores import Note
 from train.scoring import load_example, load_players, load_spectra
 from train.tasks import plan_tasks, unfinished
@@ -129,10 +129,11 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
     folder, groups = dataset
     trial = choose_trials(groups, "test", 1, 1)[0]
     example = load_example(trial, folder)
-    rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), {}, [1, 2], 1.0)
+    rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), {}, pipeline, [1, 2], 1.0)
     outputs = {name: row(example) for name, row in rows.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
     assert torch.equal(outputs[IDENTITY], example.source)
+    assert torch.equal(outputs[REGRESSION], outputs[ours(1)])  # here they are the same network
     assert torch.equal(outputs[TRUE_TARGET], example.target)
     assert log_mel_error(*(waveform_to_mel(outputs[row][None], MEL) for row in (GRIFFIN_LIM, TRUE_TARGET))) < 0.3
     torch.testing.assert_close(rows[ours(2)](example), outputs[ours(2)])

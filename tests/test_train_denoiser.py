@@ -89,7 +89,7 @@ def test_the_log_shows_a_sample_beside_its_source_and_target(settings, tmp_path)
     events = EventAccumulator(str(settings.out / "log"), size_guidance={"images": 0}).Reload()
     [event] = events.Images("source, output, target")
     assert event.step == 2
-    assert event.height > 2 * 256
+    assert event.height == 3 * 8 * 4 + 2 * 2  # the tiny latents cover 32 bands; two lines part the pictures
 
 
 def test_the_last_timestep_is_pure_noise():
@@ -118,6 +118,16 @@ def test_the_loss_is_the_squared_velocity_error_split_by_noise(settings):
     assert set(parts) == {"loss", "high", "low"}
     again, _ = denoiser_loss(model, build_scheduler(), batch, settings, generator_at(0, 0, 0, 0))
     assert torch.equal(loss, again)
+
+
+def test_a_regression_sees_noise_alone_and_pays_for_absolute_errors(settings):
+    batch, model = random_batch(), Recorder()
+    loss, parts = denoiser_loss(
+        model, build_scheduler(), batch, replace(settings, regression=True), generator_at(0, 0, 0, 0)
+    )
+    assert set(model.timesteps.tolist()) == {999}
+    assert float(loss) == pytest.approx(float(batch.target.abs().mean()))
+    assert set(parts) == {"loss", "high"}
 
 
 def test_styles_are_dropped_in_their_share(settings):

@@ -119,7 +119,9 @@ def evaluate(args: argparse.Namespace) -> str:
     results = open_results(args.out, settings)
     voices = tuple(sorted({trial.target.voice for trial in trials}))
     fonts, steps = tuple(args.soundfont), tuple(args.steps)
-    scoring = Scoring(args.model, args.classifier, args.data, args.out / "audio", voices, fonts, steps, args.guidance)
+    scoring = Scoring(
+        args.model, args.regression, args.classifier, args.data, args.out / "audio", voices, fonts, steps, args.guidance
+    )
     rows = load_rows(scoring)
     headline = ours(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
     seconds = time_once(scoring, trials, list(rows), args.out / "seconds.json")
@@ -165,6 +167,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 10, 20, 50], help="denoising steps")
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
+    parser.add_argument("--regression", type=Path, help="folder of a pipeline trained as one-pass regression")
     parser.add_argument("--soundfont", nargs="+", default=[], help="of the targets, to replay what is transcribed")
     parser.add_argument("--audio-dir", type=Path, help="folder of another system's outputs, to be scored instead")
     parser.add_argument("--reference-dir", type=Path, help="what they should sound like, in files of the same names")

@@ -20,6 +20,7 @@ AUTOENCODER = "autoencoder"
 ORACLE = "oracle"
 GRIFFIN_LIM = "oracle, Griffin-Lim"
 TRANSCRIBED = "transcribed, replayed"
+REGRESSION = "regression, one pass"
 TRUE_TARGET = "true target"
 
 # What a system makes of an example: (samples,) at the mel's sample rate, as long as the target.
@@ -98,6 +99,7 @@ def build_rows(
     pipeline: StyleTransferPipeline,
     spectra: dict[str, torch.Tensor],
     players: Players,
+    regression: StyleTransferPipeline | None,
     steps: list[int],
     guidance: float,
 ) -> dict[str, Row]:
@@ -106,14 +108,17 @@ def build_rows(
     Args:
         spectra: average spectrum of each target voice, (bins,).
         players: of every target voice, or none: the row that needs them is then left out.
+        regression: the same network trained to map source to target in one pass, if there is one.
         steps: denoising steps of the rows of our model.
     """
     transfers = {ours(n): partial(play_transfer, pipeline=pipeline, steps=n, guidance=guidance) for n in steps}
     replayed = {TRANSCRIBED: partial(play_transcribed, judge=NoteJudge(), players=players)} if players else {}
+    one_pass = {REGRESSION: partial(play_transfer, pipeline=regression, steps=1, guidance=1.0)} if regression else {}
     return {
         IDENTITY: play_source,
         ENVELOPE: partial(play_equalised, spectra=spectra, config=pipeline.mel),
         **replayed,
+        **one_pass,
         **transfers,
         AUTOENCODER: partial(play_decoded, pipeline=pipeline),
         ORACLE: partial(play_vocoded, pipeline=pipeline),

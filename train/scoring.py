@@ -36,7 +36,7 @@ class Scoring:
     """What trials are scored with, by name: each process loads it for itself.
 
     Attributes:
-        model, classifier: their folders.
+        model, regression, classifier: their folders.
         data: folder of the data set.
         audio: folder of what the systems made.
         voices: of the trials' targets.
@@ -46,6 +46,7 @@ class Scoring:
     """
 
     model: Path
+    regression: Path | None
     classifier: Path
     data: Path
     audio: Path
@@ -113,10 +114,13 @@ def load_rows(scoring: Scoring) -> dict[str, Row]:
         CheckpointError, ManifestError, SynthesisError, TrialError: something is missing.
     """
     pipeline = load_pipeline(str(scoring.model))
-    pipeline.set_progress_bar_config(disable=True)
+    regression = load_pipeline(str(scoring.regression)) if scoring.regression else None
+    for loaded in (pipeline, regression):
+        if loaded:
+            loaded.set_progress_bar_config(disable=True)
     spectra = load_spectra(read_manifest(scoring.data), set(scoring.voices), scoring.data, pipeline.mel)
     players = load_players(scoring.soundfonts, scoring.voices)
-    return build_rows(pipeline, spectra, players, list(scoring.steps), scoring.guidance)
+    return build_rows(pipeline, spectra, players, regression, list(scoring.steps), scoring.guidance)
 
 
 @lru_cache(maxsize=1)

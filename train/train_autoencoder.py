@@ -33,17 +33,18 @@ class AutoencoderSettings(TrainSettings):
     """
 
     cache: Path
-    steps: int = 20000
-    batch_size: int = 32
-    learning_rate: float = 5e-4
+    steps: int = 3000
+    batch_size: int = 16
+    learning_rate: float = 8e-4
+    cooldown: float = 0.4
     crop_frames: int = 128
-    kl_weight: float = 1e-4
+    kl_weight: float = 2e-3
     edge_weight: float = 0.5
     fold_mels: int = 4
     fold_frames: int = 4
-    latent_channels: int = 16
-    widths: tuple[int, ...] = (128, 192)
-    layers: int = 2
+    latent_channels: int = 8
+    widths: tuple[int, ...] = (96, 192)
+    layers: int = 1
 
 
 def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder:

@@ -43,13 +43,14 @@ class DenoiserSettings(TrainSettings):
         shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
         style_dropout: share of samples whose style is replaced by the null tokens.
         noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
+        regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
         average_decay: of the exponential moving average of the weights, which is what ships.
     """
 
     cache: Path
     latents: Path
     autoencoder: str = ""
-    steps: int = 60000
+    steps: int = 4200
     batch_size: int = 32
     learning_rate: float = 4e-4
     warmup_steps: int = 500
@@ -61,6 +62,7 @@ class DenoiserSettings(TrainSettings):
     shortest_columns: int = 24
     style_dropout: float = 0.1
     noise_power: float = 0.7
+    regression: bool = False
     average_decay: float = 0.9995
 
     FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder")
@@ -135,13 +137,16 @@ def denoiser_loss(
     size, device = len(batch.target), batch.target.device
     uniform = torch.rand(size, generator=generator)
     timesteps = (uniform**settings.noise_power * 1000).long().clamp(0, 999)
+    if settings.regression:
+        timesteps = torch.full_like(timesteps, 999)  # all noise: the velocity is the target, but for its sign
     noise = torch.randn(batch.target.shape, generator=generator).to(device)
     dropped = torch.rand(size, generator=generator) < settings.style_dropout
     voices = torch.where(dropped.to(device), -1, batch.voices)
     noisy = scheduler.add_noise(batch.target, noise, timesteps.to(device))
     velocity = scheduler.get_velocity(batch.target, noise, timesteps.to(device))
     predicted = model(noisy, batch.source, timesteps.to(device), voices)
-    errors = (predicted.float() - velocity).square().mean(dim=(1, 2, 3))
+    differences = predicted.float() - velocity
+    errors = (differences.abs() if settings.regression else differences.square()).mean(dim=(1, 2, 3))
     parts = {"loss": errors.mean().detach()}
     for name, chosen in (("high", timesteps >= 900), ("low", timesteps < 500)):
         if chosen.any():

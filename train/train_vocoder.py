@@ -54,14 +54,15 @@ class VocoderSettings(TrainSettings):
     cache: Path
     data: Path
     autoencoder: str = ""
-    steps: int = 30000
+    steps: int = 1500
     batch_size: int = 16
-    learning_rate: float = 5e-4
+    learning_rate: float = 8e-4
+    cooldown: float = 0.4
     crop_frames: int = 64
     context_frames: int = 128
     judged_crops: int = 8
-    gan_start: float = 0.4
-    decoded_start: float = 0.7
+    gan_start: float = 0.75
+    decoded_start: float = 0.9
     attenuation_db: float = 12.0
     magnitude_weight: float = 5.0
     mel_weight: float = 5.0
@@ -73,7 +74,7 @@ class VocoderSettings(TrainSettings):
     width: int = 288
     expansion: int = 3
     refinements: int = 6
-    discriminator_channels: int = 16
+    discriminator_channels: int = 8
     clip_norm: float = 10.0
     average_decay: float = 0.999
 
