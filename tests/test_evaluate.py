@@ -129,7 +129,7 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
     folder, groups = dataset
     trial = choose_trials(groups, "test", 1, 1)[0]
     example = load_example(trial, folder)
-    rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), {}, pipeline, [1, 2], 1.0)
+    rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), {}, pipeline, ((1, 1.0), (2, 1.0)))
     outputs = {name: row(example) for name, row in rows.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
     assert torch.equal(outputs[IDENTITY], example.source)
@@ -140,11 +140,11 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
 
 
 def test_other_pairs_run_our_model_at_the_headline_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    names = [IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM]
-    tasks = plan_tasks(choose_trials(dataset[1], "test", 1, 1), names, ours(20))
-    rows = {trial.pair: rows for trial, rows in tasks}
-    assert rows["piano", "violin"] == tuple(names)
-    assert rows["harp", "violin"] == (IDENTITY, ours(20), ORACLE)
+    names = [IDENTITY, ours(4), ours(20), ours(20, 2.0), ORACLE, GRIFFIN_LIM]
+    tasks = plan_tasks(choose_trials(dataset[1], "test", 2, 1), names, ours(20), {ours(20, 2.0)}, sweep=1)
+    rows = [rows for trial, rows in tasks if trial.pair == ("piano", "violin")]
+    assert rows == [tuple(names), (IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM)]
+    assert {rows for trial, rows in tasks if trial.pair == ("harp", "violin")} == {(IDENTITY, ours(20), ORACLE)}
     left = unfinished(tasks, lambda trial, row: trial.pair != ("harp", "violin") or row == ORACLE)
     assert [(trial.pair, rows) for trial, rows in left] == [(("harp", "violin"), (IDENTITY, ours(20)))]
 
@@ -158,26 +158,27 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     out = tmp_path / "report"
     command = ["--model", str(tmp_path / "model"), "--data", str(dataset[0]), "--out", str(out)]
-    command += ["--classifier", str(tmp_path / "classifier"), "--steps", "2", "--limit", "2", "--pairs-main", "1"]
+    command += ["--classifier", str(tmp_path / "classifier"), "--steps", "1", "2", "--guidance", "2", "--limit", "2"]
+    command += ["--pairs-main", "1"]
     assert main(command) == 0
     results = (out / "results.jsonl").read_text().splitlines(keepends=True)
     summary = json.loads((out / "summary.json").read_text())
-    assert len(results) == 2 * 7
+    assert len(results) == 2 * 9
     assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
     table = summary["tables"]["piano -> violin"]
     assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
     assert len(list((out / "audio" / "true_target").glob("*_piano_to_violin.flac"))) == 1
 
-    assert summary["seconds_per_second"].keys() == table.keys()
+    assert summary["seconds_per_second"].keys() == summary["sweep"].keys() > table.keys()
     spread = summary["spread"]["all pairs"]
-    assert spread[IDENTITY]["pixels"]["distance"] > spread[ORACLE]["pixels"]["distance"] > 0
+    assert spread[IDENTITY]["pixels"]["distance"] > spread[GRIFFIN_LIM]["pixels"]["distance"] > 0
     assert all(seconds > 0 for seconds in summary["seconds_per_second"].values())
 
     (out / "results.jsonl").write_text("".join(results[:10]) + results[10][:30])
     assert main([*command, "--workers", "1"]) == 0
     assert sorted((out / "results.jsonl").read_text().splitlines(keepends=True)) == sorted(results)
     assert json.loads((out / "summary.json").read_text()) == summary
-    for picture in ("confusion.png", "contact_sheet.png"):
+    for picture in ("confusion.png", "contact_sheet.png", "pairs.png", "extremes.png", "sweep.png"):
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
 
 

@@ -75,9 +75,18 @@ def test_the_confusion_matrix_counts_what_targets_are_heard_as() -> None:
 
 def test_markdown_shows_every_mean_with_its_interval() -> None:
     summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
-    page = write_markdown(summary | {"threads": 2, "seconds_per_second": {ours(20): 0.25}, "spread": SPREAD})
+    page = write_markdown(
+        summary
+        | {
+            "threads": 2,
+            "seconds_per_second": {ours(20): 0.25},
+            "spread": SPREAD,
+            "sweep": summary["tables"]["piano -> violin"],
+        }
+    )
     assert "## piano -> violin (2 clips)" in page
     assert "## all pairs (2 pairs)" in page
+    assert "## Steps and guidance (2 clips of the main directions)" in page
     assert "| ours, 20 steps | 0.400 [0.300, 0.500] | 0.000" in page
     assert "| ours, 20 steps | 0.600 [0.500, 0.700] | 0.000" in page
     assert "| ours, 20 steps | 0.250 |" in page

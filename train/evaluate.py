@@ -16,33 +16,29 @@ from typing import Any
 import numpy as np
 import torch
 
+from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from train.assessment import Result
 from train.embeddings import EMBEDDINGS
 from train.features import compare_features, embed_folder
+from train.figures import draw_confusion, draw_contact_sheet, draw_pairs, draw_sweep
 from train.folders import score_folder, write_folder_markdown
 from train.manifest import SPLITS, ManifestError, read_manifest, write_atomically
-from train.report import (
-    ALL_PAIRS,
-    MAIN_DIRECTIONS,
-    Spread,
-    draw_confusion,
-    draw_contact_sheet,
-    summarize,
-    write_markdown,
-)
-from train.rows import TRUE_TARGET, Row, ours
+from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
+from train.rows import IDENTITY, TRUE_TARGET, ours
 from train.runs import current_commit
-from train.scoring import Scoring, audio_path, load_example, load_rows, row_folder, time_rows
+from train.scoring import Scoring, audio_path, load_rows, row_folder, time_rows
 from train.synthesis import SynthesisError
 from train.tasks import Task, make_all, plan_tasks, score_all
 from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
+from train.waveforms import load_waveform
 
 HEADLINE_STEPS = 20
 SHIPPED_MODEL, SHIPPED_CLASSIFIER = Path("stylediff/pretrained"), Path("train/pretrained/classifier")
 TIMED_TRIALS = 5
+SETTLED_STEPS = (4, 10, 20, 50)  # run on every clip of the main directions
 SHEET_PANELS = 12
 
 
@@ -85,19 +81,36 @@ def measure_spread(tasks: list[Task], scoring: Scoring, args: argparse.Namespace
     return spread
 
 
-def draw_panels(trials: list[Trial], row: Row, folder: Path) -> list[tuple[str, np.ndarray]]:
-    """Log-mels of source, output and target above each other, with a title, for trials of twelve directions."""
+def choose_panels(trials: list[Trial]) -> list[Trial]:
+    """Trials of twelve directions, the main ones among them."""
     pairs = {trial.pair: trial for trial in reversed(trials)}
     others = [trial for pair, trial in sorted(pairs.items()) if pair not in MAIN_PAIRS]
     chosen = [pairs[pair] for pair in MAIN_PAIRS if pair in pairs]
     chosen += others[:: max(1, len(others) // (SHEET_PANELS - len(chosen)))]
+    return chosen[:SHEET_PANELS]
+
+
+def choose_extremes(trials: list[Trial], results: list[Result], headline: str) -> list[Trial]:
+    """The trials with the three smallest and the three largest log-mel errors against those of doing nothing."""
+    errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
+    ranked = sorted(trials, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
+    return ranked if len(ranked) <= 6 else ranked[:3] + ranked[-3:]
+
+
+def draw_panels(trials: list[Trial], scoring: Scoring, headline: str) -> list[tuple[str, np.ndarray]]:
+    """Log-mels of source, output and target above each other, with a title, for each trial."""
     panels = []
-    for trial in chosen[:SHEET_PANELS]:
-        example = load_example(trial, folder)
-        waveforms = torch.stack([example.source, row(example), example.target])
-        mels = waveform_to_mel(waveforms, MelConfig())[:, 0]
+    for trial in trials:
+        waveforms = [load_waveform(audio_path(scoring, trial, row)) for row in (IDENTITY, headline, TRUE_TARGET)]
+        levelled = torch.stack([waveform * loudness_gain(waveform) for waveform in waveforms])
+        mels = waveform_to_mel(levelled, MelConfig())[:, 0]
         panels.append((" → ".join(trial.pair) + ": source, output, target", mels_to_image(list(mels), MelConfig())))
     return panels
+
+
+def extra_rows(scoring: Scoring, headline: str) -> set[str]:
+    """Rows of our model at settings that only a part of the clips is run at."""
+    return {ours(n, g) for n, g in scoring.settings if g != 1 or n not in SETTLED_STEPS} - {headline}
 
 
 def time_once(scoring: Scoring, trials: list[Trial], rows: list[str], path: Path) -> dict[str, float]:
@@ -107,6 +120,39 @@ def time_once(scoring: Scoring, trials: list[Trial], rows: list[str], path: Path
     return json.loads(path.read_text())
 
 
+def write_report(
+    tasks: list[Task],
+    results: list[Result],
+    scoring: Scoring,
+    headline: str,
+    seconds: dict[str, float],
+    args: argparse.Namespace,
+) -> str:
+    """Writes tables, numbers and pictures of results, and returns the tables' Markdown."""
+    extra = extra_rows(scoring, headline)
+    names = list(dict.fromkeys(row for _, rows in tasks for row in rows))
+    regular = [row for row in names if row not in extra]
+    swept = {trial.key for trial, rows in tasks if extra & set(rows)}
+    summary = summarize(results, regular, [" -> ".join(pair) for pair in MAIN_PAIRS], headline)
+    summary |= {"seconds_per_second": seconds, "threads": torch.get_num_threads()}
+    summary["sweep"] = tabulate([result for result in results if result["trial"] in swept], names)
+    summary["spread"] = measure_spread(tasks, scoring, args)
+    write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))
+    write_atomically(args.out / "summary.md", write_markdown(summary))
+    trials = [trial for trial, _ in tasks]
+    figures = {
+        "confusion": draw_confusion(np.array(summary["confusion"])),
+        "pairs": draw_pairs(summary["pair_ratios"]),
+        "contact_sheet": draw_contact_sheet(draw_panels(choose_panels(trials), scoring, headline)),
+        "extremes": draw_contact_sheet(draw_panels(choose_extremes(trials, results, headline), scoring, headline)),
+    }
+    if swept:
+        figures["sweep"] = draw_sweep(summary["sweep"], args.steps, args.guidance, HEADLINE_STEPS)
+    for name, figure in figures.items():
+        figure.savefig(args.out / f"{name}.png", dpi=100)
+    return write_markdown(summary)
+
+
 def evaluate(args: argparse.Namespace) -> str:
     """Runs what is missing, writes the report, and returns its Markdown.
 
@@ -114,29 +160,29 @@ def evaluate(args: argparse.Namespace) -> str:
         CheckpointError, ManifestError, TrialError, ValueError: something is missing, does not fit, or the folder was
             begun with other settings.
     """
-    settings = {name: str(getattr(args, name)) for name in ("model", "data", "classifier", "split", "guidance")}
+    settings = {name: str(getattr(args, name)) for name in ("model", "data", "classifier", "split")}
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
     results = open_results(args.out, settings)
-    voices = tuple(sorted({trial.target.voice for trial in trials}))
-    fonts, steps = tuple(args.soundfont), tuple(args.steps)
+    ours_at = [(steps, 1.0) for steps in args.steps] + [
+        (HEADLINE_STEPS, scale) for scale in args.guidance if scale != 1
+    ]
     scoring = Scoring(
-        args.model, args.regression, args.classifier, args.data, args.out / "audio", voices, fonts, steps, args.guidance
+        model=args.model,
+        regression=args.regression,
+        classifier=args.classifier,
+        data=args.data,
+        audio=args.out / "audio",
+        voices=tuple(sorted({trial.target.voice for trial in trials})),
+        soundfonts=tuple(args.soundfont),
+        settings=tuple(ours_at),
     )
-    rows = load_rows(scoring)
+    rows = list(load_rows(scoring))
     headline = ours(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
-    seconds = time_once(scoring, trials, list(rows), args.out / "seconds.json")
-    tasks = plan_tasks(trials, list(rows), headline)
+    seconds = time_once(scoring, trials, rows, args.out / "seconds.json")
+    tasks = plan_tasks(trials, rows, headline, extra_rows(scoring, headline), args.sweep)
     make_all(tasks, scoring, args.workers)
     results = score_all(tasks, scoring, results, args.out / "results.jsonl", args.workers)
-    summary = summarize(results, list(rows), [" -> ".join(pair) for pair in MAIN_PAIRS], headline)
-    summary |= {"seconds_per_second": seconds, "threads": torch.get_num_threads()}
-    summary["spread"] = measure_spread(tasks, scoring, args)
-    write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))
-    write_atomically(args.out / "summary.md", write_markdown(summary))
-    draw_confusion(np.array(summary["confusion"])).savefig(args.out / "confusion.png", dpi=100)
-    panels = draw_panels(trials, rows[headline], args.data)
-    draw_contact_sheet(panels).savefig(args.out / "contact_sheet.png", dpi=100)
-    return write_markdown(summary)
+    return write_report(tasks, results, scoring, headline, seconds, args)
 
 
 def evaluate_folder(args: argparse.Namespace) -> str:
@@ -164,8 +210,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--pairs-main", type=int, default=60, help="clips of each main direction")
     parser.add_argument("--pairs-other", type=int, default=6, help="clips of each other pair of instruments")
-    parser.add_argument("--steps", type=int, nargs="+", default=[4, 10, 20, 50], help="denoising steps")
-    parser.add_argument("--guidance", type=float, default=1.0)
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 10, 20, 50], help="denoising steps")
+    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0, 3.0], help="guidance scales")
+    parser.add_argument("--sweep", type=int, default=12, help="clips of a main direction that every setting is run on")
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
     parser.add_argument("--regression", type=Path, help="folder of a pipeline trained as one-pass regression")
     parser.add_argument("--soundfont", nargs="+", default=[], help="of the targets, to replay what is transcribed")

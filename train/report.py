@@ -1,10 +1,9 @@
-"""Reports of an evaluation: its results summed up with intervals, as tables, a confusion matrix and pictures."""
+"""Reports of an evaluation: its results summed up with intervals, as tables."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from stylediff.instruments import INSTRUMENT_NAMES
 from train.assessment import Result
@@ -125,12 +124,23 @@ def summarize(results: list[Result], rows: list[str], main: list[str], headline:
         "headline": headline,
         "tables": tables,
         "ratios": {name: key_ratios(table, headline) for name, table in tables.items()},
+        "pair_ratios": {pair: key_ratios(table, headline) for pair, table in sorted(by_pair.items())},
         "confusion": confusion_matrix(results, headline).round(4).tolist(),
     }
 
 
 def format_cell(cell: dict[str, float] | None) -> str:
     return "" if cell is None else f"{cell['mean']:.3f} [{cell['low']:.3f}, {cell['high']:.3f}]"
+
+
+def table_lines(table: Table) -> list[str]:
+    """A table's two halves in Markdown: notes, then sound."""
+    lines = []
+    for columns in (NOTE_COLUMNS, SOUND_COLUMNS):
+        lines += ["", f"| | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
+        for row, cells in table.items():
+            lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in columns) + " |")
+    return lines
 
 
 def spread_lines(spread: Spread) -> list[str]:
@@ -157,42 +167,16 @@ def write_markdown(summary: dict[str, Any]) -> str:
         lines.append(f"| {direction} | " + " | ".join(f"{ratio:.3f}" for ratio in ratios.values()) + " |")
     for direction, table in summary["tables"].items():
         count = next(iter(table.values()))["log_mel_error"]["count"]
-        lines += ["", f"## {direction} ({count} {'pairs' if direction == ALL_PAIRS else 'clips'})"]
-        for columns in (NOTE_COLUMNS, SOUND_COLUMNS):
-            lines += ["", f"| | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
-            for row, cells in table.items():
-                lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in columns) + " |")
+        lines += ["", f"## {direction} ({count} {'pairs' if direction == ALL_PAIRS else 'clips'})", *table_lines(table)]
+    if summary["sweep"]:
+        count = summary["sweep"][summary["headline"]]["log_mel_error"]["count"]
+        lines += ["", f"## Steps and guidance ({count} clips of the main directions)", *table_lines(summary["sweep"])]
+        lines += ["", "![quality against steps and guidance](sweep.png)"]
     lines += spread_lines(summary["spread"])
     lines += ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
     lines += [f"| {row} | {seconds:.3f} |" for row, seconds in summary["seconds_per_second"].items()]
     lines += ["", "![which instrument each target is heard as](confusion.png)"]
-    lines += ["", "![sources, outputs and targets](contact_sheet.png)", ""]
+    lines += ["", "![every pair of instruments](pairs.png)"]
+    lines += ["", "![sources, outputs and targets](contact_sheet.png)"]
+    lines += ["", "![the best three clips and the worst three](extremes.png)", ""]
     return "\n".join(lines)
-
-
-def draw_confusion(matrix: np.ndarray) -> Figure:
-    """The confusion matrix, (targets, names), as a figure."""
-    figure = Figure(figsize=(7.5, 7), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(INSTRUMENT_NAMES))
-    axes.set_xticks(ticks, INSTRUMENT_NAMES, rotation=60)
-    axes.set_yticks(ticks, INSTRUMENT_NAMES)
-    axes.set_xlabel("heard as")
-    axes.set_ylabel("target")
-    for row, column in np.argwhere(matrix >= 0.005):
-        share = matrix[row, column]
-        axes.text(column, row, f"{share:.2f}", ha="center", va="center", color="white" if share > 0.5 else "black")
-    return figure
-
-
-def draw_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
-    """Titled pictures (height, width, 3), three in a row, as a figure."""
-    lines = -(-len(panels) // 3)
-    figure = Figure(figsize=(15, 6.5 * lines), layout="constrained")
-    for axes, (title, image) in zip(figure.subplots(lines, 3, squeeze=False).flat, panels, strict=False):
-        axes.imshow(image, aspect="auto", interpolation="nearest")
-        axes.set_title(title)
-    for axes in figure.axes:
-        axes.set_axis_off()
-    return figure

@@ -30,9 +30,9 @@ Row = Callable[[Example], torch.Tensor]
 Players = dict[str, tuple[Synthesizer, int]]
 
 
-def ours(steps: int) -> str:
-    """Name of the row of our model at that many denoising steps."""
-    return f"ours, {steps} steps"
+def ours(steps: int, guidance: float = 1.0) -> str:
+    """Name of the row of our model at that many denoising steps and that guidance scale; 1 is none."""
+    return f"ours, {steps} steps" + (f", guidance {guidance:g}" if guidance != 1 else "")
 
 
 def play_source(example: Example) -> torch.Tensor:
@@ -100,8 +100,7 @@ def build_rows(
     spectra: dict[str, torch.Tensor],
     players: Players,
     regression: StyleTransferPipeline | None,
-    steps: list[int],
-    guidance: float,
+    settings: tuple[tuple[int, float], ...],
 ) -> dict[str, Row]:
     """Rows by name, in the order of the tables.
 
@@ -109,9 +108,9 @@ def build_rows(
         spectra: average spectrum of each target voice, (bins,).
         players: of every target voice, or none: the row that needs them is then left out.
         regression: the same network trained to map source to target in one pass, if there is one.
-        steps: denoising steps of the rows of our model.
+        settings: denoising steps and guidance scale of each row of our model.
     """
-    transfers = {ours(n): partial(play_transfer, pipeline=pipeline, steps=n, guidance=guidance) for n in steps}
+    transfers = {ours(n, g): partial(play_transfer, pipeline=pipeline, steps=n, guidance=g) for n, g in settings}
     replayed = {TRANSCRIBED: partial(play_transcribed, judge=NoteJudge(), players=players)} if players else {}
     one_pass = {REGRESSION: partial(play_transfer, pipeline=regression, steps=1, guidance=1.0)} if regression else {}
     return {

@@ -41,8 +41,7 @@ class Scoring:
         audio: folder of what the systems made.
         voices: of the trials' targets.
         soundfonts: of those voices, as ``render_dataset`` takes them, or none.
-        steps: denoising steps of the rows of our model.
-        guidance: guidance scale of those rows.
+        settings: denoising steps and guidance scale of each row of our model.
     """
 
     model: Path
@@ -52,8 +51,7 @@ class Scoring:
     audio: Path
     voices: tuple[str, ...]
     soundfonts: tuple[str, ...]
-    steps: tuple[int, ...]
-    guidance: float
+    settings: tuple[tuple[int, float], ...]
 
 
 def load_example(trial: Trial, folder: Path) -> Example:
@@ -120,7 +118,7 @@ def load_rows(scoring: Scoring) -> dict[str, Row]:
             loaded.set_progress_bar_config(disable=True)
     spectra = load_spectra(read_manifest(scoring.data), set(scoring.voices), scoring.data, pipeline.mel)
     players = load_players(scoring.soundfonts, scoring.voices)
-    return build_rows(pipeline, spectra, players, regression, list(scoring.steps), scoring.guidance)
+    return build_rows(pipeline, spectra, players, regression, scoring.settings)
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """What an evaluation has to do: which systems on which trials, and doing what is left of it."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,21 +11,32 @@ from tqdm import tqdm
 from train.assessment import Result
 from train.rows import GRIFFIN_LIM
 from train.scoring import Scoring, audio_path, make, score
-from train.trials import MAIN_PAIRS, Trial
+from train.trials import MAIN_PAIRS, Pair, Trial
 from train.workers import results_of
 
 Task = tuple[Trial, tuple[str, ...]]  # a trial and its rows
 
 
-def plan_tasks(trials: list[Trial], names: list[str], headline: str) -> list[Task]:
-    """The rows to run on each trial: off the main directions, our model runs at one number of steps only.
+def plan_tasks(trials: list[Trial], names: list[str], headline: str, extra: set[str], sweep: int) -> list[Task]:
+    """The rows to run on each trial.
 
-    Griffin-Lim, slow and no part of what is measured, is left out there as well.
+    Off the main directions, our model runs at one setting only, and Griffin-Lim, slow and no part of what is measured,
+    not at all.
+
+    Args:
+        extra: rows that run on the first ``sweep`` trials of a main direction only.
     """
     everywhere = tuple(
         name for name in names if name == headline or not (name.startswith("ours") or name == GRIFFIN_LIM)
     )
-    return [(trial, tuple(names) if trial.pair in MAIN_PAIRS else everywhere) for trial in trials]
+    regular = tuple(name for name in names if name not in extra)
+    seen: Counter[Pair] = Counter()
+    tasks: list[Task] = []
+    for trial in trials:
+        seen[trial.pair] += 1
+        rows = tuple(names) if seen[trial.pair] <= sweep else regular
+        tasks.append((trial, rows if trial.pair in MAIN_PAIRS else everywhere))
+    return tasks
 
 
 def unfinished(tasks: list[Task], is_done: Callable[[Trial, str], bool]) -> list[Task]:

@@ -28,8 +28,16 @@ from train.workers import results_of
 CLIPS = 24
 UNDAMAGED = "undamaged"
 # Columns that grow as things get better; in the others, less is better. Loudness is neither.
-GROWING = {"frame_f", "note_f1_50", "note_f1_100", "onset_f1", "f0_accuracy", "source_frame_f", "chroma_similarity"}
-GROWING |= {"named_target"}
+GROWING = {
+    "frame_f",
+    "note_f1_50",
+    "note_f1_100",
+    "onset_f1",
+    "f0_accuracy",
+    "source_frame_f",
+    "chroma_similarity",
+    "named_target",
+}
 LEFT_OUT = {"loudness_difference_db", "clipped", "missing_seconds"}
 
 
