@@ -11,6 +11,8 @@ from train.frechet import frechet_distance, frechet_infinity
 from train.waveforms import load_waveform
 from train.workers import results_of
 
+FEW = 64  # files for which other processes are not worth their start
+
 Features = dict[str, np.ndarray]  # by the name of the audio file, (windows, dimensions) each
 
 
@@ -34,6 +36,7 @@ def embed_folder(folder: Path, kept: Path, name: str, classifier: Path, workers:
     features: Features = dict(np.load(kept)) if kept.is_file() else {}
     missing = [path for path in sorted(folder.glob("*.flac")) if path.name not in features]
     if missing:
+        workers = workers if len(missing) > FEW else 1
         made = results_of(partial(embed, name=name, classifier=classifier), missing, workers, chunk_size=8)
         features |= dict(tqdm(made, total=len(missing), unit="clip", desc=f"{name}, {folder.name}"))
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -54,14 +54,14 @@ class VocoderSettings(TrainSettings):
     cache: Path
     data: Path
     autoencoder: str = ""
-    steps: int = 1500
+    steps: int = 1480
     batch_size: int = 16
     learning_rate: float = 8e-4
     cooldown: float = 0.4
     crop_frames: int = 64
     context_frames: int = 128
     judged_crops: int = 8
-    gan_start: float = 0.75
+    gan_start: float = 0.766
     decoded_start: float = 0.9
     attenuation_db: float = 12.0
     magnitude_weight: float = 5.0
