@@ -26,6 +26,7 @@ from train.metrics import (
     timbre_distance,
 )
 from train.scores import Note
+from train.waveforms import levelled_mel
 
 Result = dict[str, Any]
 
@@ -90,5 +91,27 @@ def compare_with_source(heard: HeardNotes, source: HeardNotes) -> Result:
 @torch.no_grad()
 def name_instrument(waveform: torch.Tensor, classifier: InstrumentClassifier) -> str:
     """The instrument that the classifier hears in a waveform (samples,)."""
-    mel = waveform_to_mel((waveform * loudness_gain(waveform))[None], classifier.mel)
+    mel = levelled_mel(waveform, classifier.mel)
     return classifier.config.instruments[int(classifier(mel).argmax())]
+
+
+def assess(
+    output: torch.Tensor,
+    target: torch.Tensor,
+    notes: tuple[Note, ...],
+    source: HeardNotes,
+    instrument: str,
+    judges: Judges,
+    config: MelConfig,
+) -> Result:
+    """Every column of an output (samples,) whose target, score and source are known.
+
+    Args:
+        source: what is heard in the source.
+        instrument: what the output should be heard as.
+    """
+    heard = judges.notes.listen(output)
+    named = name_instrument(output, judges.classifier)
+    result = compare_with_score(output, heard, notes, judges, config) | compare_with_source(heard, source)
+    result |= compare_with_target(output, target, config)
+    return result | {"named": named, "named_target": float(named == instrument)}

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from stylediff.audio import loudness_gain, resample
-from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.audio import resample
+from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.classifier import InstrumentClassifier
+from train.waveforms import levelled_mel
 
 # Features (windows, dimensions) of a waveform (samples,) at the mel's sample rate.
 Embedding = Callable[[torch.Tensor], np.ndarray]
@@ -26,7 +27,7 @@ class ClassifierEmbedding:
 
     @torch.no_grad()
     def __call__(self, waveform: torch.Tensor) -> np.ndarray:
-        mel = waveform_to_mel((waveform * loudness_gain(waveform))[None], self.classifier.mel)
+        mel = levelled_mel(waveform, self.classifier.mel)
         whole = max(1, mel.shape[-1] // WINDOW_FRAMES)
         windows = torch.cat(mel[..., : whole * WINDOW_FRAMES].chunk(whole, dim=-1))
         return self.classifier.features(windows).numpy()
@@ -68,7 +69,7 @@ class ClapEmbedding:
 def draw_picture(waveform: torch.Tensor) -> torch.Tensor:
     """The spectrogram picture of a waveform (samples,), as the page shows it: (3, height, width) between 0 and 1."""
     config = MelConfig()
-    mel = waveform_to_mel((waveform * loudness_gain(waveform))[None], config)[0, 0]
+    mel = levelled_mel(waveform, config)[0, 0]
     return torch.from_numpy(mels_to_image([mel], config)).permute(2, 0, 1).float() / 255
 
 

@@ -29,14 +29,14 @@ from train.manifest import SPLITS, ManifestError, read_manifest, write_atomicall
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
 from train.rows import IDENTITY, TRUE_TARGET, ours
 from train.runs import current_commit
-from train.scoring import Scoring, audio_path, load_rows, row_folder, time_rows
+from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_rows, row_folder, time_rows
 from train.synthesis import SynthesisError
 from train.tasks import Task, make_all, plan_tasks, score_all
 from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
 from train.waveforms import load_waveform
 
 HEADLINE_STEPS = 20
-SHIPPED_MODEL, SHIPPED_CLASSIFIER = Path("stylediff/pretrained"), Path("train/pretrained/classifier")
+SHIPPED_MODEL = Path("stylediff/pretrained")
 TIMED_TRIALS = 5
 SETTLED_STEPS = (4, 10, 20, 50)  # run on every clip of the main directions
 SHEET_PANELS = 12

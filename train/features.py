@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from train.embeddings import Embedding, load_embedding
-from train.frechet import frechet_distance, frechet_infinity
+from train.frechet import compare_sets
 from train.waveforms import load_waveform
 from train.workers import results_of
 
@@ -49,8 +49,4 @@ def embed_folder(folder: Path, kept: Path, name: str, classifier: Path, workers:
 def compare_features(ours: Features, theirs: Features, names: list[str]) -> dict[str, float]:
     """Fréchet distance of the files of these names, its extrapolation to infinitely many, and the number of windows."""
     mine, reference = (np.concatenate([features[name] for name in names]) for features in (ours, theirs))
-    return {
-        "distance": frechet_distance(mine, reference),
-        "infinity": frechet_infinity(mine, reference),
-        "windows": len(mine),
-    }
+    return compare_sets(mine, reference)

@@ -12,7 +12,7 @@ from stylediff.audio import AudioError, fit_length, read_audio, to_mono
 from stylediff.mel import MelConfig
 from train.assessment import Result, compare_with_source, compare_with_target, name_instrument
 from train.embeddings import load_embedding
-from train.frechet import frechet_distance, frechet_infinity
+from train.frechet import compare_sets
 from train.report import COLUMNS, describe, format_cell
 from train.scoring import load_judges
 from train.workers import results_of
@@ -72,16 +72,12 @@ def score_folder(
     job = partial(score_pair, classifier=classifier, instrument=instrument)
     files = sorted(tqdm(results_of(job, pairs, workers), total=len(pairs), unit="clip"), key=lambda r: str(r["file"]))
     means = {column: describe(file[column] for file in files) for column in COLUMNS if column in files[0]}
+    loaded = [load_pair(pair) for pair in pairs]
     frechet = {}
     for name in embeddings:
         embedding = load_embedding(name, classifier)
-        loaded = [load_pair(pair) for pair in pairs]
         ours, theirs = (np.concatenate([embedding(waveforms[side]) for waveforms in loaded]) for side in (0, 1))
-        frechet[name] = {
-            "distance": frechet_distance(ours, theirs),
-            "infinity": frechet_infinity(ours, theirs),
-            "windows": len(ours),
-        }
+        frechet[name] = compare_sets(ours, theirs)
     return {"files": files, "means": means, "frechet": frechet}
 
 

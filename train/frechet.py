@@ -29,6 +29,15 @@ def frechet_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(gap + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * cross)
 
 
+def compare_sets(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+    """What reports say of two sets of features: their distance, its extrapolation, and the number of ours."""
+    return {
+        "distance": frechet_distance(ours, theirs),
+        "infinity": frechet_infinity(ours, theirs),
+        "windows": len(ours),
+    }
+
+
 def frechet_infinity(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> float:
     """The distance extrapolated to infinitely many samples of ours: its bias falls as one over their number.
 

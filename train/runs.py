@@ -226,8 +226,8 @@ class Run:
 
 def current_commit() -> str:
     """The repository's commit, or "" outside one."""
-    command, folder = ["git", "rev-parse", "HEAD"], Path(__file__).parent
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    folder = Path(__file__).parent
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 

@@ -11,14 +11,7 @@ import torch
 from stylediff.audio import write_audio
 from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
-from train.assessment import (
-    Judges,
-    Result,
-    compare_with_score,
-    compare_with_source,
-    compare_with_target,
-    name_instrument,
-)
+from train.assessment import Judges, Result, assess
 from train.classifier import InstrumentClassifier
 from train.equaliser import average_spectrum
 from train.judges import NoteJudge, PitchTracker
@@ -28,6 +21,7 @@ from train.synthesis import Synthesizer, open_synthesizer, soundfont_voices
 from train.trials import Example, Trial, TrialError
 from train.waveforms import load_waveform
 
+SHIPPED_CLASSIFIER = Path("train/pretrained/classifier")
 SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
 
 
@@ -141,7 +135,7 @@ def make(scoring: Scoring, task: tuple[Trial, tuple[str, ...]]) -> int:
         path = audio_path(scoring, trial, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f"{path.stem}.part.flac")
-        write_audio(scratch, rows[name](example)[None].clamp(-1, 1), MelConfig().sample_rate)
+        write_audio(scratch, rows[name](example), MelConfig().sample_rate)
         scratch.replace(path)
     return len(names)
 
@@ -155,12 +149,8 @@ def score(scoring: Scoring, task: tuple[Trial, tuple[str, ...]]) -> list[Result]
     results = []
     for name in names:
         output = load_waveform(audio_path(scoring, trial, name))
-        heard = judges.notes.listen(output)
-        named = name_instrument(output, judges.classifier)
         result = {"trial": trial.key, "row": name, "source": trial.pair[0], "target": trial.pair[1]}
-        result |= compare_with_score(output, heard, notes, judges, config) | compare_with_source(heard, source)
-        result |= compare_with_target(output, example.target, config)
-        results.append(result | {"named": named, "named_target": float(named == example.instrument)})
+        results.append(result | assess(output, example.target, notes, source, example.instrument, judges, config))
     return results
 
 

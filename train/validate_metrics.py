@@ -16,11 +16,11 @@ import numpy as np
 from tqdm import tqdm
 
 from stylediff.mel import MelConfig
-from train.assessment import Result, compare_with_score, compare_with_source, compare_with_target, name_instrument
+from train.assessment import Result, assess
 from train.damages import LADDER, Material
 from train.manifest import ManifestError, read_manifest, write_atomically
 from train.report import COLUMNS
-from train.scoring import load_example, load_judges
+from train.scoring import SHIPPED_CLASSIFIER, load_example, load_judges
 from train.trials import Trial, TrialError, choose_trials
 from train.waveforms import load_waveform
 from train.workers import results_of
@@ -53,10 +53,7 @@ def climb(pair: tuple[Trial, Trial], data: Path, classifier: Path) -> list[Resul
     source = judges.notes.listen(example.source)
     results = []
     for name, strength, output in rungs:
-        heard = judges.notes.listen(output)
-        result = compare_with_score(output, heard, notes, judges, config) | compare_with_source(heard, source)
-        result |= compare_with_target(output, example.target, config)
-        result["named_target"] = float(name_instrument(output, judges.classifier) == example.instrument)
+        result = assess(output, example.target, notes, source, example.instrument, judges, config)
         results.append(result | {"damage": name, "strength": strength})
     return results
 
@@ -122,7 +119,7 @@ def write_markdown(means: dict[tuple[str, float], dict[str, float]], clips: int)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--classifier", type=Path, default=Path("train/pretrained/classifier"), help="its folder")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=CLIPS)
     parser.add_argument("--workers", type=int, default=2)

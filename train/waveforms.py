@@ -6,9 +6,9 @@ import numpy as np
 import soundfile
 import torch
 
-from stylediff.audio import fit_length, read_audio
+from stylediff.audio import fit_length, loudness_gain, read_audio
 from stylediff.latents import MelAutoencoder
-from stylediff.mel import MelConfig
+from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.vocoder import Vocoder
 from train.losses import mel_loss, stft_loss
 from train.mel_cache import MelCache, Row
@@ -18,6 +18,11 @@ def load_waveform(path: Path) -> torch.Tensor:
     """Samples (samples,) of a mono file."""
     samples, _ = read_audio(path)
     return torch.from_numpy(samples[0])
+
+
+def levelled_mel(waveform: torch.Tensor, mel: MelConfig) -> torch.Tensor:
+    """Log-mel (1, 1, mels, frames) of a waveform (samples,) brought to the loudness of the data set."""
+    return waveform_to_mel((waveform * loudness_gain(waveform))[None], mel)
 
 
 def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int) -> torch.Tensor:
