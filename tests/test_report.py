@@ -79,6 +79,12 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
         summary
         | {
             "threads": 2,
+            "costs": {
+                "seconds": 5.0,
+                "parameters": {"unet": 16_900_000},
+                "operations": {"denoising step": 7_250_000_000},
+                "peak_memory_bytes": {"converting": 3 * 2**30},
+            },
             "seconds_per_second": {ours(20): 0.25},
             "spread": SPREAD,
             "sweep": summary["tables"]["piano -> violin"],
@@ -90,6 +96,9 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
     assert "| ours, 20 steps | 0.400 [0.300, 0.500] | 0.000" in page
     assert "| ours, 20 steps | 0.600 [0.500, 0.700] | 0.000" in page
     assert "| ours, 20 steps | 0.250 |" in page
+    assert "| parameters, unet | 16.90 M |" in page
+    assert "| operations, denoising step | 7.25 G |" in page
+    assert "| peak memory, converting | 3072 MiB |" in page
     assert "| | classifier | classifier, ∞ | windows | pixels | pixels, ∞ | windows |" in page
     assert "| ours, 20 steps | 1.500 | 1.250 | 40 | 0.500 | 0.250 | 80 |" in page
     assert "| piano -> violin | 0.300 | 0.500 | 0.500 |" in page

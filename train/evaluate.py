@@ -16,30 +16,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.mel import MelConfig, waveform_to_mel
-from stylediff.plotting import mels_to_image
 from train.assessment import Result
+from train.costs import measure_costs
 from train.embeddings import EMBEDDINGS
 from train.features import compare_features, embed_folder
 from train.figures import draw_confusion, draw_contact_sheet, draw_pairs, draw_sweep
 from train.folders import score_folder, write_folder_markdown
 from train.manifest import SPLITS, ManifestError, read_manifest, write_atomically
+from train.panels import choose_extremes, choose_panels, copy_extremes, draw_panels
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
-from train.rows import IDENTITY, TRUE_TARGET, ours
+from train.rows import TRUE_TARGET, ours
 from train.runs import current_commit
 from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_rows, row_folder, time_rows
 from train.synthesis import SynthesisError
 from train.tasks import Task, make_all, plan_tasks, score_all
 from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
-from train.waveforms import load_waveform
 
 HEADLINE_STEPS = 20
 SHIPPED_MODEL = Path("stylediff/pretrained")
 TIMED_TRIALS = 5
 SETTLED_STEPS = (4, 10, 20, 50)  # run on every clip of the main directions
-SHEET_PANELS = 12
 
 
 def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
@@ -81,33 +78,6 @@ def measure_spread(tasks: list[Task], scoring: Scoring, args: argparse.Namespace
     return spread
 
 
-def choose_panels(trials: list[Trial]) -> list[Trial]:
-    """Trials of twelve directions, the main ones among them."""
-    pairs = {trial.pair: trial for trial in reversed(trials)}
-    others = [trial for pair, trial in sorted(pairs.items()) if pair not in MAIN_PAIRS]
-    chosen = [pairs[pair] for pair in MAIN_PAIRS if pair in pairs]
-    chosen += others[:: max(1, len(others) // (SHEET_PANELS - len(chosen)))]
-    return chosen[:SHEET_PANELS]
-
-
-def choose_extremes(trials: list[Trial], results: list[Result], headline: str) -> list[Trial]:
-    """The trials with the three smallest and the three largest log-mel errors against those of doing nothing."""
-    errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
-    ranked = sorted(trials, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
-    return ranked if len(ranked) <= 6 else ranked[:3] + ranked[-3:]
-
-
-def draw_panels(trials: list[Trial], scoring: Scoring, headline: str) -> list[tuple[str, np.ndarray]]:
-    """Log-mels of source, output and target above each other, with a title, for each trial."""
-    panels = []
-    for trial in trials:
-        waveforms = [load_waveform(audio_path(scoring, trial, row)) for row in (IDENTITY, headline, TRUE_TARGET)]
-        levelled = torch.stack([waveform * loudness_gain(waveform) for waveform in waveforms])
-        mels = waveform_to_mel(levelled, MelConfig())[:, 0]
-        panels.append((" → ".join(trial.pair) + ": source, output, target", mels_to_image(list(mels), MelConfig())))
-    return panels
-
-
 def extra_rows(scoring: Scoring, headline: str) -> set[str]:
     """Rows of our model at settings that only a part of the clips is run at."""
     return {ours(n, g) for n, g in scoring.settings if g != 1 or n not in SETTLED_STEPS} - {headline}
@@ -120,12 +90,19 @@ def time_once(scoring: Scoring, trials: list[Trial], rows: list[str], path: Path
     return json.loads(path.read_text())
 
 
+def cost_once(model: Path, path: Path) -> dict[str, Any]:
+    """Parameters, operations and memory of a model, measured once."""
+    if not path.is_file():
+        write_atomically(path, json.dumps(measure_costs(model), indent=1))
+    return json.loads(path.read_text())
+
+
 def write_report(
     tasks: list[Task],
     results: list[Result],
     scoring: Scoring,
     headline: str,
-    seconds: dict[str, float],
+    costs: dict[str, Any],
     args: argparse.Namespace,
 ) -> str:
     """Writes tables, numbers and pictures of results, and returns the tables' Markdown."""
@@ -134,17 +111,19 @@ def write_report(
     regular = [row for row in names if row not in extra]
     swept = {trial.key for trial, rows in tasks if extra & set(rows)}
     summary = summarize(results, regular, [" -> ".join(pair) for pair in MAIN_PAIRS], headline)
-    summary |= {"seconds_per_second": seconds, "threads": torch.get_num_threads()}
+    summary |= costs
     summary["sweep"] = tabulate([result for result in results if result["trial"] in swept], names)
     summary["spread"] = measure_spread(tasks, scoring, args)
     write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))
     write_atomically(args.out / "summary.md", write_markdown(summary))
     trials = [trial for trial, _ in tasks]
+    best, worst = choose_extremes(trials, results, headline)
+    copy_extremes(best, worst, scoring, headline, args.out / "extremes")
     figures = {
         "confusion": draw_confusion(np.array(summary["confusion"])),
         "pairs": draw_pairs(summary["pair_ratios"]),
         "contact_sheet": draw_contact_sheet(draw_panels(choose_panels(trials), scoring, headline)),
-        "extremes": draw_contact_sheet(draw_panels(choose_extremes(trials, results, headline), scoring, headline)),
+        "extremes": draw_contact_sheet(draw_panels(best + worst, scoring, headline)),
     }
     if swept:
         figures["sweep"] = draw_sweep(summary["sweep"], args.steps, args.guidance, HEADLINE_STEPS)
@@ -178,11 +157,12 @@ def evaluate(args: argparse.Namespace) -> str:
     )
     rows = list(load_rows(scoring))
     headline = ours(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
-    seconds = time_once(scoring, trials, rows, args.out / "seconds.json")
+    costs: dict[str, Any] = {"seconds_per_second": time_once(scoring, trials, rows, args.out / "seconds.json")}
+    costs |= {"threads": torch.get_num_threads(), "costs": cost_once(args.model, args.out / "costs.json")}
     tasks = plan_tasks(trials, rows, headline, extra_rows(scoring, headline), args.sweep)
     make_all(tasks, scoring, args.workers)
     results = score_all(tasks, scoring, results, args.out / "results.jsonl", args.workers)
-    return write_report(tasks, results, scoring, headline, seconds, args)
+    return write_report(tasks, results, scoring, headline, costs, args)
 
 
 def evaluate_folder(args: argparse.Namespace) -> str:

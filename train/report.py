@@ -157,6 +157,24 @@ def spread_lines(spread: Spread) -> list[str]:
     return lines
 
 
+def cost_lines(summary: dict[str, Any]) -> list[str]:
+    """Tables of time by row, and of parameters, operations and memory by network."""
+    lines = ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
+    lines += [f"| {row} | {seconds:.3f} |" for row, seconds in summary["seconds_per_second"].items()]
+    costs = summary["costs"]
+    lines += [
+        "",
+        f"For {costs['seconds']:g} seconds of sound (a multiply-add is two operations):",
+        "",
+        "| | |",
+        "|---|---|",
+    ]
+    lines += [f"| parameters, {part} | {count / 1e6:.2f} M |" for part, count in costs["parameters"].items()]
+    lines += [f"| operations, {part} | {count / 1e9:.2f} G |" for part, count in costs["operations"].items()]
+    lines += [f"| peak memory, {when} | {size / 2**20:.0f} MiB |" for when, size in costs["peak_memory_bytes"].items()]
+    return lines
+
+
 def write_markdown(summary: dict[str, Any]) -> str:
     """The summary as a Markdown page."""
     lines = ["# Evaluation", "", NOTES]
@@ -173,8 +191,7 @@ def write_markdown(summary: dict[str, Any]) -> str:
         lines += ["", f"## Steps and guidance ({count} clips of the main directions)", *table_lines(summary["sweep"])]
         lines += ["", "![quality against steps and guidance](sweep.png)"]
     lines += spread_lines(summary["spread"])
-    lines += ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
-    lines += [f"| {row} | {seconds:.3f} |" for row, seconds in summary["seconds_per_second"].items()]
+    lines += cost_lines(summary)
     lines += ["", "![which instrument each target is heard as](confusion.png)"]
     lines += ["", "![every pair of instruments](pairs.png)"]
     lines += ["", "![sources, outputs and targets](contact_sheet.png)"]
