@@ -174,7 +174,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert all(cell["distance"] > 0 for row in spread.values() for cell in row.values())
     assert set(spread[IDENTITY]) == {"classifier", "pixels"}
     assert all(seconds > 0 for seconds in summary["seconds_per_second"].values())
-    heard = {path.name for path in (out / "extremes").glob("*.flac")}
+    heard = {path.name for path in (out / "extremes").glob("*.ogg")}
     assert len(heard) == 6
     assert {"best", "worst"} == {name.split("_")[0] for name in heard}
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import torch
 
 from stylediff.audio import loudness_gain
@@ -48,11 +49,12 @@ def draw_panels(trials: list[Trial], scoring: Scoring, headline: str) -> list[tu
 
 
 def copy_extremes(best: list[Trial], worst: list[Trial], scoring: Scoring, headline: str, out: Path) -> None:
-    """Source, output and target of each trial as audio in ``out``, in place of what was there."""
+    """Source, output and target of each trial as Ogg Vorbis in ``out``, in place of what was there."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for kind, trials in {"best": best, "worst": worst}.items():
         for number, trial in enumerate(trials, 1):
             for name, row in {"source": IDENTITY, "output": headline, "target": TRUE_TARGET}.items():
-                path = audio_path(scoring, trial, row)
-                shutil.copyfile(path, out / f"{kind}_{number}_{'_to_'.join(trial.pair)}_{name}{path.suffix}")
+                samples = load_waveform(audio_path(scoring, trial, row)).numpy()
+                file = out / f"{kind}_{number}_{'_to_'.join(trial.pair)}_{name}.ogg"
+                soundfile.write(file, samples, MelConfig().sample_rate)

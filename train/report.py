@@ -157,6 +157,15 @@ def spread_lines(spread: Spread) -> list[str]:
     return lines
 
 
+def ratio_lines(summary: dict[str, Any]) -> list[str]:
+    """Table of the key ratios by direction."""
+    names = list(next(iter(summary["ratios"].values())))
+    lines = [f"| direction | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for direction, ratios in summary["ratios"].items():
+        lines.append(f"| {direction} | " + " | ".join(f"{ratio:.3f}" for ratio in ratios.values()) + " |")
+    return lines
+
+
 def cost_lines(summary: dict[str, Any]) -> list[str]:
     """Tables of time by row, and of parameters, operations and memory by network."""
     lines = ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
@@ -178,11 +187,7 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
 def write_markdown(summary: dict[str, Any]) -> str:
     """The summary as a Markdown page."""
     lines = ["# Evaluation", "", NOTES]
-    lines += [f'Ratios of "{summary["headline"]}":', ""]
-    names = list(next(iter(summary["ratios"].values())))
-    lines += [f"| direction | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for direction, ratios in summary["ratios"].items():
-        lines.append(f"| {direction} | " + " | ".join(f"{ratio:.3f}" for ratio in ratios.values()) + " |")
+    lines += [f'Ratios of "{summary["headline"]}":', "", *ratio_lines(summary)]
     for direction, table in summary["tables"].items():
         count = next(iter(table.values()))["log_mel_error"]["count"]
         lines += ["", f"## {direction} ({count} {'pairs' if direction == ALL_PAIRS else 'clips'})", *table_lines(table)]
