@@ -61,8 +61,7 @@ class NoteJudge:
         logging.disable(logging.NOTSET)
         self.decode_notes = output_to_notes_polyphonic
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 2
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core free
+        options.intra_op_num_threads = 1  # evaluations listen in several processes
         weights = Path(basic_pitch.__file__).parent / "saved_models/icassp_2022/nmp.onnx"
         self.session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
