@@ -5,16 +5,50 @@ import math
 import torch
 from torch import nn
 
-from stylediff.mel import MelConfig, transform
+from stylediff.mel import MelConfig
 
 MOMENTUM = 0.9
 SMALLEST = 1e-7
 
 
-def inverse_transform(spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Waveform whose short-time Fourier transform is closest to a spectrum, the inverse of ``mel.transform``.
+def overlap_add(pieces: torch.Tensor, hop_length: int) -> torch.Tensor:
+    """Sum of frames that start ``hop_length`` samples after each other.
+
+    Args:
+        pieces: (batch, frames, n_fft), n_fft a multiple of ``hop_length``.
+
+    Returns:
+        (batch, (frames - 1) * hop_length + n_fft).
+    """
+    batch, frames, n_fft = pieces.shape
+    blocks = pieces.reshape(batch, frames, n_fft // hop_length, hop_length)
+    total = pieces.new_zeros(batch, frames + blocks.shape[2] - 1, hop_length)
+    for number in range(blocks.shape[2]):
+        total[:, number : number + frames] += blocks[:, :, number]
+    return total.flatten(1)
+
+
+def join_frames(spectra: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Waveform whose frames are closest to spectra, with what ``mel.transform`` pads on both sides set to 0.
 
     Windowed frames are overlapped, added and divided by the summed squared window (Griffin and Lim 1984, eq. 6).
+
+    Args:
+        spectra: (batch, frames, n_fft // 2 + 1), complex; frames before bins, since transforms run along the last axis.
+
+    Returns:
+        (batch, frames * hop_length + 2 * pad).
+    """
+    window = torch.hann_window(config.n_fft, device=spectra.device)
+    pieces = torch.fft.irfft(spectra, config.n_fft) * window
+    summed = overlap_add(pieces, config.hop_length)
+    weight = overlap_add(window.square().expand(1, *pieces.shape[1:]), config.hop_length)
+    kept = slice(config.pad, summed.shape[-1] - config.pad)
+    return nn.functional.pad(summed[:, kept] / weight[:, kept], (config.pad, config.pad))
+
+
+def inverse_transform(spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Waveform whose short-time Fourier transform is closest to a spectrum, the inverse of ``mel.transform``.
 
     Args:
         spectrum: (batch, n_fft // 2 + 1, frames), complex.
@@ -22,17 +56,7 @@ def inverse_transform(spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor
     Returns:
         (batch, frames * hop_length).
     """
-    n_fft, hop_length, frames = config.n_fft, config.hop_length, spectrum.shape[-1]
-    window = torch.hann_window(n_fft, device=spectrum.device)[:, None]
-    pieces = torch.fft.irfft(spectrum, n_fft, dim=1) * window
-    weights = window.square().expand(1, n_fft, frames)
-    padded = (1, (frames - 1) * hop_length + n_fft)
-    kept = slice(config.pad, padded[1] - config.pad)
-    summed, weight = (
-        nn.functional.fold(values, padded, (1, n_fft), stride=(1, hop_length))[:, 0, 0, kept]
-        for values in (pieces, weights)
-    )
-    return summed / weight
+    return join_frames(spectrum.transpose(1, 2), config)[:, config.pad : -config.pad]
 
 
 def nearest_peaks(magnitude: torch.Tensor) -> torch.Tensor:
@@ -89,11 +113,15 @@ def refine_phases(magnitude: torch.Tensor, phase: torch.Tensor, config: MelConfi
     Returns:
         Unit phasors, complex, like ``magnitude``.
     """
+    magnitude, phase = (values.transpose(1, 2).contiguous() for values in (magnitude, phase))
     phasor = torch.polar(torch.ones_like(phase), phase)
+    window = torch.hann_window(config.n_fft, device=phase.device)
     before: torch.Tensor | None = None
     for _ in range(iterations):
-        consistent = transform(inverse_transform(magnitude * phasor, config), config)
-        ahead = consistent if before is None else consistent + MOMENTUM * (consistent - before)
+        padded = join_frames(magnitude * phasor, config)
+        consistent = torch.fft.rfft(padded.unfold(-1, config.n_fft, config.hop_length) * window)
+        ahead = consistent if before is None else torch.lerp(before, consistent, 1 + MOMENTUM)
         before = consistent
-        phasor = ahead / ahead.abs().clamp_min(SMALLEST)
-    return phasor
+        power = torch.view_as_real(ahead).square().sum(-1)
+        phasor = ahead * power.clamp_min(SMALLEST**2).rsqrt()
+    return phasor.transpose(1, 2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylediff.mel import MelConfig, transform, waveform_to_mel
-from stylediff.phases import inverse_transform, nearest_peaks, refine_phases, track_phases
+from stylediff.phases import inverse_transform, nearest_peaks, overlap_add, refine_phases, track_phases
 
 MEL = MelConfig()
 FRAMES = 60
@@ -38,6 +38,11 @@ def test_the_inverse_transform_gives_back_the_waveform() -> None:
     spectrum = transform(waveform, MEL)
     assert spectrum.shape == (1, MEL.n_fft // 2 + 1, FRAMES)
     torch.testing.assert_close(inverse_transform(spectrum, MEL), waveform, atol=1e-5, rtol=1e-5)
+
+
+def test_frames_are_added_where_they_overlap() -> None:
+    pieces = torch.tensor([[[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0]]])
+    assert overlap_add(pieces, 2).tolist() == [[1.0, 2.0, 13.0, 24.0, 30.0, 40.0]]
 
 
 def test_each_bin_belongs_to_the_peak_next_to_it() -> None:

