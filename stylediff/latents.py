@@ -20,7 +20,9 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
     Args:
         mel: fields of the MelConfig it was trained on.
         fold_mels, fold_frames: size of the folded blocks.
-        latent_channels: channels of the latents.
+        latent_fold: blocks of that many rows and columns of the network's latents become channels of one, which makes
+            the denoiser's work smaller; 1 leaves them as they are.
+        latent_channels: channels of the network's latents, before that fold.
         block_out_channels: widths of the levels; every level but the last halves both axes.
         layers_per_block: residual blocks a level.
         mel_mean, mel_std: scaling of log-mels, in nepers.
@@ -32,6 +34,7 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         mel: dict | None = None,
         fold_mels: int = 4,
         fold_frames: int = 4,
+        latent_fold: int = 1,
         latent_channels: int = 16,
         block_out_channels: tuple[int, ...] = (128, 192),
         layers_per_block: int = 2,
@@ -58,12 +61,17 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
     @property
     def mel_stride(self) -> int:
         """Mel bands a latent row covers."""
-        return self.config.fold_mels * 2 ** (len(self.config.block_out_channels) - 1)
+        return self.config.fold_mels * self.config.latent_fold * 2 ** (len(self.config.block_out_channels) - 1)
 
     @property
     def frame_stride(self) -> int:
         """Frames a latent column covers."""
-        return self.config.fold_frames * 2 ** (len(self.config.block_out_channels) - 1)
+        return self.config.fold_frames * self.config.latent_fold * 2 ** (len(self.config.block_out_channels) - 1)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the latents."""
+        return self.config.latent_channels * self.config.latent_fold**2
 
     @property
     def latent_rows(self) -> int:
@@ -104,7 +112,8 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
             (batch, channels, rows, columns), the mode of the posterior.
         """
         latents = self.vae.encode(self.fold(mel)).latent_dist.mode()
-        return (latents - self.latents_mean[:, None, None]) / self.latents_std[:, None, None]
+        normalised = (latents - self.latents_mean[:, None, None]) / self.latents_std[:, None, None]
+        return nn.functional.pixel_unshuffle(normalised, self.config.latent_fold)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Log-mels of normalised latents, never below the floor.
@@ -115,7 +124,8 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         Returns:
             (batch, 1, mels, columns * frame_stride).
         """
-        latents = latents * self.latents_std[:, None, None] + self.latents_mean[:, None, None]
+        normalised = nn.functional.pixel_shuffle(latents, self.config.latent_fold)
+        latents = normalised * self.latents_std[:, None, None] + self.latents_mean[:, None, None]
         return self.unfold(self.vae.decode(latents).sample).clamp_min(self.mel.log_floor)
 
     def forward(self, mel: torch.Tensor, generator: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,10 +19,10 @@ from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
 
-WINDOW_COLUMNS = 56
-OVERLAP_COLUMNS = 16
+WINDOW_FRAMES = 448
+OVERLAP_FRAMES = 128
 COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
-SHORTEST_COLUMNS = 24  # the shortest crop the denoiser saw in training
+SHORTEST_FRAMES = 192  # the shortest crop the denoiser saw in training
 
 
 @public
@@ -93,6 +93,12 @@ class StyleTransferPipeline(DiffusionPipeline):
     def mel(self) -> MelConfig:
         return self.autoencoder.mel
 
+    @property
+    def window_columns(self) -> tuple[int, int]:
+        """Latent columns of a window, and of the overlap of two."""
+        stride = self.autoencoder.frame_stride
+        return WINDOW_FRAMES // stride, OVERLAP_FRAMES // stride
+
     @torch.no_grad()
     def __call__(
         self,
@@ -160,10 +166,10 @@ class StyleTransferPipeline(DiffusionPipeline):
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Latents of a log-mel, (1, channels, rows, columns), padded with silence to lengths the U-Net knows."""
         stride = self.autoencoder.frame_stride
-        columns = max(SHORTEST_COLUMNS, -(-self.autoencoder.latent_columns(mel.shape[-1]) // COLUMN_MULTIPLE) * 4)
-        padding = columns * stride - mel.shape[-1]
-        padded = torch.nn.functional.pad(mel, (0, padding), value=self.mel.log_floor)
-        return map_windows(self.autoencoder.encode, padded, WINDOW_COLUMNS * stride, OVERLAP_COLUMNS * stride)
+        multiple = COLUMN_MULTIPLE * stride
+        frames = -(-max(SHORTEST_FRAMES, mel.shape[-1]) // multiple) * multiple
+        padded = torch.nn.functional.pad(mel, (0, frames - mel.shape[-1]), value=self.mel.log_floor)
+        return map_windows(self.autoencoder.encode, padded, WINDOW_FRAMES, OVERLAP_FRAMES)
 
     def encode_target(self, target: str) -> torch.Tensor:
         """Style tokens of a target, (1, tokens, width)."""
@@ -204,7 +210,7 @@ class StyleTransferPipeline(DiffusionPipeline):
                 predict = partial(
                     self.predict_velocity, timestep=timestep, tokens=tokens, guidance_scale=guidance_scale
                 )
-                velocity = map_windows(predict, pair, WINDOW_COLUMNS, OVERLAP_COLUMNS)
+                velocity = map_windows(predict, pair, *self.window_columns)
                 latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
                 if callback_on_step_end is not None:
                     changed = callback_on_step_end(self, step, timestep, {"latents": latents})
@@ -225,7 +231,7 @@ class StyleTransferPipeline(DiffusionPipeline):
 
     def decode_latents(self, latents: torch.Tensor, frames: int) -> torch.Tensor:
         """Log-mel of latents, (1, 1, mels, frames)."""
-        return map_windows(self.autoencoder.decode, latents, WINDOW_COLUMNS, OVERLAP_COLUMNS)[..., :frames]
+        return map_windows(self.autoencoder.decode, latents, *self.window_columns)[..., :frames]
 
     def synthesize(self, mel: torch.Tensor) -> torch.Tensor:
         """Waveforms of log-mels, (batch, frames * hop_length): by the vocoder, or Griffin-Lim where there is none."""

@@ -102,3 +102,23 @@ def test_saving_and_loading_changes_nothing(tmp_path):
         assert torch.equal(loaded.encode(random_mel(24)), model.encode(random_mel(24)))
         assert torch.equal(loaded.decode(torch.ones(1, 4, 32, 3)), model.decode(torch.ones(1, 4, 32, 3)))
     assert loaded.mel == MelConfig(log_floor=-6.0)
+
+
+@torch.no_grad()
+def test_folding_latents_regroups_them_and_changes_nothing_else():
+    plain, folded = build(), build(latent_fold=2)
+    folded.load_state_dict(plain.state_dict())
+    mel = random_mel(64)
+    latents, regrouped = plain.encode(mel), folded.encode(mel)
+    assert (plain.channels, folded.channels) == (4, 16)
+    assert (folded.mel_stride, folded.frame_stride) == (2 * plain.mel_stride, 2 * plain.frame_stride)
+    assert regrouped.shape == (1, 16, latents.shape[2] // 2, latents.shape[3] // 2)
+    assert regrouped[0, :4, 0, 0].tolist() == latents[0, 0, :2, :2].flatten().tolist()
+    assert torch.equal(folded.decode(regrouped), plain.decode(latents))
+
+
+@torch.no_grad()
+def test_folded_latents_round_odd_lengths_up_too():
+    model = build(latent_fold=2)
+    assert model.encode(random_mel(100)).shape == (1, 16, 16, model.latent_columns(100))
+    assert model.latent_columns(100) == 7

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     columns = model.latent_columns(cache.mels.shape[-1])
     clips = min(len(cache.rows), args.clips or len(cache.rows))
-    shape = (clips, model.config.latent_channels, model.latent_rows, columns)
+    shape = (clips, model.channels, model.latent_rows, columns)
     args.out.mkdir(parents=True, exist_ok=True)
     latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
     for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
