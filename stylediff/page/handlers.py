@@ -23,7 +23,7 @@ from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import brightest, difference_figure, spectrogram_figure
 
 LOG = logging.getLogger(__name__)
-OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "flac", "settings", "facts")
+OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts")
 NO_CLIP = "Add a clip first: upload one, record one, or choose an example."
 Updates = dict[str, Any]  # new values by name of OUTPUTS
 
@@ -127,7 +127,7 @@ class Handlers:
 
     def show_files(self, files: ResultFiles, gain_db: float, words: dict[str, str]) -> Updates:
         value = player_value(self.player, files.source, files.wav, gain_db, words)
-        return {"output": str(files.wav), "player": value, "flac": str(files.flac), "settings": str(files.settings)}
+        return {"output": str(files.wav), "player": value, "files": [str(files.flac), str(files.settings)]}
 
     def show_pictures(self, source: torch.Tensor, mel: torch.Tensor, target: str, words: dict[str, str]) -> Updates:
         """Both spectrograms on one colour scale: side by side, as a slider, and their difference."""

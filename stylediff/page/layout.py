@@ -1,7 +1,8 @@
 """The page itself: what is where, and which handler each part calls."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stylediff.page.choices import LARGEST_SEED, MAX_GUIDANCE, MAX_STEPS, PRESET
 from stylediff.page.clips import MAX_SECONDS
 from stylediff.page.conversions import Converter, build_converter
 from stylediff.page.endpoint import build_endpoint
+from stylediff.page.gallery import example_label, example_result
 from stylediff.page.handlers import OUTPUTS, Handlers, sentences, show_status
 from stylediff.page.languages import build_labels, words_for
 from stylediff.page.player import build_player
@@ -24,6 +26,7 @@ from stylediff.pipeline import StyleTransferPipeline
 QUEUE_SIZE = int(os.environ.get("STYLEDIFF_QUEUE", "16"))
 CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))
 MAX_UPLOAD = "25mb"
+LAST_STEP_SECONDS = 0.7
 FILE_TYPES = [".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".m4a", ".webm"]
 CSS = Path(__file__).with_name("page.css")
 Labels = Callable[[str], Any]
@@ -109,10 +112,10 @@ def build_result(t: Labels) -> dict[str, Any]:
     parts["output"] = gr.Audio(
         label=t("output"), type="filepath", interactive=False, elem_id="output", buttons=["download"]
     )
-    with gr.Row():
-        parts["use"] = gr.Button(t("use_as_source"), size="sm", elem_id="use")
-        parts["flac"] = gr.DownloadButton(t("download_flac"), size="sm", elem_id="flac")
-        parts["settings"] = gr.DownloadButton(t("download_settings"), size="sm", elem_id="settings")
+    parts["use"] = gr.Button(t("use_as_source"), size="sm", elem_id="use")
+    parts["files"] = gr.File(
+        label=t("downloads"), file_count="multiple", interactive=False, height=110, elem_id="downloads"
+    )
     parts["facts"] = gr.Markdown(elem_id="facts")
     return parts
 
@@ -167,7 +170,7 @@ def build_convert_tab(converter: Converter, mel: MelConfig, t: Labels, examples:
         go.click(handlers.convert, inputs, outputs, **quiet, **MODEL),
         again.click(handlers.reroll, inputs, outputs, **quiet, **MODEL),
     ]
-    stop.click(say_stopped, None, parts["status"], cancels=runs, queue=False, api_visibility="private")
+    stop.click(say_stopped, None, parts["status"], cancels=runs, concurrency_limit=None, api_visibility="private")
     parts["use"].click(lambda path: path, parts["output"], source, api_visibility="private", queue=False)
     if examples:
         with gallery:
@@ -186,20 +189,12 @@ def build_convert_tab(converter: Converter, mel: MelConfig, t: Labels, examples:
     return controls
 
 
-def example_result(source: Path) -> Path:
-    """The result that ships with an example, ``outputs/EXAMPLE_to_TARGET_seedN.flac`` beside it."""
-    return next((source.parent / "outputs").glob(f"{source.stem}_to_*.flac"))
-
-
-def example_label(source: Path) -> str:
-    """As "piano → violin: fur elise"."""
-    instrument, _, title = source.stem.partition("_")
-    target = example_result(source).stem.split("_to_")[1].split("_seed")[0]
-    return f"{instrument} → {target}: {title.replace('_', ' ')}"
-
-
-def say_stopped(request: gr.Request) -> str:
-    return show_status(words_for(request.headers.get("accept-language"))["stopped"])
+def say_stopped(request: gr.Request) -> Iterator[str]:
+    """Says so twice, since a step under way may report itself in between; the same text again would not be sent."""
+    status = show_status(words_for(request.headers.get("accept-language"))["stopped"])
+    yield status
+    time.sleep(LAST_STEP_SECONDS)
+    yield f"{status}<!-- again -->"
 
 
 def build_batch_tab(converter: Converter, t: Labels) -> None:
@@ -217,13 +212,14 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
         Batches(converter).convert_all, [files, target, preset, seed], [status, table, archive],
         show_progress="hidden", api_name="batch", **MODEL,
     )  # fmt: skip
-    stop.click(say_stopped, None, status, cancels=[run], queue=False, api_visibility="private")
+    stop.click(say_stopped, None, status, cancels=[run], concurrency_limit=None, api_visibility="private")
 
 
 def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """The page around a pipeline, and what to launch it with."""
     t, converter = build_labels(), build_converter(pipeline)
     with gr.Blocks(title="StyleDiff", delete_cache=(3600, 3600)) as page:
+        gr.api(build_endpoint(converter, pipeline.mel), api_name="convert", **MODEL)
         gr.Markdown("# StyleDiff")
         gr.Markdown(t("intro"), elem_id="intro")
         with gr.Tab(t("convert_tab")):
@@ -234,7 +230,6 @@ def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Pat
             gr.HTML(draw_flow())
             gr.Markdown(write_about(readme))
         page.load(read_query, None, controls.all(), api_visibility="private", queue=False)
-        gr.api(build_endpoint(converter, pipeline.mel), api_name="convert", **MODEL)
     options = {
         "max_file_size": MAX_UPLOAD,
         "theme": gr.themes.Soft(),

@@ -191,11 +191,11 @@ def test_a_visitor_converts_listens_and_downloads(visit, clip, tmp_path):
     assert len(result) == 30001
     assert not np.allclose(result, soundfile.read(clip)[0], atol=0.01)
     with visitor.expect_download() as download:
-        visitor.click("#settings")
+        visitor.click("#downloads a[download$=json]")
     download.value.save_as(tmp_path / "settings.json")
     assert json.loads((tmp_path / "settings.json").read_text())["target"] == "harp"
     with visitor.expect_download() as download:
-        visitor.click("#flac")
+        visitor.click("#downloads a[download$=flac]")
     assert download.value.suggested_filename == "clip_to_harp_seed0.flac"
 
 
@@ -226,7 +226,7 @@ def test_stop_ends_a_run_and_the_next_one_works(visit, clip):
     visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Step')", timeout=30_000)
     visitor.click("#stop")
     visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Stopped')")
-    time.sleep(1)
+    time.sleep(2)
     assert visitor.inner_text("#status").startswith("Stopped")
     choose_steps(visitor, 2)
     visitor.click("#go")
@@ -246,9 +246,10 @@ def test_an_example_is_heard_without_running_the_model(visit):
 @pytest.mark.browser
 def test_settings_travel_by_link_and_by_file(visit, tmp_path):
     visitor = visit("?target=cello&steps=7&seed=42")
-    visitor.wait_for_function("document.querySelector('#seed input').value === '42'")
-    assert visitor.get_by_label("cello").first.is_checked()
+    visitor.wait_for_function("document.querySelector('#target input[value=cello]').checked")
     visitor.click("#advanced button")
+    visitor.wait_for_selector("#seed input")
+    assert visitor.input_value("#seed input") == "42"
     assert visitor.input_value("#steps input[type=number]") == "7"
     visitor.click("#link")
     link = visitor.evaluate("navigator.clipboard.readText()")
@@ -256,7 +257,9 @@ def test_settings_travel_by_link_and_by_file(visit, tmp_path):
     assert "seed=42" in link
     file = tmp_path / "settings.json"
     file.write_text(json.dumps({"target": "flute", "steps": 9}))
-    visitor.set_input_files("#load input[type=file]", str(file))
+    with visitor.expect_file_chooser() as chooser:
+        visitor.click("#load")
+    chooser.value.set_files(str(file))
     visitor.wait_for_function("document.querySelector('#steps input[type=number]').value === '9'")
     assert visitor.get_by_label("flute").first.is_checked()
 
