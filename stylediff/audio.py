@@ -17,28 +17,56 @@ class AudioError(ValueError):
     """A clip that cannot be used; the message says what was found and what is allowed."""
 
 
-def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
+def read_audio(path: str | Path, start_s: float = 0.0, length_s: float | None = None) -> tuple[np.ndarray, int]:
     """Samples of an audio file as stored.
 
     Args:
-        path: wav, flac, mp3, ogg, opus or aiff.
+        path: wav, flac, mp3, ogg, opus or aiff (libsndfile), or m4a, webm and what else PyAV opens.
+        start_s, length_s: the part to read, seconds; all of it without.
 
     Returns:
         float32 samples of shape (channels, samples) and the sample rate in Hz.
 
     Raises:
-        AudioError: missing file, unknown format, or no samples in it.
+        AudioError: missing file, unknown format, or no samples in that part.
     """
     path = Path(path)
     if not path.is_file():
         raise AudioError(f"no such file: {path.name}")
     try:
-        samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{path.name} is not audio that can be read (wav, flac, mp3, ogg, opus, aiff)") from error
-    if len(samples) == 0:
-        raise AudioError(f"{path.name} holds no samples")
-    return samples.T, sample_rate
+        with soundfile.SoundFile(path) as file:
+            sample_rate = file.samplerate
+            file.seek(min(file.frames, round(start_s * sample_rate)))
+            wanted = -1 if length_s is None else round(length_s * sample_rate)
+            samples = file.read(wanted, dtype="float32", always_2d=True).T
+    except soundfile.LibsndfileError:
+        decoded, sample_rate = decode_container(path)
+        first = round(start_s * sample_rate)
+        samples = decoded[:, first : None if length_s is None else first + round(length_s * sample_rate)]
+    if samples.shape[1] == 0:
+        raise AudioError(f"{path.name} holds no samples" + (f" from second {start_s:g} on" if start_s else ""))
+    return samples, sample_rate
+
+
+def decode_container(path: Path) -> tuple[np.ndarray, int]:
+    """The first sound track of a file that libsndfile does not know, as ``read_audio`` gives it.
+
+    Raises:
+        AudioError: PyAV does not know it either, or finds no sound in it.
+    """
+    import av  # needed for few files, and slow to import
+
+    refusal = AudioError(f"{path.name} is not audio that can be read (wav, flac, mp3, ogg, opus, aiff, m4a, webm)")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise refusal
+            stream = container.streams.audio[0]
+            planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+            pieces = [part.to_ndarray() for frame in container.decode(stream) for part in planar.resample(frame)]
+            return np.concatenate(pieces, axis=1) if pieces else np.zeros((1, 0), np.float32), stream.rate
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        raise refusal from error
 
 
 def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:

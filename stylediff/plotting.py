@@ -4,6 +4,7 @@ import librosa
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -11,6 +12,8 @@ from PIL import Image
 from stylediff.mel import MelConfig
 
 DYNAMIC_RANGE = 8.0  # nepers shown below the loudest band, about 70 dB
+DECIBELS = 20 / np.log(10)  # in a neper
+SHOWN_CHANGE_DB = 40
 TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000)
 
 
@@ -44,35 +47,74 @@ def mels_to_image(mels: list[torch.Tensor], config: MelConfig) -> np.ndarray:
     return np.concatenate(rows[:-1])
 
 
-def spectrogram_figure(mels: list[torch.Tensor], names: tuple[str, ...], config: MelConfig) -> Image.Image:
-    """Log-mels side by side on the same axes and colour scale, in seconds and Hz.
+def label_axes(axes: Axes, config: MelConfig) -> None:
+    """Ticks in Hz on the axis of mel bands, and the name of the other."""
+    edges = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
+    axes.set_yticks(np.interp(TICKS_HZ, edges, np.arange(config.n_mels) + 0.5), [f"{hz:g}" for hz in TICKS_HZ])
+    axes.set(xlabel="seconds", ylabel="Hz")
+    axes.label_outer()
 
-    Built without pyplot, whose global state is not safe in a server's threads.
+
+def to_image(figure: Figure) -> Image.Image:
+    """A figure as a picture. Without pyplot, whose global state is not safe in a server's threads."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+
+def spectrogram_figure(
+    mels: list[torch.Tensor], names: tuple[str, ...], config: MelConfig, top: float | None = None
+) -> Image.Image:
+    """Log-mels side by side on the same axes and colour scale, in seconds and Hz.
 
     Args:
         mels: each (mels, frames) in nepers.
         names: a title for each.
+        top: value shown brightest; the loudest of them all without.
     """
-    top = brightest(mels, config)
-    edges = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
+    top = brightest(mels, config) if top is None else top
     figure = Figure(figsize=(6 * len(mels), 4), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    for axis, mel, name in zip(figure.subplots(1, len(mels), sharey=True, squeeze=False)[0], mels, names, strict=True):
-        shown = axis.imshow(
+    for axes, mel, name in zip(figure.subplots(1, len(mels), sharey=True, squeeze=False)[0], mels, names, strict=True):
+        extent = (0, config.seconds(mel.shape[-1]), 0, config.n_mels)
+        shown = axes.imshow(
             mel.float().numpy(),
-            origin="lower",
-            aspect="auto",
-            cmap="magma",
+            "magma",
             vmin=top - DYNAMIC_RANGE,
             vmax=top,
-            extent=(0, config.seconds(mel.shape[-1]), 0, config.n_mels),
+            origin="lower",
+            aspect="auto",
+            extent=extent,
         )
-        axis.set(title=name, xlabel="seconds")
-        axis.set_yticks(np.interp(TICKS_HZ, edges, np.arange(config.n_mels) + 0.5), [f"{hz:g}" for hz in TICKS_HZ])
-    figure.axes[0].set_ylabel("Hz")
-    decibels = 20 / np.log(10)
+        axes.set_title(name)
+        label_axes(axes, config)
     bar = figure.colorbar(shown, ax=figure.axes, pad=0.01)
-    bar.set_ticks([top - drop / decibels for drop in (0, 20, 40, 60)], labels=["0", "-20", "-40", "-60"])
+    bar.set_ticks([top - drop / DECIBELS for drop in (0, 20, 40, 60)], labels=["0", "-20", "-40", "-60"])
     bar.set_label("dB below the loudest")
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return to_image(figure)
+
+
+def difference_figure(source: torch.Tensor, target: torch.Tensor, config: MelConfig) -> Image.Image:
+    """Where a log-mel is louder (red) and quieter (blue) than its source, in decibels.
+
+    What lies below the shown range of both counts as equal.
+
+    Args:
+        source, target: (mels, frames) in nepers.
+    """
+    floor = brightest([source, target], config) - DYNAMIC_RANGE
+    change = (target.float().clamp_min(floor) - source.float().clamp_min(floor)) * DECIBELS
+    figure = Figure(figsize=(12, 4), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    extent = (0, config.seconds(change.shape[-1]), 0, config.n_mels)
+    shown = axes.imshow(
+        change.numpy(),
+        "RdBu_r",
+        vmin=-SHOWN_CHANGE_DB,
+        vmax=SHOWN_CHANGE_DB,
+        origin="lower",
+        aspect="auto",
+        extent=extent,
+    )
+    label_axes(axes, config)
+    figure.colorbar(shown, ax=axes, pad=0.01).set_label("dB louder than the input")
+    return to_image(figure)

@@ -23,11 +23,12 @@ LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in name
 MAX_LINES = 250
 LIBRARY = sorted((ROOT / "stylediff").glob("*.py"))
 TRAINING = sorted((ROOT / "train").glob("*.py"))
-SOURCES = [*LIBRARY, *TRAINING, ROOT / "app.py"]
+PAGE = sorted((ROOT / "stylediff" / "page").glob("*.py"))
+SOURCES = [*LIBRARY, *PAGE, *TRAINING, ROOT / "app.py"]
 # Where an import's name is not the name of its distribution.
 DISTRIBUTIONS = {"PIL": "pillow", "fluidsynth": "pyfluidsynth"}
 # Installed without their dependencies or only where they are wanted, see train/requirements.txt.
-NOT_LISTED = {"basic_pitch", "tinysoundfont", "torchcrepe", "transformers"}
+NOT_LISTED = {"basic_pitch", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -82,6 +83,12 @@ def test_a_module_imports_only_lower_layers(path):
         if top == "stylediff":
             assert inner in LAYER_OF, f"{path.name} imports {name}; import from the module that defines it"
             assert LAYER_OF[inner] < LAYER_OF[path.stem], f"{path.name} imports {name}, which is not below it"
+
+
+@pytest.mark.parametrize("path", PAGE, ids=lambda path: path.stem)
+def test_the_page_stands_on_the_library_and_not_on_the_training(path):
+    tops = {name.split(".")[0] for name in imports_of(path)}
+    assert not tops & {"train", "app", "accelerate"}
 
 
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)

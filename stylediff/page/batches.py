@@ -1,0 +1,86 @@
+"""Several files at once: every one converted alike, and a zip of what came of them."""
+
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from stylediff.audio import write_audio
+from stylediff.page.choices import PRESETS, Choices, file_stem
+from stylediff.page.clips import MAX_SECONDS, load_clip
+from stylediff.page.conversions import Converter, Step
+from stylediff.page.handlers import NO_CLIP, sentences, show_status
+from stylediff.page.languages import words_for
+
+Line = tuple[str, str]  # a file's name, and its result's name or why there is none
+
+
+def convert_file(converter: Converter, path: Path, choices: Choices, folder: Path) -> Iterator[Step | Path]:
+    """Converts one file into a folder; yields its steps, then the result's path."""
+    clip = load_clip(path, choices.start_s, choices.length_s)
+    with closing(converter(clip, choices, 0)) as events:
+        for event in events:
+            if isinstance(event, Step):
+                yield event
+            else:
+                result = unused_path(folder, file_stem(clip.name, choices.target, choices.seed))
+                write_audio(result, event.audio, event.sample_rate)
+                yield result
+
+
+def unused_path(folder: Path, stem: str) -> Path:
+    """A wav file of that name, numbered if several sources have it."""
+    names = (f"{stem}{number}" for number in ("", *(f"_{count}" for count in range(2, 10_000))))
+    return next(path for name in names if not (path := folder / f"{name}.wav").exists())
+
+
+def show_lines(lines: list[Line]) -> str:
+    """What came of each file so far, as Markdown."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {outcome.replace('|', '/')} |" for name, outcome in lines)])
+
+
+def pack(folder: Path) -> str:
+    """A zip of a folder's wav files, beside them."""
+    archive = folder / "stylediff.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted(folder.glob("*.wav")):
+            packed.write(path, path.name)
+    return str(archive)
+
+
+class Batches:
+    """The page's batch tab, around a converter."""
+
+    def __init__(self, converter: Converter) -> None:
+        self.converter = converter
+
+    def convert_all(
+        self, paths: list[str] | None, target: str, preset: str, seed: float, request: gr.Request
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        """Converts files in turn; updates are status, table of outcomes, and zip. A bad file stops no other."""
+        words = words_for(request.headers.get("accept-language"))
+        with sentences():
+            if not paths:
+                raise ValueError(NO_CLIP)
+            steps, guidance = PRESETS[preset]
+            choices = Choices(target, steps, guidance, seed=int(seed or 0), length_s=MAX_SECONDS)
+            folder = Path(tempfile.mkdtemp(prefix="stylediff_"))
+            lines: list[Line] = []
+            for number, path in enumerate(map(Path, paths), 1):
+                title = words["file_of"].format(number=number, total=len(paths), name=path.name)
+                try:
+                    with closing(convert_file(self.converter, path, choices, folder)) as events:
+                        for event in events:
+                            if isinstance(event, Step):
+                                share = (number - 1 + event.number / event.total) / len(paths)
+                                yield show_status(title, share), gr.skip(), gr.skip()
+                            else:
+                                lines.append((path.name, event.name))
+                except ValueError as error:  # AudioError is one
+                    lines.append((path.name, str(error)))
+                yield show_status(title, number / len(paths)), show_lines(lines), gr.skip()
+            yield show_status(f"{len(list(folder.glob('*.wav')))} / {len(paths)}"), show_lines(lines), pack(folder)

@@ -1,0 +1,112 @@
+"""What a visitor chooses: the settings of one conversion, as JSON and as a link's query string."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+from urllib.parse import urlencode
+
+from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
+
+MAX_STEPS, MAX_GUIDANCE = 50, 4.0
+LARGEST_SEED = 2**31 - 1
+PRESETS = {"fast": (10, 1.0), "balanced": (20, 1.0), "best": (50, 1.0)}  # steps, guidance
+
+
+class ChoiceError(ValueError):
+    """Settings that cannot be used; the message names the first that is wrong."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Settings of one conversion.
+
+    Attributes:
+        target: an instrument.
+        steps: DDIM steps.
+        guidance: guidance scale; 1 is off.
+        strength: 0 keeps the source, 1 starts from noise.
+        seed: of the noise.
+        start_s, length_s: the part of the clip that is taken, seconds.
+    """
+
+    target: str = "violin"
+    steps: int = 20
+    guidance: float = 1.0
+    strength: float = 1.0
+    seed: int = 0
+    start_s: float = 0.0
+    length_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        try:
+            get_instrument(self.target)
+        except ValueError as error:
+            raise ChoiceError(str(error)) from error
+        limits = {
+            "steps": (1, MAX_STEPS),
+            "guidance": (1, MAX_GUIDANCE),
+            "strength": (0, 1),
+            "seed": (0, LARGEST_SEED),
+            "start_s": (0, float("inf")),
+            "length_s": (0.5, float("inf")),
+        }
+        for name, (lowest, highest) in limits.items():
+            if not lowest <= getattr(self, name) <= highest:
+                raise ChoiceError(f"{name} must be {lowest:g} to {highest:g}, got {getattr(self, name):g}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_query(self) -> str:
+        """What follows the question mark in a link that restores these settings."""
+        return urlencode(
+            {name: f"{value:g}" if isinstance(value, float) else value for name, value in vars(self).items()}
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Choices":
+        """Settings from JSON or from a query string; what is not named keeps its default, what is unknown is ignored.
+
+        Raises:
+            ChoiceError: a value of the wrong kind or out of range.
+        """
+        known: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name in values:
+                kind = type(field.default)
+                try:
+                    number = float(values[field.name]) if kind is not str else 0.0
+                    known[field.name] = kind(number) if kind is not str else str(values[field.name])
+                except (TypeError, ValueError, OverflowError) as error:
+                    raise ChoiceError(f"{field.name} must be a number, got {values[field.name]!r}") from error
+        return cls(**known)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Choices":
+        """Settings from a file that the page wrote.
+
+        Raises:
+            ChoiceError: not JSON, or not such settings.
+        """
+        try:
+            values = json.loads(text)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ChoiceError("the settings file is not JSON") from error
+        if not isinstance(values, dict) or not values.keys() & {field.name for field in fields(cls)}:
+            raise ChoiceError("the settings file holds none of this page's settings")
+        return cls.from_dict(values)
+
+
+def draw_seed() -> int:
+    return secrets.randbelow(LARGEST_SEED)
+
+
+def file_stem(source: str, target: str, seed: int) -> str:
+    """Name of a result, as ``piano_to_violin_seed1``.
+
+    An instrument that the source's name begins with stands for it; otherwise the name itself does, shortened.
+    """
+    known = next((name for name in INSTRUMENT_NAMES if source.lower().startswith(name)), None)
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in source[:40])
+    return f"{known or safe or 'clip'}_to_{target}_seed{seed}"

@@ -1,0 +1,73 @@
+"""Clips that visitors bring: what is taken of them, and what is said about it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from stylediff.audio import AudioError, decode_container, read_audio
+from stylediff.mel import MelConfig
+
+MAX_SECONDS = float(os.environ.get("STYLEDIFF_MAX_SECONDS", "60"))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A part of a file.
+
+    Attributes:
+        samples: (channels, samples) in [-1, 1], float32.
+        sample_rate: Hz.
+        start_s: where it begins in the file.
+        file_seconds: length of the whole file.
+        name: of the file, without its ending.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    start_s: float
+    file_seconds: float
+    name: str
+
+    @property
+    def seconds(self) -> float:
+        return self.samples.shape[1] / self.sample_rate
+
+    def describe(self, mel: MelConfig) -> str:
+        """What is done to the clip before the model hears it, in one line."""
+        kind = {1: "mono", 2: "stereo"}.get(len(self.samples), f"{len(self.samples)} channels")
+        what = f"{self.sample_rate / 1000:g} kHz {kind} → {mel.sample_rate / 1000:g} kHz mono"
+        end = self.start_s + self.seconds
+        part = "whole clip" if self.seconds > self.file_seconds - 0.01 else f"of {self.file_seconds:.1f} s"
+        return f"{what}, seconds {self.start_s:.1f}–{end:.1f} ({part})"
+
+
+def file_seconds(path: str | Path) -> float:
+    """Length of a file in seconds.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    try:
+        return float(soundfile.info(path).duration)
+    except soundfile.LibsndfileError:
+        samples, sample_rate = decode_container(Path(path))
+        return samples.shape[1] / sample_rate
+
+
+def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
+    """A part of a file, as long as the page allows at most.
+
+    Raises:
+        AudioError: nothing there that can be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioError(f"no such file: {path.name}")
+    whole = file_seconds(path)
+    if start_s >= whole > 0:
+        raise AudioError(f"the clip is {whole:.1f} s long; it cannot start at second {start_s:g}")
+    samples, sample_rate = read_audio(path, start_s, min(length_s, MAX_SECONDS))
+    return Clip(samples, sample_rate, start_s, whole, path.stem)

@@ -1,0 +1,130 @@
+"""One conversion, step by step, that can be given up at any of them."""
+
+import copy
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from stylediff.page.choices import Choices
+from stylediff.page.clips import Clip
+from stylediff.page.zero_gpu import on_gpu
+from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
+
+PREVIEWS = 4  # pictures while denoising; each costs a decoding
+
+# Of a clip, choices and a number of previews: yields each step, and the result last.
+Converter = Callable[[Clip, Choices, int], Iterator["Step | StyleTransferOutput"]]
+
+
+class Stopped(Exception):
+    """Raised inside a conversion that nobody waits for any more."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A denoising step that is done.
+
+    Attributes:
+        number, total: steps so far and in all.
+        seconds_left: until the last step, at the pace so far.
+        mel: (mels, frames), what the latents look like now; None at most steps.
+    """
+
+    number: int
+    total: int
+    seconds_left: float
+    mel: torch.Tensor | None
+
+
+@dataclass
+class Reporter:
+    """The pipeline's callback: gives up if told to, else reports the step, with a picture at some of them."""
+
+    total: int
+    frames: int
+    previews: int
+    events: "queue.Queue[Step | StyleTransferOutput | BaseException]"
+    stop: threading.Event
+    started: float
+
+    def __call__(
+        self, pipeline: StyleTransferPipeline, step: int, timestep: torch.Tensor, tensors: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        if self.stop.is_set():
+            raise Stopped
+        done = step + 1
+        mel = None
+        if self.previews and done < self.total and done % max(1, self.total // self.previews) == 0:
+            mel = pipeline.decode_latents(tensors["latents"], self.frames)[0, 0].cpu()
+        pace = (time.monotonic() - self.started) / done
+        self.events.put(Step(done, self.total, pace * (self.total - done), mel))
+        return tensors
+
+
+def run(pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reporter: Reporter) -> None:
+    """Converts a clip, and puts the result, or the error, into the reporter's queue."""
+    # Each run counts its own timesteps: two runs must not share a scheduler.
+    own = StyleTransferPipeline(**(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}))
+    own.set_progress_bar_config(disable=True)
+    try:
+        result = own(
+            torch.from_numpy(clip.samples),
+            clip.sample_rate,
+            target=choices.target,
+            num_inference_steps=choices.steps,
+            guidance_scale=choices.guidance,
+            strength=choices.strength,
+            generator=torch.Generator().manual_seed(choices.seed),
+            callback_on_step_end=reporter,
+        )
+    except Stopped:
+        return
+    except BaseException as error:  # whatever it is, it belongs to whoever waits for the result
+        reporter.events.put(error)
+        return
+    tensors = {name: value.cpu() for name, value in result.items() if isinstance(value, torch.Tensor)}
+    reporter.events.put(StyleTransferOutput(sample_rate=result.sample_rate, **tensors))
+
+
+def convert(
+    pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, previews: int
+) -> Iterator[Step | StyleTransferOutput]:
+    """Yields each step, and the result last, on the CPU. Closing the iterator ends the computation at its next step.
+
+    Raises:
+        AudioError: a clip that cannot be used.
+    """
+    reporter = Reporter(
+        total=round(choices.steps * choices.strength),
+        frames=pipeline.mel.frames(round(clip.seconds * pipeline.mel.sample_rate)),
+        previews=previews,
+        events=queue.Queue(),
+        stop=threading.Event(),
+        started=time.monotonic(),
+    )
+    worker = threading.Thread(target=run, args=(pipeline, clip, choices, reporter), daemon=True)
+    worker.start()
+    try:
+        while True:
+            event = reporter.events.get()
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+            if isinstance(event, StyleTransferOutput):
+                return
+    finally:
+        reporter.stop.set()
+        worker.join()
+
+
+def build_converter(pipeline: StyleTransferPipeline) -> Converter:
+    """``convert`` for one pipeline, on a GPU that is borrowed for it where there is such a thing."""
+
+    def convert_clip(clip: Clip, choices: Choices, previews: int) -> Iterator[Step | StyleTransferOutput]:
+        yield from convert(pipeline, clip, choices, previews)
+
+    return on_gpu(convert_clip)

@@ -1,0 +1,40 @@
+"""The endpoint that programs call: a file and settings in, a file and what was done out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gradio.data_classes import FileData
+
+from stylediff.mel import MelConfig
+from stylediff.page.choices import Choices
+from stylediff.page.clips import MAX_SECONDS, load_clip
+from stylediff.page.conversions import Converter
+from stylediff.page.handlers import sentences
+from stylediff.page.results import write_files
+from stylediff.pipeline import StyleTransferOutput
+
+
+def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[FileData, dict[str, Any]]]:
+    """The function behind ``/convert``."""
+
+    def convert_one(
+        source: FileData,
+        target: str = "violin",
+        steps: int = 20,
+        guidance: float = 1.0,
+        strength: float = 1.0,
+        seed: int = 0,
+        start_s: float = 0.0,
+        length_s: float = MAX_SECONDS,
+    ) -> tuple[FileData, dict]:
+        """Plays a clip with another instrument; gives a wav file, the settings used, and what was taken of the clip."""
+        with sentences():
+            path = source["path"] if isinstance(source, dict) else source.path
+            choices = Choices(target, int(steps), guidance, strength, int(seed), start_s, length_s)
+            clip = load_clip(path, start_s, length_s)
+            output = next(e for e in converter(clip, choices, 0) if isinstance(e, StyleTransferOutput))
+            file = write_files(clip, output, choices).wav
+            facts = choices.to_dict() | {"clip": clip.describe(mel), "seconds": round(clip.seconds, 3)}
+            return FileData(path=str(file), orig_name=file.name), facts
+
+    return convert_one

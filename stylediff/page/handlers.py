@@ -1,0 +1,164 @@
+"""What happens when a visitor presses a button: conversions as streams of updates of the page."""
+
+import html
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import torch
+
+from stylediff.audio import loudness_gain, read_audio, to_mono
+from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.page.choices import Choices, draw_seed
+from stylediff.page.clips import Clip, load_clip
+from stylediff.page.conversions import PREVIEWS, Converter, Step
+from stylediff.page.languages import words_for
+from stylediff.page.player import player_value
+from stylediff.page.results import ResultFiles, draw_preview, louder_by_db, write_files
+from stylediff.pipeline import StyleTransferOutput
+from stylediff.plotting import brightest, difference_figure, spectrogram_figure
+
+LOG = logging.getLogger(__name__)
+OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts")
+NO_CLIP = "Add a clip first: upload one, record one, or choose an example."
+Updates = dict[str, Any]  # new values by name of OUTPUTS
+
+
+def fill(updates: Updates) -> tuple[Any, ...]:
+    """Updates in the order of the page's outputs; what is not among them stays as it is."""
+    return tuple(updates.get(name, gr.skip()) for name in OUTPUTS)
+
+
+def show_status(text: str, share: float | None = None) -> str:
+    """The line under the buttons, with a bar that is filled to a share."""
+    bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="{html.escape(text)}"></progress>'
+    return f'<div class="status" role="status">{bar}<span>{html.escape(text)}</span></div>'
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turns what goes wrong into a sentence that the page shows."""
+    try:
+        yield
+    except ValueError as error:  # AudioError and ChoiceError are
+        raise gr.Error(str(error)) from error
+    except (OSError, RuntimeError, MemoryError) as error:
+        LOG.exception("a conversion failed")
+        raise gr.Error("Something broke on this side, and the conversion was given up. Please try again.") from error
+
+
+class Handlers:
+    """The page's buttons.
+
+    Attributes:
+        converter: converts a clip.
+        mel: the spectrograms it works on.
+        player: the component whose value compares input and output.
+        examples: result that ships with each example clip, by the clip's stem.
+    """
+
+    def __init__(self, converter: Converter, mel: MelConfig, player: gr.HTML, examples: dict[str, Path]) -> None:
+        self.converter = converter
+        self.mel = mel
+        self.player = player
+        self.examples = examples
+
+    def convert(
+        self,
+        path: str | None,
+        target: str,
+        steps: float,
+        guidance: float,
+        strength: float,
+        seed: float,
+        random_seed: bool,
+        start_s: float,
+        length_s: float,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Converts a clip; updates come with every step."""
+        words = words_for(request.headers.get("accept-language"))
+        with sentences():
+            if not path:
+                raise ValueError(NO_CLIP)
+            number = draw_seed() if random_seed else int(seed or 0)
+            choices = Choices(target, int(steps), float(guidance), float(strength), number, start_s or 0.0, length_s)
+            yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
+            started = time.monotonic()
+            clip = load_clip(path, choices.start_s, choices.length_s)
+            source_mel = self.draw_mel(torch.from_numpy(clip.samples), clip.sample_rate)
+            with closing(self.converter(clip, choices, PREVIEWS)) as events:
+                for event in events:
+                    if isinstance(event, Step):
+                        yield fill(self.show_step(event, source_mel, words))
+                    else:
+                        yield from self.show_output(clip, event, choices, words, started)
+
+    def reroll(self, *values: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Converts the clip once more with a new seed."""
+        path, target, steps, guidance, strength, _, _, start_s, length_s = values
+        yield from self.convert(path, target, steps, guidance, strength, 0, True, start_s, length_s, request)
+
+    def show_step(self, step: Step, source_mel: torch.Tensor, words: dict[str, str]) -> Updates:
+        text = words["step"].format(number=step.number, total=step.total, seconds=f"{step.seconds_left:.0f}")
+        if step.number == step.total:
+            text = words["vocoding"]
+        updates: Updates = {"status": show_status(text, step.number / step.total)}
+        if step.mel is not None:
+            updates["side"] = draw_preview(source_mel, step.mel, self.mel)
+        return updates
+
+    def show_output(
+        self, clip: Clip, output: StyleTransferOutput, choices: Choices, words: dict[str, str], started: float
+    ) -> Iterator[tuple[Any, ...]]:
+        """Sound first, pictures after."""
+        files = write_files(clip, output, choices)
+        gain_db = louder_by_db(clip, output, self.mel)
+        seconds = f"{time.monotonic() - started:.1f}"
+        yield fill(self.show_files(files, gain_db, words) | {"status": show_status(words["drawing"], 1)})
+        updates = self.show_pictures(output.source_mel, output.mel, choices.target, words)
+        yield fill(
+            updates | {"status": show_status(words["done"].format(seconds=seconds)), "facts": clip.describe(self.mel)}
+        )
+
+    def show_files(self, files: ResultFiles, gain_db: float, words: dict[str, str]) -> Updates:
+        value = player_value(self.player, files.source, files.wav, gain_db, words)
+        return {"output": str(files.wav), "player": value, "files": [str(files.flac), str(files.settings)]}
+
+    def show_pictures(self, source: torch.Tensor, mel: torch.Tensor, target: str, words: dict[str, str]) -> Updates:
+        """Both spectrograms on one colour scale: side by side, as a slider, and their difference."""
+        top = brightest([source, mel], self.mel)
+        names = (words["input"].lower(), target)
+        pair = [
+            spectrogram_figure([one], (name,), self.mel, top) for one, name in zip((source, mel), names, strict=True)
+        ]
+        return {
+            "side": spectrogram_figure([source, mel], names, self.mel),
+            "slider": tuple(pair),
+            "difference": difference_figure(source, mel, self.mel),
+        }
+
+    def draw_mel(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+        """Log-mel (mels, frames) of a waveform at the loudness that the model works at."""
+        mono = to_mono(waveform, sample_rate, self.mel.sample_rate)
+        return waveform_to_mel(mono[None] * loudness_gain(mono), self.mel)[0, 0]
+
+    def show_example(self, path: str, request: gr.Request) -> tuple[Any, ...]:
+        """An example with the result that ships with it, without running the model."""
+        words = words_for(request.headers.get("accept-language"))
+        result = self.examples[Path(path).stem]
+        clip = load_clip(path, 0.0, 60.0)
+        samples, sample_rate = read_audio(result)
+        target, seed = result.stem.split("_to_")[1].split("_seed")
+        choices = Choices(target=target, seed=int(seed), length_s=60.0)
+        mel = self.draw_mel(torch.from_numpy(samples), sample_rate)
+        source_mel = self.draw_mel(torch.from_numpy(clip.samples), clip.sample_rate)
+        output = StyleTransferOutput(torch.from_numpy(samples[0]), sample_rate, mel, source_mel, mel[None, None])
+        files = write_files(clip, output, choices)
+        updates = self.show_files(files, louder_by_db(clip, output, self.mel), words)
+        updates |= self.show_pictures(source_mel, mel, target, words)
+        return fill(updates | {"status": "", "seed": choices.seed, "facts": clip.describe(self.mel)})

@@ -1,0 +1,75 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from stylediff.audio import AudioError
+from stylediff.page.choices import Choices
+from stylediff.page.clips import Clip
+from stylediff.page.conversions import Step, build_converter, convert
+from stylediff.pipeline import StyleTransferOutput
+from tests.tiny import tiny_pipeline
+
+CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")
+CHOICES = Choices("harp", steps=8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return tiny_pipeline()
+
+
+def workers() -> int:
+    return sum(thread.is_alive() for thread in threading.enumerate())
+
+
+def test_steps_come_first_and_then_what_the_pipeline_gives(pipeline):
+    *steps, output = convert(pipeline, CLIP, CHOICES, previews=4)
+    assert [step.number for step in steps] == list(range(1, 9))
+    assert [step.number for step in steps if step.mel is not None] == [2, 4, 6]
+    assert steps[1].mel.shape == output.mel.shape
+    assert all(step.seconds_left >= 0 for step in steps)
+    assert steps[-1].seconds_left == 0
+    direct = pipeline(
+        torch.from_numpy(CLIP.samples),
+        22050,
+        target="harp",
+        num_inference_steps=8,
+        generator=torch.Generator().manual_seed(3),
+    )
+    assert torch.equal(output.audio, direct.audio)
+    assert torch.equal(output.source_mel, direct.source_mel)
+
+
+def test_a_closed_conversion_computes_no_further(pipeline):
+    before = workers()
+    calls = []
+    hook = pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
+    events = convert(pipeline, CLIP, Choices(steps=50), previews=0)
+    assert next(events).number == 1
+    events.close()
+    done = len(calls)
+    hook.remove()
+    assert done <= 4
+    assert workers() == before
+    assert isinstance([*convert(pipeline, CLIP, CHOICES, previews=0)][-1], StyleTransferOutput)
+
+
+def test_two_conversions_at_once_do_not_mix(pipeline):
+    ours, theirs = (convert(pipeline, CLIP, Choices(steps=steps), previews=0) for steps in (6, 3))
+    mixed = [next(ours), next(theirs), *ours, *theirs]
+    outputs = [event for event in mixed if isinstance(event, StyleTransferOutput)]
+    alone = [[*convert(pipeline, CLIP, Choices(steps=steps), previews=0)][-1] for steps in (6, 3)]
+    assert all(torch.equal(mine.audio, once.audio) for mine, once in zip(outputs, alone, strict=True))
+
+
+def test_a_clip_that_cannot_be_used_is_an_error_here(pipeline):
+    short = Clip(CLIP.samples[:, :100], 22050, 0.0, 0.0, "short")
+    with pytest.raises(AudioError, match=r"at least 0\.5 s is needed"):
+        next(build_converter(pipeline)(short, CHOICES, 0))
+
+
+def test_a_strength_below_one_counts_the_steps_that_are_run(pipeline):
+    events = [*convert(pipeline, CLIP, Choices(steps=8, strength=0.5), previews=0)]
+    assert [event.total for event in events if isinstance(event, Step)] == [4] * 4
