@@ -2,7 +2,7 @@
 
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from stylediff.page.languages import words_for
 Line = tuple[str, str]  # a file's name, and its result's name or why there is none
 
 
-def convert_file(converter: Converter, path: Path, choices: Choices, folder: Path) -> Iterator[Step | Path]:
+def convert_file(
+    converter: Converter, path: Path, choices: Choices, folder: Path
+) -> Generator[Step | Path, None, None]:
     """Converts one file into a folder; yields its steps, then the result's path."""
     clip = load_clip(path, choices.start_s, choices.length_s)
     with closing(converter(clip, choices, 0)) as events:

@@ -74,7 +74,7 @@ class Choices:
         known: dict[str, Any] = {}
         for field in fields(cls):
             if field.name in values:
-                kind = type(field.default)
+                kind: Any = type(field.default)
                 try:
                     number = float(values[field.name]) if kind is not str else 0.0
                     known[field.name] = kind(number) if kind is not str else str(values[field.name])

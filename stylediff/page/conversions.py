@@ -4,7 +4,7 @@ import copy
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
 PREVIEWS = 4  # pictures while denoising; each costs a decoding
 
 # Of a clip, choices and a number of previews: yields each step, and the result last.
-Converter = Callable[[Clip, Choices, int], Iterator["Step | StyleTransferOutput"]]
+Converter = Callable[[Clip, Choices, int], Generator["Step | StyleTransferOutput", None, None]]
 
 
 class Stopped(Exception):
@@ -92,7 +92,7 @@ def run(pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reporter:
 
 def convert(
     pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, previews: int
-) -> Iterator[Step | StyleTransferOutput]:
+) -> Generator[Step | StyleTransferOutput, None, None]:
     """Yields each step, and the result last, on the CPU. Closing the iterator ends the computation at its next step.
 
     Raises:
@@ -124,7 +124,7 @@ def convert(
 def build_converter(pipeline: StyleTransferPipeline) -> Converter:
     """``convert`` for one pipeline, on a GPU that is borrowed for it where there is such a thing."""
 
-    def convert_clip(clip: Clip, choices: Choices, previews: int) -> Iterator[Step | StyleTransferOutput]:
+    def convert_clip(clip: Clip, choices: Choices, previews: int) -> Generator[Step | StyleTransferOutput, None, None]:
         yield from convert(pipeline, clip, choices, previews)
 
     return on_gpu(convert_clip)

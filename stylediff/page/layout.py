@@ -26,7 +26,7 @@ from stylediff.pipeline import StyleTransferPipeline
 QUEUE_SIZE = int(os.environ.get("STYLEDIFF_QUEUE", "16"))
 CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))
 MAX_UPLOAD = "25mb"
-LAST_STEP_SECONDS = 0.7
+LAST_STEP_SECONDS = 1.0
 FILE_TYPES = [".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".m4a", ".webm"]
 CSS = Path(__file__).with_name("page.css")
 Labels = Callable[[str], Any]
@@ -170,7 +170,7 @@ def build_convert_tab(converter: Converter, mel: MelConfig, t: Labels, examples:
         go.click(handlers.convert, inputs, outputs, **quiet, **MODEL),
         again.click(handlers.reroll, inputs, outputs, **quiet, **MODEL),
     ]
-    stop.click(say_stopped, None, parts["status"], cancels=runs, concurrency_limit=None, api_visibility="private")
+    connect_stop(stop, runs, parts["status"])
     parts["use"].click(lambda path: path, parts["output"], source, api_visibility="private", queue=False)
     if examples:
         with gallery:
@@ -187,6 +187,12 @@ def build_convert_tab(converter: Converter, mel: MelConfig, t: Labels, examples:
                 api_visibility="private",
             )
     return controls
+
+
+def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
+    """Makes a button end runs; gradio cancels once a listener is done, so the text has a listener of its own."""
+    stop.click(None, None, None, cancels=runs, queue=False, api_visibility="private")
+    stop.click(say_stopped, None, status, concurrency_limit=None, api_visibility="private")
 
 
 def say_stopped(request: gr.Request) -> Iterator[str]:
@@ -212,7 +218,7 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
         Batches(converter).convert_all, [files, target, preset, seed], [status, table, archive],
         show_progress="hidden", api_name="batch", **MODEL,
     )  # fmt: skip
-    stop.click(say_stopped, None, status, cancels=[run], concurrency_limit=None, api_visibility="private")
+    connect_stop(stop, [run], status)
 
 
 def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:

@@ -226,7 +226,7 @@ def test_stop_ends_a_run_and_the_next_one_works(visit, clip):
     visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Step')", timeout=30_000)
     visitor.click("#stop")
     visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Stopped')")
-    time.sleep(2)
+    time.sleep(4)
     assert visitor.inner_text("#status").startswith("Stopped")
     choose_steps(visitor, 2)
     visitor.click("#go")
