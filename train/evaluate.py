@@ -128,7 +128,7 @@ def write_report(
     if swept:
         figures["sweep"] = draw_sweep(summary["sweep"], args.steps, args.guidance, HEADLINE_STEPS)
     for name, figure in figures.items():
-        figure.savefig(args.out / f"{name}.png", dpi=100)
+        figure.savefig(args.out / f"{name}.png", dpi=80)
     return write_markdown(summary)
 
 

@@ -11,5 +11,5 @@ def example_result(source: Path) -> Path:
 def example_label(source: Path) -> str:
     """As "piano → violin: fur elise"."""
     instrument, _, title = source.stem.partition("_")
-    target = example_result(source).stem.split("_to_")[1].split("_seed")[0]
+    target = example_result(source).stem.rsplit("_to_", 1)[1].split("_seed")[0]
     return f"{instrument} → {target}: {title.replace('_', ' ')}"

@@ -153,7 +153,7 @@ class Handlers:
         result = self.examples[Path(path).stem]
         clip = load_clip(path, 0.0, 60.0)
         samples, sample_rate = read_audio(result)
-        target, seed = result.stem.split("_to_")[1].split("_seed")
+        target, seed = result.stem.rsplit("_to_", 1)[1].split("_seed")
         choices = Choices(target=target, seed=int(seed), length_s=60.0)
         mel = self.draw_mel(torch.from_numpy(samples), sample_rate)
         source_mel = self.draw_mel(torch.from_numpy(clip.samples), clip.sample_rate)
