@@ -28,7 +28,6 @@ def main() -> int:
     except CheckpointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    pipeline.set_progress_bar_config(disable=True)
     page, options = build_page(pipeline, HERE / "README.md", example_clips())
     page.launch(server_name=args.host, server_port=args.port, **options)
     return 0

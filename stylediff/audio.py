@@ -17,35 +17,50 @@ class AudioError(ValueError):
     """A clip that cannot be used; the message says what was found and what is allowed."""
 
 
-def read_audio(path: str | Path, start_s: float = 0.0, length_s: float | None = None) -> tuple[np.ndarray, int]:
+def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """Samples of an audio file as stored.
 
     Args:
         path: wav, flac, mp3, ogg, opus or aiff (libsndfile), or m4a, webm and what else PyAV opens.
-        start_s, length_s: the part to read, seconds; all of it without.
 
     Returns:
         float32 samples of shape (channels, samples) and the sample rate in Hz.
 
     Raises:
-        AudioError: missing file, unknown format, or no samples in that part.
+        AudioError: missing file, unknown format, or no samples in it.
+    """
+    samples, sample_rate, _ = read_part(path, 0.0, None)
+    return samples, sample_rate
+
+
+def read_part(path: str | Path, start_s: float, length_s: float | None) -> tuple[np.ndarray, int, float]:
+    """Samples of a part of an audio file; as ``read_audio``, and the length of the whole file in seconds.
+
+    Args:
+        start_s, length_s: where the part begins and how long it is at most; None is up to the end.
+
+    Raises:
+        AudioError: also if the file ends before the part begins.
     """
     path = Path(path)
     if not path.is_file():
         raise AudioError(f"no such file: {path.name}")
     try:
         with soundfile.SoundFile(path) as file:
-            sample_rate = file.samplerate
-            file.seek(min(file.frames, round(start_s * sample_rate)))
+            sample_rate, frames = file.samplerate, file.frames
+            file.seek(min(frames, round(start_s * sample_rate)))
             wanted = -1 if length_s is None else round(length_s * sample_rate)
             samples = file.read(wanted, dtype="float32", always_2d=True).T
     except soundfile.LibsndfileError:
         decoded, sample_rate = decode_container(path)
-        first = round(start_s * sample_rate)
+        frames, first = decoded.shape[1], round(start_s * sample_rate)
         samples = decoded[:, first : None if length_s is None else first + round(length_s * sample_rate)]
+    if start_s * sample_rate >= frames > 0:
+        whole = f"{frames / sample_rate:.1f} s"
+        raise AudioError(f"the clip is {whole} long; it cannot start at second {start_s:g}")
     if samples.shape[1] == 0:
-        raise AudioError(f"{path.name} holds no samples" + (f" from second {start_s:g} on" if start_s else ""))
-    return samples, sample_rate
+        raise AudioError(f"{path.name} holds no samples")
+    return samples, sample_rate, frames / sample_rate
 
 
 def decode_container(path: Path) -> tuple[np.ndarray, int]:

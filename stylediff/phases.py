@@ -1,6 +1,7 @@
 """Phases for magnitudes: partials are followed from frame to frame, then all frames are made to agree."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -28,6 +29,13 @@ def overlap_add(pieces: torch.Tensor, hop_length: int) -> torch.Tensor:
     return total.flatten(1)
 
 
+@lru_cache(maxsize=4)
+def window_weight(config: MelConfig, frames: int) -> torch.Tensor:
+    """Sum of the squared windows of that many frames, ((frames - 1) * hop_length + n_fft,)."""
+    squared = torch.hann_window(config.n_fft).square()
+    return overlap_add(squared.expand(1, frames, -1), config.hop_length)[0]
+
+
 def join_frames(spectra: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """Waveform whose frames are closest to spectra, with what ``mel.transform`` pads on both sides set to 0.
 
@@ -42,9 +50,9 @@ def join_frames(spectra: torch.Tensor, config: MelConfig) -> torch.Tensor:
     window = torch.hann_window(config.n_fft, device=spectra.device)
     pieces = torch.fft.irfft(spectra, config.n_fft) * window
     summed = overlap_add(pieces, config.hop_length)
-    weight = overlap_add(window.square().expand(1, *pieces.shape[1:]), config.hop_length)
+    weight = window_weight(config, spectra.shape[1]).to(window.device)
     kept = slice(config.pad, summed.shape[-1] - config.pad)
-    return nn.functional.pad(summed[:, kept] / weight[:, kept], (config.pad, config.pad))
+    return nn.functional.pad(summed[:, kept] / weight[kept], (config.pad, config.pad))
 
 
 def inverse_transform(spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor:

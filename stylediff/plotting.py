@@ -7,6 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from PIL import Image
 
 from stylediff.mel import MelConfig
@@ -47,12 +48,24 @@ def mels_to_image(mels: list[torch.Tensor], config: MelConfig) -> np.ndarray:
     return np.concatenate(rows[:-1])
 
 
-def label_axes(axes: Axes, config: MelConfig) -> None:
-    """Ticks in Hz on the axis of mel bands, and the name of the other."""
+def show_bands(
+    axes: Axes, values: torch.Tensor, colours: str, limits: tuple[float, float], config: MelConfig
+) -> AxesImage:
+    """A picture of (mels, frames) values on axes in seconds and Hz.
+
+    Args:
+        colours: name of matplotlib's colour map.
+        limits: values at its two ends.
+    """
+    extent = (0, config.seconds(values.shape[-1]), 0, config.n_mels)
+    shown = axes.imshow(
+        values.float().numpy(), colours, vmin=limits[0], vmax=limits[1], origin="lower", aspect="auto", extent=extent
+    )
     edges = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
     axes.set_yticks(np.interp(TICKS_HZ, edges, np.arange(config.n_mels) + 0.5), [f"{hz:g}" for hz in TICKS_HZ])
     axes.set(xlabel="seconds", ylabel="Hz")
     axes.label_outer()
+    return shown
 
 
 def to_image(figure: Figure) -> Image.Image:
@@ -75,18 +88,8 @@ def spectrogram_figure(
     top = brightest(mels, config) if top is None else top
     figure = Figure(figsize=(6 * len(mels), 4), dpi=100, layout="constrained")
     for axes, mel, name in zip(figure.subplots(1, len(mels), sharey=True, squeeze=False)[0], mels, names, strict=True):
-        extent = (0, config.seconds(mel.shape[-1]), 0, config.n_mels)
-        shown = axes.imshow(
-            mel.float().numpy(),
-            "magma",
-            vmin=top - DYNAMIC_RANGE,
-            vmax=top,
-            origin="lower",
-            aspect="auto",
-            extent=extent,
-        )
+        shown = show_bands(axes, mel, "magma", (top - DYNAMIC_RANGE, top), config)
         axes.set_title(name)
-        label_axes(axes, config)
     bar = figure.colorbar(shown, ax=figure.axes, pad=0.01)
     bar.set_ticks([top - drop / DECIBELS for drop in (0, 20, 40, 60)], labels=["0", "-20", "-40", "-60"])
     bar.set_label("dB below the loudest")
@@ -105,16 +108,6 @@ def difference_figure(source: torch.Tensor, target: torch.Tensor, config: MelCon
     change = (target.float().clamp_min(floor) - source.float().clamp_min(floor)) * DECIBELS
     figure = Figure(figsize=(12, 4), dpi=100, layout="constrained")
     axes = figure.subplots()
-    extent = (0, config.seconds(change.shape[-1]), 0, config.n_mels)
-    shown = axes.imshow(
-        change.numpy(),
-        "RdBu_r",
-        vmin=-SHOWN_CHANGE_DB,
-        vmax=SHOWN_CHANGE_DB,
-        origin="lower",
-        aspect="auto",
-        extent=extent,
-    )
-    label_axes(axes, config)
+    shown = show_bands(axes, change, "RdBu_r", (-SHOWN_CHANGE_DB, SHOWN_CHANGE_DB), config)
     figure.colorbar(shown, ax=axes, pad=0.01).set_label("dB louder than the input")
     return to_image(figure)

@@ -1,6 +1,8 @@
 """What several tests share: tiny soundfonts, tiny scores and a tiny mel cache, all made here and all real."""
 
+import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +126,26 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mels.flush()
     finish_cache(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Where a page around a tiny pipeline is served."""
+    from stylediff.page.layout import build_page  # slow to import, and few tests need it
+    from tests.tiny import tiny_pipeline
+
+    page, options = build_page(tiny_pipeline(), ROOT / "README.md", sorted((ROOT / "examples").glob("*.flac")))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    page.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, **options)
+    yield f"http://127.0.0.1:{port}/"
+    page.close()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A file with a tone of 1.4 s."""
+    from tests.tiny import write_tone
+
+    return write_tone(tmp_path / "clip.wav")

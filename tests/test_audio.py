@@ -1,3 +1,4 @@
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -10,6 +11,7 @@ from stylediff.audio import (
     fit_length,
     loudness_gain,
     read_audio,
+    read_part,
     to_mono,
     write_audio,
 )
@@ -118,3 +120,23 @@ def test_gain_never_clips_a_peak():
 
 def test_silence_keeps_its_level():
     assert loudness_gain(torch.zeros(22050)) == 1.0
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("m4a", "aac"), ("webm", "libopus")])
+def test_formats_that_libsndfile_does_not_know_are_read(tmp_path, ending, codec):
+    path = tmp_path / f"tone.{ending}"
+    tone = (0.3 * np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000)).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        fifo = av.AudioFifo()
+        fifo.write(frame)
+        while (piece := fifo.read(960, partial=True)) is not None:
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    samples, sample_rate, whole = read_part(path, 0.25, 0.5)
+    assert sample_rate == 48000
+    assert samples.shape == (1, 24000)
+    assert whole == pytest.approx(1.0, abs=0.05)
+    assert np.abs(np.fft.rfft(samples[0])).argmax() == pytest.approx(220, abs=1)  # bins of 2 Hz

@@ -1,13 +1,17 @@
-"""A pipeline of real components, small enough to run in a test."""
+"""A pipeline of real components, small enough to run in a test, and a clip for it."""
 
 from pathlib import Path
 
+import numpy as np
+import soundfile
 import torch
 
 from stylediff import MelAutoencoder, StyleTransferPipeline, Vocoder
 from stylediff.instruments import INSTRUMENTS
 from train.pairs import default_first
 from train.train_denoiser import DenoiserSettings, build_model, build_scheduler
+
+TONE_RATE = 22050
 
 
 def tiny_pipeline() -> StyleTransferPipeline:
@@ -23,3 +27,10 @@ def tiny_pipeline() -> StyleTransferPipeline:
     pipeline = StyleTransferPipeline(autoencoder, denoiser.unet, build_scheduler(), denoiser.style_encoder, vocoder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def write_tone(path: Path, samples: int = 30001, rate: int = TONE_RATE, channels: int = 1) -> Path:
+    """A file with a tone of 440 Hz."""
+    wave = 0.3 * np.sin(np.arange(samples) * 2 * np.pi * 440 / rate)
+    soundfile.write(path, np.stack([wave] * channels, axis=1), rate)
+    return path

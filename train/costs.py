@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from diffusers import ModelMixin
 from torch.utils.flop_counter import FlopCounterMode
 
 from stylediff import StyleTransferPipeline
@@ -19,8 +19,7 @@ STATUS = Path("/proc/self/status")  # Linux alone has it
 
 def count_parameters(pipeline: StyleTransferPipeline) -> dict[str, int]:
     """Parameters of each network of a pipeline."""
-    networks = {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
-    return {name: sum(weight.numel() for weight in network.parameters()) for name, network in networks.items()}
+    return {name: part.num_parameters() for name, part in pipeline.components.items() if isinstance(part, ModelMixin)}
 
 
 def count_operations(function: Callable[[], Any]) -> int:

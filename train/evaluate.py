@@ -115,7 +115,8 @@ def write_report(
     summary["sweep"] = tabulate([result for result in results if result["trial"] in swept], names)
     summary["spread"] = measure_spread(tasks, scoring, args)
     write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))
-    write_atomically(args.out / "summary.md", write_markdown(summary))
+    page = write_markdown(summary)
+    write_atomically(args.out / "summary.md", page)
     trials = [trial for trial, _ in tasks]
     best, worst = choose_extremes(trials, results, headline)
     copy_extremes(best, worst, scoring, headline, args.out / "extremes")
@@ -129,7 +130,7 @@ def write_report(
         figures["sweep"] = draw_sweep(summary["sweep"], args.steps, args.guidance, HEADLINE_STEPS)
     for name, figure in figures.items():
         figure.savefig(args.out / f"{name}.png", dpi=80)
-    return write_markdown(summary)
+    return page
 
 
 def evaluate(args: argparse.Namespace) -> str:

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
 
-from stylediff.audio import loudness_gain
-from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.assessment import Result
 from train.rows import IDENTITY, TRUE_TARGET
 from train.scoring import Scoring, audio_path
 from train.trials import MAIN_PAIRS, Trial
-from train.waveforms import load_waveform
+from train.waveforms import levelled_mel, load_waveform
 
 SHEET_PANELS = 12
 EXTREMES = 3
@@ -42,9 +40,8 @@ def draw_panels(trials: list[Trial], scoring: Scoring, headline: str) -> list[tu
     panels = []
     for trial in trials:
         waveforms = [load_waveform(audio_path(scoring, trial, row)) for row in (IDENTITY, headline, TRUE_TARGET)]
-        levelled = torch.stack([waveform * loudness_gain(waveform) for waveform in waveforms])
-        mels = waveform_to_mel(levelled, MelConfig())[:, 0]
-        panels.append((" → ".join(trial.pair) + ": source, output, target", mels_to_image(list(mels), MelConfig())))
+        mels = [levelled_mel(waveform, MelConfig())[0, 0] for waveform in waveforms]
+        panels.append((" → ".join(trial.pair) + ": source, output, target", mels_to_image(mels, MelConfig())))
     return panels
 
 

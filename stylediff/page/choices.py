@@ -4,7 +4,6 @@ import json
 import secrets
 from dataclasses import asdict, dataclass, fields
 from typing import Any
-from urllib.parse import urlencode
 
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 
@@ -57,12 +56,6 @@ class Choices:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    def to_query(self) -> str:
-        """What follows the question mark in a link that restores these settings."""
-        return urlencode(
-            {name: f"{value:g}" if isinstance(value, float) else value for name, value in vars(self).items()}
-        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Choices":

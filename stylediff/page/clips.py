@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from stylediff.audio import AudioError, decode_container, read_audio
+from stylediff.audio import read_part
 from stylediff.mel import MelConfig
 
 MAX_SECONDS = float(os.environ.get("STYLEDIFF_MAX_SECONDS", "60"))
@@ -44,30 +43,11 @@ class Clip:
         return f"{what}, seconds {self.start_s:.1f}–{end:.1f} ({part})"
 
 
-def file_seconds(path: str | Path) -> float:
-    """Length of a file in seconds.
-
-    Raises:
-        AudioError: it cannot be read.
-    """
-    try:
-        return float(soundfile.info(path).duration)
-    except soundfile.LibsndfileError:
-        samples, sample_rate = decode_container(Path(path))
-        return samples.shape[1] / sample_rate
-
-
 def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
     """A part of a file, as long as the page allows at most.
 
     Raises:
         AudioError: nothing there that can be read.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"no such file: {path.name}")
-    whole = file_seconds(path)
-    if start_s >= whole > 0:
-        raise AudioError(f"the clip is {whole:.1f} s long; it cannot start at second {start_s:g}")
-    samples, sample_rate = read_audio(path, start_s, min(length_s, MAX_SECONDS))
-    return Clip(samples, sample_rate, start_s, whole, path.stem)
+    samples, sample_rate, whole = read_part(path, start_s, min(length_s, MAX_SECONDS))
+    return Clip(samples, sample_rate, start_s, whole, Path(path).stem)

@@ -8,8 +8,14 @@ def example_result(source: Path) -> Path:
     return next((source.parent / "outputs").glob(f"{source.stem}_to_*.flac"))
 
 
+def result_settings(result: Path) -> tuple[str, int]:
+    """Target and seed of a shipped result, from its name."""
+    target, seed = result.stem.rsplit("_to_", 1)[1].split("_seed")
+    return target, int(seed)
+
+
 def example_label(source: Path) -> str:
     """As "piano → violin: fur elise"."""
     instrument, _, title = source.stem.partition("_")
-    target = example_result(source).stem.rsplit("_to_", 1)[1].split("_seed")[0]
+    target, _ = result_settings(example_result(source))
     return f"{instrument} → {target}: {title.replace('_', ' ')}"

@@ -14,8 +14,9 @@ import torch
 from stylediff.audio import loudness_gain, read_audio, to_mono
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.page.choices import Choices, draw_seed
-from stylediff.page.clips import Clip, load_clip
+from stylediff.page.clips import MAX_SECONDS, Clip, load_clip
 from stylediff.page.conversions import PREVIEWS, Converter, Step
+from stylediff.page.gallery import result_settings
 from stylediff.page.languages import words_for
 from stylediff.page.player import player_value
 from stylediff.page.results import ResultFiles, draw_preview, louder_by_db, write_files
@@ -70,12 +71,12 @@ class Handlers:
     def convert(
         self,
         path: str | None,
+        random_seed: bool,
         target: str,
         steps: float,
         guidance: float,
         strength: float,
         seed: float,
-        random_seed: bool,
         start_s: float,
         length_s: float,
         request: gr.Request,
@@ -90,18 +91,13 @@ class Handlers:
             yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
             started = time.monotonic()
             clip = load_clip(path, choices.start_s, choices.length_s)
-            source_mel = self.draw_mel(torch.from_numpy(clip.samples), clip.sample_rate)
+            source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
             with closing(self.converter(clip, choices, PREVIEWS)) as events:
                 for event in events:
                     if isinstance(event, Step):
                         yield fill(self.show_step(event, source_mel, words))
                     else:
                         yield from self.show_output(clip, event, choices, words, started)
-
-    def reroll(self, *values: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Converts the clip once more with a new seed."""
-        path, target, steps, guidance, strength, _, _, start_s, length_s = values
-        yield from self.convert(path, target, steps, guidance, strength, 0, True, start_s, length_s, request)
 
     def show_step(self, step: Step, source_mel: torch.Tensor, words: dict[str, str]) -> Updates:
         text = words["step"].format(number=step.number, total=step.total, seconds=f"{step.seconds_left:.0f}")
@@ -137,12 +133,12 @@ class Handlers:
             spectrogram_figure([one], (name,), self.mel, top) for one, name in zip((source, mel), names, strict=True)
         ]
         return {
-            "side": spectrogram_figure([source, mel], names, self.mel),
+            "side": spectrogram_figure([source, mel], names, self.mel, top),
             "slider": tuple(pair),
             "difference": difference_figure(source, mel, self.mel),
         }
 
-    def draw_mel(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    def levelled_mel(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
         """Log-mel (mels, frames) of a waveform at the loudness that the model works at."""
         mono = to_mono(waveform, sample_rate, self.mel.sample_rate)
         return waveform_to_mel(mono[None] * loudness_gain(mono), self.mel)[0, 0]
@@ -151,12 +147,12 @@ class Handlers:
         """An example with the result that ships with it, without running the model."""
         words = words_for(request.headers.get("accept-language"))
         result = self.examples[Path(path).stem]
-        clip = load_clip(path, 0.0, 60.0)
+        clip = load_clip(path, 0.0, MAX_SECONDS)
         samples, sample_rate = read_audio(result)
-        target, seed = result.stem.rsplit("_to_", 1)[1].split("_seed")
-        choices = Choices(target=target, seed=int(seed), length_s=60.0)
-        mel = self.draw_mel(torch.from_numpy(samples), sample_rate)
-        source_mel = self.draw_mel(torch.from_numpy(clip.samples), clip.sample_rate)
+        target, seed = result_settings(result)
+        choices = Choices(target=target, seed=seed, length_s=MAX_SECONDS)
+        mel = self.levelled_mel(torch.from_numpy(samples), sample_rate)
+        source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
         output = StyleTransferOutput(torch.from_numpy(samples[0]), sample_rate, mel, source_mel, mel[None, None])
         files = write_files(clip, output, choices)
         updates = self.show_files(files, louder_by_db(clip, output, self.mel), words)

@@ -32,12 +32,11 @@ CSS = Path(__file__).with_name("page.css")
 Labels = Callable[[str], Any]
 MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # what everything that runs the model shares
 
-COPY_LINK = """(...values) => {
-  const names = ["target", "steps", "guidance", "strength", "seed", "start_s", "length_s"];
+COPY_LINK = f"""(...values) => {{
+  const names = {list(Choices().to_dict())};
   const query = new URLSearchParams(names.map((name, place) => [name, values[place]]));
   navigator.clipboard.writeText(location.origin + location.pathname + "?" + query);
-  return values;
-}"""
+}}"""
 
 
 @dataclass(frozen=True)
@@ -163,12 +162,10 @@ def build_convert_tab(converter: Converter, mel: MelConfig, t: Labels, examples:
     handlers = Handlers(converter, mel, player, {path.stem: example_result(path) for path in examples})
     parts["seed"] = controls.seed
     outputs = [parts[name] for name in OUTPUTS]
-    inputs = [source, controls.target, controls.steps, controls.guidance, controls.strength, controls.seed]
-    inputs += [random_seed, controls.start_s, controls.length_s]
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     runs = [
-        go.click(handlers.convert, inputs, outputs, **quiet, **MODEL),
-        again.click(handlers.reroll, inputs, outputs, **quiet, **MODEL),
+        button.click(handlers.convert, [source, new_seed, *controls.all()], outputs, **quiet, **MODEL)
+        for button, new_seed in ((go, random_seed), (again, gr.State(True)))
     ]
     connect_stop(stop, runs, parts["status"])
     parts["use"].click(lambda path: path, parts["output"], source, api_visibility="private", queue=False)

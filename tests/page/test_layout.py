@@ -1,21 +1,15 @@
-"""The page as programs and visitors use it, around a tiny pipeline."""
+"""The page as visitors use it, around a tiny pipeline."""
 
 import json
 import shutil
-import socket
 import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT
-from gradio_client import Client, handle_file
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.page.layout import build_page
-from tests.tiny import tiny_pipeline
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -26,95 +20,7 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]
-RATE = 22050
 SLOW_STEPS = 50
-
-
-@pytest.fixture(scope="module")
-def address():
-    page, options = build_page(tiny_pipeline(), ROOT / "README.md", sorted((ROOT / "examples").glob("*.flac")))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    page.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, **options)
-    yield f"http://127.0.0.1:{port}/"
-    page.close()
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    return write_tone(tmp_path / "clip.wav")
-
-
-def write_tone(path: Path, samples: int = 30001, rate: int = RATE, channels: int = 1) -> Path:
-    wave = 0.3 * np.sin(np.arange(samples) * 2 * np.pi * 440 / rate)
-    soundfile.write(path, np.stack([wave] * channels, axis=1), rate)
-    return path
-
-
-# As a program
-
-
-def test_the_endpoint_gives_a_file_as_long_as_its_input(address, clip):
-    client = Client(address, verbose=False)
-    audio, facts = client.predict(source=handle_file(str(clip)), target="harp", steps=2, seed=5, api_name="/convert")
-    assert Path(audio).name == "clip_to_harp_seed5.wav"
-    assert soundfile.info(audio).frames == 30001
-    assert facts["clip"] == "22.05 kHz mono → 22.05 kHz mono, seconds 0.0–1.4 (whole clip)"
-    assert (facts["target"], facts["steps"], facts["guidance"]) == ("harp", 2, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("rate", "channels", "ending"), [(96000, 1, "wav"), (8000, 6, "wav"), (44100, 2, "mp3"), (48000, 1, "ogg")]
-)
-def test_any_rate_and_number_of_channels_comes_back_as_long_as_it_was(address, tmp_path, rate, channels, ending):
-    path = write_tone(tmp_path / f"clip.{ending}", rate, rate, channels)
-    client = Client(address, verbose=False)
-    audio, _ = client.predict(source=handle_file(str(path)), steps=1, api_name="/convert")
-    assert soundfile.info(audio).samplerate == rate
-    assert soundfile.info(audio).frames == soundfile.info(path).frames
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"these are not samples", "is not audio that can be read"),
-        (b"", "is not audio that can be read"),
-        (np.full(RATE, np.nan), "not finite numbers"),
-        (np.zeros(2000), "at least 0.5 s is needed"),
-    ],
-)
-def test_what_cannot_be_used_gives_a_sentence(address, tmp_path, content, sentence):
-    path = tmp_path / "notes.wav"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        soundfile.write(path, content, RATE, subtype="FLOAT")
-    client = Client(address, verbose=False)
-    with pytest.raises(Exception, match=sentence) as refused:
-        client.predict(source=handle_file(str(path)), steps=2, api_name="/convert")
-    assert str(tmp_path) not in str(refused.value)
-
-
-def test_silence_comes_back_without_an_error(address, tmp_path):
-    path = tmp_path / "silence.wav"
-    soundfile.write(path, np.zeros(RATE), RATE)
-    audio, _ = Client(address, verbose=False).predict(source=handle_file(str(path)), steps=1, api_name="/convert")
-    assert soundfile.info(audio).frames == RATE
-
-
-def test_one_bad_file_of_several_stops_no_other(address, tmp_path):
-    good = [write_tone(tmp_path / name) for name in ("piano_a.wav", "piano_b.wav")]
-    bad = tmp_path / "bad.wav"
-    bad.write_text("these are not samples")
-    files = [handle_file(str(path)) for path in (good[0], bad, good[1])]
-    _, outcomes, archive = Client(address, verbose=False).predict(files, "flute", "fast", 0, api_name="/batch")
-    with zipfile.ZipFile(archive) as packed:
-        assert packed.namelist() == ["piano_to_flute_seed0.wav", "piano_to_flute_seed0_2.wav"]
-    assert "| bad.wav | bad.wav is not audio that can be read" in outcomes
-
-
-# As a visitor
 
 
 @pytest.fixture(scope="module")
@@ -279,3 +185,17 @@ def test_labels_are_in_the_visitors_language(visit):
     visitor.wait_for_function("document.querySelector('#go').innerText === 'Umwandeln'")
     visitor.click("#stop")
     visitor.wait_for_function("document.querySelector('#status').innerText === 'Angehalten'")
+
+
+@pytest.mark.browser
+def test_another_seed_is_drawn_shown_and_used(visit, clip):
+    visitor = visit("?steps=2")
+    upload(visitor, clip)
+    visitor.click("#advanced button")
+    visitor.wait_for_selector("#seed input")
+    assert visitor.input_value("#seed input") == "0"
+    visitor.click("#reroll")
+    wait_until_done(visitor)
+    seed = visitor.input_value("#seed input")
+    assert seed != "0"
+    assert f"clip_to_violin_seed{seed}" in visitor.inner_text("#downloads")
