@@ -1,5 +1,6 @@
 """The evaluation on a tiny data set and a tiny real pipeline: trials, rows, results kept, and tables by hand."""
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,26 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
+from train.baselines import check_baselines, read_baselines
 from train.classifier import InstrumentClassifier
 from train.evaluate import main, open_results
 from train.judges import NoteJudge
 from train.manifest import Clip, ClipGroup
 from train.metrics import log_mel_error
-from train.rows import GRIFFIN_LIM, IDENTITY, ORACLE, REGRESSION, TRUE_TARGET, build_rows, ours, play_transcribed
+from train.rows import (
+    AUTOENCODER,
+    ENVELOPE,
+    GRIFFIN_LIM,
+    IDENTITY,
+    ORACLE,
+    REGRESSION,
+    TRUE_TARGET,
+    build_rows,
+    ours,
+    play_transcribed,
+)
 from train.scores import Note
-from train.scoring import load_example, load_players, load_spectra
+from train.scoring import Scoring, load_example, load_players, load_spectra
 from train.tasks import plan_tasks, unfinished
 from train.trials import MAIN_PAIRS, OTHER_PAIRS, TrialError, choose_trials, find_trials
 
@@ -184,6 +197,40 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert json.loads((out / "summary.json").read_text()) == summary
     for picture in ("confusion.png", "contact_sheet.png", "pairs.png", "extremes.png", "sweep.png"):
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
+
+    published = tmp_path / "published"
+    published.mkdir()
+    (published / "summary.json").write_text(json.dumps(summary))
+    (published / "results.jsonl.gz").write_bytes(gzip.compress("".join(results).encode()))
+    later = [str(tmp_path / "later") if word == str(out) else word for word in command]
+    assert main([*later, "--baselines", str(published)]) == 0
+    again = json.loads((tmp_path / "later" / "summary.json").read_text())
+    assert (again["tables"], again["spread"]) == (summary["tables"], summary["spread"])
+    assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
+    made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
+    assert made == {"identity", "ours_1_steps", "ours_2_steps", "ours_2_steps_guidance_2", "true_target"}
+
+
+def test_baselines_of_other_clips_or_other_weights_are_refused(
+    dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
+) -> None:
+    trials = choose_trials(dataset[1], "test", 1, 1)[:1]
+    told = {"trial": trials[0].key, "row": ORACLE, "log_mel_error": 9.0}
+    (tmp_path / "results.jsonl.gz").write_bytes(gzip.compress(json.dumps(told).encode()))
+    (tmp_path / "summary.json").write_text(json.dumps({"spread": {"all pairs": {ORACLE: {"pixels": {}}}}}))
+    with pytest.raises(TrialError, match="not all Fréchet distances"):
+        read_baselines(tmp_path, trials, ["classifier"])
+    baselines = read_baselines(tmp_path, trials, ["pixels"])
+    with pytest.raises(TrialError, match="other clips"):
+        read_baselines(tmp_path, choose_trials(dataset[1], "test", 1, 1)[:2], ["pixels"])
+    with pytest.raises(TrialError, match="no published report"):
+        read_baselines(tmp_path / "none", trials, ["pixels"])
+    pipeline.save_pretrained(tmp_path / "model")
+    voices = (trials[0].target.voice,)
+    scoring = Scoring(tmp_path / "model", None, tmp_path, dataset[0], tmp_path, voices, (), ((1, 1.0),))
+    with pytest.raises(TrialError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
+        check_baselines(baselines, trials, scoring)
+    check_baselines(read_baselines(None, trials, []), trials, scoring)
 
 
 def test_results_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
                 "peak_memory_bytes": {"converting": 3 * 2**30},
             },
             "seconds_per_second": {ours(20): 0.25},
+            "taken_over": [ROWS[0]],
             "spread": SPREAD,
             "sweep": summary["tables"]["piano -> violin"],
         }

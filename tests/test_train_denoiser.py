@@ -92,6 +92,18 @@ def test_the_log_shows_a_sample_beside_its_source_and_target(settings, tmp_path)
     assert event.height == 3 * 8 * 4 + 2 * 2  # the tiny latents cover 32 bands; two lines part the pictures
 
 
+def test_unseen_pairs_are_measured_with_averaged_weights_and_change_nothing(settings, tmp_path):
+    measured = replace(settings, out=tmp_path / "measured", log_every=1, validate_every=2)
+    train(measured)
+    train(replace(settings, validate_every=1000))
+    for ours, theirs in zip(load(measured.out), load(settings.out), strict=True):
+        assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    events = EventAccumulator(str(measured.out / "log")).Reload()
+    [event] = events.Scalars("validation")
+    assert event.step == 2
+    assert 0.3 < event.value < 3  # an untrained model errs by about the variance of what it predicts, 1
+
+
 def test_the_last_timestep_is_pure_noise():
     scheduler = build_scheduler()
     assert float(scheduler.alphas_cumprod[-1]) == 0.0

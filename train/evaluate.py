@@ -8,6 +8,7 @@ Results are kept as they are made; an interrupted evaluation goes on where it st
 """
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 
 from stylediff.instruments import INSTRUMENT_NAMES
 from train.assessment import Result
+from train.baselines import Baselines, add_baselines, check_baselines, read_baselines
 from train.costs import measure_costs
 from train.embeddings import EMBEDDINGS
 from train.features import compare_features, embed_folder
@@ -59,23 +61,25 @@ def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
     return [json.loads(line) for line in whole]
 
 
-def measure_spread(tasks: list[Task], scoring: Scoring, args: argparse.Namespace) -> Spread:
+def measure_spread(tasks: list[Task], baselines: Baselines, scoring: Scoring, args: argparse.Namespace) -> Spread:
     """Fréchet distances of rows to the true targets, by embedding: over the main directions, and over all pairs."""
     groups = {MAIN_DIRECTIONS: [task for task in tasks if task[0].pair in MAIN_PAIRS], ALL_PAIRS: tasks}
-    spread: Spread = {group: {} for group in groups}
+    names = list(dict.fromkeys(row for _, rows in tasks for row in rows))
+    spread: Spread = {group: {row: {} for row in names if row != TRUE_TARGET} for group in groups}
     for embedding in args.embedding:
         features = {}
-        for row in dict.fromkeys(row for _, rows in tasks for row in rows):
+        for row in names:
             folder = row_folder(row)
             kept = args.out / "features" / embedding / f"{folder}.npz"
             features[row] = embed_folder(scoring.audio / folder, kept, embedding, scoring.classifier, args.workers)
-        for group, members in groups.items():
-            for row in features:
-                if row != TRUE_TARGET and all(row in rows for _, rows in members):
-                    names = [audio_path(scoring, trial, row).name for trial, _ in members]
-                    compared = compare_features(features[row], features[TRUE_TARGET], names)
-                    spread[group].setdefault(row, {})[embedding] = compared
-    return spread
+        for (group, members), row in itertools.product(groups.items(), names):
+            told = baselines.spread.get(group, {}).get(row)
+            if told:
+                spread[group][row][embedding] = told[embedding]
+            elif row != TRUE_TARGET and all(row in rows for _, rows in members):
+                files = [audio_path(scoring, trial, row).name for trial, _ in members]
+                spread[group][row][embedding] = compare_features(features[row], features[TRUE_TARGET], files)
+    return {group: {row: cells for row, cells in rows.items() if cells} for group, rows in spread.items()}
 
 
 def extra_rows(scoring: Scoring, headline: str) -> set[str]:
@@ -103,6 +107,7 @@ def write_report(
     scoring: Scoring,
     headline: str,
     costs: dict[str, Any],
+    baselines: Baselines,
     args: argparse.Namespace,
 ) -> str:
     """Writes tables, numbers and pictures of results, and returns the tables' Markdown."""
@@ -111,9 +116,9 @@ def write_report(
     regular = [row for row in names if row not in extra]
     swept = {trial.key for trial, rows in tasks if extra & set(rows)}
     summary = summarize(results, regular, [" -> ".join(pair) for pair in MAIN_PAIRS], headline)
-    summary |= costs
+    summary |= costs | {"taken_over": [row for row in names if row in {row for _, row in baselines.results}]}
     summary["sweep"] = tabulate([result for result in results if result["trial"] in swept], names)
-    summary["spread"] = measure_spread(tasks, scoring, args)
+    summary["spread"] = measure_spread(tasks, baselines, scoring, args)
     write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))
     page = write_markdown(summary)
     write_atomically(args.out / "summary.md", page)
@@ -143,6 +148,7 @@ def evaluate(args: argparse.Namespace) -> str:
     settings = {name: str(getattr(args, name)) for name in ("model", "data", "classifier", "split")}
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
     results = open_results(args.out, settings)
+    baselines = read_baselines(args.baselines, trials, args.embedding)
     ours_at = [(steps, 1.0) for steps in args.steps] + [
         (HEADLINE_STEPS, scale) for scale in args.guidance if scale != 1
     ]
@@ -161,9 +167,11 @@ def evaluate(args: argparse.Namespace) -> str:
     costs: dict[str, Any] = {"seconds_per_second": time_once(scoring, trials, rows, args.out / "seconds.json")}
     costs |= {"threads": torch.get_num_threads(), "costs": cost_once(args.model, args.out / "costs.json")}
     tasks = plan_tasks(trials, rows, headline, extra_rows(scoring, headline), args.sweep)
-    make_all(tasks, scoring, args.workers)
+    check_baselines(baselines, trials, scoring)
+    make_all(tasks, scoring, args.workers, baselines.has_unheard)
+    results = add_baselines(baselines, results, tasks, args.out / "results.jsonl")
     results = score_all(tasks, scoring, results, args.out / "results.jsonl", args.workers)
-    return write_report(tasks, results, scoring, headline, costs, args)
+    return write_report(tasks, results, scoring, headline, costs, baselines, args)
 
 
 def evaluate_folder(args: argparse.Namespace) -> str:
@@ -195,6 +203,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0, 3.0], help="guidance scales")
     parser.add_argument("--sweep", type=int, default=12, help="clips of a main direction that every setting is run on")
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
+    parser.add_argument("--baselines", type=Path, help="published report of other weights, to take baselines from")
     parser.add_argument("--regression", type=Path, help="folder of a pipeline trained as one-pass regression")
     parser.add_argument("--soundfont", nargs="+", default=[], help="of the targets, to replay what is transcribed")
     parser.add_argument("--audio-dir", type=Path, help="folder of another system's outputs, to be scored instead")

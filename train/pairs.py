@@ -17,6 +17,9 @@ class PairBatch:
     target: torch.Tensor
     voices: torch.Tensor
 
+    def to(self, device: torch.device) -> "PairBatch":
+        return PairBatch(self.source.to(device), self.target.to(device), self.voices.to(device))
+
 
 def default_first(voices: set[str]) -> list[str]:
     """Voice names sorted by instrument, each instrument's default voice first."""

@@ -187,6 +187,12 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
 def write_markdown(summary: dict[str, Any]) -> str:
     """The summary as a Markdown page."""
     lines = ["# Evaluation", "", NOTES]
+    if summary["taken_over"]:
+        rows = ", ".join(f'"{row}"' for row in summary["taken_over"])
+        lines += [
+            f"The denoiser has no part in these rows, which come from an earlier report on the same clips: {rows}."
+        ]
+        lines += ["Times of all rows were taken in one run.", ""]
     lines += [f'Ratios of "{summary["headline"]}":', "", *ratio_lines(summary)]
     for direction, table in summary["tables"].items():
         count = next(iter(table.values()))["log_mel_error"]["count"]

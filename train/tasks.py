@@ -49,9 +49,11 @@ def progress(tasks: list[Task], what: str) -> tqdm:
     return tqdm(total=sum(len(rows) for _, rows in tasks), unit="clip", desc=what)
 
 
-def make_all(tasks: list[Task], scoring: Scoring, workers: int) -> None:
-    """Makes all sound that is not there yet."""
-    waiting = unfinished(tasks, lambda trial, row: audio_path(scoring, trial, row).is_file())
+def make_all(
+    tasks: list[Task], scoring: Scoring, workers: int, is_needless: Callable[[Trial, str], bool] = lambda *_: False
+) -> None:
+    """Makes all sound that is not there yet, but for what is needless."""
+    waiting = unfinished(tasks, lambda t, row: is_needless(t, row) or audio_path(scoring, t, row).is_file())
     with progress(waiting, "make") as bar:
         for count in results_of(partial(make, scoring), waiting, workers):
             bar.update(count)

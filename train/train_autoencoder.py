@@ -29,7 +29,7 @@ class AutoencoderSettings(TrainSettings):
         crop_frames: frames of a training crop.
         kl_weight: weight of the divergence from the normal; small, it only keeps latents bounded.
         edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
-        fold_mels, fold_frames, latent_channels, widths, layers: see MelAutoencoder.
+        fold_mels, fold_frames, latent_fold, latent_channels, widths, layers: see MelAutoencoder.
     """
 
     cache: Path
@@ -42,6 +42,7 @@ class AutoencoderSettings(TrainSettings):
     edge_weight: float = 0.5
     fold_mels: int = 4
     fold_frames: int = 4
+    latent_fold: int = 2
     latent_channels: int = 8
     widths: tuple[int, ...] = (96, 192)
     layers: int = 1
@@ -53,6 +54,7 @@ def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder
         mel=mel.to_dict(),
         fold_mels=settings.fold_mels,
         fold_frames=settings.fold_frames,
+        latent_fold=settings.latent_fold,
         latent_channels=settings.latent_channels,
         block_out_channels=settings.widths,
         layers_per_block=settings.layers,
@@ -100,7 +102,8 @@ def measure_latents(model: MelAutoencoder, cache: MelCache, rows: np.ndarray, cl
     model.latents_mean.zero_()
     model.latents_std.fill_(1.0)
     chosen = rows[:: max(1, len(rows) // clips)]
-    latents = torch.cat([model.encode(cache.tensor(int(row))[None])[0].flatten(1) for row in chosen], dim=1)
+    shape = (len(model.latents_mean), -1)  # channels that a fold made of one belong together
+    latents = torch.cat([model.encode(cache.tensor(int(row))[None])[0].reshape(shape) for row in chosen], dim=1)
     model.latents_mean.copy_(latents.mean(dim=1))
     model.latents_std.copy_(latents.std(dim=1))
 

@@ -27,6 +27,7 @@ from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
 
 PREVIEW_STEPS = 10
+VALIDATION_BATCHES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class DenoiserSettings(TrainSettings):
         head_width: channels of an attention head.
         tokens, token_width: style tokens.
         shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
+        validate_every: steps between measurements of the averaged weights on pairs of the validation split.
         style_dropout: share of samples whose style is replaced by the null tokens.
         noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
         regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
@@ -54,18 +56,19 @@ class DenoiserSettings(TrainSettings):
     batch_size: int = 32
     learning_rate: float = 4e-4
     warmup_steps: int = 500
-    widths: tuple[int, ...] = (64, 160, 256)
+    widths: tuple[int, ...] = (128, 192, 224)
     layers: int = 1
     head_width: int = 32
     tokens: int = 4
     token_width: int = 128
-    shortest_columns: int = 24
+    shortest_columns: int = 12
     style_dropout: float = 0.1
     noise_power: float = 0.7
     regression: bool = False
     average_decay: float = 0.9995
+    validate_every: int = 500
 
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder")
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every")
 
 
 class Denoiser(nn.Module):
@@ -155,6 +158,23 @@ def denoiser_loss(
 
 
 @torch.no_grad()
+def validation_loss(
+    model: nn.Module, average: EMAModel, sampler: PairSampler, settings: DenoiserSettings, device: torch.device
+) -> float:
+    """Loss of the averaged weights on the same whole pairs with the same noise every time."""
+    parameters = list(model.parameters())
+    average.store(parameters)
+    average.copy_to(parameters)
+    losses = []
+    for number in range(VALIDATION_BATCHES):
+        generator = generator_at(settings.seed, 0, number, 0, stream=1)
+        batch = sampler.batch(settings.batch_size, sampler.latents.shape[-1], generator).to(device)
+        losses.append(float(denoiser_loss(model, build_scheduler(), batch, settings, generator)[0]))
+    average.restore(parameters)
+    return sum(losses) / len(losses)
+
+
+@torch.no_grad()
 def sample_mels(
     model: nn.Module, autoencoder: MelAutoencoder, batch: PairBatch, steps: int, generator: torch.Generator
 ) -> torch.Tensor:
@@ -174,10 +194,14 @@ def train(settings: DenoiserSettings) -> Denoiser:
     cache = read_cache(settings.cache, MelConfig())
     latents = np.load(settings.latents / "latents.npy", mmap_mode="r")
     voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
-    sampler = PairSampler(cache.rows[: len(latents)], latents, voices, "train")
+    sampler, unseen = (
+        PairSampler(cache.rows[: len(latents)], latents, voices, split) for split in ("train", "validation")
+    )
     model = build_model(settings, latents.shape[1], voices)
     start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder})
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
+    )
     average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
     run = Run(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
     scheduler = build_scheduler()
@@ -192,12 +216,13 @@ def train(settings: DenoiserSettings) -> Denoiser:
         for micro in range(settings.accumulation):
             generator = generator_at(settings.seed, step, micro, process)
             columns = lengths[int(torch.randint(len(lengths), (1,), generator=generator))]
-            batch = sampler.batch(settings.batch_size, columns, generator)
-            batch = PairBatch(batch.source.to(device), batch.target.to(device), batch.voices.to(device))
+            batch = sampler.batch(settings.batch_size, columns, generator).to(device)
             loss, parts = denoiser_loss(run.models["denoiser"], scheduler, batch, settings, generator)
             run.backward(loss)
             run.record(parts)
         run.update("denoiser")
+        if (step + 1) % settings.validate_every == 0 and len(unseen.targets):
+            run.record({"validation": validation_loss(run.models["denoiser"], average, unseen, settings, device)})
         if autoencoder is not None and run.wants_images():
             mels = sample_mels(model, autoencoder, batch, PREVIEW_STEPS, generator)
             run.log_image("source, output, target", mels_to_image(list(mels.cpu()), autoencoder.mel))
