@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
+import threading
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.page.conversions import warm_up
 from stylediff.page.layout import build_page
 
 HERE = Path(__file__).parent
@@ -29,6 +31,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     page, options = build_page(pipeline, HERE / "README.md", example_clips())
+    if pipeline.device.type == "cpu":  # a GPU may be borrowed, and only for visitors
+        threading.Thread(target=warm_up, args=(pipeline,), daemon=True).start()
     page.launch(server_name=args.host, server_port=args.port, **options)
     return 0
 

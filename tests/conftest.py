@@ -1,5 +1,6 @@
 """What several tests share: tiny soundfonts, tiny scores and a tiny mel cache, all made here and all real."""
 
+import shutil
 import socket
 import struct
 from collections.abc import Iterator
@@ -17,6 +18,15 @@ from train.synthesis import SynthesisError, open_synthesizer
 
 PROGRAMS = tuple(instrument.programs[0] for instrument in INSTRUMENTS)
 ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+]
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -149,3 +159,39 @@ def clip(tmp_path: Path) -> Path:
     from tests.tiny import write_tone
 
     return write_tone(tmp_path / "clip.wav")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens the page; afterwards nobody may have asked for anything outside, and no script may have failed."""
+    contexts, outside, failures = [], [], []
+
+    def open_page(query: str = "", **options):
+        context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 1000}, "accept_downloads": True} | options,
+            permissions=["microphone", "clipboard-read", "clipboard-write"],
+        )
+        contexts.append(context)
+        visitor = context.new_page()
+        visitor.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or outside.append(r.url))
+        visitor.on("pageerror", lambda error: failures.append(str(error)))
+        visitor.goto(address + query, wait_until="domcontentloaded")
+        visitor.wait_for_selector("#go")
+        return visitor
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert outside == []
+    assert failures == []

@@ -1,6 +1,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def workplace(tmp_path_factory):
 
 def test_the_python_example_runs_as_written(workplace):
     folder, environment = workplace
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     subprocess.run([sys.executable, "-c", example], cwd=folder, env=environment, check=True)
     assert (folder / "violin.wav").stat().st_size > 100_000
     (folder / "violin.wav").unlink()
@@ -40,6 +41,24 @@ def test_the_first_command_runs_as_written(workplace):
     assert command.startswith("python ")
     subprocess.run([sys.executable, *shlex.split(command)[1:]], cwd=folder, env=environment, check=True)
     assert (folder / "violin.wav").stat().st_size > 100_000
+
+
+def test_the_endpoint_is_called_as_written(address, tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    _, example = blocks("python")
+    here = example.replace("http://127.0.0.1:7860", address)
+    done = subprocess.run([sys.executable, "-c", here], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "piano_to_violin_seed1.wav" in done.stdout
+    assert "'target': 'violin'" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl is installed")
+def test_the_endpoint_is_called_without_python_as_written(address, tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    script = next(block for block in blocks("bash") if "curl" in block).replace("http://127.0.0.1:7860/", address)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "event: complete" in done.stdout
+    assert "piano_to_violin_seed0.wav" in done.stdout
 
 
 def test_every_module_and_requirements_file_a_command_names_is_there():

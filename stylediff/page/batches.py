@@ -1,6 +1,5 @@
 """Several files at once: every one converted alike, and a zip of what came of them."""
 
-import tempfile
 import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -15,6 +14,7 @@ from stylediff.page.clips import MAX_SECONDS, load_clip
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.handlers import NO_CLIP, sentences, show_status
 from stylediff.page.languages import words_for
+from stylediff.page.scratch import new_folder
 
 Line = tuple[str, str]  # a file's name, and its result's name or why there is none
 
@@ -70,7 +70,7 @@ class Batches:
                 raise ValueError(NO_CLIP)
             steps, guidance = PRESETS[preset]
             choices = Choices(target, steps, guidance, seed=int(seed or 0), length_s=MAX_SECONDS)
-            folder = Path(tempfile.mkdtemp(prefix="stylediff_"))
+            folder = new_folder()
             lines: list[Line] = []
             for number, path in enumerate(map(Path, paths), 1):
                 title = words["file_of"].format(number=number, total=len(paths), name=path.name)

@@ -10,6 +10,8 @@ from stylediff.audio import read_part
 from stylediff.mel import MelConfig
 
 MAX_SECONDS = float(os.environ.get("STYLEDIFF_MAX_SECONDS", "60"))
+MAX_UPLOAD_MB = 25
+FILE_TYPES = [".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".m4a", ".webm"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,9 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
     """
     samples, sample_rate, whole = read_part(path, start_s, min(length_s, MAX_SECONDS))
     return Clip(samples, sample_rate, start_s, whole, Path(path).stem)
+
+
+def describe_limits() -> str:
+    """What may be uploaded, in signs that need no translation."""
+    kinds = " · ".join(ending[1:] for ending in FILE_TYPES if ending != ".aif")
+    return f"{kinds}; ≤ {MAX_UPLOAD_MB} MB, ≤ {MAX_SECONDS:g} s"

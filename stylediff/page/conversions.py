@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from stylediff.page.choices import Choices
@@ -128,3 +129,11 @@ def build_converter(pipeline: StyleTransferPipeline) -> Converter:
         yield from convert(pipeline, clip, choices, previews)
 
     return on_gpu(convert_clip)
+
+
+def warm_up(pipeline: StyleTransferPipeline) -> None:
+    """Converts a second of silence, so that the first visitor does not wait for what is only made once."""
+    rate = pipeline.mel.sample_rate
+    silence = Clip(np.zeros((1, rate), np.float32), rate, 0.0, 1.0, "silence")
+    for _ in convert(pipeline, silence, Choices(steps=1), previews=0):
+        pass

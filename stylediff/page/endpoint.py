@@ -1,8 +1,6 @@
 """The endpoint that programs call: a file and settings in, a file and what was done out."""
 
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from gradio.data_classes import FileData
@@ -13,6 +11,7 @@ from stylediff.page.choices import Choices, file_stem
 from stylediff.page.clips import MAX_SECONDS, load_clip
 from stylediff.page.conversions import Converter
 from stylediff.page.handlers import sentences
+from stylediff.page.scratch import new_folder
 from stylediff.pipeline import StyleTransferOutput
 
 
@@ -35,7 +34,7 @@ def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[
             choices = Choices(target, int(steps), guidance, strength, int(seed), start_s, length_s)
             clip = load_clip(path, start_s, length_s)
             output = next(e for e in converter(clip, choices, 0) if isinstance(e, StyleTransferOutput))
-            file = Path(mkdtemp(prefix="stylediff_")) / f"{file_stem(clip.name, target, choices.seed)}.wav"
+            file = new_folder() / f"{file_stem(clip.name, target, choices.seed)}.wav"
             write_audio(file, output.audio, output.sample_rate)
             facts = choices.to_dict() | {"clip": clip.describe(mel), "seconds": round(clip.seconds, 3)}
             return FileData(path=str(file), orig_name=file.name), facts

@@ -14,7 +14,7 @@ from stylediff.mel import MelConfig
 from stylediff.page.about import draw_flow, write_about
 from stylediff.page.batches import Batches
 from stylediff.page.choices import LARGEST_SEED, MAX_GUIDANCE, MAX_STEPS, PRESETS, ChoiceError, Choices
-from stylediff.page.clips import MAX_SECONDS
+from stylediff.page.clips import FILE_TYPES, MAX_SECONDS, MAX_UPLOAD_MB, describe_limits
 from stylediff.page.conversions import Converter, build_converter
 from stylediff.page.endpoint import build_endpoint
 from stylediff.page.gallery import example_label, example_result
@@ -25,10 +25,8 @@ from stylediff.pipeline import StyleTransferPipeline
 
 QUEUE_SIZE = int(os.environ.get("STYLEDIFF_QUEUE", "16"))
 CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))
-MAX_UPLOAD = "25mb"
 LAST_STEP_SECONDS = 1.0
-FILE_TYPES = [".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".m4a", ".webm"]
-CSS = Path(__file__).with_name("page.css")
+CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 Labels = Callable[[str], Any]
 MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # what everything that runs the model shares
 
@@ -225,6 +223,7 @@ def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Pat
         gr.api(build_endpoint(converter, pipeline.mel), api_name="convert", **MODEL)
         gr.Markdown("# StyleDiff")
         gr.Markdown(t("intro"), elem_id="intro")
+        gr.Markdown(describe_limits(), elem_id="limits")
         with gr.Tab(t("convert_tab")):
             controls = build_convert_tab(converter, pipeline.mel, t, examples)
         with gr.Tab(t("batch_tab")):
@@ -234,9 +233,10 @@ def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Pat
             gr.Markdown(write_about(readme))
         page.load(read_query, None, controls.all(), api_visibility="private", queue=False)
     options = {
-        "max_file_size": MAX_UPLOAD,
+        "max_file_size": f"{MAX_UPLOAD_MB}mb",
         "theme": gr.themes.Soft(),
         "css_paths": CSS,
+        "js": SCRIPT.read_text(),
         "i18n": t,
         "footer_links": ["api", "gradio", "settings"],
         "enable_monitoring": False,

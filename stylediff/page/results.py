@@ -1,7 +1,6 @@
 """What a conversion leaves behind: sound in two formats, its settings, pictures, and a line of facts."""
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from stylediff.audio import loudness_gain, to_mono, write_audio
 from stylediff.mel import MelConfig
 from stylediff.page.choices import Choices, file_stem
 from stylediff.page.clips import Clip
+from stylediff.page.scratch import new_folder
 from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import mels_to_image
 
@@ -31,7 +31,7 @@ class ResultFiles:
 
 def write_files(clip: Clip, output: StyleTransferOutput, choices: Choices) -> ResultFiles:
     """Writes a result as wav, flac and settings."""
-    folder = Path(tempfile.mkdtemp(prefix="stylediff_"))
+    folder = new_folder()
     stem = file_stem(clip.name, choices.target, choices.seed)
     files = ResultFiles(*(folder / name for name in ("source.wav", f"{stem}.wav", f"{stem}.flac", f"{stem}.json")))
     write_audio(files.source, torch.from_numpy(clip.samples), clip.sample_rate)

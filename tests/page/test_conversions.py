@@ -7,7 +7,7 @@ import torch
 from stylediff.audio import AudioError
 from stylediff.page.choices import Choices
 from stylediff.page.clips import Clip
-from stylediff.page.conversions import Step, build_converter, convert
+from stylediff.page.conversions import Step, build_converter, convert, warm_up
 from stylediff.pipeline import StyleTransferOutput
 from tests.tiny import tiny_pipeline
 
@@ -73,3 +73,12 @@ def test_a_clip_that_cannot_be_used_is_an_error_here(pipeline):
 def test_a_strength_below_one_counts_the_steps_that_are_run(pipeline):
     events = [*convert(pipeline, CLIP, Choices(steps=8, strength=0.5), previews=0)]
     assert [event.total for event in events if isinstance(event, Step)] == [4] * 4
+
+
+def test_warming_up_runs_every_network_once(pipeline):
+    calls = []
+    hooks = [part.register_forward_hook(lambda *_: calls.append(1)) for part in (pipeline.unet, pipeline.vocoder)]
+    warm_up(pipeline)
+    for hook in hooks:
+        hook.remove()
+    assert len(calls) == 2

@@ -1,78 +1,16 @@
 """The page as visitors use it, around a tiny pipeline."""
 
 import json
-import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from tests.visitors import choose_steps, upload, wait_until_done
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-]
 SLOW_STEPS = 50
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Opens the page; afterwards nobody may have asked for anything outside, and no script may have failed."""
-    contexts, outside, failures = [], [], []
-
-    def open_page(query: str = "", **options):
-        context = browser.new_context(
-            **{"viewport": {"width": 1280, "height": 1000}, "accept_downloads": True} | options,
-            permissions=["microphone", "clipboard-read", "clipboard-write"],
-        )
-        contexts.append(context)
-        visitor = context.new_page()
-        visitor.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or outside.append(r.url))
-        visitor.on("pageerror", lambda error: failures.append(str(error)))
-        visitor.goto(address + query, wait_until="domcontentloaded")
-        visitor.wait_for_selector("#go")
-        return visitor
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert outside == []
-    assert failures == []
-
-
-def choose_steps(visitor, steps: int) -> None:
-    if not visitor.locator("#steps input[type=number]").is_visible():
-        visitor.click("#advanced button")
-    visitor.fill("#steps input[type=number]", str(steps))
-    visitor.press("#steps input[type=number]", "Tab")
-
-
-def upload(visitor, path: Path) -> None:
-    visitor.set_input_files("#source input[type=file]", str(path))
-    visitor.wait_for_selector("#source .waveform-container")
-
-
-def wait_until_done(visitor) -> None:
-    visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Done')", timeout=60_000)
 
 
 @pytest.mark.browser

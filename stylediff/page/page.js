@@ -1,0 +1,12 @@
+() => {
+  // Browsers call every .webm a video, recordings of sound too, and the upload takes nothing but audio.
+  const ours = (input) => input.matches?.("#source input[type=file]");
+  const named = (file) => new File([file], file.name, { type: file.type.replace("video/", "audio/") });
+  document.addEventListener("click", ({ target }) => { if (ours(target)) target.accept = "audio/*,.webm,.m4a"; }, true);
+  document.addEventListener("change", ({ target }) => {
+    if (!ours(target) || ![...target.files].some((file) => file.type.startsWith("video/"))) return;
+    const files = new DataTransfer();
+    for (const file of target.files) files.items.add(named(file));
+    target.files = files.files;
+  }, true);
+}

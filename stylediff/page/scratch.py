@@ -1,0 +1,17 @@
+"""Folders for what conversions leave behind, and their end."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+PREFIX = "stylediff_"
+KEPT_SECONDS = 3600.0  # as long as gradio keeps its copies, which are what visitors download
+
+
+def new_folder() -> Path:
+    """An empty folder of its own; older ones, which nobody reads any more, are removed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=PREFIX))

@@ -1,0 +1,99 @@
+"""The project as a Hugging Face Space gets it: settings, files, and a conversion in an environment of its own."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+import soundfile
+from conftest import ROOT
+from gradio_client import Client, handle_file
+
+README = (ROOT / "README.md").read_text()
+EXAMPLE = ROOT / "examples" / "piano_fur_elise.flac"
+START_SECONDS = 180  # of which a quiet machine needs a tenth
+
+
+def front_matter() -> dict[str, str]:
+    block = README.split("---\n")[1]
+    return {name: value.strip().strip('"') for name, value in (line.split(":", 1) for line in block.splitlines())}
+
+
+def space_files() -> list[Path]:
+    """The tracked files that the README's upload command does not leave out."""
+    words = shlex.split(re.search(r"^hf upload .*$", README, flags=re.MULTILINE)[0])
+    excluded = words[words.index("--exclude") + 1 :]
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [Path(name) for name in listed.splitlines() if not any(fnmatch(name, pattern) for pattern in excluded)]
+
+
+def test_the_settings_of_the_space_are_those_of_the_project():
+    settings = front_matter()
+    requirements = (ROOT / "requirements.txt").read_text()
+    assert settings["sdk"] == "gradio"
+    assert f"gradio=={settings['sdk_version']}\n" in requirements
+    assert settings["python_version"] == "3.12"  # the only one that ZeroGPU and diffusers both run on
+    assert (ROOT / settings["app_file"]).is_file()
+    assert settings["license"] == "mit"
+    assert len(settings["short_description"]) <= 60  # the hub's limit
+
+
+def test_a_space_gets_everything_the_page_needs_and_no_tests():
+    names = {str(path) for path in space_files()}
+    assert {"app.py", "requirements.txt", "README.md", "stylediff/pretrained/model_index.json"} <= names
+    assert not [name for name in names if name.startswith(("tests/", ".ci/"))]
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    """Address of the page, served from the Space's files by an environment that holds its requirements alone."""
+    folder = tmp_path_factory.mktemp("space")
+    for path in space_files():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, folder / path)
+    environment = folder / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"], cwd=folder, check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "STYLEDIFF_MODEL")}
+    with subprocess.Popen([python, "app.py", "--port", str(port)], cwd=folder, env=clean) as server:
+        try:
+            wait_for(port, server)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+    shutil.rmtree(folder)
+
+
+def wait_for(port: int, server: subprocess.Popen) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.5)
+    pytest.fail("the page did not start")
+
+
+@pytest.mark.slow
+def test_a_space_serves_a_conversion(space):
+    audio, facts = Client(space, verbose=False).predict(
+        handle_file(str(EXAMPLE)), target="violin", steps=2, api_name="/convert"
+    )
+    result, rate = soundfile.read(audio)
+    source, source_rate = soundfile.read(EXAMPLE)
+    assert (len(result), rate) == (len(source), source_rate)
+    assert Path(audio).name == "piano_to_violin_seed0.wav"
+    assert facts["target"] == "violin"
+    assert 0.01 < abs(result).max() <= 1
+    assert abs(result - source).max() > 0.01
