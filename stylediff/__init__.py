@@ -3,7 +3,8 @@
 from diffusers import ModelMixin, SchedulerMixin
 
 from stylediff.latents import MelAutoencoder
-from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
+from stylediff.output import StyleTransferOutput
+from stylediff.pipeline import StyleTransferPipeline
 from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
 

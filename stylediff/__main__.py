@@ -22,7 +22,9 @@ from stylediff.plotting import mels_to_image
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stylediff", description="Plays audio files with another instrument.")
     parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="wav, flac, mp3, ogg, opus or aiff")
-    parser.add_argument("--to", required=True, metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
+    parser.add_argument("--to", metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
+    parser.add_argument("--like", type=Path, metavar="CLIP", help="sound like the instrument in this clip")
+    parser.add_argument("--like-weight", type=float, default=1.0, help="weight of --like against --to (1)")
     parser.add_argument("-o", "--out", type=Path, help="output file (.wav or .flac), for one source")
     parser.add_argument("--out-dir", type=Path, help="output folder, for several sources")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps (20)")
@@ -34,22 +36,43 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if (args.out is None) == (args.out_dir is None):
         parser.error("give either -o FILE or --out-dir DIR")
+    if args.to is None and args.like is None:
+        parser.error("name an instrument with --to, or give a clip of one with --like")
+    if not 0 <= args.like_weight <= 1 or (args.like_weight < 1 and None in (args.to, args.like)):
+        parser.error("--like-weight must be 0 to 1, and below 1 it needs both --to and --like")
     if len(args.sources) > 1 and (args.out or args.spectrogram):
         parser.error("several sources need --out-dir DIR, and --spectrogram takes one")
     return args
 
 
 def output_path(args: argparse.Namespace, source: Path) -> Path:
-    return args.out or args.out_dir / f"{source.stem}_to_{args.to.replace('/', '_')}_seed{args.seed}.wav"
+    style = args.to if args.like is None else args.like.stem
+    return args.out or args.out_dir / f"{source.stem}_to_{style.replace('/', '_')}_seed{args.seed}.wav"
 
 
-def convert(pipeline: StyleTransferPipeline, args: argparse.Namespace, source: Path) -> Path:
+def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str | torch.Tensor:
+    """The target by name, or style tokens where a clip is part of it.
+
+    Raises:
+        AudioError: the clip cannot be used.
+        ValueError: an unknown instrument, or a model that takes no clip.
+    """
+    if args.like is None:
+        return args.to
+    samples, sample_rate = read_audio(args.like)
+    heard = pipeline.encode_reference(torch.from_numpy(samples), sample_rate)
+    if args.to is None:
+        return heard
+    return torch.lerp(pipeline.encode_target(args.to), heard, args.like_weight)
+
+
+def convert(pipeline: StyleTransferPipeline, args: argparse.Namespace, style: str | torch.Tensor, source: Path) -> Path:
     """Converts one file and returns where the result is."""
     samples, sample_rate = read_audio(source)
     result = pipeline(
         torch.from_numpy(samples),
         sample_rate,
-        target=args.to,
+        target=style,
         num_inference_steps=args.steps,
         guidance_scale=args.guidance,
         strength=args.strength,
@@ -71,7 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         pipeline = load_pipeline(args.model)
         pipeline.set_progress_bar_config(desc="denoising", leave=False)
-        pipeline.check_inputs(args.to, args.steps, args.guidance, args.strength, "pt")
+        style = read_style(pipeline, args)
+        pipeline.check_inputs(style, args.steps, args.guidance, args.strength, "pt")
         if args.out_dir:
             args.out_dir.mkdir(parents=True, exist_ok=True)
     except (CheckpointError, ValueError, OSError) as error:
@@ -79,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for source in tqdm(args.sources, unit="file", disable=len(args.sources) == 1):
         try:
-            print(convert(pipeline, args, source))
+            print(convert(pipeline, args, style, source))
         except (AudioError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             failed = True

@@ -1,48 +1,26 @@
 """The whole path of sound on tensors: waveform to mel to latents, denoising, and back to a waveform."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
-from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
-from stylediff.audio import fit_length, loudness_gain, resample, to_mono
+from stylediff.audio import AudioError, fit_length, loudness_gain, resample, to_mono
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
+from stylediff.output import StyleTransferOutput
 from stylediff.public import public
 from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
 
-WINDOW_FRAMES = 448
-OVERLAP_FRAMES = 128
+WINDOW_FRAMES, OVERLAP_FRAMES = 448, 128
 COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
 SHORTEST_FRAMES = 192  # the shortest crop the denoiser saw in training
-
-
-@public
-@dataclass
-class StyleTransferOutput(BaseOutput):
-    """Result of a transfer.
-
-    Attributes:
-        audio: (samples,), exactly as long as the input and at its sample rate; None for "mel" and "latent".
-        sample_rate: of ``audio``, Hz.
-        mel: (mels, frames) generated log-mel, at the loudness the model works at; None for "latent".
-        source_mel: (mels, frames) log-mel of the input at that loudness.
-        latents: (1, channels, rows, columns).
-    """
-
-    audio: Any
-    sample_rate: int
-    mel: Any
-    source_mel: torch.Tensor
-    latents: torch.Tensor
 
 
 @public
@@ -70,6 +48,8 @@ class StyleTransferPipeline(DiffusionPipeline):
         )
         if vocoder is not None:
             self.mel.require_same(vocoder.mel, "the vocoder")
+        if style_encoder.reference is not None:
+            self.mel.require_same(style_encoder.mel, "the style encoder")
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> "StyleTransferPipeline":
@@ -104,7 +84,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         self,
         waveform: torch.Tensor,
         sample_rate: int,
-        target: str = "violin",
+        target: str | torch.Tensor = "violin",
         num_inference_steps: int = 20,
         guidance_scale: float = 1.0,
         strength: float = 1.0,
@@ -117,7 +97,8 @@ class StyleTransferPipeline(DiffusionPipeline):
         Args:
             waveform: (samples,) or (channels, samples) in [-1, 1]; channels are averaged.
             sample_rate: Hz.
-            target: an instrument (its default voice) or a voice of ``style_encoder.config.voices``.
+            target: an instrument (its default voice), a voice of ``style_encoder.config.voices``, or style tokens
+                (1, tokens, width) from ``encode_target``, ``encode_reference`` or a ``torch.lerp`` of two of them.
             num_inference_steps: DDIM steps.
             guidance_scale: weight of the style against no style (Ho and Salimans 2022); 1 saves the second pass.
             strength: share of the steps that are run, starting from the noised source; 1 starts from noise,
@@ -136,7 +117,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         gain = loudness_gain(mono)
         source_mel = waveform_to_mel(mono[None] * gain, self.mel)
         source = self.encode_mel(source_mel)
-        tokens = self.encode_target(target)
+        tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
         latents, timesteps = self.prepare_latents(source, num_inference_steps, strength, generator)
         latents = self.denoise(latents, source, tokens, timesteps, guidance_scale, callback_on_step_end)
         mel: Any = None
@@ -150,10 +131,18 @@ class StyleTransferPipeline(DiffusionPipeline):
         return StyleTransferOutput(audio, sample_rate, None if mel is None else mel[0, 0], source_mel[0, 0], latents)
 
     def check_inputs(
-        self, target: str, num_inference_steps: int, guidance_scale: float, strength: float, output_type: str
+        self,
+        target: str | torch.Tensor,
+        num_inference_steps: int,
+        guidance_scale: float,
+        strength: float,
+        output_type: str,
     ) -> None:
         """Raises ValueError with a sentence for an argument out of range, before anything is computed."""
-        self.style_encoder.voice_index(target)
+        if isinstance(target, str):
+            self.style_encoder.voice_index(target)
+        elif target.shape != (wanted := (1, self.style_encoder.config.tokens, self.style_encoder.config.width)):
+            raise ValueError(f"style tokens must be of shape {wanted}, got {tuple(target.shape)}")
         if not 1 <= num_inference_steps <= 1000:
             raise ValueError(f"num_inference_steps must be 1 to 1000, got {num_inference_steps}")
         if not guidance_scale >= 1.0:
@@ -171,9 +160,27 @@ class StyleTransferPipeline(DiffusionPipeline):
         padded = torch.nn.functional.pad(mel, (0, frames - mel.shape[-1]), value=self.mel.log_floor)
         return map_windows(self.autoencoder.encode, padded, WINDOW_FRAMES, OVERLAP_FRAMES)
 
+    @torch.no_grad()
     def encode_target(self, target: str) -> torch.Tensor:
         """Style tokens of a target, (1, tokens, width)."""
         return self.style_encoder(torch.tensor([self.style_encoder.voice_index(target)], device=self._execution_device))
+
+    @torch.no_grad()
+    def encode_reference(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+        """Style tokens of the instrument that plays a clip, (1, tokens, width).
+
+        Args:
+            waveform: (samples,) or (channels, samples) in [-1, 1]; at most the first ten seconds are heard.
+
+        Raises:
+            AudioError, ValueError: a waveform that cannot be used or is silent; a model that takes no reference.
+        """
+        heard = waveform[..., : 10 * sample_rate]
+        mono = to_mono(heard, sample_rate, self.mel.sample_rate).to(self._execution_device)
+        mel = waveform_to_mel(mono[None] * loudness_gain(mono), self.mel)
+        if float(mel.max()) <= self.mel.log_floor:
+            raise AudioError("the reference clip is silent: no instrument can be heard in it")
+        return self.style_encoder.encode_reference(mel)
 
     def prepare_latents(
         self, source: torch.Tensor, steps: int, strength: float, generator: torch.Generator | None

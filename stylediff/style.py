@@ -1,4 +1,4 @@
-"""Style: the name of an instrument, or of one of its voices, as tokens that condition the denoiser."""
+"""Style: an instrument by name, or by a clip of it, as tokens that condition the denoiser."""
 
 import torch
 from diffusers import ModelMixin
@@ -6,28 +6,42 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from torch import nn
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.mel import MelConfig
 from stylediff.public import public
+from stylediff.reference import ReferenceEncoder
+
+LEVEL_SCALE = 4.0  # nepers above the floor that a reference is shown as 1
 
 
 @public
 class StyleEncoder(ModelMixin, ConfigMixin):
-    """Turns targets into style tokens: a learned embedding of the instrument plus one of the voice.
+    """Turns targets into style tokens: a learned embedding of the instrument plus one of the voice, or a clip's sound.
+
+    Tokens of both kinds are the same to the denoiser, and can be mixed: ``torch.lerp(tokens, others, weight)``.
 
     Args:
         voices: names of the voices it was trained on, ``instrument/soundfont-program``; the first voice of an
             instrument is its default.
         tokens: tokens a style.
         width: channels of a token, the denoiser's ``cross_attention_dim``.
+        reference_width: channels of the network that listens to reference clips; 0: there is none.
+        mel: fields of the MelConfig of those clips.
     """
 
     @register_to_config
-    def __init__(self, voices: list[str], tokens: int = 4, width: int = 128) -> None:
+    def __init__(
+        self, voices: list[str], tokens: int = 4, width: int = 128, reference_width: int = 0, mel: dict | None = None
+    ) -> None:
         super().__init__()
+        self.mel = MelConfig(**(mel or {}))
         self.instrument_embedding = nn.Embedding(len(INSTRUMENT_NAMES), tokens * width)
         self.voice_embedding = nn.Embedding(len(voices), tokens * width)
         self.null_tokens = nn.Parameter(torch.zeros(tokens, width))
         nn.init.normal_(self.instrument_embedding.weight, std=0.5)
         nn.init.normal_(self.voice_embedding.weight, std=0.5)
+        self.reference: ReferenceEncoder | None = None
+        if reference_width:
+            self.reference = ReferenceEncoder(self.mel.n_mels, reference_width, tokens * width)
 
     def voice_index(self, target: str) -> int:
         """Index of a voice, or of the default voice of an instrument.
@@ -56,3 +70,20 @@ class StyleEncoder(ModelMixin, ConfigMixin):
         tokens = self.instrument_embedding(instrument_of[known]) + self.voice_embedding(known)
         tokens = tokens.reshape(-1, self.config.tokens, self.config.width)
         return torch.where((voices < 0)[:, None, None], self.null_tokens, tokens)
+
+    def encode_reference(self, mel: torch.Tensor) -> torch.Tensor:
+        """Tokens of the sound of clips.
+
+        Args:
+            mel: (batch, 1, mels, frames) log-mels of one instrument each, at the loudness the model works at.
+
+        Returns:
+            (batch, tokens, width).
+
+        Raises:
+            ValueError: this model was not trained to listen to references, or they are too short.
+        """
+        if self.reference is None:
+            raise ValueError("this model knows instruments by name only: it takes no reference clip")
+        features = self.reference((mel - self.mel.log_floor) / LEVEL_SCALE)
+        return features.reshape(-1, self.config.tokens, self.config.width)

@@ -13,7 +13,7 @@ from conftest import ROOT
 # A module imports only from rows above its own.
 LAYERS = (
     {"public", "instruments", "audio", "mel"},
-    {"windows", "plotting", "phases"},
+    {"windows", "plotting", "phases", "reference", "output"},
     {"latents", "style", "vocoder"},
     {"pipeline"},
     {"checkpoint"},

@@ -49,9 +49,38 @@ def test_several_files_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(model
     assert "notes.wav is not audio that can be read" in capsys.readouterr().err
 
 
+def test_a_clip_of_an_instrument_can_be_the_target(model, clip, tmp_path):
+    like = tmp_path / "my_flute.wav"
+    soundfile.write(like, 0.3 * np.sin(np.arange(60000) / 5), 22050)
+    files = {}
+    for name, extra in {
+        "named": ["--to", "flute"],
+        "clip": ["--like", str(like)],
+        "both": ["--to", "flute", "--like", str(like), "--like-weight", "0.5"],
+        "clip alone": ["--to", "flute", "--like", str(like)],
+    }.items():
+        out = tmp_path / name
+        assert main([str(clip), *extra, "--out-dir", str(out), "--steps", "1", "--model", model]) == 0
+        files[name] = next(out.iterdir())
+    assert files["clip"].name == "my clip ü_to_my_flute_seed0.wav"
+    sounds = {name: path.read_bytes() for name, path in files.items()}
+    assert sounds["clip"] == sounds["clip alone"]
+    assert len(set(sounds.values())) == 3
+
+
+@pytest.mark.parametrize(
+    "extra", [[], ["--to", "harp", "--like-weight", "0.5"], ["--to", "harp", "--like-weight", "2"]]
+)
+def test_a_style_that_is_not_given_or_weighed_against_nothing_is_refused(clip, extra):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(clip), "-o", "a.wav", *extra])
+    assert stopped.value.code == 2
+
+
 @pytest.mark.parametrize(
     ("extra", "sentence"),
     [
+        (["--like", "none.wav", "-o", "x.wav"], "no such file: none.wav"),
         (["--to", "kazoo", "-o", "x.wav"], "unknown target 'kazoo'"),
         (["--to", "violin", "-o", "x.wav", "--steps", "0"], "num_inference_steps must be"),
     ],

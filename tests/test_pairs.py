@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from train.mel_cache import Row
-from train.pairs import PairSampler, default_first
+from train.pairs import SHORTEST_REFERENCE, PairSampler, default_first
 
 COLUMNS = 12
 
@@ -73,3 +73,25 @@ def test_same_generator_same_batch():
 def test_the_whole_length_can_be_drawn():
     batch = sampler().batch(4, COLUMNS, torch.Generator().manual_seed(0))
     assert batch.target.shape[-1] == COLUMNS
+
+
+def test_references_play_other_music_in_the_voice_of_their_target():
+    mels = np.broadcast_to(np.arange(len(ROWS), dtype=np.float32)[:, None, None], (len(ROWS), 4, 300))
+    batch = sampler().batch(400, 5, torch.Generator().manual_seed(2), mels, 300)
+    assert batch.references.shape[:3] == (300, 1, 4)
+    assert SHORTEST_REFERENCE <= batch.references.shape[3] <= 300
+    targets = (batch.target[:300, 0, 0, 0].long() // 100).tolist()
+    heard = batch.references[:, 0, 0, 0].long().tolist()
+    assert all(
+        ROWS[h].voice == ROWS[t].voice and ROWS[h].group != ROWS[t].group for h, t in zip(heard, targets, strict=True)
+    )
+    assert set(heard) == {0, 1, 3, 4, 5}  # clips without company are heard, but none of another split
+    assert torch.equal(batch.source, sampler().batch(400, 5, torch.Generator().manual_seed(2)).source)
+
+
+def test_a_voice_that_plays_nothing_else_stands_for_itself():
+    rows = ROWS[:3]
+    mels = np.arange(3, dtype=np.float32)[:, None, None] * np.ones((3, 4, 10), np.float32)
+    lonely = PairSampler(rows, np.zeros((3, 2, 3, COLUMNS), np.float32), VOICES, "train")
+    batch = lonely.batch(50, 5, torch.Generator().manual_seed(0), mels, 50)
+    assert {round(value) for value in batch.references.unique().tolist()} == {0, 1}

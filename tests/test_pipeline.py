@@ -69,6 +69,24 @@ def test_guidance_one_and_the_two_pass_formula_agree(pipeline):
     torch.testing.assert_close(guided, without + 2.5 * (single - without), rtol=1e-4, atol=1e-5)
 
 
+def test_a_reference_clip_is_a_target_and_can_be_mixed_with_a_name(pipeline):
+    named, heard = pipeline.encode_target("violin"), pipeline.encode_reference(tone(12, 44100), 44100)
+    assert heard.shape == named.shape
+    torch.testing.assert_close(heard, pipeline.encode_reference(0.1 * tone(10, 44100), 44100), rtol=1e-3, atol=1e-4)
+    by_name, by_tokens, by_clip = (run(pipeline, tone(1), target=t).audio for t in ("violin", named, heard))
+    assert torch.equal(by_name, by_tokens)
+    assert not torch.allclose(by_name, by_clip, atol=1e-4)
+    mixed = run(pipeline, tone(1), target=torch.lerp(named, heard, 0.5)).audio
+    assert not torch.allclose(mixed, by_clip, atol=1e-4)
+
+
+def test_a_reference_that_cannot_be_used_is_a_sentence(pipeline):
+    with pytest.raises(AudioError, match="the reference clip is silent"):
+        pipeline.encode_reference(torch.zeros(22050), 22050)
+    with pytest.raises(ValueError, match=r"style tokens must be of shape \(1, 2, 16\), got \(2, 16\)"):
+        run(pipeline, tone(1), target=torch.zeros(2, 16))
+
+
 def test_a_long_clip_keeps_its_length_and_ends_like_the_start_of_a_window(pipeline):
     result = run(pipeline, tone(13.3))
     assert result.audio.shape == (round(13.3 * 22050),)

@@ -56,3 +56,33 @@ def test_saving_and_loading_changes_nothing(encoder, tmp_path):
     loaded = StyleEncoder.from_pretrained(tmp_path)
     assert list(loaded.config.voices) == VOICES
     assert torch.equal(loaded(torch.tensor([0, 1, 2, -1])), encoder(torch.tensor([0, 1, 2, -1])))
+
+
+def test_a_reference_becomes_tokens_whatever_its_length_and_survives_saving(tmp_path):
+    listening = StyleEncoder(voices=VOICES, tokens=3, width=8, reference_width=16).eval()
+    listening.save_pretrained(tmp_path)
+    loaded = StyleEncoder.from_pretrained(tmp_path)
+    for frames in (32, 173, 900):
+        mel = torch.randn(2, 1, 256, frames)
+        tokens = listening.encode_reference(mel)
+        assert tokens.shape == (2, 3, 8)
+        assert torch.equal(loaded.encode_reference(mel), tokens)
+    assert not torch.allclose(tokens[0], tokens[1], atol=1e-3)
+
+
+def test_what_sounds_matters_more_than_when():
+    torch.manual_seed(0)
+    listening = StyleEncoder(voices=VOICES, tokens=3, width=8, reference_width=16).eval()
+    mel = torch.full((1, 1, 256, 512), -7.0)
+    mel[:, :, 60:64] = mel[:, :, 120:124] = -1.0
+    mel[:, :, :, 256:] = -7.0
+    tokens, later, other = (listening.encode_reference(m) for m in (mel, mel.roll(128, -1), mel.roll(30, 2)))
+    assert (later - tokens).abs().mean() < 0.2 * (other - tokens).abs().mean()
+
+
+def test_a_model_that_takes_no_reference_and_a_reference_that_is_too_short_are_refused(encoder):
+    with pytest.raises(ValueError, match="takes no reference clip"):
+        encoder.encode_reference(torch.zeros(1, 1, 256, 200))
+    listening = StyleEncoder(voices=VOICES, tokens=3, width=8, reference_width=16)
+    with pytest.raises(ValueError, match="a reference needs 32 frames, got 31"):
+        listening.encode_reference(torch.zeros(1, 1, 256, 31))

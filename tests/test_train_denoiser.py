@@ -8,9 +8,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from stylediff.latents import MelAutoencoder
 from stylediff.style import StyleEncoder
+from train.denoiser import build_scheduler
 from train.pairs import PairBatch
 from train.runs import generator_at
-from train.train_denoiser import DenoiserSettings, build_model, build_scheduler, denoiser_loss, main, train
+from train.settings import SettingsError
+from train.train_denoiser import DenoiserSettings, build_model, denoiser_loss, main, train
 
 VOICES = ["piano/Pure-0", "violin/Pure-40"]
 
@@ -49,7 +51,7 @@ def random_batch(size: int = 64) -> PairBatch:
 class Recorder(torch.nn.Module):
     """Predicts zero velocity and keeps what it was asked."""
 
-    def forward(self, noisy, source, timesteps, voices):
+    def forward(self, noisy, source, timesteps, voices, references):
         self.timesteps, self.voices = timesteps, voices
         return torch.zeros_like(noisy)
 
@@ -172,6 +174,29 @@ def test_source_and_style_both_reach_the_prediction(settings):
         assert not torch.equal(plain, model(batch.target, batch.source + 1, steps, torch.tensor([0])))
         assert not torch.equal(plain, model(batch.target, batch.source, steps, torch.tensor([1])))
         assert not torch.equal(plain, model(batch.target, batch.source, steps, torch.tensor([-1])))
+
+
+def test_a_reference_speaks_for_the_name_where_there_is_a_style(settings):
+    model = build_model(replace(settings, reference_width=16), 4, VOICES).eval()
+    batch = random_batch(3)
+    steps, voices = torch.full((3,), 500), torch.tensor([0, -1, 1])
+    references = torch.randn(2, 1, 256, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        named = model(batch.target, batch.source, steps, voices)
+        heard = model(batch.target, batch.source, steps, voices, references)
+        assert not torch.allclose(named[0], heard[0], atol=1e-4)
+        torch.testing.assert_close(named[1:], heard[1:])
+
+
+def test_listening_to_references_is_trained_and_can_begin_from_a_model_without(settings, tmp_path):
+    train(settings)
+    listening = replace(settings, out=tmp_path / "more", initial=str(settings.out), reference_width=16)
+    before = build_model(listening, 4, VOICES).style_encoder.state_dict()
+    train(listening)
+    _, style = load(listening.out)
+    assert not torch.equal(style["reference.head.weight"], before["reference.head.weight"])
+    with pytest.raises(SettingsError, match="it has tokens=2, not 3"):
+        train(replace(listening, out=tmp_path / "other", tokens=3))
 
 
 def test_a_missing_cache_is_said(tmp_path, capsys):

@@ -8,8 +8,9 @@ import torch
 
 from stylediff import MelAutoencoder, StyleTransferPipeline, Vocoder
 from stylediff.instruments import INSTRUMENTS
+from train.denoiser import build_scheduler
 from train.pairs import default_first
-from train.train_denoiser import DenoiserSettings, build_model, build_scheduler
+from train.train_denoiser import DenoiserSettings, build_model
 
 TONE_RATE = 22050
 
@@ -19,7 +20,14 @@ def tiny_pipeline() -> StyleTransferPipeline:
     torch.manual_seed(0)
     autoencoder = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=4)
     settings = DenoiserSettings(
-        out=Path(), cache=Path(), latents=Path(), widths=(16, 16, 16), head_width=8, tokens=2, token_width=16
+        out=Path(),
+        cache=Path(),
+        latents=Path(),
+        widths=(16, 16, 16),
+        head_width=8,
+        tokens=2,
+        token_width=16,
+        reference_width=16,
     )
     voices = default_first({instrument.default_voice for instrument in INSTRUMENTS})
     denoiser = build_model(settings, 4, voices)

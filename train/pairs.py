@@ -8,17 +8,27 @@ import torch
 from stylediff.instruments import get_instrument
 from train.mel_cache import Row
 
+SHORTEST_REFERENCE = 172  # frames, two seconds
+
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Latents of aligned pairs, (batch, channels, rows, columns), and the target's voice indices (batch,)."""
+    """Aligned pairs.
+
+    Attributes:
+        source, target: latents, (batch, channels, rows, columns).
+        voices: the targets' voice indices, (batch,).
+        references: log-mels of other music in the voices of the first targets, (count, 1, mels, frames), or None.
+    """
 
     source: torch.Tensor
     target: torch.Tensor
     voices: torch.Tensor
+    references: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> "PairBatch":
-        return PairBatch(self.source.to(device), self.target.to(device), self.voices.to(device))
+        references = None if self.references is None else self.references.to(device)
+        return PairBatch(self.source.to(device), self.target.to(device), self.voices.to(device), references)
 
 
 def default_first(voices: set[str]) -> list[str]:
@@ -46,9 +56,21 @@ class PairSampler:
             if rows[number].role == "target" and number in self.voice_of and len(members) > 1
         }
         self.targets = np.array(sorted(self.sources_of))
+        self.rows = rows
+        self.of_voice: dict[str, list[int]] = {}
+        for number, row in enumerate(rows):
+            if row.split == split:
+                self.of_voice.setdefault(row.voice, []).append(number)
 
-    def batch(self, size: int, columns: int, generator: torch.Generator) -> PairBatch:
-        """Random pairs, cut to the same random stretch of ``columns`` latent columns."""
+    def batch(
+        self, size: int, columns: int, generator: torch.Generator, mels: np.ndarray | None = None, references: int = 0
+    ) -> PairBatch:
+        """Random pairs, cut to the same random stretch of ``columns`` latent columns.
+
+        Args:
+            mels: (clips, mels, frames) that references are cut from.
+            references: how many of the targets, the first ones, come with a reference.
+        """
         chosen = self.targets[torch.randint(len(self.targets), (size,), generator=generator).numpy()]
         draws = torch.rand(size, 2, generator=generator).numpy()
         sources, targets = [], []
@@ -61,4 +83,23 @@ class PairSampler:
             torch.from_numpy(np.stack(sources).astype(np.float32)),
             torch.from_numpy(np.stack(targets).astype(np.float32)),
             torch.tensor([self.voice_of[int(number)] for number in chosen]),
+            None if mels is None else self.draw_references(chosen[:references], mels, generator),
         )
+
+    def draw_references(self, targets: np.ndarray, mels: np.ndarray, generator: torch.Generator) -> torch.Tensor:
+        """Log-mels (targets, 1, mels, frames) of other music in the same voices, all of one random length.
+
+        A voice that plays nothing else stands for itself.
+        """
+        shortest = min(SHORTEST_REFERENCE, mels.shape[-1])
+        frames = int(torch.randint(shortest, mels.shape[-1] + 1, (1,), generator=generator))
+        draws = torch.rand(len(targets), 2, generator=generator).numpy()
+        clips = []
+        for number, (draw, start) in zip(targets, draws, strict=True):
+            group, candidates = self.rows[number].group, self.of_voice[self.rows[number].voice]
+            first = int(draw * len(candidates))
+            turns = (candidates[(first + turn) % len(candidates)] for turn in range(len(candidates)))
+            chosen = next((other for other in turns if self.rows[other].group != group), int(number))
+            begin = int(start * (mels.shape[-1] - frames + 1))
+            clips.append(mels[chosen, :, begin : begin + frames])
+        return torch.from_numpy(np.stack(clips).astype(np.float32))[:, None]

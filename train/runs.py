@@ -47,12 +47,13 @@ def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0
     return torch.Generator().manual_seed(int(mixed >> 1))
 
 
-def start_from(initial: str, parts: Mapping[str, ModelMixin]) -> None:
+def start_from(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ...] = ()) -> None:
     """Loads a saved pipeline's weights into models that are to be trained further.
 
     Args:
         initial: the pipeline's folder; "" leaves models as they are.
         parts: models by the names of their folders in it.
+        new: settings and weights whose names begin with one of these may be missing from it or differ.
 
     Raises:
         SettingsError: a part is missing or was built with other settings; the message names its folder.
@@ -66,9 +67,10 @@ def start_from(initial: str, parts: Mapping[str, ModelMixin]) -> None:
             raise SettingsError(f"cannot start from {folder}: {error}") from error
         built = json.loads(json.dumps(dict(model.config)))
         for key, value in saved.items():
-            if not key.startswith("_") and built.get(key) != value:
+            if not key.startswith("_") and not key.startswith(new) and built.get(key) != value:
                 raise SettingsError(f"cannot start from {folder}: it has {key}={value!r}, not {built.get(key)!r}")
-        model.load_state_dict(weights)
+        kept = {name: value for name, value in model.state_dict().items() if name.startswith(new)}
+        model.load_state_dict(kept | weights)
 
 
 class Run:

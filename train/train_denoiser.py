@@ -21,6 +21,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from stylediff.style import StyleEncoder
+from train.denoiser import Denoiser, build_scheduler
 from train.mel_cache import read_cache
 from train.pairs import PairBatch, PairSampler, default_first
 from train.runs import Run, generator_at, run_trainer, start_from
@@ -41,6 +42,8 @@ class DenoiserSettings(TrainSettings):
         widths, layers: of the U-Net's levels.
         head_width: channels of an attention head.
         tokens, token_width: style tokens.
+        reference_width: channels of the network that listens to reference clips (0: none).
+        reference_share: share of samples whose style is a clip of the voice instead of its name.
         shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
         validate_every: steps between measurements of the averaged weights on pairs of the validation split.
         style_dropout: share of samples whose style is replaced by the null tokens.
@@ -61,6 +64,8 @@ class DenoiserSettings(TrainSettings):
     head_width: int = 32
     tokens: int = 4
     token_width: int = 128
+    reference_width: int = 0
+    reference_share: float = 0.5
     shortest_columns: int = 12
     style_dropout: float = 0.1
     noise_power: float = 0.7
@@ -69,37 +74,6 @@ class DenoiserSettings(TrainSettings):
     validate_every: int = 500
 
     FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every")
-
-
-class Denoiser(nn.Module):
-    """U-Net and style encoder trained as one model."""
-
-    def __init__(self, unet: UNet2DConditionModel, style_encoder: StyleEncoder) -> None:
-        super().__init__()
-        self.unet = unet
-        self.style_encoder = style_encoder
-
-    def forward(
-        self, noisy: torch.Tensor, source: torch.Tensor, timesteps: torch.Tensor, voices: torch.Tensor
-    ) -> torch.Tensor:
-        """Predicted velocity, (batch, channels, rows, columns)."""
-        tokens = self.style_encoder(voices)
-        return self.unet(torch.cat([noisy, source], dim=1), timesteps, tokens).sample
-
-
-def build_scheduler() -> DDIMScheduler:
-    """Velocity prediction with zero terminal SNR and trailing steps (Lin et al. 2023, arXiv 2305.08891)."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        clip_sample=False,
-        set_alpha_to_one=True,
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-    )
 
 
 def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) -> Denoiser:
@@ -122,7 +96,13 @@ def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) ->
         encoder_hid_dim=None,
         resnet_time_scale_shift="scale_shift",
     )
-    style_encoder = StyleEncoder(voices=voices, tokens=settings.tokens, width=settings.token_width)
+    style_encoder = StyleEncoder(
+        voices=voices,
+        tokens=settings.tokens,
+        width=settings.token_width,
+        reference_width=settings.reference_width,
+        mel=MelConfig().to_dict(),
+    )
     return Denoiser(unet, style_encoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -147,7 +127,7 @@ def denoiser_loss(
     voices = torch.where(dropped.to(device), -1, batch.voices)
     noisy = scheduler.add_noise(batch.target, noise, timesteps.to(device))
     velocity = scheduler.get_velocity(batch.target, noise, timesteps.to(device))
-    predicted = model(noisy, batch.source, timesteps.to(device), voices)
+    predicted = model(noisy, batch.source, timesteps.to(device), voices, batch.references)
     differences = predicted.float() - velocity
     errors = (differences.abs() if settings.regression else differences.square()).mean(dim=(1, 2, 3))
     parts = {"loss": errors.mean().detach()}
@@ -198,7 +178,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
         PairSampler(cache.rows[: len(latents)], latents, voices, split) for split in ("train", "validation")
     )
     model = build_model(settings, latents.shape[1], voices)
-    start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder})
+    start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference",))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
     )
@@ -211,12 +191,14 @@ def train(settings: DenoiserSettings) -> Denoiser:
     autoencoder = None
     if settings.autoencoder:
         autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval().to(device)
+    heard = cache.mels if settings.reference_width else None
+    references = round(settings.reference_share * settings.batch_size)
     lengths = range(min(settings.shortest_columns, latents.shape[-1]), latents.shape[-1] + 1, 4)
     for step in run.steps():
         for micro in range(settings.accumulation):
             generator = generator_at(settings.seed, step, micro, process)
             columns = lengths[int(torch.randint(len(lengths), (1,), generator=generator))]
-            batch = sampler.batch(settings.batch_size, columns, generator).to(device)
+            batch = sampler.batch(settings.batch_size, columns, generator, heard, references).to(device)
             loss, parts = denoiser_loss(run.models["denoiser"], scheduler, batch, settings, generator)
             run.backward(loss)
             run.record(parts)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices
 from stylediff.page.clips import Clip
 from stylediff.page.zero_gpu import on_gpu
-from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
+from stylediff.pipeline import StyleTransferPipeline
 
 PREVIEWS = 4  # pictures while denoising; each costs a decoding
 

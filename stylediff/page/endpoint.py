@@ -7,12 +7,12 @@ from gradio.data_classes import FileData
 
 from stylediff.audio import write_audio
 from stylediff.mel import MelConfig
+from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices, file_stem
 from stylediff.page.clips import MAX_SECONDS, load_clip
 from stylediff.page.conversions import Converter
 from stylediff.page.handlers import sentences
 from stylediff.page.scratch import new_folder
-from stylediff.pipeline import StyleTransferOutput
 
 
 def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[FileData, dict[str, Any]]]:

@@ -13,6 +13,7 @@ import torch
 
 from stylediff.audio import loudness_gain, read_audio, to_mono
 from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices, draw_seed
 from stylediff.page.clips import MAX_SECONDS, Clip, load_clip
 from stylediff.page.conversions import PREVIEWS, Converter, Step
@@ -20,7 +21,6 @@ from stylediff.page.gallery import result_settings
 from stylediff.page.languages import words_for
 from stylediff.page.player import player_value
 from stylediff.page.results import ResultFiles, draw_preview, louder_by_db, write_files
-from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import brightest, difference_figure, spectrogram_figure
 
 LOG = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from PIL import Image
 
 from stylediff.audio import loudness_gain, to_mono, write_audio
 from stylediff.mel import MelConfig
+from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices, file_stem
 from stylediff.page.clips import Clip
 from stylediff.page.scratch import new_folder
-from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import mels_to_image
 
 PREVIEW_SIZE = (1200, 400)

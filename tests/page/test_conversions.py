@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from stylediff.audio import AudioError
+from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices
 from stylediff.page.clips import Clip
 from stylediff.page.conversions import Step, build_converter, convert, warm_up
-from stylediff.pipeline import StyleTransferOutput
 from tests.tiny import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")

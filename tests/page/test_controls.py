@@ -1,0 +1,120 @@
+"""Every control, on every kind of screen."""
+
+import zipfile
+
+import pytest
+
+from tests.tiny import write_tone
+from tests.visitors import choose_steps, upload, wait_until_done
+
+DESKTOP = {"viewport": {"width": 1280, "height": 1000}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+def picture_width(visitor, name: str) -> int:
+    """Natural width of a picture once it is there."""
+    visitor.wait_for_function(f"document.querySelector('{name} img')?.naturalWidth > 0")
+    return visitor.evaluate(f"document.querySelector('{name} img').naturalWidth")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_conversion_is_made_and_shown_on_every_screen(visit, clip, screen, theme):
+    visitor = visit(f"?__theme={theme}", **screen)
+    upload(visitor, clip)
+    visitor.get_by_label("flute").first.check()
+    visitor.get_by_label("Fast").first.check()
+    visitor.click("#advanced button")
+    visitor.wait_for_selector("#steps input[type=number]")
+    assert visitor.input_value("#steps input[type=number]") == "10"
+    for name, value in (("guidance", "1.5"), ("strength", "0.8")):
+        visitor.fill(f"#{name} input[type=number]", value)
+        visitor.press(f"#{name} input[type=number]", "Tab")
+    choose_steps(visitor, 3)
+    visitor.fill("#seed input", "77")
+    visitor.press("#seed input", "Tab")
+    visitor.click("#go")
+    wait_until_done(visitor)
+    assert "clip_to_flute_seed77.json" in visitor.inner_text("#downloads").replace("\n", "")
+    assert picture_width(visitor, "#side") > 600
+    for tab, name in (("Slider", "#slider"), ("Difference", "#difference")):
+        visitor.get_by_role("tab", name=tab).click()
+        assert picture_width(visitor, name) > 300
+    assert not visitor.evaluate("document.documentElement.scrollWidth > innerWidth")
+    dark = visitor.evaluate("document.body.classList.contains('dark')")
+    assert dark == (theme == "dark")
+
+
+@pytest.mark.browser
+def test_a_result_becomes_the_next_source(visit, clip):
+    visitor = visit("?steps=1&target=harp")
+    upload(visitor, clip)
+    visitor.click("#go")
+    wait_until_done(visitor)
+    visitor.click("#use")
+    visitor.wait_for_function("document.querySelector('#source').innerHTML.includes('clip_to_harp_seed0.wav')")
+    visitor.get_by_label("piano").first.check()
+    visitor.click("#go")
+    visitor.wait_for_function("document.querySelector('#downloads').innerText.includes('clip_to_harp_seed0_to_piano')")
+
+
+@pytest.mark.browser
+def test_a_visitor_converts_several_files_and_gets_a_zip(visit, tmp_path):
+    good = [write_tone(tmp_path / name) for name in ("harp_a.wav", "b.wav")]
+    bad = tmp_path / "bad.wav"
+    bad.write_text("these are not samples")
+    visitor = visit()
+    visitor.get_by_role("tab", name="Several files").click()
+    visitor.set_input_files("#files input[type=file]", [str(path) for path in (good[0], bad, good[1])])
+    visitor.wait_for_function("document.querySelector('#files').innerText.includes('b.wav')")
+    visitor.locator("#batch_target").get_by_label("trumpet").check()
+    visitor.locator("#batch_preset").get_by_label("Fast").check()
+    visitor.click("#batch_go")
+    visitor.wait_for_function("document.querySelector('#batch_status').innerText.startsWith('2 / 3')", timeout=60_000)
+    assert "is not audio that can be read" in visitor.inner_text("#outcomes")
+    with visitor.expect_download() as download:
+        visitor.click("#zip a[download]")
+    download.value.save_as(tmp_path / "results.zip")
+    with zipfile.ZipFile(tmp_path / "results.zip") as packed:
+        assert packed.namelist() == ["b_to_trumpet_seed0.wav", "harp_to_trumpet_seed0.wav"]
+
+
+@pytest.mark.browser
+def test_the_keyboard_reaches_every_control_and_starts_a_conversion(visit, clip):
+    visitor = visit("?steps=1")
+    upload(visitor, clip)
+    seen = set()
+    visitor.focus("#target input:checked")
+    for _ in range(40):
+        seen.add(visitor.evaluate("document.activeElement.closest('[id]:not(input):not(label)')?.id"))
+        if "go" in seen:
+            break
+        visitor.keyboard.press("Tab")
+    assert {"target", "preset", "go"} <= seen
+    visitor.keyboard.press("Enter")
+    wait_until_done(visitor)
+
+
+@pytest.mark.browser
+def test_what_can_be_pressed_has_a_name(visit, clip):
+    visitor = visit("?steps=1")
+    upload(visitor, clip)
+    visitor.click("#go")
+    wait_until_done(visitor)
+    nameless = visitor.evaluate("""
+      [...document.querySelectorAll("button, input:not([type=file]), [role=slider]")]
+        .filter((e) => e.offsetParent && !(e.innerText?.trim() || e.ariaLabel || e.title || e.labels?.length
+                       || e.getAttribute("aria-labelledby") || e.placeholder))
+        .map((e) => e.outerHTML.slice(0, 120))""")
+    assert nameless == []
+
+
+@pytest.mark.browser
+def test_the_page_tells_about_itself(visit):
+    visitor = visit()
+    assert "≤ 25 MB" in visitor.inner_text("#limits")
+    visitor.get_by_role("tab", name="About").click()
+    visitor.wait_for_selector("text=Data and licences")
+    assert visitor.locator(".flow-box").count() == 8
+    assert visitor.locator("table").count() >= 3
