@@ -39,3 +39,4 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path) -> None:
     assert peak_memory_bytes() > ballast.numel() * 4
     assert 50 * 2**20 < memory["loaded"] <= memory["converting"] < memory["loaded"] + 2**30
     assert costs["parameters"]["unet"] > 0
+    assert 0.01 < costs["file_seconds"] < 60

@@ -84,6 +84,7 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
                 "parameters": {"unet": 16_900_000},
                 "operations": {"denoising step": 7_250_000_000},
                 "peak_memory_bytes": {"converting": 3 * 2**30},
+                "file_seconds": 1.234,
             },
             "seconds_per_second": {ours(20): 0.25},
             "taken_over": [ROWS[0]],
@@ -100,6 +101,7 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
     assert "| parameters, unet | 16.90 M |" in page
     assert "| operations, denoising step | 7.25 G |" in page
     assert "| peak memory, converting | 3072 MiB |" in page
+    assert "| time from file to file, 20 steps | 1.23 s |" in page
     assert "| | classifier | classifier, ∞ | windows | pixels | pixels, ∞ | windows |" in page
     assert "| ours, 20 steps | 1.500 | 1.250 | 40 | 0.500 | 0.250 | 80 |" in page
     assert "| piano -> violin | 0.300 | 0.500 | 0.500 |" in page

@@ -1,5 +1,9 @@
 """What running a model costs: parameters, arithmetic and memory."""
 
+import itertools
+import statistics
+import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
@@ -11,9 +15,11 @@ from diffusers import ModelMixin
 from torch.utils.flop_counter import FlopCounterMode
 
 from stylediff import StyleTransferPipeline
+from stylediff.audio import read_audio, write_audio
 from stylediff.checkpoint import load_pipeline
 
 CLIP_SECONDS = 5.0
+TIMED = 5  # conversions
 STATUS = Path("/proc/self/status")  # Linux alone has it
 
 
@@ -51,24 +57,43 @@ def peak_memory_bytes() -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
-def convert_once(model: str, seconds: float) -> dict[str, int]:
-    """Bytes that a process has had in use at most: once the model is loaded, and once it has converted a clip."""
+def convert_file(pipeline: StyleTransferPipeline, source: Path, out: Path) -> None:
+    """Reads a clip, plays it with the first voice at the default settings, and writes the result."""
+    samples, sample_rate = read_audio(source)
+    result = pipeline(torch.from_numpy(samples), sample_rate, target=pipeline.style_encoder.config.voices[0])
+    write_audio(out, result.audio, result.sample_rate)
+
+
+def convert_alone(model: str, seconds: float) -> dict[str, Any]:
+    """What loading a model and converting a file of that length costs a process that does nothing else.
+
+    Returns:
+        ``peak_memory_bytes``, once loaded and once converting, and ``file_seconds``, the median of a few conversions
+        from file to file after the first.
+    """
     pipeline = load_pipeline(model)
     pipeline.set_progress_bar_config(disable=True)
-    loaded = peak_memory_bytes()
-    rate = pipeline.mel.sample_rate
-    pipeline(0.1 * torch.randn(round(seconds * rate)), rate, target=pipeline.style_encoder.config.voices[0])
-    return {"loaded": loaded, "converting": peak_memory_bytes()}
+    loaded, rate = peak_memory_bytes(), pipeline.mel.sample_rate
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "source.wav", Path(folder) / "out.wav"
+        write_audio(source, 0.1 * torch.randn(round(seconds * rate)), rate)
+        times = [time.perf_counter()]
+        for _ in range(TIMED + 1):
+            convert_file(pipeline, source, out)
+            times.append(time.perf_counter())
+    took = [after - before for before, after in itertools.pairwise(times)][1:]
+    memory = {"loaded": loaded, "converting": peak_memory_bytes()}
+    return {"peak_memory_bytes": memory, "file_seconds": statistics.median(took)}
 
 
 def measure_costs(model: Path) -> dict[str, Any]:
-    """Parameters, operations for five seconds of sound, and peak memory in bytes, taken in a process of its own."""
+    """Parameters, operations for five seconds of sound, and the memory and time of a process that converts them."""
     pipeline = load_pipeline(str(model))
     with get_context("spawn").Pool(1) as pool:
-        memory = pool.apply(convert_once, (str(model), CLIP_SECONDS))
+        alone = pool.apply(convert_alone, (str(model), CLIP_SECONDS))
     return {
         "seconds": CLIP_SECONDS,
         "parameters": count_parameters(pipeline),
         "operations": count_pass_operations(pipeline, CLIP_SECONDS),
-        "peak_memory_bytes": memory,
+        **alone,
     }
