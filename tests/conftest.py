@@ -12,7 +12,7 @@ import symusic
 
 from stylediff.instruments import INSTRUMENTS
 from stylediff.mel import MelConfig
-from train.manifest import piece_split
+from train.manifest import ClipGroup, piece_split
 from train.mel_cache import Row, create_cache, finish_cache
 from train.synthesis import SynthesisError, open_synthesizer
 
@@ -136,6 +136,15 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mels.flush()
     finish_cache(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ClipGroup]]:
+    """A data set of tones in its folder, and its groups."""
+    from tests.tiny_dataset import write_dataset
+
+    folder = tmp_path_factory.mktemp("dataset")
+    return folder, write_dataset(folder)
 
 
 @pytest.fixture(scope="session")

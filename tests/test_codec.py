@@ -1,0 +1,81 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from stylediff.mel import waveform_to_mel
+from tests.tiny import tiny_pipeline
+from tests.tiny_dataset import MEL, NOTES, SAMPLES, tone
+from train.classifier import InstrumentClassifier
+from train.codec import DECODED, ORIGINAL, VOCODER, build_stages, choose_specimens, griffin_lim_row
+from train.manifest import ClipGroup
+from train.measure_codec import lost_frames, main
+from train.metrics import log_mel_error
+
+
+def test_a_stage_gives_sound_as_long_as_what_went_in():
+    pipeline = tiny_pipeline()
+    waveform = torch.from_numpy(tone(NOTES, (1.0, 0.5))).float()[:-100]
+    outputs = {row: stage(waveform) for row, stage in build_stages(pipeline).items()}
+    assert all(output.shape == (SAMPLES - 100,) for output in outputs.values())
+    assert torch.equal(outputs[ORIGINAL], waveform)
+    mels = {row: waveform_to_mel(output[None], MEL) for row, output in outputs.items()}
+    near, far = (log_mel_error(mels[row], mels[ORIGINAL]) for row in (griffin_lim_row("mel", 32), DECODED))
+    assert near < 0.3 < far  # random weights decode to something else
+
+
+def test_specimens_are_of_unseen_pieces_or_of_recordings(dataset, tmp_path):
+    folder, groups = dataset
+    chosen = choose_specimens([folder], 2)
+    assert len(chosen) == 3 * 2
+    assert [s.voice for s in chosen] == sorted(s.voice for s in chosen)
+    trained = {str(folder / clip.file) for clip in groups[2].clips}
+    assert not trained & {str(specimen.path) for specimen in chosen}
+    assert choose_specimens([folder], 1) == chosen[::2]
+    violin = next(specimen for specimen in chosen if specimen.instrument == "violin")
+    assert [note.pitch for note in violin.score(5.0)] == [60, 67]  # the lowest note is none of a violin's
+
+    recorded = tmp_path / "recorded"
+    recorded.mkdir()
+    group = ClipGroup.from_dict(groups[2].to_dict() | {"paired": False, "notes": []})
+    (recorded / "manifest.jsonl").write_text(json.dumps(group.to_dict()) + "\n")
+    more = choose_specimens([folder, recorded], 9)
+    assert sum(specimen.notes is None for specimen in more) == 3
+
+
+def test_what_is_lost_is_counted_against_the_original():
+    results = [{"row": ORIGINAL, "frame_f": 0.9}, {"row": DECODED, "frame_f": 0.8}, {"row": DECODED, "frame_f": 0.6}]
+    assert lost_frames(results, DECODED) == pytest.approx(0.2)
+    recorded = [{"row": ORIGINAL, "source_frame_f": 1.0}, {"row": DECODED, "source_frame_f": 0.7}]
+    assert lost_frames(recorded, DECODED) == pytest.approx(0.3)
+
+
+@pytest.mark.slow
+def test_an_interrupted_measurement_goes_on_to_the_same_page(dataset, tmp_path, capsys):
+    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    InstrumentClassifier().save_pretrained(tmp_path / "classifier")
+    out = tmp_path / "report"
+    command = ["--data", str(dataset[0]), "--out", str(out), "--clips", "1", "--workers", "1"]
+    command += ["--model", str(tmp_path / "model"), "--classifier", str(tmp_path / "classifier")]
+    assert main(command) == 0
+    page = (out / "codec.md").read_text()
+    results = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert len(results) == 3 * 7
+    assert {result["log_mel_error"] for result in results if result["row"] == ORIGINAL} == {0.0}
+    assert "## violin (1 clips)" in page
+    assert f"| {VOCODER} |" in page
+    assert "The instrument that loses most" in page
+    assert all(np.isfinite(result["stripes"]) for result in results)
+
+    lines = (out / "results.jsonl").read_text().splitlines(keepends=True)
+    (out / "results.jsonl").write_text("".join(lines[:8]) + lines[8][:30])
+    assert main(command) == 0
+    assert sorted((out / "results.jsonl").read_text().splitlines(keepends=True)) == sorted(lines)
+
+
+def test_a_missing_data_set_is_a_sentence(tmp_path, capsys):
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    assert main(["--data", str(tmp_path), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]) == 2
+    assert "error: no manifest.jsonl" in capsys.readouterr().err
