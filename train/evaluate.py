@@ -32,7 +32,7 @@ from train.rows import TRUE_TARGET, ours
 from train.runs import current_commit
 from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_rows, row_folder, time_rows
 from train.synthesis import SynthesisError
-from train.tasks import Task, make_all, plan_tasks, score_all
+from train.tasks import Task, make_all, plan_tasks, read_results, score_all
 from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
 
 HEADLINE_STEPS = 20
@@ -42,7 +42,7 @@ SETTLED_STEPS = (4, 10, 20, 50)  # run on every clip of the main directions
 
 
 def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
-    """The results made so far; a line that an interruption cut short is dropped.
+    """The results made so far.
 
     Raises:
         TrialError: they were made with other settings; the message names the first that differs.
@@ -54,11 +54,7 @@ def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
         if begun.get(name) != value:
             raise TrialError(f"{out} was begun with {name}={begun.get(name)!r}, not {value!r}: use another folder")
     write_atomically(record, json.dumps(settings | {"commit": current_commit()}, indent=1))
-    path = out / "results.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-    whole = [line for line in lines if line.endswith("\n")]
-    write_atomically(path, "".join(whole))
-    return [json.loads(line) for line in whole]
+    return read_results(out / "results.jsonl")
 
 
 def measure_spread(tasks: list[Task], baselines: Baselines, scoring: Scoring, args: argparse.Namespace) -> Spread:

@@ -27,6 +27,7 @@ from train.metrics import is_one_voice
 from train.report import describe, format_cell
 from train.scoring import SHIPPED_CLASSIFIER, load_judges
 from train.steadiness import hop_stripes, pitch_deviation, pitch_wobble
+from train.tasks import read_results
 from train.waveforms import load_waveform
 from train.workers import results_of
 
@@ -89,9 +90,7 @@ def measure_task(task: tuple[Specimen, str], model: Path, classifier: Path) -> R
 def measure_all(args: argparse.Namespace, specimens: list[Specimen], rows: list[str]) -> list[Result]:
     """Every specimen in every row; what the folder already holds is not made again."""
     path = args.out / "results.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-    results = [json.loads(line) for line in lines if line.endswith("\n")]
-    write_atomically(path, "".join(line for line in lines if line.endswith("\n")))
+    results = read_results(path)
     done = {(result["file"], result["row"]) for result in results}
     left = [(specimen, row) for specimen in specimens for row in rows if (str(specimen.path), row) not in done]
     job = partial(measure_task, model=args.model, classifier=args.classifier)

@@ -9,12 +9,21 @@ from pathlib import Path
 from tqdm import tqdm
 
 from train.assessment import Result
+from train.manifest import write_atomically
 from train.rows import GRIFFIN_LIM
 from train.scoring import Scoring, audio_path, make, score
 from train.trials import MAIN_PAIRS, Pair, Trial
 from train.workers import results_of
 
 Task = tuple[Trial, tuple[str, ...]]  # a trial and its rows
+
+
+def read_results(path: Path) -> list[Result]:
+    """Results kept so far, one a line; a line that an interruption cut short is dropped, from the file as well."""
+    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    whole = [line for line in lines if line.endswith("\n")]
+    write_atomically(path, "".join(whole))
+    return [json.loads(line) for line in whole]
 
 
 def plan_tasks(trials: list[Trial], names: list[str], headline: str, extra: set[str], sweep: int) -> list[Task]:

@@ -55,10 +55,10 @@ class DenoiserSettings(TrainSettings):
     cache: Path
     latents: Path
     autoencoder: str = ""
-    steps: int = 4200
-    batch_size: int = 32
-    learning_rate: float = 4e-4
-    warmup_steps: int = 500
+    steps: int = 5600
+    batch_size: int = 64
+    learning_rate: float = 6e-4
+    warmup_steps: int = 300
     widths: tuple[int, ...] = (128, 192, 224)
     layers: int = 1
     head_width: int = 32
@@ -70,7 +70,7 @@ class DenoiserSettings(TrainSettings):
     style_dropout: float = 0.1
     noise_power: float = 0.7
     regression: bool = False
-    average_decay: float = 0.9995
+    average_decay: float = 0.999
     validate_every: int = 500
 
     FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every")
