@@ -24,7 +24,7 @@ def convert_file(
 ) -> Generator[Step | Path, None, None]:
     """Converts one file into a folder; yields its steps, then the result's path."""
     clip = load_clip(path, choices.start_s, choices.length_s)
-    with closing(converter(clip, choices, 0)) as events:
+    with closing(converter(clip, choices, 0, None)) as events:
         for event in events:
             if isinstance(event, Step):
                 yield event

@@ -27,6 +27,7 @@ class Choices:
         strength: 0 keeps the source, 1 starts from noise.
         seed: of the noise.
         start_s, length_s: the part of the clip that is taken, seconds.
+        like: weight of a reference clip's sound, where there is one, against the named instrument's.
     """
 
     target: str = "violin"
@@ -36,6 +37,7 @@ class Choices:
     seed: int = 0
     start_s: float = 0.0
     length_s: float = 10.0
+    like: float = 1.0
 
     def __post_init__(self) -> None:
         try:
@@ -49,6 +51,7 @@ class Choices:
             "seed": (0, LARGEST_SEED),
             "start_s": (0, float("inf")),
             "length_s": (0.5, float("inf")),
+            "like": (0, 1),
         }
         for name, (lowest, highest) in limits.items():
             if not lowest <= getattr(self, name) <= highest:
@@ -95,11 +98,18 @@ def draw_seed() -> int:
     return secrets.randbelow(LARGEST_SEED)
 
 
+def safe_name(name: str) -> str:
+    """A name shortened, of letters, digits, - and _ alone."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name[:40])
+
+
 def file_stem(source: str, target: str, seed: int) -> str:
     """Name of a result, as ``piano_to_violin_seed1``.
 
-    An instrument that the source's name begins with stands for it; otherwise the name itself does, shortened.
+    An instrument that the source's name begins with stands for it; otherwise the name itself does.
+
+    Args:
+        target: an instrument, or the name of a reference clip.
     """
     known = next((name for name in INSTRUMENT_NAMES if source.lower().startswith(name)), None)
-    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in source[:40])
-    return f"{known or safe or 'clip'}_to_{target}_seed{seed}"
+    return f"{known or safe_name(source) or 'clip'}_to_{safe_name(target)}_seed{seed}"

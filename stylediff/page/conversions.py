@@ -18,8 +18,8 @@ from stylediff.pipeline import StyleTransferPipeline
 
 PREVIEWS = 4  # pictures while denoising; each costs a decoding
 
-# Of a clip, choices and a number of previews: yields each step, and the result last.
-Converter = Callable[[Clip, Choices, int], Generator["Step | StyleTransferOutput", None, None]]
+# Of a clip, choices, a number of previews and a reference clip: yields each step, and the result last.
+Converter = Callable[[Clip, Choices, int, Clip | None], Generator["Step | StyleTransferOutput", None, None]]
 
 
 class Stopped(Exception):
@@ -67,7 +67,17 @@ class Reporter:
         return tensors
 
 
-def run(pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reporter: Reporter) -> None:
+def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: Clip | None) -> str | torch.Tensor:
+    """The target's name, or style tokens between its own and those of a reference clip."""
+    if reference is None:
+        return choices.target
+    heard = pipeline.encode_reference(torch.from_numpy(reference.samples), reference.sample_rate)
+    return torch.lerp(pipeline.encode_target(choices.target), heard, choices.like)
+
+
+def run(
+    pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reference: Clip | None, reporter: Reporter
+) -> None:
     """Converts a clip, and puts the result, or the error, into the reporter's queue."""
     # Each run counts its own timesteps: two runs must not share a scheduler.
     own = StyleTransferPipeline(**(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}))
@@ -76,7 +86,7 @@ def run(pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reporter:
         result = own(
             torch.from_numpy(clip.samples),
             clip.sample_rate,
-            target=choices.target,
+            target=choose_style(own, choices, reference),
             num_inference_steps=choices.steps,
             guidance_scale=choices.guidance,
             strength=choices.strength,
@@ -93,12 +103,13 @@ def run(pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reporter:
 
 
 def convert(
-    pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, previews: int
+    pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, previews: int, reference: Clip | None = None
 ) -> Generator[Step | StyleTransferOutput, None, None]:
     """Yields each step, and the result last, on the CPU. Closing the iterator ends the computation at its next step.
 
     Raises:
         AudioError: a clip that cannot be used.
+        ValueError: a reference for a model that takes none.
     """
     reporter = Reporter(
         total=round(choices.steps * choices.strength),
@@ -108,7 +119,7 @@ def convert(
         stop=threading.Event(),
         started=time.monotonic(),
     )
-    worker = threading.Thread(target=run, args=(pipeline, clip, choices, reporter), daemon=True)
+    worker = threading.Thread(target=run, args=(pipeline, clip, choices, reference, reporter), daemon=True)
     worker.start()
     try:
         while True:
@@ -126,8 +137,10 @@ def convert(
 def build_converter(pipeline: StyleTransferPipeline) -> Converter:
     """``convert`` for one pipeline, on a GPU that is borrowed for it where there is such a thing."""
 
-    def convert_clip(clip: Clip, choices: Choices, previews: int) -> Generator[Step | StyleTransferOutput, None, None]:
-        yield from convert(pipeline, clip, choices, previews)
+    def convert_clip(
+        clip: Clip, choices: Choices, previews: int, reference: Clip | None = None
+    ) -> Generator[Step | StyleTransferOutput, None, None]:
+        yield from convert(pipeline, clip, choices, previews, reference)
 
     return on_gpu(convert_clip)
 

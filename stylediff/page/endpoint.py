@@ -12,7 +12,13 @@ from stylediff.page.choices import Choices, file_stem
 from stylediff.page.clips import MAX_SECONDS, load_clip
 from stylediff.page.conversions import Converter
 from stylediff.page.handlers import sentences
+from stylediff.page.results import style_name
 from stylediff.page.scratch import new_folder
+
+
+def path_of(file: FileData | dict[str, Any]) -> str:
+    """Where an uploaded file is; gradio hands it over in either form."""
+    return file["path"] if isinstance(file, dict) else file.path
 
 
 def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[FileData, dict[str, Any]]]:
@@ -27,14 +33,19 @@ def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[
         seed: int = 0,
         start_s: float = 0.0,
         length_s: float = MAX_SECONDS,
+        reference: FileData | None = None,
+        like: float = 1.0,
     ) -> tuple[FileData, dict]:
-        """Plays a clip with another instrument; gives a wav file, the settings used, and what was taken of the clip."""
+        """Plays a clip with another instrument, named or heard in a reference clip.
+
+        Gives a wav file, the settings used, and what was taken of the clip.
+        """
         with sentences():
-            path = source["path"] if isinstance(source, dict) else source.path
-            choices = Choices(target, int(steps), guidance, strength, int(seed), start_s, length_s)
-            clip = load_clip(path, start_s, length_s)
-            output = next(e for e in converter(clip, choices, 0) if isinstance(e, StyleTransferOutput))
-            file = new_folder() / f"{file_stem(clip.name, target, choices.seed)}.wav"
+            choices = Choices(target, int(steps), guidance, strength, int(seed), start_s, length_s, like)
+            clip = load_clip(path_of(source), start_s, length_s)
+            heard = load_clip(path_of(reference), 0.0, MAX_SECONDS) if reference else None
+            output = next(e for e in converter(clip, choices, 0, heard) if isinstance(e, StyleTransferOutput))
+            file = new_folder() / f"{file_stem(clip.name, style_name(choices, heard), choices.seed)}.wav"
             write_audio(file, output.audio, output.sample_rate)
             facts = choices.to_dict() | {"clip": clip.describe(mel), "seconds": round(clip.seconds, 3)}
             return FileData(path=str(file), orig_name=file.name), facts

@@ -20,12 +20,13 @@ from stylediff.page.conversions import PREVIEWS, Converter, Step
 from stylediff.page.gallery import result_settings
 from stylediff.page.languages import words_for
 from stylediff.page.player import player_value
-from stylediff.page.results import ResultFiles, draw_preview, louder_by_db, write_files
+from stylediff.page.results import ResultFiles, draw_preview, louder_by_db, style_name, write_files
 from stylediff.plotting import brightest, difference_figure, spectrogram_figure
 
 LOG = logging.getLogger(__name__)
 OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts")
 NO_CLIP = "Add a clip first: upload one, record one, or choose an example."
+NO_REFERENCE = "Add a clip of the instrument to match, or choose one by name in the other tab."
 Updates = dict[str, Any]  # new values by name of OUTPUTS
 
 
@@ -72,6 +73,8 @@ class Handlers:
         self,
         path: str | None,
         random_seed: bool,
+        is_matching: bool,
+        reference_path: str | None,
         target: str,
         steps: float,
         guidance: float,
@@ -79,6 +82,7 @@ class Handlers:
         seed: float,
         start_s: float,
         length_s: float,
+        like: float,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Converts a clip; updates come with every step."""
@@ -86,18 +90,22 @@ class Handlers:
         with sentences():
             if not path:
                 raise ValueError(NO_CLIP)
+            if is_matching and not reference_path:
+                raise ValueError(NO_REFERENCE)
             number = draw_seed() if random_seed else int(seed or 0)
-            choices = Choices(target, int(steps), float(guidance), float(strength), number, start_s or 0.0, length_s)
+            start_s = start_s or 0.0
+            choices = Choices(target, int(steps), float(guidance), float(strength), number, start_s, length_s, like)
             yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
             started = time.monotonic()
             clip = load_clip(path, choices.start_s, choices.length_s)
+            reference = load_clip(reference_path, 0.0, MAX_SECONDS) if is_matching and reference_path else None
             source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
-            with closing(self.converter(clip, choices, PREVIEWS)) as events:
+            with closing(self.converter(clip, choices, PREVIEWS, reference)) as events:
                 for event in events:
                     if isinstance(event, Step):
                         yield fill(self.show_step(event, source_mel, words))
                     else:
-                        yield from self.show_output(clip, event, choices, words, started)
+                        yield from self.show_output(clip, event, choices, reference, words, started)
 
     def show_step(self, step: Step, source_mel: torch.Tensor, words: dict[str, str]) -> Updates:
         text = words["step"].format(number=step.number, total=step.total, seconds=f"{step.seconds_left:.0f}")
@@ -109,14 +117,20 @@ class Handlers:
         return updates
 
     def show_output(
-        self, clip: Clip, output: StyleTransferOutput, choices: Choices, words: dict[str, str], started: float
+        self,
+        clip: Clip,
+        output: StyleTransferOutput,
+        choices: Choices,
+        reference: Clip | None,
+        words: dict[str, str],
+        started: float,
     ) -> Iterator[tuple[Any, ...]]:
         """Sound first, pictures after."""
-        files = write_files(clip, output, choices)
+        files = write_files(clip, output, choices, reference)
         gain_db = louder_by_db(clip, output, self.mel)
         seconds = f"{time.monotonic() - started:.1f}"
         yield fill(self.show_files(files, gain_db, words) | {"status": show_status(words["drawing"], 1)})
-        updates = self.show_pictures(output.source_mel, output.mel, choices.target, words)
+        updates = self.show_pictures(output.source_mel, output.mel, style_name(choices, reference), words)
         yield fill(
             updates | {"status": show_status(words["done"].format(seconds=seconds)), "facts": clip.describe(self.mel)}
         )

@@ -9,4 +9,11 @@
     for (const file of target.files) files.items.add(named(file));
     target.files = files.files;
   }, true);
+
+  // Pictures come without a text; the name of their tab says what they show.
+  const describe = () => {
+    const tab = document.querySelector("#pictures [role=tab][aria-selected=true]");
+    for (const picture of document.querySelectorAll("#pictures img")) picture.alt ||= tab?.innerText ?? "";
+  };
+  new MutationObserver(describe).observe(document.body, { childList: true, subtree: true });
 }

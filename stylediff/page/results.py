@@ -29,15 +29,23 @@ class ResultFiles:
     settings: Path
 
 
-def write_files(clip: Clip, output: StyleTransferOutput, choices: Choices) -> ResultFiles:
+def style_name(choices: Choices, reference: Clip | None) -> str:
+    """What a result is called after: the instrument, or the reference clip."""
+    return choices.target if reference is None else f"like_{reference.name}"
+
+
+def write_files(
+    clip: Clip, output: StyleTransferOutput, choices: Choices, reference: Clip | None = None
+) -> ResultFiles:
     """Writes a result as wav, flac and settings."""
     folder = new_folder()
-    stem = file_stem(clip.name, choices.target, choices.seed)
+    stem = file_stem(clip.name, style_name(choices, reference), choices.seed)
     files = ResultFiles(*(folder / name for name in ("source.wav", f"{stem}.wav", f"{stem}.flac", f"{stem}.json")))
     write_audio(files.source, torch.from_numpy(clip.samples), clip.sample_rate)
     write_audio(files.wav, output.audio, output.sample_rate)
     write_audio(files.flac, output.audio, output.sample_rate)
-    files.settings.write_text(json.dumps(choices.to_dict() | {"source": clip.name}, indent=1))
+    names = {"source": clip.name} | ({} if reference is None else {"reference": reference.name})
+    files.settings.write_text(json.dumps(choices.to_dict() | names, indent=1))
     return files
 
 

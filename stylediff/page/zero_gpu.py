@@ -17,7 +17,7 @@ START_SECONDS, STEP_SECONDS, WINDOW_SECONDS = 8.0, 0.1, 5.0
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def seconds_needed(clip: Clip, choices: Choices, previews: int = 0) -> int:
+def seconds_needed(clip: Clip, choices: Choices, previews: int = 0, reference: Clip | None = None) -> int:
     """Upper bound of a conversion's GPU time: short requests wait less, and come out of the visitor's quota."""
     passes = choices.steps * (1 if choices.guidance == 1 else 2) * math.ceil(clip.seconds / WINDOW_SECONDS)
     return math.ceil(START_SECONDS + STEP_SECONDS * (passes + previews))

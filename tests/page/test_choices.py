@@ -5,7 +5,7 @@ import pytest
 
 from stylediff.page.choices import LARGEST_SEED, PRESETS, ChoiceError, Choices, draw_seed, file_stem
 
-CHOSEN = Choices("harp", 7, 1.5, 0.8, 123456789, 2.5, 12.0)
+CHOSEN = Choices("harp", 7, 1.5, 0.8, 123456789, 2.5, 12.0, 0.25)
 
 
 def test_settings_survive_json_and_a_link():
@@ -28,6 +28,7 @@ def test_what_is_not_named_keeps_its_default_and_what_is_unknown_is_ignored():
         ({"steps": "many"}, "steps must be a number, got 'many'"),
         ({"steps": "inf"}, "steps must be a number"),
         ({"length_s": 0.1}, "length_s must be 0.5"),
+        ({"like": 1.5}, "like must be 0 to 1"),
     ],
 )
 def test_a_wrong_setting_is_named(values, sentence):

@@ -2,8 +2,10 @@
 
 import zipfile
 
+import gradio as gr
 import pytest
 
+from stylediff.page.controls import build_controls
 from tests.tiny import write_tone
 from tests.visitors import choose_steps, upload, wait_until_done
 
@@ -53,10 +55,10 @@ def test_a_result_becomes_the_next_source(visit, clip):
     visitor.click("#go")
     wait_until_done(visitor)
     visitor.click("#use")
-    visitor.wait_for_function("document.querySelector('#source').innerHTML.includes('clip_to_harp_seed0.wav')")
+    visitor.wait_for_timeout(1500)  # until the clip is in its place
     visitor.get_by_label("piano").first.check()
     visitor.click("#go")
-    visitor.wait_for_function("document.querySelector('#downloads').innerText.includes('clip_to_harp_seed0_to_piano')")
+    visitor.wait_for_selector("#downloads a[download^='clip_to_harp_seed0_to_piano']", state="attached")
 
 
 @pytest.mark.browser
@@ -67,7 +69,7 @@ def test_a_visitor_converts_several_files_and_gets_a_zip(visit, tmp_path):
     visitor = visit()
     visitor.get_by_role("tab", name="Several files").click()
     visitor.set_input_files("#files input[type=file]", [str(path) for path in (good[0], bad, good[1])])
-    visitor.wait_for_function("document.querySelector('#files').innerText.includes('b.wav')")
+    visitor.wait_for_function("document.querySelectorAll('#files tr.file').length === 3")
     visitor.locator("#batch_target").get_by_label("trumpet").check()
     visitor.locator("#batch_preset").get_by_label("Fast").check()
     visitor.click("#batch_go")
@@ -78,6 +80,38 @@ def test_a_visitor_converts_several_files_and_gets_a_zip(visit, tmp_path):
     download.value.save_as(tmp_path / "results.zip")
     with zipfile.ZipFile(tmp_path / "results.zip") as packed:
         assert packed.namelist() == ["b_to_trumpet_seed0.wav", "harp_to_trumpet_seed0.wav"]
+
+
+@pytest.mark.browser
+def test_a_clip_of_an_instrument_is_matched(visit, clip, tmp_path):
+    reference = write_tone(tmp_path / "my_flute.wav", 50_000)
+    visitor = visit("?steps=2&like=0.5")
+    upload(visitor, clip)
+    visitor.get_by_role("tab", name="Match a clip").click()
+    visitor.click("#go")
+    visitor.wait_for_selector(".toast-body")
+    assert "Add a clip of the instrument to match" in visitor.inner_text(".toast-body")
+    visitor.set_input_files("#reference input[type=file]", str(reference))
+    visitor.wait_for_selector("#reference .waveform-container")
+    assert visitor.input_value("#like input[type=number]") == "0.5"
+    visitor.click("#go")
+    wait_until_done(visitor)
+    with visitor.expect_download() as download:
+        visitor.click("#downloads a[download$=json]")
+    assert download.value.suggested_filename == "clip_to_like_my_flute_seed0.json"
+    download.value.save_as(tmp_path / "settings.json")
+    assert '"reference": "my_flute"' in (tmp_path / "settings.json").read_text()
+    visitor.get_by_role("tab", name="Instrument", exact=True).click()
+    visitor.click("#go")
+    visitor.wait_for_function("document.querySelector('#downloads').innerText.includes('clip_to_violin_seed0')")
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_clip_can_be_matched_where_the_model_listens(listens):
+    with gr.Blocks() as page:
+        build_controls(str, listens)
+    tabs = {block.id: block.visible for block in page.blocks.values() if isinstance(block, gr.Tab)}
+    assert tabs == {"name": True, "clip": listens}
 
 
 @pytest.mark.browser
@@ -104,7 +138,7 @@ def test_what_can_be_pressed_has_a_name(visit, clip):
     wait_until_done(visitor)
     nameless = visitor.evaluate("""
       [...document.querySelectorAll("button, input:not([type=file]), [role=slider]")]
-        .filter((e) => e.offsetParent && !(e.innerText?.trim() || e.ariaLabel || e.title || e.labels?.length
+        .filter((e) => e.offsetParent && !(e.innerText?.trim() || e.ariaLabel || e.title || e.labels?.length || e.querySelector("img")?.alt
                        || e.getAttribute("aria-labelledby") || e.placeholder))
         .map((e) => e.outerHTML.slice(0, 120))""")
     assert nameless == []

@@ -8,7 +8,7 @@ from stylediff.audio import AudioError
 from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices
 from stylediff.page.clips import Clip
-from stylediff.page.conversions import Step, build_converter, convert, warm_up
+from stylediff.page.conversions import Step, build_converter, choose_style, convert, warm_up
 from tests.tiny import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")
@@ -73,6 +73,17 @@ def test_a_clip_that_cannot_be_used_is_an_error_here(pipeline):
 def test_a_strength_below_one_counts_the_steps_that_are_run(pipeline):
     events = [*convert(pipeline, CLIP, Choices(steps=8, strength=0.5), previews=0)]
     assert [event.total for event in events if isinstance(event, Step)] == [4] * 4
+
+
+def test_a_reference_is_weighed_against_the_name(pipeline):
+    reference = Clip(0.3 * np.sin(np.arange(50_000) / 5, dtype=np.float32)[None], 22050, 0.0, 2.3, "other")
+    named, heard = pipeline.encode_target("harp"), pipeline.encode_reference(torch.from_numpy(reference.samples), 22050)
+    assert choose_style(pipeline, CHOICES, None) == "harp"
+    half = choose_style(pipeline, Choices("harp", like=0.5), reference)
+    torch.testing.assert_close(half, (named + heard) / 2)
+    *_, by_name = convert(pipeline, CLIP, CHOICES, previews=0)
+    *_, by_clip = convert(pipeline, CLIP, CHOICES, previews=0, reference=reference)
+    assert not torch.equal(by_name.audio, by_clip.audio)
 
 
 def test_warming_up_runs_every_network_once(pipeline):

@@ -57,3 +57,18 @@ def test_silence_comes_back_without_an_error(address, tmp_path):
     soundfile.write(path, np.zeros(RATE), RATE)
     audio, _ = Client(address, verbose=False).predict(source=handle_file(str(path)), steps=1, api_name="/convert")
     assert soundfile.info(audio).frames == RATE
+
+
+def test_a_reference_clip_changes_what_comes_back(address, clip, tmp_path):
+    reference = write_tone(tmp_path / "my flute.wav", 50_000)
+    client = Client(address, verbose=False)
+    sounds = {}
+    for name, extra in {"named": {}, "half": {"like": 0.5}, "whole": {"like": 1.0}, "none": {"like": 0.0}}.items():
+        if extra:
+            extra |= {"reference": handle_file(str(reference))}
+        audio, facts = client.predict(source=handle_file(str(clip)), steps=1, **extra, api_name="/convert")
+        sounds[name] = soundfile.read(audio)[0]
+    assert Path(audio).name == "clip_to_like_my_flute_seed0.wav"
+    assert facts["like"] == 0.0
+    assert np.array_equal(sounds["named"], sounds["none"])
+    assert not np.array_equal(sounds["half"], sounds["whole"])
