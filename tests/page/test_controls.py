@@ -138,8 +138,9 @@ def test_what_can_be_pressed_has_a_name(visit, clip):
     wait_until_done(visitor)
     nameless = visitor.evaluate("""
       [...document.querySelectorAll("button, input:not([type=file]), [role=slider]")]
-        .filter((e) => e.offsetParent && !(e.innerText?.trim() || e.ariaLabel || e.title || e.labels?.length || e.querySelector("img")?.alt
-                       || e.getAttribute("aria-labelledby") || e.placeholder))
+        .filter((e) => e.offsetParent)
+        .filter((e) => !(e.innerText?.trim() || e.ariaLabel || e.title || e.labels?.length || e.placeholder
+                         || e.getAttribute("aria-labelledby") || e.querySelector("img")?.alt))
         .map((e) => e.outerHTML.slice(0, 120))""")
     assert nameless == []
 
