@@ -178,7 +178,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
         PairSampler(cache.rows[: len(latents)], latents, voices, split) for split in ("train", "validation")
     )
     model = build_model(settings, latents.shape[1], voices)
-    start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference",))
+    start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
     )
