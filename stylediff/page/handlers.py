@@ -24,7 +24,7 @@ from stylediff.page.results import ResultFiles, draw_preview, louder_by_db, styl
 from stylediff.plotting import brightest, difference_figure, spectrogram_figure
 
 LOG = logging.getLogger(__name__)
-OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts")
+OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts", "result")
 NO_CLIP = "Add a clip first: upload one, record one, or choose an example."
 NO_REFERENCE = "Add a clip of the instrument to match, or choose one by name in the other tab."
 Updates = dict[str, Any]  # new values by name of OUTPUTS
@@ -137,7 +137,8 @@ class Handlers:
 
     def show_files(self, files: ResultFiles, gain_db: float, words: dict[str, str]) -> Updates:
         value = player_value(self.player, files.source, files.wav, gain_db, words)
-        return {"output": str(files.wav), "player": value, "files": [str(files.flac), str(files.settings)]}
+        wav, others = str(files.wav), [str(files.flac), str(files.settings)]
+        return {"output": wav, "result": wav, "player": value, "files": others}
 
     def show_pictures(self, source: torch.Tensor, mel: torch.Tensor, target: str, words: dict[str, str]) -> Updates:
         """Both spectrograms on one colour scale: side by side, as a slider, and their difference."""

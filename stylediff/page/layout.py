@@ -36,6 +36,8 @@ def build_result(t: Labels) -> dict[str, Any]:
         label=t("output"), type="filepath", interactive=False, elem_id="output", buttons=["download"]
     )
     parts["use"] = gr.Button(t("use_as_source"), size="sm", elem_id="use")
+    # Its file is kept here: after a stream of updates, what the browser sends for the output names no file any more.
+    parts["result"] = gr.State(None)
     parts["files"] = gr.File(
         label=t("downloads"), file_count="multiple", interactive=False, height=110, elem_id="downloads"
     )
@@ -102,7 +104,7 @@ def build_convert_tab(converter: Converter, mel: MelConfig, t: Labels, examples:
         for button, new_seed in ((go, controls.random_seed), (again, gr.State(True)))
     ]
     connect_stop(stop, runs, parts["status"])
-    parts["use"].click(lambda path: path, parts["output"], source, api_visibility="private", queue=False)
+    parts["use"].click(lambda path: path or gr.skip(), parts["result"], source, api_visibility="private", queue=False)
     if examples:
         with gallery:
             labels = [example_label(path) for path in examples]
