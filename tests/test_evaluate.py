@@ -167,7 +167,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert (again["tables"], again["spread"]) == (summary["tables"], summary["spread"])
     assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
     made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
-    assert made == {"identity", "ours_1_steps", "ours_2_steps", "ours_2_steps_guidance_2", "true_target"}
+    assert made == {"identity", "ours_1_steps", "ours_2_steps", "ours_20_steps_guidance_2", "true_target"}
 
 
 def test_baselines_of_other_clips_or_other_weights_are_refused(

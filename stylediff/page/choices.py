@@ -9,7 +9,7 @@ from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 
 MAX_STEPS, MAX_GUIDANCE = 50, 4.0
 LARGEST_SEED = 2**31 - 1
-PRESETS = {"fast": (10, 1.0), "balanced": (20, 1.0), "best": (50, 1.0)}  # steps, guidance
+PRESETS = {"fast": (4, 1.0), "balanced": (20, 1.0), "best": (50, 1.0)}  # steps, guidance
 
 
 class ChoiceError(ValueError):

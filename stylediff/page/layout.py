@@ -39,7 +39,7 @@ def build_result(t: Labels) -> dict[str, Any]:
     # Its file is kept here: after a stream of updates, what the browser sends for the output names no file any more.
     parts["result"] = gr.State(None)
     parts["files"] = gr.File(
-        label=t("downloads"), file_count="multiple", interactive=False, height=110, elem_id="downloads"
+        label=t("downloads"), file_count="multiple", interactive=False, height=160, elem_id="downloads"
     )
     parts["facts"] = gr.Markdown(elem_id="facts")
     return parts
