@@ -112,7 +112,8 @@ def write_report(
     regular = [row for row in names if row not in extra]
     swept = {trial.key for trial, rows in tasks if extra & set(rows)}
     summary = summarize(results, regular, [" -> ".join(pair) for pair in MAIN_PAIRS], headline)
-    summary |= costs | {"taken_over": [row for row in names if row in {row for _, row in baselines.results}]}
+    taken_over = {row for _, row in baselines.results}
+    summary |= costs | {"taken_over": [row for row in names if row in taken_over]}
     summary["sweep"] = tabulate([result for result in results if result["trial"] in swept], names)
     summary["spread"] = measure_spread(tasks, baselines, scoring, args)
     write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))

@@ -59,32 +59,35 @@ def load_stages(model: Path) -> dict[str, Stage]:
     return build_stages(load_pipeline(str(model)))
 
 
-def measure(specimen: Specimen, row: str, model: Path, classifier: Path) -> Result:
-    """One clip through one row of the codec: its columns, and the classifier's features of what came out."""
-    config, judges, original = MelConfig(), load_judges(classifier), load_waveform(specimen.path)
-    output = load_stages(model)[row](original)
-    heard = judges.notes.listen(output)
-    result = compare_with_source(heard, judges.notes.listen(original)) | compare_with_target(output, original, config)
-    notes = specimen.score(len(original) / config.sample_rate)
-    if notes is not None:
-        result |= compare_with_score(output, heard, notes, judges, config)
-        if is_one_voice(notes):
-            times, pitch = judges.pitch.track(output)
-            result["wobble"] = pitch_wobble(notes, times, pitch)
-            result["deviation"] = pitch_deviation(notes, times, pitch, judges.pitch.track(original)[1])
-    features = load_embedding(classifier)(output).round(4).tolist()
-    result |= {"stripes": hop_stripes(output, config), "features": features}
-    named = {"file": str(specimen.path), "voice": specimen.voice, "instrument": specimen.instrument, "row": row}
-    return named | {name: result[name] for name in (*COLUMNS, "features") if result.get(name) is not None}
-
-
 @lru_cache(maxsize=1)
 def load_embedding(classifier: Path) -> ClassifierEmbedding:
     return ClassifierEmbedding(classifier)
 
 
-def measure_task(task: tuple[Specimen, str], model: Path, classifier: Path) -> Result:
-    return measure(*task, model, classifier)
+def measure(task: tuple[Specimen, tuple[str, ...]], model: Path, classifier: Path) -> list[Result]:
+    """One clip through some rows of the codec: their columns, and the classifier's features of what came out."""
+    specimen, rows = task
+    config, judges, original = MelConfig(), load_judges(classifier), load_waveform(specimen.path)
+    notes = specimen.score(len(original) / config.sample_rate)
+    source = judges.notes.listen(original)
+    original_hz = judges.pitch.track(original)[1] if notes is not None and is_one_voice(notes) else None
+    results = []
+    for row in rows:
+        output = load_stages(model)[row](original)
+        heard = judges.notes.listen(output)
+        result = compare_with_source(heard, source) | compare_with_target(output, original, config)
+        if notes is not None:
+            result |= compare_with_score(output, heard, notes, judges, config)
+            if original_hz is not None:
+                times, pitch = judges.pitch.track(output)
+                result["wobble"] = pitch_wobble(notes, times, pitch)
+                result["deviation"] = pitch_deviation(notes, times, pitch, original_hz)
+        features = load_embedding(classifier)(output).round(4).tolist()
+        result |= {"stripes": hop_stripes(output, config), "features": features}
+        named = {"file": str(specimen.path), "voice": specimen.voice, "instrument": specimen.instrument, "row": row}
+        kept = (*COLUMNS, "features")
+        results.append(named | {name: result[name] for name in kept if result.get(name) is not None})
+    return results
 
 
 def measure_all(args: argparse.Namespace, specimens: list[Specimen], rows: list[str]) -> list[Result]:
@@ -92,12 +95,13 @@ def measure_all(args: argparse.Namespace, specimens: list[Specimen], rows: list[
     path = args.out / "results.jsonl"
     results = read_results(path)
     done = {(result["file"], result["row"]) for result in results}
-    left = [(specimen, row) for specimen in specimens for row in rows if (str(specimen.path), row) not in done]
-    job = partial(measure_task, model=args.model, classifier=args.classifier)
+    left = [(s, tuple(row for row in rows if (str(s.path), row) not in done)) for s in specimens]
+    left = [(specimen, missing) for specimen, missing in left if missing]
+    job = partial(measure, model=args.model, classifier=args.classifier)
     with path.open("a") as file:
-        for result in tqdm(results_of(job, left, args.workers), total=len(left), unit="clip"):
-            results.append(result)
-            file.write(json.dumps(result) + "\n")
+        for measured in tqdm(results_of(job, left, args.workers), total=len(left), unit="clip"):
+            results += measured
+            file.writelines(json.dumps(result) + "\n" for result in measured)
             file.flush()
     wanted = {(str(specimen.path), row) for specimen in specimens for row in rows}
     return [result for result in results if (result["file"], result["row"]) in wanted]
