@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from stylediff.audio import AudioError, read_audio, write_audio
 from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.inputs import check_inputs
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.pipeline import StyleTransferPipeline
+from stylediff.pipeline import TEMPERATURE, StyleTransferPipeline
 from stylediff.plotting import mels_to_image
 
 
@@ -30,6 +31,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps (20)")
     parser.add_argument("--guidance", type=float, default=1.0, help="guidance scale; 1 is off and twice as fast (1)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 keeps the source, 1 starts from noise (1)")
+    parser.add_argument(
+        "--temperature", type=float, default=TEMPERATURE, help=f"deviation of the starting noise ({TEMPERATURE})"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", help="folder or Hub id of other weights")
     parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")
@@ -76,6 +80,7 @@ def convert(pipeline: StyleTransferPipeline, args: argparse.Namespace, style: st
         num_inference_steps=args.steps,
         guidance_scale=args.guidance,
         strength=args.strength,
+        temperature=args.temperature,
         generator=torch.Generator().manual_seed(args.seed),
     )
     path = output_path(args, source)
@@ -95,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
         pipeline = load_pipeline(args.model)
         pipeline.set_progress_bar_config(desc="denoising", leave=False)
         style = read_style(pipeline, args)
-        pipeline.check_inputs(style, args.steps, args.guidance, args.strength, "pt")
+        check_inputs(pipeline.style_encoder, style, args.steps, args.guidance, args.strength, args.temperature)
         if args.out_dir:
             args.out_dir.mkdir(parents=True, exist_ok=True)
     except (CheckpointError, ValueError, OSError) as error:

@@ -15,6 +15,7 @@ LAYERS = (
     {"public", "instruments", "audio", "mel"},
     {"windows", "plotting", "phases", "reference", "output"},
     {"latents", "style", "vocoder"},
+    {"inputs"},
     {"pipeline"},
     {"checkpoint"},
     {"__main__"},

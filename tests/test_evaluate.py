@@ -30,6 +30,7 @@ from train.rows import (
     ORACLE,
     REGRESSION,
     TRUE_TARGET,
+    Sampling,
     build_rows,
     ours,
     play_transcribed,
@@ -101,11 +102,17 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
     folder, groups = dataset
     trial = choose_trials(groups, "test", 1, 1)[0]
     example = load_example(trial, folder)
-    rows = build_rows(pipeline, load_spectra(groups, {example.voice}, folder, MEL), {}, pipeline, ((1, 1.0), (2, 1.0)))
+    rows = build_rows(
+        pipeline,
+        load_spectra(groups, {example.voice}, folder, MEL),
+        {},
+        pipeline,
+        (Sampling(1, temperature=1.0), Sampling(2)),
+    )
     outputs = {name: row(example) for name, row in rows.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
     assert torch.equal(outputs[IDENTITY], example.source)
-    assert torch.equal(outputs[REGRESSION], outputs[ours(1)])  # here they are the same network
+    assert torch.equal(outputs[REGRESSION], outputs[ours(1, temperature=1.0)])  # here they are the same network
     assert torch.equal(outputs[TRUE_TARGET], example.target)
     assert log_mel_error(*(waveform_to_mel(outputs[row][None], MEL) for row in (GRIFFIN_LIM, TRUE_TARGET))) < 0.3
     torch.testing.assert_close(rows[ours(2)](example), outputs[ours(2)])
@@ -131,11 +138,11 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     out = tmp_path / "report"
     command = ["--model", str(tmp_path / "model"), "--data", str(dataset[0]), "--out", str(out)]
     command += ["--classifier", str(tmp_path / "classifier"), "--steps", "1", "2", "--guidance", "2", "--limit", "2"]
-    command += ["--pairs-main", "1"]
+    command += ["--pairs-main", "1", "--temperature", "0.5"]
     assert main(command) == 0
     results = (out / "results.jsonl").read_text().splitlines(keepends=True)
     summary = json.loads((out / "summary.json").read_text())
-    assert len(results) == 2 * 9
+    assert len(results) == 2 * 10
     assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
     table = summary["tables"]["piano -> violin"]
     assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
@@ -167,7 +174,8 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert (again["tables"], again["spread"]) == (summary["tables"], summary["spread"])
     assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
     made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
-    assert made == {"identity", "ours_1_steps", "ours_2_steps", "ours_20_steps_guidance_2", "true_target"}
+    swept = {"ours_20_steps_guidance_2", "ours_20_steps_temperature_0.5"}
+    assert made == {"identity", "ours_1_steps", "ours_2_steps", "true_target"} | swept
 
 
 def test_baselines_of_other_clips_or_other_weights_are_refused(

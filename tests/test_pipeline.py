@@ -42,6 +42,17 @@ def test_same_seed_gives_the_same_samples_and_another_seed_others(pipeline):
     assert not torch.equal(first, other)
 
 
+def test_the_temperature_scales_the_starting_noise(pipeline):
+    cold, same = (run(pipeline, tone(1), seed=seed, temperature=0.0, output_type="latent").latents for seed in (3, 4))
+    assert torch.equal(cold, same)
+    source = torch.zeros(1, 4, 8, 24)
+    hot, cool = (
+        pipeline.prepare_latents(source, 2, 1.0, temperature, torch.Generator().manual_seed(0))[0]
+        for temperature in (1.0, 0.4)
+    )
+    torch.testing.assert_close(cool, 0.4 * hot)
+
+
 def test_output_follows_the_level_of_the_input(pipeline):
     loud, soft = (run(pipeline, tone(1) * gain).audio for gain in (1.0, 0.1))
     torch.testing.assert_close(soft, loud * 0.1, rtol=1e-3, atol=1e-5)
@@ -113,6 +124,7 @@ def test_the_callback_sees_every_step_and_may_replace_latents(pipeline):
         ({"steps": 0}, "num_inference_steps must be 1 to 1000"),
         ({"guidance_scale": 0.5}, "guidance_scale must be at least 1"),
         ({"strength": 1.5}, "strength must be 0 to 1"),
+        ({"temperature": 1.1}, "temperature must be 0 to 1, got 1.1"),
         ({"output_type": "jpeg"}, "output_type must be"),
     ],
 )

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.pipeline import TEMPERATURE
 from train.assessment import Result
 from train.baselines import Baselines, add_baselines, check_baselines, read_baselines
 from train.costs import measure_costs
@@ -28,7 +29,7 @@ from train.folders import score_folder, write_folder_markdown
 from train.manifest import SPLITS, ManifestError, read_manifest, write_atomically
 from train.panels import choose_extremes, choose_panels, copy_extremes, draw_panels
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
-from train.rows import TRUE_TARGET, ours
+from train.rows import TRUE_TARGET, Sampling, ours
 from train.runs import current_commit
 from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_rows, row_folder, time_rows
 from train.synthesis import SynthesisError
@@ -80,7 +81,8 @@ def measure_spread(tasks: list[Task], baselines: Baselines, scoring: Scoring, ar
 
 def extra_rows(scoring: Scoring, headline: str) -> set[str]:
     """Rows of our model at settings that only a part of the clips is run at."""
-    return {ours(n, g) for n, g in scoring.settings if g != 1 or n not in SETTLED_STEPS} - {headline}
+    settled = {ours(steps) for steps in SETTLED_STEPS}
+    return {ours(*sampling) for sampling in scoring.samplings} - settled - {headline}
 
 
 def time_once(scoring: Scoring, trials: list[Trial], rows: list[str], path: Path) -> dict[str, float]:
@@ -129,7 +131,7 @@ def write_report(
         "extremes": draw_contact_sheet(draw_panels(best + worst, scoring, headline)),
     }
     if swept:
-        figures["sweep"] = draw_sweep(summary["sweep"], args.steps, args.guidance, HEADLINE_STEPS)
+        figures["sweep"] = draw_sweep(summary["sweep"], args.steps, args.guidance, args.temperature, HEADLINE_STEPS)
     for name, figure in figures.items():
         figure.savefig(args.out / f"{name}.png", dpi=80)
     return page
@@ -146,9 +148,9 @@ def evaluate(args: argparse.Namespace) -> str:
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
     results = open_results(args.out, settings)
     baselines = read_baselines(args.baselines, trials, args.embedding)
-    ours_at = [(steps, 1.0) for steps in args.steps] + [
-        (HEADLINE_STEPS, scale) for scale in args.guidance if scale != 1
-    ]
+    samplings = [Sampling(steps) for steps in args.steps]
+    samplings += [Sampling(HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
+    samplings += [Sampling(HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
     scoring = Scoring(
         model=args.model,
         regression=args.regression,
@@ -157,7 +159,7 @@ def evaluate(args: argparse.Namespace) -> str:
         audio=args.out / "audio",
         voices=tuple(sorted({trial.target.voice for trial in trials})),
         soundfonts=tuple(args.soundfont),
-        settings=tuple(ours_at),
+        samplings=tuple(samplings),
     )
     rows = list(load_rows(scoring))
     headline = ours(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
@@ -197,7 +199,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pairs-main", type=int, default=60, help="clips of each main direction")
     parser.add_argument("--pairs-other", type=int, default=6, help="clips of each other pair of instruments")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 10, 20, 50], help="denoising steps")
-    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0, 3.0], help="guidance scales")
+    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0], help="guidance scales")
+    parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.4, 0.7, 1.0], help="of the noise")
     parser.add_argument("--sweep", type=int, default=12, help="clips of a main direction that every setting is run on")
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
     parser.add_argument("--baselines", type=Path, help="published report of other weights, to take baselines from")

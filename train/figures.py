@@ -60,13 +60,16 @@ def draw_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
-def draw_sweep(table: Table, steps: list[int], guidance: list[float], headline_steps: int) -> Figure:
-    """Some columns against the number of steps, without guidance, and against guidance, with 95 % intervals."""
-    figure = Figure(figsize=(4 * len(SWEPT), 7), layout="constrained")
-    axes = figure.subplots(2, len(SWEPT), squeeze=False)
+def draw_sweep(
+    table: Table, steps: list[int], guidance: list[float], temperatures: list[float], headline_steps: int
+) -> Figure:
+    """Some columns against the number of steps, the guidance and the temperature, with 95 % intervals."""
+    figure = Figure(figsize=(4 * len(SWEPT), 3.5 * 3), layout="constrained")
+    axes = figure.subplots(3, len(SWEPT), squeeze=False)
     lines: list[tuple[str, list[tuple[float, str]]]] = [
         ("DDIM steps", [(number, ours(number)) for number in steps]),
         ("guidance", [(scale, ours(headline_steps, scale)) for scale in guidance]),
+        ("temperature", [(one, ours(headline_steps, temperature=one)) for one in temperatures]),
     ]
     for line, (label, settings) in enumerate(lines):
         known = [(place, table[name]) for place, name in settings if name in table]

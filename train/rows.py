@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
+from stylediff.pipeline import TEMPERATURE
 from train.equaliser import match_envelope
 from train.judges import NoteJudge
 from train.scores import Note
@@ -30,9 +32,22 @@ Row = Callable[[Example], torch.Tensor]
 Players = dict[str, tuple[Synthesizer, int]]
 
 
-def ours(steps: int, guidance: float = 1.0) -> str:
-    """Name of the row of our model at that many denoising steps and that guidance scale; 1 is none."""
-    return f"ours, {steps} steps" + (f", guidance {guidance:g}" if guidance != 1 else "")
+class Sampling(NamedTuple):
+    """How the model is sampled: denoising steps, guidance scale (1 is none) and temperature of the noise."""
+
+    steps: int
+    guidance: float = 1.0
+    temperature: float = TEMPERATURE
+
+
+def ours(steps: int, guidance: float = 1.0, temperature: float = TEMPERATURE) -> str:
+    """Name of the row of our model, sampled in that way."""
+    name = f"ours, {steps} steps"
+    if guidance != 1:
+        name += f", guidance {guidance:g}"
+    if temperature != TEMPERATURE:
+        name += f", temperature {temperature:g}"
+    return name
 
 
 def play_source(example: Example) -> torch.Tensor:
@@ -56,14 +71,15 @@ def play_transcribed(example: Example, judge: NoteJudge, players: Players) -> to
     return torch.from_numpy(synthesizer.render(notes, program, len(example.target), {})).float()
 
 
-def play_transfer(example: Example, pipeline: StyleTransferPipeline, steps: int, guidance: float) -> torch.Tensor:
+def play_transfer(example: Example, pipeline: StyleTransferPipeline, sampling: Sampling) -> torch.Tensor:
     """The source through the model."""
     result = pipeline(
         example.source,
         pipeline.mel.sample_rate,
         target=example.instrument,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
+        num_inference_steps=sampling.steps,
+        guidance_scale=sampling.guidance,
+        temperature=sampling.temperature,
         generator=torch.Generator().manual_seed(example.seed),
     )
     return fit_length(result.audio.cpu(), len(example.target))
@@ -100,7 +116,7 @@ def build_rows(
     spectra: dict[str, torch.Tensor],
     players: Players,
     regression: StyleTransferPipeline | None,
-    settings: tuple[tuple[int, float], ...],
+    samplings: tuple[Sampling, ...],
 ) -> dict[str, Row]:
     """Rows by name, in the order of the tables.
 
@@ -108,11 +124,12 @@ def build_rows(
         spectra: average spectrum of each target voice, (bins,).
         players: of every target voice, or none: the row that needs them is then left out.
         regression: the same network trained to map source to target in one pass, if there is one.
-        settings: denoising steps and guidance scale of each row of our model.
+        samplings: of each row of our model.
     """
-    transfers = {ours(n, g): partial(play_transfer, pipeline=pipeline, steps=n, guidance=g) for n, g in settings}
+    transfers = {ours(*one): partial(play_transfer, pipeline=pipeline, sampling=one) for one in samplings}
     replayed = {TRANSCRIBED: partial(play_transcribed, judge=NoteJudge(), players=players)} if players else {}
-    one_pass = {REGRESSION: partial(play_transfer, pipeline=regression, steps=1, guidance=1.0)} if regression else {}
+    trained_as = Sampling(1, temperature=1.0)
+    one_pass = {REGRESSION: partial(play_transfer, pipeline=regression, sampling=trained_as)} if regression else {}
     return {
         IDENTITY: play_source,
         ENVELOPE: partial(play_equalised, spectra=spectra, config=pipeline.mel),

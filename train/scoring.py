@@ -16,7 +16,7 @@ from train.classifier import InstrumentClassifier
 from train.equaliser import average_spectrum
 from train.judges import NoteJudge, PitchTracker
 from train.manifest import ClipGroup, read_manifest
-from train.rows import Players, Row, build_rows
+from train.rows import Players, Row, Sampling, build_rows
 from train.synthesis import Synthesizer, open_synthesizer, soundfont_voices
 from train.trials import Example, Trial, TrialError
 from train.waveforms import load_waveform
@@ -35,7 +35,7 @@ class Scoring:
         audio: folder of what the systems made.
         voices: of the trials' targets.
         soundfonts: of those voices, as ``render_dataset`` takes them, or none.
-        settings: denoising steps and guidance scale of each row of our model.
+        samplings: of each row of our model.
     """
 
     model: Path
@@ -45,7 +45,7 @@ class Scoring:
     audio: Path
     voices: tuple[str, ...]
     soundfonts: tuple[str, ...]
-    settings: tuple[tuple[int, float], ...]
+    samplings: tuple[Sampling, ...]
 
 
 def load_example(trial: Trial, folder: Path) -> Example:
@@ -112,7 +112,7 @@ def load_rows(scoring: Scoring) -> dict[str, Row]:
             loaded.set_progress_bar_config(disable=True)
     spectra = load_spectra(read_manifest(scoring.data), set(scoring.voices), scoring.data, pipeline.mel)
     players = load_players(scoring.soundfonts, scoring.voices)
-    return build_rows(pipeline, spectra, players, regression, scoring.settings)
+    return build_rows(pipeline, spectra, players, regression, scoring.samplings)
 
 
 @lru_cache(maxsize=1)

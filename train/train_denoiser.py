@@ -50,6 +50,7 @@ class DenoiserSettings(TrainSettings):
         noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
         regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
         average_decay: of the exponential moving average of the weights, which is what ships.
+        compile: compile the U-Net, once for each crop length; on CPUs a step then takes five sixths of the time.
     """
 
     cache: Path
@@ -72,8 +73,9 @@ class DenoiserSettings(TrainSettings):
     regression: bool = False
     average_decay: float = 0.999
     validate_every: int = 500
+    compile: bool = False
 
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every")
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every", "compile")
 
 
 def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) -> Denoiser:
@@ -188,6 +190,8 @@ def train(settings: DenoiserSettings) -> Denoiser:
     device, process = run.accelerator.device, run.accelerator.process_index
     if device.type == "cpu":
         model.unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward pass is slow on CPUs
+    if settings.compile:
+        model.unet.compile(dynamic=False)
     autoencoder = None
     if settings.autoencoder:
         autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval().to(device)

@@ -1,0 +1,34 @@
+"""Arguments of a transfer, checked before anything is computed."""
+
+import torch
+
+from stylediff.style import StyleEncoder
+
+OUTPUT_TYPES = ("pt", "np", "mel", "latent")
+
+
+def check_inputs(
+    style_encoder: StyleEncoder,
+    target: str | torch.Tensor,
+    num_inference_steps: int = 1,
+    guidance_scale: float = 1.0,
+    strength: float = 1.0,
+    temperature: float = 1.0,
+    output_type: str = "pt",
+) -> None:
+    """Raises ValueError with a sentence for an argument of ``StyleTransferPipeline`` that is out of range."""
+    config = style_encoder.config
+    if isinstance(target, str):
+        style_encoder.voice_index(target)
+    elif target.shape != (wanted := (1, config.tokens, config.width)):
+        raise ValueError(f"style tokens must be of shape {wanted}, got {tuple(target.shape)}")
+    if not 1 <= num_inference_steps <= 1000:
+        raise ValueError(f"num_inference_steps must be 1 to 1000, got {num_inference_steps}")
+    if not guidance_scale >= 1.0:
+        raise ValueError(f"guidance_scale must be at least 1, got {guidance_scale}")
+    if not 0.0 <= strength <= 1.0:
+        raise ValueError(f"strength must be 0 to 1, got {strength}")
+    if not 0.0 <= temperature <= 1.0:
+        raise ValueError(f"temperature must be 0 to 1, got {temperature}")
+    if output_type not in OUTPUT_TYPES:
+        raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
