@@ -2,6 +2,7 @@
 
 from diffusers import ModelMixin, SchedulerMixin
 
+from stylediff.enhancer import MelEnhancer
 from stylediff.latents import MelAutoencoder
 from stylediff.output import StyleTransferOutput
 from stylediff.pipeline import StyleTransferPipeline
@@ -11,6 +12,7 @@ from stylediff.vocoder import Vocoder
 # diffusers looks the base classes of saved components up in the module that their index names.
 __all__ = [
     "MelAutoencoder",
+    "MelEnhancer",
     "ModelMixin",
     "SchedulerMixin",
     "StyleEncoder",

@@ -34,6 +34,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--temperature", type=float, default=TEMPERATURE, help=f"deviation of the starting noise ({TEMPERATURE})"
     )
+    parser.add_argument(
+        "--enhance", action=argparse.BooleanOptionalAction, default=True, help="correct the spectrogram (on)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", help="folder or Hub id of other weights")
     parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")
@@ -81,6 +84,7 @@ def convert(pipeline: StyleTransferPipeline, args: argparse.Namespace, style: st
         guidance_scale=args.guidance,
         strength=args.strength,
         temperature=args.temperature,
+        enhance=args.enhance,
         generator=torch.Generator().manual_seed(args.seed),
     )
     path = output_path(args, source)

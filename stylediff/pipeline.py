@@ -10,6 +10,8 @@ from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils.torch_utils import randn_tensor
 
 from stylediff.audio import AudioError, fit_length, loudness_gain, resample, to_mono
+from stylediff.enhancer import MelEnhancer
+from stylediff.hub import local_folder
 from stylediff.inputs import check_inputs
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
@@ -30,11 +32,12 @@ class StyleTransferPipeline(DiffusionPipeline):
     """Plays a clip of one instrument with another: latent diffusion on mel spectrograms.
 
     The clip's own latents condition the denoiser by channel concatenation, the target by style tokens (after Huang
-    et al. 2024, arXiv 2404.14771). Without a vocoder, sound is made with Griffin-Lim.
+    et al. 2024, arXiv 2404.14771). Without a vocoder, sound is made with Griffin-Lim; without an enhancer, decoded mels
+    stay as they are.
     """
 
-    model_cpu_offload_seq = "autoencoder->style_encoder->unet->vocoder"
-    _optional_components = ["vocoder"]
+    model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder"
+    _optional_components = ["vocoder", "enhancer"]
 
     def __init__(
         self,
@@ -43,15 +46,17 @@ class StyleTransferPipeline(DiffusionPipeline):
         scheduler: DDIMScheduler,
         style_encoder: StyleEncoder,
         vocoder: Vocoder | None = None,
+        enhancer: MelEnhancer | None = None,
     ) -> None:
         super().__init__()
+        optional = {"vocoder": vocoder, "enhancer": enhancer}
         self.register_modules(
-            autoencoder=autoencoder, unet=unet, scheduler=scheduler, style_encoder=style_encoder, vocoder=vocoder
+            autoencoder=autoencoder, unet=unet, scheduler=scheduler, style_encoder=style_encoder, **optional
         )
-        if vocoder is not None:
-            self.mel.require_same(vocoder.mel, "the vocoder")
-        if style_encoder.reference is not None:
-            self.mel.require_same(style_encoder.mel, "the style encoder")
+        listener = {} if style_encoder.reference is None else {"style encoder": style_encoder}
+        for name, part in (optional | listener).items():
+            if part is not None:
+                self.mel.require_same(part.mel, f"the {name}")
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> "StyleTransferPipeline":
@@ -62,14 +67,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         Raises:
             OSError: neither a folder with a model nor a Hub id that can be reached.
         """
-        folder = Path(pretrained_model_name_or_path)
-        if not folder.is_dir():
-            from huggingface_hub import snapshot_download
-
-            names = ("revision", "token", "cache_dir", "local_files_only")
-            chosen = {name: kwargs.pop(name) for name in names if name in kwargs}
-            folder = Path(snapshot_download(str(folder), allow_patterns=["*.json", "*.safetensors"], **chosen))
-        return super().from_pretrained(folder, **kwargs)
+        return super().from_pretrained(local_folder(pretrained_model_name_or_path, kwargs), **kwargs)
 
     @property
     def mel(self) -> MelConfig:
@@ -91,6 +89,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         guidance_scale: float = 1.0,
         strength: float = 1.0,
         temperature: float = TEMPERATURE,
+        enhance: bool = True,
         generator: torch.Generator | None = None,
         output_type: str = "pt",
         callback_on_step_end: Callable[..., dict | None] | None = None,
@@ -107,6 +106,7 @@ class StyleTransferPipeline(DiffusionPipeline):
             strength: share of the steps that are run, starting from the noised source; 1 starts from noise,
                 0 returns the source through the autoencoder.
             temperature: deviation of the starting noise; below 1, outputs vary less and err less.
+            enhance: whether the enhancer, where there is one, corrects the generated mel.
             generator: of the starting noise; the same seed gives the same samples.
             output_type: "pt" or "np" for audio, "mel" to stop at the spectrogram, "latent" before it.
             callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; what it
@@ -130,6 +130,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         audio: Any = None
         if output_type != "latent":
             mel = self.decode_latents(latents, source_mel.shape[-1])
+            mel = self.enhance_mel(mel, source_mel) if enhance else mel
         if mel is not None and output_type != "mel":
             audio = self.to_level(self.synthesize(mel)[0], gain, sample_rate, waveform.shape[-1])
             audio = audio.cpu().numpy() if output_type == "np" else audio
@@ -229,6 +230,13 @@ class StyleTransferPipeline(DiffusionPipeline):
     def decode_latents(self, latents: torch.Tensor, frames: int) -> torch.Tensor:
         """Log-mel of latents, (1, 1, mels, frames)."""
         return map_windows(self.autoencoder.decode, latents, *self.window_columns)[..., :frames]
+
+    def enhance_mel(self, mel: torch.Tensor, source_mel: torch.Tensor) -> torch.Tensor:
+        """A generated log-mel, (1, 1, mels, frames), corrected with its source's beside it, if there is an enhancer."""
+        if self.enhancer is None:
+            return mel
+        pair = torch.cat([mel, source_mel], dim=1)
+        return map_windows(lambda both: self.enhancer(*both.chunk(2, dim=1)), pair, WINDOW_FRAMES, OVERLAP_FRAMES)
 
     def synthesize(self, mel: torch.Tensor) -> torch.Tensor:
         """Waveforms of log-mels, (batch, frames * hop_length): by the vocoder, or Griffin-Lim where there is none."""

@@ -12,9 +12,9 @@ from conftest import ROOT
 
 # A module imports only from rows above its own.
 LAYERS = (
-    {"public", "instruments", "audio", "mel"},
+    {"public", "hub", "instruments", "audio", "mel"},
     {"windows", "plotting", "phases", "reference", "output"},
-    {"latents", "style", "vocoder"},
+    {"enhancer", "latents", "style", "vocoder"},
     {"inputs"},
     {"pipeline"},
     {"checkpoint"},

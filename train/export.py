@@ -1,6 +1,6 @@
 """Puts trained parts together into a pipeline folder, in half precision.
 
-python -m train.export --autoencoder DIR --denoiser DIR [--vocoder DIR] --out DIR
+python -m train.export --autoencoder DIR --denoiser DIR [--vocoder DIR] [--enhancer DIR] --out DIR
 """
 
 import argparse
@@ -11,16 +11,19 @@ from pathlib import Path
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 
-from stylediff import MelAutoencoder, StyleEncoder, StyleTransferPipeline, Vocoder
+from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline, Vocoder
 
 
-def build_pipeline(autoencoder: Path, denoiser: Path, vocoder: Path | None) -> StyleTransferPipeline:
+def build_pipeline(
+    autoencoder: Path, denoiser: Path, vocoder: Path | None, enhancer: Path | None = None
+) -> StyleTransferPipeline:
     """The pipeline of exported parts.
 
     Args:
         autoencoder: folder of a MelAutoencoder.
         denoiser: folder with ``unet``, ``style_encoder`` and ``scheduler``.
         vocoder: folder of a Vocoder; without one the pipeline uses Griffin-Lim.
+        enhancer: folder of a MelEnhancer, if there is one.
     """
     return StyleTransferPipeline(
         autoencoder=MelAutoencoder.from_pretrained(autoencoder),
@@ -28,6 +31,7 @@ def build_pipeline(autoencoder: Path, denoiser: Path, vocoder: Path | None) -> S
         scheduler=DDIMScheduler.from_pretrained(denoiser, subfolder="scheduler"),
         style_encoder=StyleEncoder.from_pretrained(denoiser, subfolder="style_encoder"),
         vocoder=None if vocoder is None else Vocoder.from_pretrained(vocoder),
+        enhancer=None if enhancer is None else MelEnhancer.from_pretrained(enhancer),
     )
 
 
@@ -44,10 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--autoencoder", type=Path, required=True)
     parser.add_argument("--denoiser", type=Path, required=True)
     parser.add_argument("--vocoder", type=Path)
+    parser.add_argument("--enhancer", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(arguments)
     try:
-        pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder)
+        pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder, args.enhancer)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

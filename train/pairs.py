@@ -31,6 +31,20 @@ class PairBatch:
         return PairBatch(self.source.to(device), self.target.to(device), self.voices.to(device), references)
 
 
+@dataclass(frozen=True)
+class PairRows:
+    """Rows of the cache of aligned pairs.
+
+    Attributes:
+        sources, targets: (pairs,).
+        places: where to cut each pair, between 0 and 1.
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    places: np.ndarray
+
+
 def default_first(voices: set[str]) -> list[str]:
     """Voice names sorted by instrument, each instrument's default voice first."""
     return sorted(voices, key=lambda v: (v.split("/")[0], v != get_instrument(v.split("/")[0]).default_voice, v))
@@ -71,20 +85,27 @@ class PairSampler:
             mels: (clips, mels, frames) that references are cut from.
             references: how many of the targets, the first ones, come with a reference.
         """
-        chosen = self.targets[torch.randint(len(self.targets), (size,), generator=generator).numpy()]
-        draws = torch.rand(size, 2, generator=generator).numpy()
-        sources, targets = [], []
-        for number, (draw, start) in zip(chosen, draws, strict=True):
-            candidates = self.sources_of[int(number)]
-            first = int(start * (self.latents.shape[-1] - columns + 1))
-            sources.append(self.latents[candidates[int(draw * len(candidates))], :, :, first : first + columns])
-            targets.append(self.latents[number, :, :, first : first + columns])
+        chosen = self.draw(size, generator)
+        firsts = (chosen.places * (self.latents.shape[-1] - columns + 1)).astype(int)
+
+        def cut(rows: np.ndarray) -> torch.Tensor:
+            pieces = [self.latents[row, :, :, first : first + columns] for row, first in zip(rows, firsts, strict=True)]
+            return torch.from_numpy(np.stack(pieces).astype(np.float32))
+
         return PairBatch(
-            torch.from_numpy(np.stack(sources).astype(np.float32)),
-            torch.from_numpy(np.stack(targets).astype(np.float32)),
-            torch.tensor([self.voice_of[int(number)] for number in chosen]),
-            None if mels is None else self.draw_references(chosen[:references], mels, generator),
+            cut(chosen.sources),
+            cut(chosen.targets),
+            torch.tensor([self.voice_of[int(number)] for number in chosen.targets]),
+            None if mels is None else self.draw_references(chosen.targets[:references], mels, generator),
         )
+
+    def draw(self, size: int, generator: torch.Generator) -> PairRows:
+        """Random pairs, as rows of the cache."""
+        targets = self.targets[torch.randint(len(self.targets), (size,), generator=generator).numpy()]
+        draws = torch.rand(size, 2, generator=generator).numpy()
+        of = [self.sources_of[int(number)] for number in targets]
+        sources = [rows[int(draw * len(rows))] for rows, draw in zip(of, draws[:, 0], strict=True)]
+        return PairRows(np.array(sources), targets, draws[:, 1])
 
     def draw_references(self, targets: np.ndarray, mels: np.ndarray, generator: torch.Generator) -> torch.Tensor:
         """Log-mels (targets, 1, mels, frames) of other music in the same voices, all of one random length.

@@ -1,0 +1,24 @@
+"""Where a model's files are: a folder, or a copy of a Hugging Face Hub repository."""
+
+from pathlib import Path
+from typing import Any
+
+DOWNLOAD_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only")
+
+
+def local_folder(name: str | Path, arguments: dict[str, Any]) -> Path:
+    """The folder itself, or the one a Hub id was downloaded to.
+
+    Args:
+        arguments: of ``from_pretrained``; those that belong to the download are taken out.
+
+    Raises:
+        OSError: neither a folder nor a Hub id that can be reached.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+
+    chosen = {key: arguments.pop(key) for key in DOWNLOAD_ARGUMENTS if key in arguments}
+    return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors"], **chosen))

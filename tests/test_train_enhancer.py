@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stylediff import MelEnhancer, StyleEncoder, StyleTransferPipeline
+from stylediff.mel import MelConfig
+from tests.tiny import tiny_pipeline
+from train.cache_generated import main as generate
+from train.cache_latents import main as encode
+from train.generated import read_generated
+from train.mel_cache import CacheError, read_cache
+from train.runs import generator_at
+from train.train_enhancer import EnhancerData, EnhancerSettings, enhancer_loss, main, train
+
+VOICES = ["piano/Pure-0", "violin/Pure-40"]
+
+
+@pytest.fixture(scope="module")
+def folders(tiny_cache, tmp_path_factory):
+    """A tiny model that knows the cache's voices, the cache's latents, and ten transferred pairs."""
+    folder = tmp_path_factory.mktemp("generated")
+    style = {"style_encoder": StyleEncoder(voices=VOICES, tokens=2, width=16)}
+    StyleTransferPipeline(**(tiny_pipeline().components | style)).save_pretrained(folder / "model")
+    cache = ["--cache", str(tiny_cache)]
+    autoencoder = ["--autoencoder", str(folder / "model" / "autoencoder")]
+    assert encode([*cache, *autoencoder, "--out", str(folder / "latents")]) == 0
+    arguments = ["--model", str(folder / "model"), *cache, "--latents", str(folder / "latents")]
+    arguments += ["--pairs", "8", "--held-out", "2", "--steps", "1", "2"]
+    assert generate([*arguments, "--out", str(folder / "pairs")]) == 0
+    assert generate([*arguments, "--out", str(folder / "again")]) == 0
+    return folder
+
+
+@pytest.fixture
+def settings(tiny_cache, folders, tmp_path):
+    return EnhancerSettings(
+        cache=tiny_cache,
+        generated=folders / "pairs",
+        autoencoder=str(folders / "model" / "autoencoder"),
+        out=tmp_path / "run",
+        steps=2,
+        batch_size=2,
+        crop_columns=4,
+        widths=(16, 16),
+        precision="no",
+        warmup_steps=1,
+    )
+
+
+def load(folder) -> dict[str, torch.Tensor]:
+    return MelEnhancer.from_pretrained(folder / "enhancer").state_dict()
+
+
+def test_generated_pairs_are_other_voices_of_the_same_music_the_same_every_time(folders, tiny_cache):
+    made, rows = read_generated(folders / "pairs"), read_cache(tiny_cache, MelConfig()).rows
+    assert made.latents.shape == (10, 4, 32, 8)
+    assert made.held_out == 2
+    for number, (source, target) in enumerate(zip(made.sources, made.targets, strict=True)):
+        assert rows[source].group == rows[target].group
+        assert rows[source].voice != rows[target].voice
+        assert rows[target].split == ("train" if number < 8 else "validation")
+    assert np.isfinite(made.latents).all()
+    np.testing.assert_array_equal(made.latents, read_generated(folders / "again").latents)
+
+
+def test_two_steps_train_and_export_averaged_weights(settings, capsys):
+    train(settings)
+    average = torch.load(settings.out / "checkpoint.pt", weights_only=True)["averages"]["enhancer"]["shadow_params"]
+    weights = list(MelEnhancer.from_pretrained(settings.out / "enhancer").parameters())
+    assert all(torch.equal(ours, shadow) for ours, shadow in zip(weights, average, strict=True))
+    assert any(float(value.detach().abs().max()) > 0 for value in weights[-2:])
+    assert "nepers, " in capsys.readouterr().out
+
+
+def test_stopping_and_going_on_gives_the_same_weights(settings, tmp_path):
+    train(settings)
+    parts = replace(settings, out=tmp_path / "parts")
+    train(replace(parts, minutes=1e-9))
+    assert torch.load(parts.out / "checkpoint.pt", weights_only=True)["step"] == 1
+    train(parts)
+    theirs = load(settings.out)
+    assert all(torch.equal(value, theirs[name]) for name, value in load(parts.out).items())
+
+
+def test_the_loss_of_a_perfect_answer_is_nothing_and_of_none_what_was_there(settings, folders, tiny_cache):
+    pipeline = StyleTransferPipeline.from_pretrained(folders / "model")
+    cache = read_cache(tiny_cache, MelConfig())
+    data = EnhancerData(cache, read_generated(settings.generated), pipeline.autoencoder)
+    batch = data.crop(settings, generator_at(0, 0, 0, 0))
+    assert batch.generated.shape == batch.source.shape == batch.target.shape == (2, 1, 256, 32)
+
+    class Answer(torch.nn.Module):
+        def __init__(self, answer: torch.Tensor) -> None:
+            super().__init__()
+            self.answer = answer
+
+        def forward(self, generated: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+            return self.answer
+
+    loss, parts = enhancer_loss(Answer(batch.target), batch, settings)
+    assert float(loss) == 0
+    loss, parts = enhancer_loss(Answer(batch.generated), batch, settings)
+    assert float(loss) > float(parts["l1"]) == float(parts["l1_before"]) > 0
+
+
+def test_samples_of_true_latents_are_the_target_encoded_and_decoded(settings, folders, tiny_cache):
+    pipeline = StyleTransferPipeline.from_pretrained(folders / "model")
+    cache = read_cache(tiny_cache, MelConfig())
+    data = EnhancerData(cache, read_generated(settings.generated), pipeline.autoencoder)
+    batch = data.crop(replace(settings, true_share=1.0), generator_at(0, 0, 0, 0))
+    with torch.no_grad():
+        expected = pipeline.autoencoder.decode(pipeline.autoencoder.encode(batch.target))
+    torch.testing.assert_close(batch.generated, expected)
+
+
+def test_missing_pairs_give_a_sentence(tiny_cache, tmp_path, capsys):
+    with pytest.raises(CacheError, match="no generated latents"):
+        read_generated(tmp_path)
+    arguments = ["--cache", str(tiny_cache), "--generated", str(tmp_path), "--autoencoder", str(tmp_path)]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "no generated latents" in capsys.readouterr().err

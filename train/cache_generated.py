@@ -1,0 +1,94 @@
+"""Transfers random pairs of clips with a model, as latents, for the enhancer to train on.
+
+    python -m train.cache_generated --model DIR --cache DIR --latents DIR --out DIR
+
+Numbers of steps are drawn anew for each batch, so that the enhancer mends what any of them leaves.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff import StyleTransferPipeline
+from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.mel import MelConfig
+from stylediff.pipeline import TEMPERATURE
+from train.generated import GeneratedSet
+from train.mel_cache import CacheError, read_cache
+from train.pairs import PairSampler
+from train.runs import choose_precision
+
+BATCH = 16
+
+
+@torch.inference_mode()
+def transfer(
+    pipeline: StyleTransferPipeline, source: torch.Tensor, voices: torch.Tensor, steps: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Latents of source latents (batch, channels, rows, columns), played by voices (batch,) of the style encoder."""
+    device = pipeline.device
+    tokens = pipeline.style_encoder(voices.to(device))
+    latents, timesteps = pipeline.prepare_latents(source.to(device), steps, 1.0, TEMPERATURE, generator)
+    with torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16"):
+        return pipeline.denoise(latents, source.to(device), tokens, timesteps, 1.0).float().cpu()
+
+
+def generate(
+    pipeline: StyleTransferPipeline, sampler: PairSampler, count: int, steps: list[int], generator: torch.Generator
+) -> GeneratedSet:
+    """That many transferred pairs of a sampler, none of them held out."""
+    latents, sources, targets = [], [], []
+    for start in tqdm(range(0, count, BATCH), unit=f"{BATCH} pairs"):
+        chosen = sampler.draw(min(BATCH, count - start), generator)
+        source = torch.from_numpy(sampler.latents[chosen.sources].astype(np.float32))
+        voices = torch.tensor([sampler.voice_of[int(number)] for number in chosen.targets])
+        number = steps[int(torch.randint(len(steps), (1,), generator=generator))]
+        latents.append(transfer(pipeline, source, voices, number, generator).numpy().astype(np.float16))
+        sources.append(chosen.sources)
+        targets.append(chosen.targets)
+    return GeneratedSet(np.concatenate(latents), np.concatenate(sources), np.concatenate(targets), 0)
+
+
+def join(train: GeneratedSet, held_out: GeneratedSet) -> GeneratedSet:
+    both = (train, held_out)
+    latents, sources, targets = (
+        np.concatenate([getattr(one, name) for one in both]) for name in ("latents", "sources", "targets")
+    )
+    return GeneratedSet(latents, sources, targets, len(held_out.targets))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", help="folder of the pipeline; without it, the weights that ship")
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--latents", type=Path, required=True, help="latent cache of the same clips")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--pairs", type=int, default=6000, help="of the training split")
+    parser.add_argument("--held-out", type=int, default=64, help="of the validation split")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20], help="DDIM steps, one of these a batch")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+    try:
+        pipeline = load_pipeline(args.model)
+        cache = read_cache(args.cache, MelConfig())
+        latents = np.load(args.latents / "latents.npy", mmap_mode="r")
+    except (CheckpointError, CacheError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    pipeline.set_progress_bar_config(disable=True)
+    voices = list(pipeline.style_encoder.config.voices)
+    generator = torch.Generator().manual_seed(args.seed)
+    made = []
+    for split, count in (("train", args.pairs), ("validation", args.held_out)):
+        sampler = PairSampler(cache.rows[: len(latents)], latents, voices, split)
+        made.append(generate(pipeline, sampler, count, args.steps, generator))
+    join(*made).save(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

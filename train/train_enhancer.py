@@ -1,0 +1,180 @@
+"""Trains the enhancer of generated mels.
+
+    accelerate launch -m train.train_enhancer --cache DIR --generated DIR --autoencoder DIR --out RUN
+
+The same command again goes on where it stopped.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from stylediff.enhancer import MelEnhancer
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
+from stylediff.plotting import mels_to_image
+from train.generated import GeneratedSet, read_generated
+from train.mel_cache import MelCache, read_cache
+from train.runs import Run, generator_at, run_trainer, start_from
+from train.settings import TrainSettings
+from train.train_autoencoder import edges
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhancerSettings(TrainSettings):
+    """Settings of the enhancer's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        generated: folder that ``train.cache_generated`` wrote.
+        autoencoder: folder of the MelAutoencoder of those latents.
+        crop_columns: latent columns of a training crop.
+        true_share: share of samples whose latents are the true target's, encoded, instead of generated ones.
+        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
+        fold, widths, layers: see MelEnhancer.
+        average_decay: of the exponential moving average of the weights, which is what ships.
+    """
+
+    cache: Path
+    generated: Path
+    autoencoder: str
+    steps: int = 3000
+    batch_size: int = 16
+    learning_rate: float = 8e-4
+    cooldown: float = 0.4
+    crop_columns: int = 12
+    true_share: float = 0.15
+    edge_weight: float = 0.5
+    fold: int = 4
+    widths: tuple[int, ...] = (48, 64, 96)
+    layers: int = 1
+    average_decay: float = 0.999
+
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "generated", "autoencoder")
+
+
+@dataclass(frozen=True)
+class EnhancerBatch:
+    """Log-mels, (batch, 1, mels, frames): what was generated, from what, and what it should be."""
+
+    generated: torch.Tensor
+    source: torch.Tensor
+    target: torch.Tensor
+
+
+class EnhancerData:
+    """Generated pairs with the mels they belong to."""
+
+    def __init__(self, cache: MelCache, generated: GeneratedSet, autoencoder: MelAutoencoder) -> None:
+        self.cache, self.generated, self.autoencoder = cache, generated, autoencoder
+        self.train_pairs = len(generated.targets) - generated.held_out
+
+    @torch.no_grad()
+    def decode(self, latents: np.ndarray) -> torch.Tensor:
+        """Log-mels of latents (batch, channels, rows, columns)."""
+        return self.autoencoder.decode(torch.from_numpy(latents.astype(np.float32)).to(self.autoencoder.device))
+
+    def mels(self, rows: np.ndarray, first: int, frames: int) -> torch.Tensor:
+        """Log-mels of clips; silence follows where a clip is shorter than its latents."""
+        kept = min(frames, self.cache.mels.shape[-1] - first)
+        mels = torch.stack([self.cache.tensor(int(row), first, kept) for row in rows])
+        return nn.functional.pad(mels, (0, frames - kept), value=self.cache.mel.log_floor)
+
+    def crop(self, settings: EnhancerSettings, generator: torch.Generator) -> EnhancerBatch:
+        """Random crops of random training pairs."""
+        chosen = torch.randint(self.train_pairs, (settings.batch_size,), generator=generator).numpy()
+        stride, columns = self.autoencoder.frame_stride, settings.crop_columns
+        first = int(torch.randint(self.generated.latents.shape[-1] - columns + 1, (1,), generator=generator))
+        frames = (first * stride, columns * stride)
+        target = self.mels(self.generated.targets[chosen], *frames)
+        mel = self.decode(self.generated.latents[chosen, :, :, first : first + columns])
+        true = torch.rand(settings.batch_size, generator=generator) < settings.true_share
+        if true.any():
+            with torch.no_grad():
+                mel[true] = self.autoencoder.decode(self.autoencoder.encode(target[true].to(mel.device)))
+        return EnhancerBatch(mel, self.mels(self.generated.sources[chosen], *frames).to(mel), target.to(mel))
+
+    def held_out(self) -> Iterator[EnhancerBatch]:
+        """Each pair that is not trained on, whole."""
+        for pair in range(self.train_pairs, len(self.generated.targets)):
+            rows = slice(pair, pair + 1)
+            mel = self.decode(self.generated.latents[rows])
+            frames = (0, self.cache.mels.shape[-1])
+            source, target = (
+                self.mels(of[rows], *frames).to(mel) for of in (self.generated.sources, self.generated.targets)
+            )
+            yield EnhancerBatch(mel[..., : frames[1]], source, target)
+
+
+def enhancer_loss(
+    model: nn.Module, batch: EnhancerBatch, settings: EnhancerSettings
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """L1 on log-mels and on their edges, and the parts beside what leaving the mels alone would give."""
+    enhanced = model(batch.generated, batch.source).float()
+    l1 = (enhanced - batch.target).abs().mean()
+    ours, true = edges(enhanced), edges(batch.target)
+    edge = torch.stack([(a - b).abs().mean() for a, b in zip(ours, true, strict=True)]).sum()
+    before = (batch.generated - batch.target).abs().mean()
+    parts = {"l1": l1.detach(), "edge": edge.detach(), "l1_before": before}
+    return l1 + settings.edge_weight * edge, parts
+
+
+@torch.no_grad()
+def validation_errors(model: MelEnhancer, data: EnhancerData) -> tuple[float, float]:
+    """Mean absolute log-mel error in nepers of the held-out pairs, as generated and enhanced."""
+    errors = []
+    for batch in data.held_out():
+        outputs = (batch.generated, model(batch.generated, batch.source))
+        errors.append([(output - batch.target).abs().mean() for output in outputs])
+    before, after = torch.tensor(errors).mean(dim=0).tolist()
+    return before, after
+
+
+def train(settings: EnhancerSettings) -> MelEnhancer:
+    """Trains, or goes on training, and exports averaged weights to ``out/enhancer``."""
+    mel = MelConfig()
+    cache, generated = read_cache(settings.cache, mel), read_generated(settings.generated)
+    autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval()
+    mel.require_same(autoencoder.mel, f"the autoencoder in {settings.autoencoder}")
+    torch.manual_seed(settings.seed)
+    model = MelEnhancer(mel=mel.to_dict(), fold=settings.fold, widths=settings.widths, layers=settings.layers)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    start_from(settings.initial, {"enhancer": model})
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+    average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
+    run = Run(settings, {"enhancer": model}, {"enhancer": optimizer}, {"enhancer": average})
+    device, process = run.accelerator.device, run.accelerator.process_index
+    data = EnhancerData(cache, generated, autoencoder.to(device))
+    for step in run.steps():
+        for micro in range(settings.accumulation):
+            batch = data.crop(settings, generator_at(settings.seed, step, micro, process))
+            loss, parts = enhancer_loss(run.models["enhancer"], batch, settings)
+            run.backward(loss)
+            run.record(parts)
+        run.update("enhancer")
+        if run.wants_images():
+            with torch.no_grad():
+                enhanced = model(batch.generated[:1], batch.source[:1])
+            mels = [batch.source[0, 0], batch.generated[0, 0], enhanced[0, 0], batch.target[0, 0]]
+            run.log_image("source, generated, enhanced, target", mels_to_image([m.cpu() for m in mels], mel))
+    if run.accelerator.is_main_process:
+        average.copy_to(model.parameters())
+        model.save_pretrained(settings.out / "enhancer")
+        before, after = validation_errors(model.eval(), data)
+        print(f"validation log-mel error {after:.4f} nepers, {before:.4f} before enhancing")
+    return model
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run_trainer(train, EnhancerSettings, __doc__, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
