@@ -8,6 +8,7 @@ import torch
 from stylediff.audio import loudness_gain
 from stylediff.mel import MelConfig, waveform_to_mel
 from train.classifier import InstrumentClassifier
+from train.expression import loudness_correlation, timely_share
 from train.judges import HeardNotes, NoteJudge, PitchTracker
 from train.losses import stft_loss
 from train.metrics import (
@@ -58,6 +59,7 @@ def compare_with_target(output: torch.Tensor, target: torch.Tensor, config: MelC
         "timbre_distance": timbre_distance(mel, target_mel),
         "chroma_similarity": chroma_similarity(levelled, aim, config),
         "loudness_difference_db": 20 * float(torch.tensor(target_gain / gain).log10()),
+        "loudness_correlation": loudness_correlation(levelled, aim, config.sample_rate),
         "missing_seconds": missing_seconds(levelled, aim, config.sample_rate),
         "clipped": int((output.abs() >= CLIPPED).sum()),
     }
@@ -74,6 +76,7 @@ def compare_with_score(
         "frame_f": frame_f,
         "note_f1_50": note_f1(notes, heard.intervals, heard.pitches, 0.05),
         "note_f1_100": note_f1(notes, heard.intervals, heard.pitches, 0.1),
+        "timely": timely_share(notes, heard.intervals, heard.pitches),
         "onset_f1": onset_f1(output, notes, config.sample_rate),
         "f0_accuracy": f0_accuracy(notes, *judges.pitch.track(output)) if is_one_voice(notes) else None,
     }

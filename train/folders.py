@@ -71,7 +71,8 @@ def score_folder(
     pairs = pair_files(audio, references)
     job = partial(score_pair, classifier=classifier, instrument=instrument)
     files = sorted(tqdm(results_of(job, pairs, workers), total=len(pairs), unit="clip"), key=lambda r: str(r["file"]))
-    means = {column: describe(file[column] for file in files) for column in COLUMNS if column in files[0]}
+    found = {column: [file[column] for file in files if file.get(column) is not None] for column in COLUMNS}
+    means = {column: describe(values) for column, values in found.items() if values}
     loaded = [load_pair(pair) for pair in pairs]
     frechet = {}
     for name in embeddings:

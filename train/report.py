@@ -18,6 +18,7 @@ NOTE_COLUMNS = {
     "note_f1_50": "note F1, 50 ms",
     "note_f1_100": "note F1, 100 ms",
     "onset_f1": "onset F1",
+    "timely": "onsets within 30 ms",
     "f0_accuracy": "f0 accuracy",
     "source_frame_f": "frame F to the source",
     "pitch_jaccard": "pitch Jaccard ↓",
@@ -31,6 +32,7 @@ SOUND_COLUMNS = {
     "timbre_distance": "timbre distance ↓",
     "named_target": "heard as target",
     "loudness_difference_db": "louder by, dB",
+    "loudness_correlation": "loudness contour",
     "missing_seconds": "missing, s ↓",
     "clipped": "clipped samples ↓",
 }
@@ -43,10 +45,12 @@ oracle are the true target through autoencoder and vocoder or the vocoder alone,
 iterations in its place. Brackets hold 95 % bootstrap intervals: over clips for one direction, over the means of pairs
 for all pairs. Columns with ↓ are better when smaller; what each one is, `train/metrics.py` says.
 
-Notes are heard by basic-pitch and pitches by CREPE, and compared with the score; onsets are those of the spectral flux.
-Frame F to the source, pitch Jaccard and pitch class DTW compare with what is heard in the source, and copying it wins
-them. The other columns compare with the aligned true target; "heard as target" is the share of clips that the
-instrument classifier names as the target.
+Notes are heard by basic-pitch and pitches by CREPE, and compared with the score. Onset F1 is that of the spectral flux;
+"onsets within 30 ms" is the share of onsets that are so close, of the notes heard within 0.1 s of the score's. Frame F
+to the source, pitch Jaccard and pitch class DTW compare with what is heard in the source, and copying it wins them. The
+other columns compare with the aligned true target: the loudness contour is the correlation of levels in 50 ms, "heard
+as target" the share of clips that the instrument classifier names as the target. A cell is empty where a row comes from
+a report that did not have the column.
 """
 
 
@@ -58,7 +62,7 @@ def describe(values: Iterable[float]) -> dict[str, float]:
 
 
 def column_values(results: list[Result], row: str, column: str) -> list[float]:
-    return [result[column] for result in results if result["row"] == row and result[column] is not None]
+    return [result[column] for result in results if result["row"] == row and result.get(column) is not None]
 
 
 def tabulate(results: list[Result], rows: list[str]) -> Table:

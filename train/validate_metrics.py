@@ -33,6 +33,8 @@ GROWING = {
     "note_f1_50",
     "note_f1_100",
     "onset_f1",
+    "timely",
+    "loudness_correlation",
     "f0_accuracy",
     "source_frame_f",
     "chroma_similarity",
@@ -99,7 +101,7 @@ def verdict(column: str, steps: list[float]) -> str:
 
 def write_markdown(means: dict[tuple[str, float], dict[str, float]], clips: int) -> str:
     """Both tables: the metrics of every rung, and what each metric makes of each kind of damage."""
-    columns = list(means[UNDAMAGED, 0.0])
+    columns = [column for column in COLUMNS if all(column in values for values in means.values())]
     heads = [COLUMNS[column] for column in columns]
     lines = [f"# What the metrics see ({clips} clips)", "", f"| damage | {' | '.join(heads)} |"]
     lines += ["|---" * (len(heads) + 1) + "|"]

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+
+from train.expression import loudness_contour, loudness_correlation, timely_share
+from train.scores import Note
+
+RATE = 22050
+SCORE = (Note(0.0, 0.5, 60, 80), Note(0.5, 1.0, 64, 80), Note(1.0, 1.5, 67, 80))
+
+
+def heard(delays: list[float], pitches: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    starts = np.array([0.0, 0.5, 1.0]) + delays
+    return np.stack([starts, starts + 0.4], axis=1), np.array(pitches, dtype=float)
+
+
+def test_onsets_count_where_the_note_is_heard_at_all() -> None:
+    assert timely_share(SCORE, *heard([0.01, 0.05, 0.02], [60, 64, 67])) == pytest.approx(2 / 3)
+    assert timely_share(SCORE, *heard([0.01, 0.05, 0.02], [60, 64, 70])) == pytest.approx(1 / 2)
+    assert timely_share(SCORE, *heard([0.2, 0.2, 0.2], [60, 64, 67])) is None
+    assert timely_share((), *heard([0, 0, 0], [60, 64, 67])) is None
+    assert timely_share(SCORE, np.zeros((0, 2)), np.zeros(0)) is None
+
+
+def swell(seconds: float = 2.0, backwards: bool = False) -> torch.Tensor:
+    """A tone that grows from -40 dB to 0 dB."""
+    time = torch.arange(round(seconds * RATE)) / RATE
+    level_db = -40 * (time / seconds if backwards else 1 - time / seconds)
+    return 10 ** (level_db / 20) * torch.sin(2 * torch.pi * 440 * time)
+
+
+def test_the_contour_is_the_level_in_db_over_a_floor() -> None:
+    contour = loudness_contour(torch.cat([swell(), torch.zeros(RATE)]), RATE)
+    assert len(contour) == 60
+    assert float(contour[:40].diff().min()) > 0
+    assert float(contour[50]) == pytest.approx(float(contour.max()) - 40)
+    assert float(contour.max()) == pytest.approx(-3, abs=1)  # the power of a full sine is half
+
+
+def test_contours_that_rise_together_correlate_and_opposite_ones_do_not() -> None:
+    assert loudness_correlation(0.1 * swell(), swell(), RATE) == pytest.approx(1, abs=1e-3)
+    assert loudness_correlation(swell(backwards=True), swell(), RATE) == pytest.approx(-1, abs=0.01)
+    steady = torch.sin(2 * torch.pi * 440 * torch.arange(RATE) / RATE)
+    assert loudness_correlation(steady, swell(1.0), RATE) is None

@@ -1,0 +1,48 @@
+"""Whether timing and dynamics survive a transfer, as pure functions."""
+
+import mir_eval
+import numpy as np
+import torch
+
+from train.scores import Note
+
+BLOCK_SECONDS = 0.05
+RANGE_DB = 40.0
+MATCHED_SECONDS = 0.1
+
+
+def timely_share(
+    notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray, tolerance_s: float = 0.03
+) -> float | None:
+    """Share of onsets that lie within a tolerance of the score's, of the notes heard within 0.1 s; None without any.
+
+    Args:
+        notes: the score.
+        intervals, pitches: the notes heard, (notes, 2) seconds and (notes,) MIDI numbers.
+    """
+    if not notes or len(pitches) == 0:
+        return None
+    score = np.array([[note.start, note.end] for note in notes])
+    score_hz = mir_eval.util.midi_to_hz(np.array([note.pitch for note in notes], dtype=float))
+    heard_hz = mir_eval.util.midi_to_hz(pitches)
+    pairs = mir_eval.transcription.match_notes(
+        score, score_hz, intervals, heard_hz, onset_tolerance=MATCHED_SECONDS, offset_ratio=None
+    )
+    late = [abs(score[ours, 0] - intervals[theirs, 0]) for ours, theirs in pairs]
+    return float(np.mean(np.array(late) <= tolerance_s)) if late else None
+
+
+def loudness_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """Level of each 50 ms of a waveform (samples,) in dB, none more than 40 dB below the loudest: (blocks,)."""
+    block = round(BLOCK_SECONDS * sample_rate)
+    power = waveform[: len(waveform) // block * block].reshape(-1, block).square().mean(1)
+    level = 10 * power.clamp_min(1e-12).log10()
+    return level.clamp_min(float(level.max()) - RANGE_DB)
+
+
+def loudness_correlation(output: torch.Tensor, target: torch.Tensor, sample_rate: int) -> float | None:
+    """Pearson correlation of the loudness contours of two waveforms (samples,); None if one of them never changes."""
+    contours = torch.stack([loudness_contour(waveform, sample_rate) for waveform in (output, target)])
+    if float(contours.std(dim=1).min()) < 0.1:
+        return None
+    return float(torch.corrcoef(contours)[0, 1])
