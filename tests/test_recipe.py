@@ -37,7 +37,7 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, sc
         stage.result.parent.mkdir(parents=True, exist_ok=True)
         stage.result.write_text("")
     assert main(flags) == 0
-    assert capfd.readouterr().out.count(": done") == 8
+    assert capfd.readouterr().out.count(": done") == 9
 
 
 def test_steps_of_a_budget_are_decided_once(tmp_path):

@@ -19,7 +19,9 @@ import torch
 
 from train.manifest import write_atomically
 
-SHARES = {"autoencoder": 0.2, "denoiser": 0.5, "vocoder": 0.25, "classifier": 0.05}
+SHARES = {"autoencoder": 0.2, "denoiser": 0.2, "denoiser, listening": 0.3, "vocoder": 0.25, "classifier": 0.05}
+# How the denoiser is trained on once it knows instruments by name, to take clips of them as well.
+LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "--learning-rate=5e-4", "--cooldown=0.4"]
 TRIAL_MINUTES = 1.0
 
 
@@ -54,7 +56,8 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     """The stages in their order; each reads what those before it wrote."""
     out: Path = args.out
     data, mels, latents = out / "dataset", out / "mels", out / "latents"
-    autoencoder, denoiser, vocoder = (out / name for name in ("autoencoder", "denoiser", "vocoder"))
+    parts = ("autoencoder", "denoiser", "listening", "vocoder")
+    autoencoder, denoiser, listening, vocoder = (out / name for name in parts)
     scores = ["--midi", *map(str, args.midi), "--soundfont", *args.soundfont, "--test-soundfont", args.test_soundfont]
     scores += ["--clips", str(args.clips), "--test-excerpts", str(args.test_excerpts), "--seed", str(args.seed)]
     cache = ["--cache", str(mels)]
@@ -62,15 +65,18 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
 
     def trainer(name: str, run: Path, flags: list[str], result: str) -> Stage:
         flags = [*cache, "--out", str(run), "--seed", str(args.seed), *flags]
-        return Stage(name, f"train_{name}", flags, run / result / "config.json", run)
+        return Stage(name, f"train_{name.split(',')[0]}", flags, run / result / "config.json", run)
 
-    export = [*encoder, "--denoiser", str(denoiser), "--vocoder", str(vocoder / "vocoder"), "--out", str(out / "model")]
+    pairs = ["--latents", str(latents), *encoder]
+    export = [*encoder, "--denoiser", str(listening), "--vocoder", str(vocoder / "vocoder")]
+    export += ["--out", str(out / "model")]
     return [
         Stage("data set", "render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
         Stage("mels", "cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
         trainer("autoencoder", autoencoder, [], "autoencoder"),
         Stage("latents", "cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
-        trainer("denoiser", denoiser, ["--latents", str(latents), *encoder], "unet"),
+        trainer("denoiser", denoiser, pairs, "unet"),
+        trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
         trainer("vocoder", vocoder, ["--data", str(data), *encoder], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
         Stage("pipeline", "export", export, out / "model" / "model_index.json"),
