@@ -7,6 +7,8 @@ import librosa
 import numpy as np
 import torch
 
+BLOCK_FRAMES = 2048
+
 
 @dataclass(frozen=True)
 class MelConfig:
@@ -78,14 +80,25 @@ def transform(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
     Returns:
         (batch, n_fft // 2 + 1, frames), complex.
     """
+    return transform_padded(pad_frames(waveform, config), config)
+
+
+def pad_frames(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """A waveform (batch, samples) with the zeros on both sides that its first and last frames reach into."""
     missing = -waveform.shape[-1] % config.hop_length
-    padded = torch.nn.functional.pad(waveform, (config.pad, config.pad + missing))
-    window = torch.hann_window(config.n_fft, device=waveform.device, dtype=waveform.dtype)
+    return torch.nn.functional.pad(waveform, (config.pad, config.pad + missing))
+
+
+def transform_padded(padded: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Short-time Fourier transform of a waveform whose first frame starts with its first sample."""
+    window = torch.hann_window(config.n_fft, device=padded.device, dtype=padded.dtype)
     return torch.stft(padded, config.n_fft, config.hop_length, window=window, center=False, return_complex=True)
 
 
 def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """Log-mel spectrogram in nepers, never below ``config.log_floor``.
+
+    The transform is taken of ``BLOCK_FRAMES`` at a time: of a long waveform it is eight times as large as that.
 
     Args:
         waveform: (batch, samples) at ``config.sample_rate``.
@@ -93,8 +106,11 @@ def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
     Returns:
         (batch, 1, mels, frames).
     """
-    filters = mel_filters(config).to(waveform)
-    mel = filters @ transform(waveform, config).abs()
+    filters, padded = mel_filters(config).to(waveform), pad_frames(waveform, config)
+    reach = config.n_fft - config.hop_length
+    starts = range(0, padded.shape[-1] - reach, BLOCK_FRAMES * config.hop_length)
+    blocks = (padded[:, start : start + BLOCK_FRAMES * config.hop_length + reach] for start in starts)
+    mel = torch.cat([filters @ transform_padded(block, config).abs() for block in blocks], dim=-1)
     return mel.clamp_min(float(np.exp(config.log_floor))).log().unsqueeze(1)
 
 

@@ -80,7 +80,7 @@ def nearest_peaks(magnitude: torch.Tensor) -> torch.Tensor:
     return torch.where(index - below < above - index, below, above).clamp(0, last)
 
 
-def track_phases(magnitude: torch.Tensor, config: MelConfig) -> torch.Tensor:
+def track_phases(magnitude: torch.Tensor, config: MelConfig, before_first: torch.Tensor | None = None) -> torch.Tensor:
     """Phases of partials that go on from frame to frame, as if each peak were a tone of slowly changing pitch.
 
     Single pass spectrogram inversion (Beauregard, Harish and Wyse 2015): a peak's frequency comes from a parabola
@@ -89,6 +89,7 @@ def track_phases(magnitude: torch.Tensor, config: MelConfig) -> torch.Tensor:
 
     Args:
         magnitude: (batch, n_fft // 2 + 1, frames), of Hann windows.
+        before_first: phases of the frame before the first, (batch, n_fft // 2 + 1), in radians, to go on from.
 
     Returns:
         Radians, like ``magnitude``, for frames counted from their first sample.
@@ -105,6 +106,8 @@ def track_phases(magnitude: torch.Tensor, config: MelConfig) -> torch.Tensor:
     mean = torch.where(same_partial, (frequency + before) / 2, frequency)
     advance = torch.remainder(mean * (2 * math.pi * config.hop_length / config.n_fft), 2 * math.pi)
     phase = torch.zeros_like(magnitude[..., 0])
+    if before_first is not None:
+        phase = before_first + math.pi * index[:, 0]
     phases = []
     for peak, step in zip(peaks.unbind(-1), advance.unbind(-1), strict=True):
         phase = phase.gather(1, peak) + step
@@ -112,11 +115,18 @@ def track_phases(magnitude: torch.Tensor, config: MelConfig) -> torch.Tensor:
     return torch.stack(phases, dim=-1) - math.pi * index
 
 
-def refine_phases(magnitude: torch.Tensor, phase: torch.Tensor, config: MelConfig, iterations: int) -> torch.Tensor:
+def refine_phases(
+    magnitude: torch.Tensor,
+    phase: torch.Tensor,
+    config: MelConfig,
+    iterations: int,
+    known: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Phases under which overlapping frames agree better, by fast Griffin-Lim (Perraudin et al. 2013, algorithm 2).
 
     Args:
         magnitude, phase: (batch, n_fft // 2 + 1, frames); phases in radians.
+        known: unit phasors of the first frames, which stay as they are.
 
     Returns:
         Unit phasors, complex, like ``magnitude``.
@@ -132,4 +142,6 @@ def refine_phases(magnitude: torch.Tensor, phase: torch.Tensor, config: MelConfi
         before = consistent
         power = torch.view_as_real(ahead).square().sum(-1)
         phasor = ahead * power.clamp_min(SMALLEST**2).rsqrt()
+        if known is not None:
+            phasor[:, : known.shape[-1]] = known.transpose(1, 2)
     return phasor.transpose(1, 2)

@@ -12,8 +12,12 @@ from torch import nn
 from stylediff.mel import MelConfig, mel_filters
 from stylediff.phases import SMALLEST, inverse_transform, refine_phases, track_phases
 from stylediff.public import public
+from stylediff.windows import crossfade
 
 LEVEL_SCALE = 4.0  # nepers above the floor that the network sees as 1
+WINDOW_FRAMES = 1024  # longer mels are played window by window
+SHARED_FRAMES = 16  # of two windows, with the same phases in both, over which one fades into the other
+LOOSE_FRAMES = 16  # the end of a window, which the next one plays better
 FITS = 4  # multiplicative updates that make magnitudes agree with the mel
 
 
@@ -116,7 +120,20 @@ class Vocoder(ModelMixin, ConfigMixin):
         Returns:
             (batch, frames * hop_length), float32 whatever the weights are.
         """
-        return self.synthesize(self.predict_magnitudes(mel))
+        step = WINDOW_FRAMES - SHARED_FRAMES - LOOSE_FRAMES
+        sound = mel.new_empty(0)
+        known: torch.Tensor | None = None
+        for start in range(0, max(1, mel.shape[-1] - WINDOW_FRAMES + step), step):
+            magnitude = self.predict_magnitudes(mel[..., start : start + WINDOW_FRAMES])
+            phasor = self.find_phases(magnitude, known)
+            waveform = inverse_transform(magnitude * phasor, self.mel)
+            if start:
+                kept = sound[..., : (start + SHARED_FRAMES) * self.mel.hop_length]
+                sound = crossfade(kept, waveform, SHARED_FRAMES * self.mel.hop_length)
+            else:
+                sound = waveform
+            known = phasor[..., step : step + SHARED_FRAMES]
+        return sound
 
     def predict_magnitudes(self, mel: torch.Tensor) -> torch.Tensor:
         """Magnitudes of the bins behind log-mels (batch, 1, mels, frames): (batch, n_fft // 2 + 1, frames), float32."""
@@ -139,7 +156,19 @@ class Vocoder(ModelMixin, ConfigMixin):
         Gradients reach the magnitudes as if the phases were given.
         """
         with torch.autocast(magnitude.device.type, enabled=False):
-            with torch.no_grad():
+            return inverse_transform(magnitude * self.find_phases(magnitude), self.mel)
+
+    @torch.no_grad()
+    def find_phases(self, magnitude: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        """Unit phasors for magnitudes, complex, like ``magnitude``.
+
+        Args:
+            known: phasors of the first frames, which stay as they are.
+        """
+        with torch.autocast(magnitude.device.type, enabled=False):
+            if known is None:
                 phase = track_phases(magnitude, self.mel)
-                phasor = refine_phases(magnitude, phase, self.mel, self.config.refinements)
-            return inverse_transform(magnitude * phasor, self.mel)
+            else:
+                rest = track_phases(magnitude[..., known.shape[-1] :], self.mel, known[..., -1].angle())
+                phase = torch.cat([known.angle(), rest], dim=-1)
+            return refine_phases(magnitude, phase, self.mel, self.config.refinements, known)

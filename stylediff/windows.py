@@ -64,3 +64,11 @@ def map_windows(
         total[..., first : first + size] += result * weights
         sums[first : first + size] += weights
     return total / sums
+
+
+def crossfade(first: torch.Tensor, second: torch.Tensor, overlap: int) -> torch.Tensor:
+    """Two signals as one, (..., n) and (..., m) to (..., n + m - overlap), the last values of one fading into the
+    first of the other."""
+    ramp = ((torch.arange(overlap) + 0.5) / overlap).to(first)
+    faded = torch.lerp(first[..., -overlap:], second[..., :overlap], ramp)
+    return torch.cat([first[..., :-overlap], faded, second[..., overlap:]], dim=-1)

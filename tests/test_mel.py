@@ -115,3 +115,11 @@ def test_a_mismatch_names_the_field():
 
 def test_seconds_and_frames_agree():
     assert MEL.seconds(MEL.frames(22050 * 256)) == pytest.approx(256.0)
+
+
+def test_a_long_waveform_is_transformed_in_blocks_with_the_same_result(monkeypatch) -> None:
+    waveform = torch.randn(2, 10 * MEL.hop_length + 77, generator=torch.Generator().manual_seed(0))
+    whole = waveform_to_mel(waveform, MEL)
+    for frames in (1, 4, 11, 12):
+        monkeypatch.setattr("stylediff.mel.BLOCK_FRAMES", frames)
+        torch.testing.assert_close(waveform_to_mel(waveform, MEL), whole)

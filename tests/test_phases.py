@@ -86,3 +86,15 @@ def test_silence_has_finite_phases() -> None:
     phasor = refine_phases(magnitude, track_phases(magnitude, MEL), MEL, 2)
     assert torch.isfinite(torch.view_as_real(phasor)).all()
     assert inverse_transform(magnitude * phasor, MEL).abs().max() == 0
+
+
+def test_known_phases_are_kept_and_gone_on_from() -> None:
+    magnitude = transform(tone(441.7, 441.7), MEL).abs()
+    phasor = refine_phases(magnitude, track_phases(magnitude, MEL), MEL, 4)
+    known, later = phasor[..., 20:28], magnitude[..., 20:]
+    tracked = track_phases(later[..., 8:], MEL, known[..., -1].angle())
+    again = refine_phases(later, torch.cat([known.angle(), tracked], dim=-1), MEL, 4, known)
+    torch.testing.assert_close(again[..., :8], known)
+    strongest = int(magnitude.mean(dim=(0, 2)).argmax())
+    cosine = (again * phasor[..., 20:].conj()).real[0, strongest]
+    assert float(cosine[:-8].min()) > 0.95

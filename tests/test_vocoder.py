@@ -29,6 +29,22 @@ def test_length_is_frames_times_hop(frames: int) -> None:
     assert torch.isfinite(waveform).all()
 
 
+@pytest.mark.parametrize("frames", [63, 64, 65, 97, 300])
+@torch.no_grad()
+def test_a_long_mel_is_played_in_windows_that_nobody_hears(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = torch.arange(frames * MEL.hop_length) / MEL.sample_rate
+    tone = sum(torch.sin(2 * torch.pi * hz * time + 3 * torch.sin(time)) for hz in (440.0, 1320.0, 2750.0))
+    mel, vocoder = waveform_to_mel(0.1 * tone[None], MEL), tiny_vocoder()
+    whole = vocoder(mel)
+    monkeypatch.setattr("stylediff.vocoder.WINDOW_FRAMES", 64)
+    windowed = vocoder(mel)
+    assert windowed.shape == whole.shape == (1, frames * MEL.hop_length)
+    assert torch.equal(windowed, whole) == (frames <= 64)
+    errors = [(waveform_to_mel(made, MEL) - mel).abs().mean(dim=(0, 1, 2)) for made in (windowed, whole)]
+    assert float(errors[0].mean()) < 1.05 * float(errors[1].mean())
+    assert float((errors[0] - errors[1])[8:-8].max()) < 0.5 * float(errors[1].mean())
+
+
 @torch.no_grad()
 def test_silence_stays_silent() -> None:
     vocoder = tiny_vocoder()

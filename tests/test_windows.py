@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stylediff.windows import crossfade_weights, map_windows, window_starts
+from stylediff.windows import crossfade, crossfade_weights, map_windows, window_starts
 
 
 @pytest.mark.parametrize("length", [5, 16, 17, 40, 100, 101])
@@ -42,3 +42,9 @@ def test_a_short_signal_is_one_window_at_full_weight():
 def test_an_overlap_as_long_as_the_window_is_refused():
     with pytest.raises(ValueError, match="must be smaller"):
         window_starts(100, window=16, overlap=16)
+
+
+def test_signals_fade_into_each_other() -> None:
+    joined = crossfade(torch.zeros(2, 6), torch.ones(2, 5), 4)
+    assert joined.shape == (2, 7)
+    torch.testing.assert_close(joined[0], torch.tensor([0, 0, 1 / 8, 3 / 8, 5 / 8, 7 / 8, 1]))
