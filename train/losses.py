@@ -1,4 +1,4 @@
-"""Losses of the vocoder: distances between waveforms, and what discriminators add to them."""
+"""Distances between waveforms and between spectrograms that networks are trained on, and what discriminators add."""
 
 import torch
 
@@ -57,6 +57,11 @@ def magnitude_loss(magnitude: torch.Tensor, target: torch.Tensor, mel: MelConfig
     with torch.autocast(target.device.type, enabled=False):
         theirs = transform(target.float(), mel).abs()
     return (magnitude.clamp_min(MAGNITUDE_FLOOR).log() - theirs.clamp_min(MAGNITUDE_FLOOR).log()).abs().mean()
+
+
+def edges(mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differences between neighbouring bands and between neighbouring frames."""
+    return mel.diff(dim=-2), mel.diff(dim=-1)
 
 
 def discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:

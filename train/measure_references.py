@@ -19,9 +19,9 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.instruments import INSTRUMENT_NAMES
 from train.manifest import Clip, ClipGroup, ManifestError, read_manifest, write_atomically
-from train.measure_robustness import load_model
 from train.metrics import timbre_distance
 from train.report import describe, format_cell
+from train.scoring import load_model
 from train.trials import TrialError, find_trials
 from train.waveforms import levelled_mel, load_waveform
 from train.workers import results_of

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length, resample
-from stylediff.checkpoint import load_pipeline
 from train.assessment import Result
 from train.hardships import CLEAN, HARDSHIPS, Recording
 from train.judges import NoteJudge
@@ -23,19 +22,12 @@ from train.manifest import ManifestError, read_manifest, write_atomically
 from train.metrics import frame_prf, score_roll
 from train.report import describe, format_cell
 from train.scores import Note
-from train.scoring import load_example
+from train.scoring import load_example, load_model
 from train.trials import Example, Trial, choose_trials
 from train.workers import results_of
 
 SHIPPED_MODEL = Path("stylediff/pretrained")
 REQUIRED = 0.85  # of the clean clips' frame F
-
-
-@lru_cache(maxsize=1)
-def load_model(model: Path) -> StyleTransferPipeline:
-    pipeline = load_pipeline(str(model))
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 @lru_cache(maxsize=1)

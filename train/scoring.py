@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
@@ -98,6 +99,14 @@ def audio_path(scoring: Scoring, trial: Trial, row: str) -> Path:
     return scoring.audio / row_folder(row) / f"{trial.group.index:06d}_{source}_to_{target}.flac"
 
 
+@lru_cache(maxsize=2)
+def load_model(model: Path) -> StyleTransferPipeline:
+    """A pipeline that shows no progress, once a process."""
+    pipeline = load_pipeline(str(model))
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 @lru_cache(maxsize=1)
 def load_rows(scoring: Scoring) -> dict[str, Row]:
     """Rows by name, in the order of the tables.
@@ -105,11 +114,8 @@ def load_rows(scoring: Scoring) -> dict[str, Row]:
     Raises:
         CheckpointError, ManifestError, SynthesisError, TrialError: something is missing.
     """
-    pipeline = load_pipeline(str(scoring.model))
-    regression = load_pipeline(str(scoring.regression)) if scoring.regression else None
-    for loaded in (pipeline, regression):
-        if loaded:
-            loaded.set_progress_bar_config(disable=True)
+    pipeline = load_model(scoring.model)
+    regression = load_model(scoring.regression) if scoring.regression else None
     spectra = load_spectra(read_manifest(scoring.data), set(scoring.voices), scoring.data, pipeline.mel)
     players = load_players(scoring.soundfonts, scoring.voices)
     return build_rows(pipeline, spectra, players, regression, scoring.samplings)

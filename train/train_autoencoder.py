@@ -15,6 +15,7 @@ import torch
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
+from train.losses import edges
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
@@ -72,11 +73,6 @@ def crop_batch(
         first = int(start * max(1, cache.rows[row].frames - frames + 1))
         crops.append(cache.tensor(row, first, frames))
     return torch.stack(crops)
-
-
-def edges(mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Differences between neighbouring bands and between neighbouring frames."""
-    return mel.diff(dim=-2), mel.diff(dim=-1)
 
 
 def autoencoder_loss(

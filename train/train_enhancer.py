@@ -21,10 +21,10 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.generated import GeneratedSet, read_generated
+from train.losses import edges
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
-from train.train_autoencoder import edges
 
 
 @dataclass(frozen=True, kw_only=True)
