@@ -1,0 +1,53 @@
+import json
+
+import pytest
+import torch
+
+from stylediff import MelEnhancer, StyleEncoder, StyleTransferPipeline
+from tests.tiny import tiny_pipeline
+from train.classifier import InstrumentClassifier
+from train.measure_sampling import main, transfer
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny model, with an enhancer, that knows the voices of the tiny cache."""
+    folder = tmp_path_factory.mktemp("model")
+    style = StyleEncoder(voices=["piano/Pure-0", "violin/Pure-40"], tokens=2, width=16)
+    parts = tiny_pipeline().components | {"style_encoder": style, "enhancer": MelEnhancer(widths=(16,))}
+    StyleTransferPipeline(**parts).save_pretrained(folder)
+    return folder
+
+
+def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("train.measure_sampling.WINDOW_FRAMES", 16)
+    torch.manual_seed(0)
+    InstrumentClassifier().save_pretrained(tmp_path / "classifier")
+    arguments = ["--cache", str(tiny_cache), "--model", str(model), "--classifier", str(tmp_path / "classifier")]
+    arguments += ["--pairs", "2", "--steps", "1", "2", "--temperature", "0", "1", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    found = json.loads((tmp_path / "out" / "sampling.json").read_text())
+    assert [(one["steps"], one["temperature"], one["enhanced"]) for one in found] == [
+        (steps, temperature, enhanced) for steps in (1, 2) for temperature in (0, 1) for enhanced in (False, True)
+    ]
+    for plain, enhanced in zip(found[::2], found[1::2], strict=True):  # it has not learnt anything yet
+        assert plain["error"] == pytest.approx(enhanced["error"])
+    assert all(one["error"] > 0 and one["frechet"] > 0 for one in found)
+    assert "| 2 | 1 | yes |" in capsys.readouterr().out
+
+
+@torch.no_grad()
+def test_without_noise_the_number_of_the_draw_does_not_matter(model):
+    pipeline = StyleTransferPipeline.from_pretrained(model)
+    pipeline.set_progress_bar_config(disable=True)
+    sources = torch.rand(2, 1, 256, 192) - 5
+    twice = torch.cat([sources[:1], sources[:1]])
+    cold = transfer(pipeline, twice, torch.tensor([1, 1]), 1, 0.0)
+    torch.testing.assert_close(cold[0], cold[1], rtol=1e-3, atol=1e-4)
+    warm = transfer(pipeline, twice, torch.tensor([1, 1]), 1, 1.0)
+    assert not torch.allclose(warm[0], warm[1], atol=1e-2)
+
+
+def test_a_missing_cache_is_a_sentence(model, tmp_path, capsys):
+    assert main(["--cache", str(tmp_path), "--model", str(model), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
