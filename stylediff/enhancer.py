@@ -15,9 +15,9 @@ LEVEL_SCALE = 4.0  # nepers above the floor that the network sees as 1
 class MelEnhancer(ModelMixin, ConfigMixin):
     """Corrects a generated log-mel in one pass, with the source's beside it, which shows what was played when.
 
-    It has the task of the paper's GuideDiff (Huang et al. 2024, arXiv 2404.14771, section III-C): out-of-place pixels
-    of the spectrogram are mended before they become sound. The network is diffusers' UNet2DModel at a constant
-    timestep on folded spectrograms; it starts as the identity.
+    It stands where GuideDiff stands in Huang et al. (2024, arXiv 2404.14771): between generated spectrogram and sound,
+    so that pixels that are out of place are mended before they are heard. The network is diffusers' UNet2DModel at a
+    constant timestep on folded spectrograms; it starts as the identity.
 
     Args:
         mel: fields of the MelConfig it was trained on.
