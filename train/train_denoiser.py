@@ -195,8 +195,8 @@ def train(settings: DenoiserSettings) -> Denoiser:
     autoencoder = None
     if settings.autoencoder:
         autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval().to(device)
-    heard = cache.mels if settings.reference_width else None
-    references = round(settings.reference_share * settings.batch_size)
+    references = round(settings.reference_share * settings.batch_size) if settings.reference_width else 0
+    heard = cache.mels if references else None
     lengths = range(min(settings.shortest_columns, latents.shape[-1]), latents.shape[-1] + 1, 4)
     for step in run.steps():
         for micro in range(settings.accumulation):
