@@ -138,7 +138,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     out = tmp_path / "report"
     command = ["--model", str(tmp_path / "model"), "--data", str(dataset[0]), "--out", str(out)]
     command += ["--classifier", str(tmp_path / "classifier"), "--steps", "1", "2", "--guidance", "2", "--limit", "2"]
-    command += ["--pairs-main", "1", "--temperature", "0.5"]
+    command += ["--pairs-main", "1", "--temperature", "0.25"]
     assert main(command) == 0
     results = (out / "results.jsonl").read_text().splitlines(keepends=True)
     summary = json.loads((out / "summary.json").read_text())
@@ -174,7 +174,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert (again["tables"], again["spread"]) == (summary["tables"], summary["spread"])
     assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
     made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
-    swept = {"ours_20_steps_guidance_2", "ours_20_steps_temperature_0.5"}
+    swept = {"ours_20_steps_guidance_2", "ours_20_steps_temperature_0.25"}
     assert made == {"identity", "ours_1_steps", "ours_2_steps", "true_target"} | swept
 
 

@@ -200,7 +200,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pairs-other", type=int, default=6, help="clips of each other pair of instruments")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 10, 20, 50], help="denoising steps")
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0], help="guidance scales")
-    parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.4, 0.7, 1.0], help="of the noise")
+    parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.3, 0.5, 0.7, 1.0], help="of the noise")
     parser.add_argument("--sweep", type=int, default=12, help="clips of a main direction that every setting is run on")
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
     parser.add_argument("--baselines", type=Path, help="published report of other weights, to take baselines from")
