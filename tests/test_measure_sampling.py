@@ -20,7 +20,7 @@ def model(tmp_path_factory):
 
 
 def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("train.measure_sampling.WINDOW_FRAMES", 16)
+    monkeypatch.setattr("train.embeddings.WINDOW_FRAMES", 16)
     torch.manual_seed(0)
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     arguments = ["--cache", str(tiny_cache), "--model", str(model), "--classifier", str(tmp_path / "classifier")]

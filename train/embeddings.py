@@ -19,6 +19,12 @@ Embedding = Callable[[torch.Tensor], np.ndarray]
 WINDOW_FRAMES = 86  # about a second
 
 
+def split_windows(mel: torch.Tensor) -> torch.Tensor:
+    """Whole windows of a log-mel (1, 1, mels, frames), or a shorter one as it is: (windows, 1, mels, frames)."""
+    whole = max(1, mel.shape[-1] // WINDOW_FRAMES)
+    return torch.cat(mel[..., : whole * WINDOW_FRAMES].chunk(whole, dim=-1))
+
+
 class ClassifierEmbedding:
     """Penultimate activations of the instrument classifier, a second at a time; needs no network connection."""
 
@@ -27,10 +33,7 @@ class ClassifierEmbedding:
 
     @torch.no_grad()
     def __call__(self, waveform: torch.Tensor) -> np.ndarray:
-        mel = levelled_mel(waveform, self.classifier.mel)
-        whole = max(1, mel.shape[-1] // WINDOW_FRAMES)
-        windows = torch.cat(mel[..., : whole * WINDOW_FRAMES].chunk(whole, dim=-1))
-        return self.classifier.features(windows).numpy()
+        return self.classifier.features(split_windows(levelled_mel(waveform, self.classifier.mel))).numpy()
 
 
 class VggishEmbedding:

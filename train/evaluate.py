@@ -31,13 +31,12 @@ from train.panels import choose_extremes, choose_panels, copy_extremes, draw_pan
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
 from train.rows import TRUE_TARGET, Sampling, ours
 from train.runs import current_commit
-from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_rows, row_folder, time_rows
+from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, Scoring, audio_path, load_rows, row_folder, time_rows
 from train.synthesis import SynthesisError
 from train.tasks import Task, make_all, plan_tasks, read_results, score_all
 from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
 
 HEADLINE_STEPS = 20
-SHIPPED_MODEL = Path("stylediff/pretrained")
 TIMED_TRIALS = 5
 SETTLED_STEPS = (4, 10, 20, 50)  # run on every clip of the main directions
 

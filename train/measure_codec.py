@@ -25,13 +25,12 @@ from train.frechet import frechet_distance
 from train.manifest import ManifestError, write_atomically
 from train.metrics import is_one_voice
 from train.report import describe, format_cell
-from train.scoring import SHIPPED_CLASSIFIER, load_judges
+from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, load_judges
 from train.steadiness import hop_stripes, pitch_deviation, pitch_wobble
 from train.tasks import read_results
 from train.waveforms import load_waveform
 from train.workers import results_of
 
-SHIPPED_MODEL = Path("stylediff/pretrained")
 TIMED_CLIPS = 3
 COLUMNS = {
     "frame_f": "frame F",

@@ -21,12 +21,11 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from train.manifest import Clip, ClipGroup, ManifestError, read_manifest, write_atomically
 from train.metrics import timbre_distance
 from train.report import describe, format_cell
-from train.scoring import load_model
+from train.scoring import SHIPPED_MODEL, load_model
 from train.trials import TrialError, find_trials
 from train.waveforms import levelled_mel, load_waveform
 from train.workers import results_of
 
-SHIPPED_MODEL = Path("stylediff/pretrained")
 WEIGHTS = (0.0, 0.5, 1.0)  # of the clip against the name
 LEARNT = 24  # training clips of an instrument that the style encoder's average is taken of
 

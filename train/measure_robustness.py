@@ -22,11 +22,10 @@ from train.manifest import ManifestError, read_manifest, write_atomically
 from train.metrics import frame_prf, score_roll
 from train.report import describe, format_cell
 from train.scores import Note
-from train.scoring import load_example, load_model
+from train.scoring import SHIPPED_MODEL, load_example, load_model
 from train.trials import Example, Trial, choose_trials
 from train.workers import results_of
 
-SHIPPED_MODEL = Path("stylediff/pretrained")
 REQUIRED = 0.85  # of the clean clips' frame F
 
 

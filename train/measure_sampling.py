@@ -18,15 +18,14 @@ from stylediff import StyleTransferPipeline
 from stylediff.checkpoint import CheckpointError
 from stylediff.mel import MelConfig
 from train.classifier import InstrumentClassifier
-from train.embeddings import WINDOW_FRAMES
+from train.embeddings import split_windows
 from train.frechet import frechet_distance
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, MelCache, read_cache
 from train.metrics import log_mel_error
 from train.pairs import PairRows, PairSampler
-from train.scoring import SHIPPED_CLASSIFIER, load_model
+from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, load_model
 
-SHIPPED_MODEL = Path("stylediff/pretrained")
 BATCH = 16
 
 
@@ -49,11 +48,7 @@ class Measured:
 @torch.no_grad()
 def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> np.ndarray:
     """The classifier's features of log-mels (mels, frames), a second at a time."""
-    windows = [
-        mel[None, None, :, start : start + WINDOW_FRAMES]
-        for mel in mels
-        for start in range(0, mel.shape[-1] - WINDOW_FRAMES + 1, WINDOW_FRAMES)
-    ]
+    windows = [split_windows(mel[None, None]) for mel in mels]
     return classifier.features(torch.cat(windows)).numpy()
 
 
