@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 import torch
 
+from train.colours import ColouredClips
 from train.mel_cache import Row
 from train.pairs import SHORTEST_REFERENCE, PairSampler, default_first
 
@@ -95,3 +96,27 @@ def test_a_voice_that_plays_nothing_else_stands_for_itself():
     lonely = PairSampler(rows, np.zeros((3, 2, 3, COLUMNS), np.float32), VOICES, "train")
     batch = lonely.batch(50, 5, torch.Generator().manual_seed(0), mels, 50)
     assert {round(value) for value in batch.references.unique().tolist()} == {0, 1}
+
+
+def test_half_of_the_targets_with_references_are_coloured_as_their_references_are():
+    curves = np.array([[0.0, 0.5], [0.5, 0.0]], np.float32)
+    latents = np.full((2, 2, 3, COLUMNS), -1.0, np.float32)
+    clips = ColouredClips(np.array([3, 7]), curves, latents)  # the second is of another split
+    plain = sampler()
+    colouring = PairSampler(ROWS, plain.latents, VOICES, "train", clips, floor=-9.0)
+    mels = np.zeros((len(ROWS), 2, 300), np.float32)
+    batch = colouring.batch(100, 5, torch.Generator().manual_seed(0), mels, 60)
+    assert (batch.target[:30] == -1).all()
+    assert (batch.target[30:] >= 0).all()
+    assert (batch.source[:30, 0, 0, 0].long() // 100 == 4).all()
+    assert (batch.voices[:30] == 0).all()
+    difference = batch.references[:, 0, 1] - batch.references[:, 0, 0]
+    torch.testing.assert_close(difference[:30], torch.full((30, batch.references.shape[-1]), 0.5))
+    assert (difference[30:] == 0).all()
+
+
+def test_without_references_nothing_is_coloured():
+    clips = ColouredClips(np.array([3]), np.ones((1, 2), np.float32), np.full((1, 2, 3, COLUMNS), -1.0, np.float32))
+    colouring = PairSampler(ROWS, sampler().latents, VOICES, "train", clips)
+    batch = colouring.batch(50, 5, torch.Generator().manual_seed(0))
+    assert torch.equal(batch.target, sampler().batch(50, 5, torch.Generator().manual_seed(0)).target)

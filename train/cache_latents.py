@@ -16,20 +16,9 @@ from tqdm import tqdm
 
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
+from train.encoding import BATCH, encode_rows
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, read_cache, require_same_mel
-from train.runs import choose_precision
-
-BATCH = 16
-
-
-@torch.inference_mode()
-def encode_rows(model: MelAutoencoder, mels: np.ndarray, device: torch.device) -> np.ndarray:
-    """Normalised latents of (clips, mels, frames) log-mels as float16 (clips, channels, rows, columns)."""
-    batch = torch.from_numpy(mels.astype(np.float32))[:, None].to(device)
-    use_bf16 = choose_precision("auto") == "bf16"
-    with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
-        return model.encode(batch.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
 
 
 def main(arguments: list[str] | None = None) -> int:

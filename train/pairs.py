@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from stylediff.instruments import get_instrument
+from train.colours import ColouredClips, colour
 from train.mel_cache import Row
 
 SHORTEST_REFERENCE = 172  # frames, two seconds
@@ -38,11 +39,13 @@ class PairRows:
     Attributes:
         sources, targets: (pairs,).
         places: where to cut each pair, between 0 and 1.
+        coloured: which coloured clips the first targets are.
     """
 
     sources: np.ndarray
     targets: np.ndarray
     places: np.ndarray
+    coloured: np.ndarray
 
 
 def default_first(voices: set[str]) -> list[str]:
@@ -54,10 +57,22 @@ class PairSampler:
     """Draws random pairs of one split from a latent cache.
 
     Targets are clean clips; their sources are the other clips of the same music, degraded ones included.
+
+    Args:
+        coloured: clips that half of the targets with a reference are taken from; the reference has the same colour.
+        floor: log-mels of silence in references.
     """
 
-    def __init__(self, rows: tuple[Row, ...], latents: np.ndarray, voices: list[str], split: str) -> None:
-        self.latents = latents
+    def __init__(
+        self,
+        rows: tuple[Row, ...],
+        latents: np.ndarray,
+        voices: list[str],
+        split: str,
+        coloured: ColouredClips | None = None,
+        floor: float = -np.inf,
+    ) -> None:
+        self.latents, self.floor = latents, floor
         self.voice_of = {number: voices.index(row.voice) for number, row in enumerate(rows) if row.voice in voices}
         groups: dict[int, list[int]] = {}
         for number, row in enumerate(rows):
@@ -71,6 +86,11 @@ class PairSampler:
         }
         self.targets = np.array(sorted(self.sources_of))
         self.rows = rows
+        self.coloured = None
+        if coloured is not None:
+            usable = np.isin(coloured.rows, self.targets)
+            if usable.any():
+                self.coloured, self.colourable = coloured, np.flatnonzero(usable)
         self.of_voice: dict[str, list[int]] = {}
         for number, row in enumerate(rows):
             if row.split == split:
@@ -85,27 +105,38 @@ class PairSampler:
             mels: (clips, mels, frames) that references are cut from.
             references: how many of the targets, the first ones, come with a reference.
         """
-        chosen = self.draw(size, generator)
+        chosen = self.draw(size, generator, references // 2)
         firsts = (chosen.places * (self.latents.shape[-1] - columns + 1)).astype(int)
 
-        def cut(rows: np.ndarray) -> torch.Tensor:
-            pieces = [self.latents[row, :, :, first : first + columns] for row, first in zip(rows, firsts, strict=True)]
+        def cut(clips: np.ndarray, rows: np.ndarray, firsts: np.ndarray) -> torch.Tensor:
+            pieces = [clips[row, :, :, first : first + columns] for row, first in zip(rows, firsts, strict=True)]
             return torch.from_numpy(np.stack(pieces).astype(np.float32))
 
-        return PairBatch(
-            cut(chosen.sources),
-            cut(chosen.targets),
-            torch.tensor([self.voice_of[int(number)] for number in chosen.targets]),
-            None if mels is None else self.draw_references(chosen.targets[:references], mels, generator),
-        )
+        target = cut(self.latents, chosen.targets, firsts)
+        heard = None if mels is None else self.draw_references(chosen.targets[:references], mels, generator)
+        if self.coloured is not None and len(chosen.coloured) and heard is not None:
+            count, curves = len(chosen.coloured), self.coloured.curves[chosen.coloured]
+            target[:count] = cut(self.coloured.latents, chosen.coloured, firsts[:count])
+            pairs = zip(heard[:count, 0].numpy(), curves, strict=True)
+            heard[:count, 0] = torch.from_numpy(np.stack([colour(mel, curve, self.floor) for mel, curve in pairs]))
+        voices = torch.tensor([self.voice_of[int(number)] for number in chosen.targets])
+        return PairBatch(cut(self.latents, chosen.sources, firsts), target, voices, heard)
 
-    def draw(self, size: int, generator: torch.Generator) -> PairRows:
-        """Random pairs, as rows of the cache."""
+    def draw(self, size: int, generator: torch.Generator, coloured: int = 0) -> PairRows:
+        """Random pairs, as rows of the cache.
+
+        Args:
+            coloured: how many of the targets, the first ones, are coloured clips, if there are any.
+        """
         targets = self.targets[torch.randint(len(self.targets), (size,), generator=generator).numpy()]
+        picks = np.empty(0, int)
+        if self.coloured is not None and coloured:
+            picks = self.colourable[torch.randint(len(self.colourable), (coloured,), generator=generator).numpy()]
+            targets[:coloured] = self.coloured.rows[picks]
         draws = torch.rand(size, 2, generator=generator).numpy()
         of = [self.sources_of[int(number)] for number in targets]
         sources = [rows[int(draw * len(rows))] for rows, draw in zip(of, draws[:, 0], strict=True)]
-        return PairRows(np.array(sources), targets, draws[:, 1])
+        return PairRows(np.array(sources), targets, draws[:, 1], picks)
 
     def draw_references(self, targets: np.ndarray, mels: np.ndarray, generator: torch.Generator) -> torch.Tensor:
         """Log-mels (targets, 1, mels, frames) of other music in the same voices, all of one random length.

@@ -21,6 +21,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from stylediff.style import StyleEncoder
+from train.colours import read_coloured
 from train.denoiser import Denoiser, build_scheduler
 from train.mel_cache import read_cache
 from train.pairs import PairBatch, PairSampler, default_first
@@ -37,7 +38,7 @@ class DenoiserSettings(TrainSettings):
 
     Attributes:
         cache: folder of the mel cache, for its table of clips.
-        latents: folder of the latent cache.
+        latents: folder of the latent cache, with coloured clips if there are any.
         autoencoder: folder of the MelAutoencoder that made the latents, for pictures in the log ("": no pictures).
         widths, layers: of the U-Net's levels.
         head_width: channels of an attention head.
@@ -176,9 +177,9 @@ def train(settings: DenoiserSettings) -> Denoiser:
     cache = read_cache(settings.cache, MelConfig())
     latents = np.load(settings.latents / "latents.npy", mmap_mode="r")
     voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
-    sampler, unseen = (
-        PairSampler(cache.rows[: len(latents)], latents, voices, split) for split in ("train", "validation")
-    )
+    rows, coloured = cache.rows[: len(latents)], read_coloured(settings.latents)
+    sampler = PairSampler(rows, latents, voices, "train", coloured, cache.mel.log_floor)
+    unseen = PairSampler(rows, latents, voices, "validation")
     model = build_model(settings, latents.shape[1], voices)
     start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
     optimizer = torch.optim.AdamW(

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
+from train.cache_colours import main
+from train.cache_latents import main as encode
+from train.colours import DEVIATION, colour, draw_curves, read_coloured
+from train.mel_cache import read_cache
+
+FLOOR = MelConfig().log_floor
+
+
+def energy(mel):
+    return np.exp(2 * mel.astype(np.float64)).sum()
+
+
+def test_curves_are_smooth_and_as_strong_as_stated():
+    curves = draw_curves(2000, seed=0)
+    assert curves.shape == (2000, 256)
+    assert curves.std() == pytest.approx(DEVIATION, rel=0.15)
+    assert np.abs(np.diff(curves)).max() < DEVIATION / 2
+    np.testing.assert_array_equal(curves, draw_curves(2000, seed=0))
+    assert not np.allclose(curves, draw_curves(2000, seed=1))
+
+
+def test_colour_changes_the_balance_of_the_bands_and_neither_energy_nor_silence():
+    mel = np.random.default_rng(0).normal(-2, 0.5, (256, 40)).astype(np.float32)
+    mel[:, 30:] = FLOOR
+    curve = draw_curves(1, seed=0)[0]
+    coloured = colour(mel, curve, FLOOR)
+    assert energy(coloured) == pytest.approx(energy(mel), rel=1e-3)
+    assert (coloured[:, 30:] == FLOOR).all()
+    change = (coloured - mel)[:, :30]
+    np.testing.assert_allclose(change - change.mean(), (curve - curve.mean())[:, None] * np.ones((1, 30)), atol=1e-4)
+    assert (colour(mel, curve - 20, FLOOR) >= FLOOR).all()
+
+
+@pytest.fixture
+def latents(tiny_cache, tmp_path):
+    torch.manual_seed(0)
+    model = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=3)
+    model.save_pretrained(tmp_path / "autoencoder")
+    arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tmp_path / "autoencoder")]
+    assert encode([*arguments, "--out", str(tmp_path / "latents")]) == 0
+    return model, [*arguments, "--latents", str(tmp_path / "latents")], tmp_path / "latents"
+
+
+def test_coloured_clips_are_training_targets_that_the_autoencoder_encoded(tiny_cache, latents):
+    model, arguments, folder = latents
+    assert read_coloured(folder) is None
+    assert main([*arguments, "--clips", "3"]) == 0
+    clips, cache = read_coloured(folder), read_cache(tiny_cache, MelConfig())
+    assert clips.latents.shape == (3, 3, 32, 8)
+    assert clips.curves.shape == (3, 256)
+    assert len(set(clips.rows.tolist())) == 3
+    assert all((cache.rows[row].split, cache.rows[row].role) == ("train", "target") for row in clips.rows)
+    mel = torch.from_numpy(colour(cache.mels[clips.rows[1]], clips.curves[1], FLOOR))
+    with torch.no_grad():
+        expected = model.encode(mel[None, None])[0]
+    torch.testing.assert_close(torch.from_numpy(clips.latents[1].astype(np.float32)), expected, rtol=0.1, atol=0.05)
+
+
+def test_missing_latents_give_a_sentence(tiny_cache, latents, tmp_path, capsys):
+    _, arguments, _ = latents
+    assert main([*arguments[:-1], str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err

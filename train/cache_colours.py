@@ -1,0 +1,65 @@
+"""Encodes clips that an equaliser has changed, for a denoiser that takes the colour of its sound from a reference.
+
+    python -m train.cache_colours --cache MELS --autoencoder DIR --latents LATENTS
+
+They lie beside the latents of ``train.cache_latents``, where ``train.train_denoiser`` finds them.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
+from train.colours import ColouredClips, colour, draw_curves, save_coloured
+from train.encoding import BATCH, encode_rows
+from train.mel_cache import CacheError, MelCache, read_cache, require_same_mel
+
+
+def choose_rows(cache: MelCache, clips: int, seed: int) -> np.ndarray:
+    """Random training targets, none twice, in the order of the cache."""
+    targets = [number for number, row in enumerate(cache.rows) if row.split == "train" and row.role == "target"]
+    return np.sort(np.random.default_rng(seed).permutation(targets)[:clips])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
+    parser.add_argument("--latents", type=Path, required=True, help="folder of the latent cache")
+    parser.add_argument("--clips", type=int, default=12000)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        cache = read_cache(args.cache, MelConfig())
+        model = MelAutoencoder.from_pretrained(args.autoencoder).eval().to(device, memory_format=torch.channels_last)
+        require_same_mel(cache.mel.to_dict(), model.mel, args.cache)
+        encoded = len(np.load(args.latents / "latents.npy", mmap_mode="r"))
+    except (CacheError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rows = choose_rows(cache, args.clips, args.seed)
+    rows = rows[rows < encoded]
+    curves = draw_curves(len(rows), args.seed, cache.mel.n_mels)
+    parts = []
+    for start in tqdm(range(0, len(rows), BATCH), unit=f"{BATCH} clips"):
+        chosen = slice(start, start + BATCH)
+        mels = [
+            colour(cache.mels[row], curve, cache.mel.log_floor)
+            for row, curve in zip(rows[chosen], curves[chosen], strict=True)
+        ]
+        parts.append(encode_rows(model, np.stack(mels), device).astype(np.float16))
+    if not parts:
+        print("error: the latent cache holds no training target", file=sys.stderr)
+        return 2
+    save_coloured(args.latents, ColouredClips(rows, curves, np.concatenate(parts)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

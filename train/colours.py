@@ -1,0 +1,66 @@
+"""Voices that no soundfont has: clips as an equaliser would make them sound, each with a curve of its own.
+
+A few soundfonts hold a few voices of each instrument. With targets and references that have been through the same
+random curve, a denoiser cannot go by the voice alone, and learns to take the colour of a sound from the reference.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from stylediff.mel import MelConfig
+
+KNOTS = 6  # of a curve, evenly spaced over the bands
+DEVIATION = 0.5  # nepers, 4 dB, of a knot
+MEL_COUNT = MelConfig().n_mels
+
+
+@dataclass(frozen=True)
+class ColouredClips:
+    """Clips of a mel cache, coloured and encoded.
+
+    Attributes:
+        rows: which clips of the cache, (clips,).
+        curves: nepers to add to their bands, (clips, mels).
+        latents: (clips, channels, rows, columns).
+    """
+
+    rows: np.ndarray
+    curves: np.ndarray
+    latents: np.ndarray
+
+
+def draw_curves(count: int, seed: int, mels: int = MEL_COUNT) -> np.ndarray:
+    """Smooth random curves over the bands, (count, mels) in nepers."""
+    knots = np.random.default_rng(seed).normal(0.0, DEVIATION, (count, KNOTS))
+    curves = CubicSpline(np.linspace(0, 1, KNOTS), knots, axis=1)(np.linspace(0, 1, mels))
+    return curves.astype(np.float32)
+
+
+def colour(mel: np.ndarray, curve: np.ndarray, floor: float) -> np.ndarray:
+    """A log-mel (mels, frames) with a curve (mels,) added to what sounds, at the energy that it had before.
+
+    Args:
+        floor: log-mels of silence, which stays silent.
+    """
+    level = mel.astype(np.float32)
+    changed = level + curve[:, None]
+    energies = [np.exp(2 * clip.astype(np.float64)).sum() for clip in (level, changed)]
+    changed += 0.5 * np.log(energies[0] / energies[1])
+    return np.where(level > floor, np.maximum(changed, floor), floor).astype(np.float32)
+
+
+def save_coloured(folder: Path, clips: ColouredClips) -> None:
+    np.save(folder / "coloured.npy", clips.latents)
+    np.savez(folder / "colours.npz", rows=clips.rows, curves=clips.curves)
+
+
+def read_coloured(folder: Path) -> ColouredClips | None:
+    """The coloured clips beside a latent cache, if there are any."""
+    if not (folder / "colours.npz").is_file():
+        return None
+    with np.load(folder / "colours.npz") as file:
+        rows, curves = file["rows"], file["curves"]
+    return ColouredClips(rows, curves, np.load(folder / "coloured.npy", mmap_mode="r"))
