@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import symusic
+import torch
 
 from stylediff.instruments import INSTRUMENTS
+from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from train.manifest import ClipGroup, piece_split
 from train.mel_cache import Row, create_cache, finish_cache
@@ -114,6 +116,15 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_midi(folder / f"piece_{number}.mid", (64 + rng.integers(0, 12, 40)).tolist())
     assert not wanted
     return folder
+
+
+@pytest.fixture
+def tiny_autoencoder(tmp_path: Path) -> Path:
+    """Folder of an untrained autoencoder whose clips have latents of 3 x 32 x 8."""
+    torch.manual_seed(0)
+    model = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=3)
+    model.save_pretrained(tmp_path / "autoencoder")
+    return tmp_path / "autoencoder"
 
 
 @pytest.fixture(scope="session")

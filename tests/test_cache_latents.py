@@ -9,11 +9,9 @@ from train.cache_latents import main
 from train.mel_cache import read_cache
 
 
-def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tmp_path):
-    torch.manual_seed(0)
-    model = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=3)
-    model.save_pretrained(tmp_path / "autoencoder")
-    arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tmp_path / "autoencoder")]
+def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoencoder, tmp_path):
+    model = MelAutoencoder.from_pretrained(tiny_autoencoder)
+    arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder)]
     assert main([*arguments, "--out", str(tmp_path / "latents")]) == 0
     latents = np.load(tmp_path / "latents" / "latents.npy")
     cache = read_cache(tiny_cache, MelConfig())

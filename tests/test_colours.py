@@ -38,12 +38,10 @@ def test_colour_changes_the_balance_of_the_bands_and_neither_energy_nor_silence(
 
 
 @pytest.fixture
-def latents(tiny_cache, tmp_path):
-    torch.manual_seed(0)
-    model = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=3)
-    model.save_pretrained(tmp_path / "autoencoder")
-    arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tmp_path / "autoencoder")]
+def latents(tiny_cache, tiny_autoencoder, tmp_path):
+    arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder)]
     assert encode([*arguments, "--out", str(tmp_path / "latents")]) == 0
+    model = MelAutoencoder.from_pretrained(tiny_autoencoder)
     return model, [*arguments, "--latents", str(tmp_path / "latents")], tmp_path / "latents"
 
 

@@ -10,14 +10,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from stylediff.latents import MelAutoencoder
-from stylediff.mel import MelConfig
 from train.colours import ColouredClips, colour, draw_curves, save_coloured
-from train.encoding import BATCH, encode_rows
-from train.mel_cache import CacheError, MelCache, read_cache, require_same_mel
+from train.encoding import BATCH, encode_rows, open_encoder
+from train.mel_cache import CacheError, MelCache
 
 
 def choose_rows(cache: MelCache, clips: int, seed: int) -> np.ndarray:
@@ -34,11 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        cache = read_cache(args.cache, MelConfig())
-        model = MelAutoencoder.from_pretrained(args.autoencoder).eval().to(device, memory_format=torch.channels_last)
-        require_same_mel(cache.mel.to_dict(), model.mel, args.cache)
+        cache, model = open_encoder(args.cache, args.autoencoder)
         encoded = len(np.load(args.latents / "latents.npy", mmap_mode="r"))
     except (CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -53,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             colour(cache.mels[row], curve, cache.mel.log_floor)
             for row, curve in zip(rows[chosen], curves[chosen], strict=True)
         ]
-        parts.append(encode_rows(model, np.stack(mels), device).astype(np.float16))
+        parts.append(encode_rows(model, np.stack(mels)).astype(np.float16))
     if not parts:
         print("error: the latent cache holds no training target", file=sys.stderr)
         return 2

@@ -11,14 +11,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from stylediff.latents import MelAutoencoder
-from stylediff.mel import MelConfig
-from train.encoding import BATCH, encode_rows
+from train.encoding import BATCH, encode_rows, open_encoder
 from train.manifest import write_atomically
-from train.mel_cache import CacheError, read_cache, require_same_mel
+from train.mel_cache import CacheError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,11 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, help="encode only the first so many clips of the cache")
     args = parser.parse_args(arguments)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        cache = read_cache(args.cache, MelConfig())
-        model = MelAutoencoder.from_pretrained(args.autoencoder).eval().to(device, memory_format=torch.channels_last)
-        require_same_mel(cache.mel.to_dict(), model.mel, args.cache)
+        cache, model = open_encoder(args.cache, args.autoencoder)
     except (CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -43,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
     for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
         end = min(start + BATCH, clips)
-        latents[start:end] = encode_rows(model, cache.mels[start:end], device)
+        latents[start:end] = encode_rows(model, cache.mels[start:end])
     latents.flush()
     (args.out / "latents.part.npy").rename(args.out / "latents.npy")
     write_atomically(args.out / "autoencoder.json", json.dumps(dict(model.config), default=str))

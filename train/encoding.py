@@ -1,18 +1,35 @@
 """Log-mels to latents, many at once."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
+from train.mel_cache import MelCache, read_cache, require_same_mel
 from train.runs import choose_precision
 
 BATCH = 16
 
 
 @torch.inference_mode()
-def encode_rows(model: MelAutoencoder, mels: np.ndarray, device: torch.device) -> np.ndarray:
+def encode_rows(model: MelAutoencoder, mels: np.ndarray) -> np.ndarray:
     """Normalised latents of (clips, mels, frames) log-mels as float32 (clips, channels, rows, columns)."""
-    batch = torch.from_numpy(mels.astype(np.float32))[:, None].to(device)
+    batch = torch.from_numpy(mels.astype(np.float32))[:, None].to(model.device)
     use_bf16 = choose_precision("auto") == "bf16"
-    with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=use_bf16):
         return model.encode(batch.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
+
+
+def open_encoder(cache_folder: Path, autoencoder_folder: Path) -> tuple[MelCache, MelAutoencoder]:
+    """A mel cache and the autoencoder for it, on a GPU if there is one.
+
+    Raises:
+        CacheError: see ``read_cache``; or the autoencoder was made for other mels.
+        OSError: there is no autoencoder.
+    """
+    cache = read_cache(cache_folder, MelConfig())
+    model = MelAutoencoder.from_pretrained(autoencoder_folder).eval()
+    require_same_mel(cache.mel.to_dict(), model.mel, cache_folder)
+    return cache, model.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
