@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,20 @@ from stylediff.mel import waveform_to_mel
 from tests.tiny import tiny_pipeline
 from tests.tiny_dataset import MEL, NOTES, SAMPLES, tone
 from train.classifier import InstrumentClassifier
-from train.codec import DECODED, ORIGINAL, VOCODER, build_stages, choose_specimens, griffin_lim_row
+from train.codec import (
+    DECODED,
+    ORIGINAL,
+    VOCODER,
+    Specimen,
+    build_stages,
+    choose_specimens,
+    griffin_lim_row,
+    take_turns,
+)
 from train.manifest import ClipGroup
 from train.measure_codec import lost_frames, main
 from train.metrics import log_mel_error
+from train.scores import Note
 
 
 def test_a_stage_gives_sound_as_long_as_what_went_in():
@@ -49,6 +60,15 @@ def test_what_is_lost_is_counted_against_the_original():
     assert lost_frames(results, DECODED) == pytest.approx(0.2)
     recorded = [{"row": ORIGINAL, "source_frame_f": 1.0}, {"row": DECODED, "source_frame_f": 0.7}]
     assert lost_frames(recorded, DECODED) == pytest.approx(0.3)
+    assert lost_frames(results + recorded, DECODED) == pytest.approx(0.2)
+
+
+def test_steady_clips_take_turns_with_others():
+    held, short = (Note(0.0, seconds, 60, 80) for seconds in (0.5, 0.2))
+    chord = (held, Note(0.0, 0.5, 64, 80))
+    scores = [chord, None, (short,), (held,), chord, (held, Note(0.5, 1.0, 62, 80))]
+    clips = [Specimen(Path(str(number)), "harp/A-46", "harp", notes) for number, notes in enumerate(scores)]
+    assert [int(clip.path.name) for clip in take_turns(clips)] == [3, 0, 5, 1, 2, 4]
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """What every sound passes through: the codec's stages as rows, and the clips that they are measured on."""
 
+import itertools
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +15,9 @@ from stylediff.audio import fit_length
 from stylediff.instruments import get_instrument
 from stylediff.mel import griffin_lim, waveform_to_mel
 from train.manifest import Clip, ClipGroup, read_manifest
-from train.metrics import clip_notes
+from train.metrics import clip_notes, is_one_voice
 from train.scores import Note, notes_in_range
+from train.steadiness import HELD_SECONDS
 
 ORIGINAL = "original"
 VOCODER = "mel, vocoder"
@@ -87,22 +90,41 @@ def specimen_of(folder: Path, group: ClipGroup, clip: Clip) -> Specimen:
     return Specimen(folder / clip.file, clip.voice, clip.instrument, notes)
 
 
+def is_steady(specimen: Specimen) -> bool:
+    """Whether a clip is of one voice that holds a note, so that pitch can be followed on it."""
+    notes = specimen.notes or ()
+    return is_one_voice(notes) and any(note.end - note.start >= HELD_SECONDS for note in notes)
+
+
+def take_turns(specimens: list[Specimen]) -> list[Specimen]:
+    """Steady clips in turn with others, until one kind runs out."""
+    steady, others = ([s for s in specimens if is_steady(s) == wanted] for wanted in (True, False))
+    pairs = itertools.zip_longest(steady, others)
+    return [specimen for pair in pairs for specimen in pair if specimen is not None]
+
+
 def choose_specimens(folders: list[Path], count: int) -> list[Specimen]:
     """That many clips of each voice, or all there are, from pieces that were not trained on, and of recordings.
 
-    Test pieces come first; none of these clips was degraded. The order is random, the same every time, and a larger
-    count only continues it.
+    Test pieces come first; none of these clips was degraded. Every voice has an order of its own, the same every time,
+    and a larger count only continues it.
 
     Args:
         folders: data sets; in those of ``import_recordings`` every split counts, since no codec was trained on them.
     """
-    found: dict[str, list[Specimen]] = {}
+    found: dict[str, dict[str, list[Specimen]]] = {}
     for folder in folders:
-        groups = read_manifest(folder)
-        for split in ("test", "validation", "train"):
-            chosen = [g for g in groups if g.split == split and (split != "train" or not g.paired)]
-            order = np.random.default_rng(0).permutation(len(chosen))
-            for group in (chosen[number] for number in order):
+        for group in read_manifest(folder):
+            if group.split != "train" or not group.paired:
                 for clip in group.clips:
-                    found.setdefault(clip.voice, []).append(specimen_of(folder, group, clip))
-    return [specimen for voice in sorted(found) for specimen in found[voice][:count]]
+                    splits = found.setdefault(clip.voice, {})
+                    splits.setdefault(group.split, []).append(specimen_of(folder, group, clip))
+    chosen = []
+    for voice, splits in sorted(found.items()):
+        rng = np.random.default_rng(zlib.crc32(voice.encode()))
+        ordered = []
+        for split in ("test", "validation", "train"):
+            clips = splits.get(split, [])
+            ordered += take_turns([clips[number] for number in rng.permutation(len(clips))])
+        chosen += ordered[:count]
+    return chosen

@@ -138,7 +138,8 @@ def table(results: list[Result], rows: list[str]) -> list[str]:
 def lost_frames(results: list[Result], row: str) -> float:
     """By how much the pitch F-measure against the score is below the originals', or that to the original below 1."""
     column = "frame_f" if any("frame_f" in result for result in results) else "source_frame_f"
-    before, after = (np.mean([r[column] for r in results if r["row"] == name]) for name in (ORIGINAL, row))
+    values = {name: [r[column] for r in results if r["row"] == name and column in r] for name in (ORIGINAL, row)}
+    before, after = (np.mean(values[name]) for name in (ORIGINAL, row))
     return float(before - after)
 
 
