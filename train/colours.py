@@ -10,11 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from stylediff.mel import MelConfig
-
 KNOTS = 6  # of a curve, evenly spaced over the bands
 DEVIATION = 0.5  # nepers, 4 dB, of a knot
-MEL_COUNT = MelConfig().n_mels
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class ColouredClips:
     latents: np.ndarray
 
 
-def draw_curves(count: int, seed: int, mels: int = MEL_COUNT) -> np.ndarray:
+def draw_curves(count: int, seed: int, mels: int) -> np.ndarray:
     """Smooth random curves over the bands, (count, mels) in nepers."""
     knots = np.random.default_rng(seed).normal(0.0, DEVIATION, (count, KNOTS))
     curves = CubicSpline(np.linspace(0, 1, KNOTS), knots, axis=1)(np.linspace(0, 1, mels))

@@ -105,22 +105,22 @@ class PairSampler:
             mels: (clips, mels, frames) that references are cut from.
             references: how many of the targets, the first ones, come with a reference.
         """
-        chosen = self.draw(size, generator, references // 2)
+        chosen = self.draw(size, generator, 0 if mels is None else references // 2)
         firsts = (chosen.places * (self.latents.shape[-1] - columns + 1)).astype(int)
 
-        def cut(clips: np.ndarray, rows: np.ndarray, firsts: np.ndarray) -> torch.Tensor:
+        def cut(clips: np.ndarray, rows: np.ndarray, firsts: np.ndarray = firsts) -> torch.Tensor:
             pieces = [clips[row, :, :, first : first + columns] for row, first in zip(rows, firsts, strict=True)]
             return torch.from_numpy(np.stack(pieces).astype(np.float32))
 
-        target = cut(self.latents, chosen.targets, firsts)
         heard = None if mels is None else self.draw_references(chosen.targets[:references], mels, generator)
-        if self.coloured is not None and len(chosen.coloured) and heard is not None:
-            count, curves = len(chosen.coloured), self.coloured.curves[chosen.coloured]
-            target[:count] = cut(self.coloured.latents, chosen.coloured, firsts[:count])
-            pairs = zip(heard[:count, 0].numpy(), curves, strict=True)
-            heard[:count, 0] = torch.from_numpy(np.stack([colour(mel, curve, self.floor) for mel, curve in pairs]))
+        count = len(chosen.coloured)
+        target = cut(self.latents, chosen.targets[count:], firsts[count:])
+        if self.coloured is not None and heard is not None and count:
+            target = torch.cat([cut(self.coloured.latents, chosen.coloured, firsts[:count]), target])
+            for mel, curve in zip(heard[:count, 0].numpy(), self.coloured.curves[chosen.coloured], strict=True):
+                mel[:] = colour(mel, curve, self.floor)
         voices = torch.tensor([self.voice_of[int(number)] for number in chosen.targets])
-        return PairBatch(cut(self.latents, chosen.sources, firsts), target, voices, heard)
+        return PairBatch(cut(self.latents, chosen.sources), target, voices, heard)
 
     def draw(self, size: int, generator: torch.Generator, coloured: int = 0) -> PairRows:
         """Random pairs, as rows of the cache.
