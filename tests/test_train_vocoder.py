@@ -68,7 +68,7 @@ def test_crops_hold_the_sound_of_their_mels(settings: VocoderSettings) -> None:
 
 
 def test_attenuation_is_the_same_for_mel_and_sound(settings: VocoderSettings) -> None:
-    cache, rows = open_cache(settings), np.array([0])
+    cache, rows, settings = open_cache(settings), np.array([0]), replace(settings, detune_cents=0.0)
     plain = crop_batch(cache, rows, replace(settings, attenuation_db=0.0), None, torch.Generator().manual_seed(0))
     quiet = crop_batch(cache, rows, settings, None, torch.Generator().manual_seed(0))
     gain = (quiet[1] / plain[1]).nanmean(dim=1)
@@ -80,7 +80,7 @@ def test_attenuation_is_the_same_for_mel_and_sound(settings: VocoderSettings) ->
 
 def test_decoded_crops_are_cut_where_the_sound_is(settings: VocoderSettings) -> None:
     cache, rows = open_cache(settings), np.array([0, 1])
-    settings = replace(settings, attenuation_db=0.0)
+    settings = replace(settings, attenuation_db=0.0, detune_cents=0.0)
     vae = MelAutoencoder.from_pretrained(settings.autoencoder)
     # An identity in place of the two networks: only the cutting is left.
     vae.encode, vae.decode = (lambda mel: mel), (lambda latents: latents)

@@ -5,7 +5,6 @@ accelerate launch -m train.train_vocoder --cache DIR --data DIR --out RUN --auto
 The same command again goes on where it stopped.
 """
 
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,11 @@ from stylediff.vocoder import Vocoder
 from train.discriminators import Discriminators, deception_losses, judgement_loss
 from train.losses import magnitude_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, read_cache
-from train.runs import Run, generator_at, run_trainer, start_from
+from train.runs import Run, choose_precision, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
 from train.waveforms import read_waveform, vocoder_errors
+
+EDGE_FRAMES = 8  # around a crop, so that its mel knows what comes before and after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,8 @@ class VocoderSettings(TrainSettings):
         judged_crops: crops of a batch that the discriminators hear; they are most of a step's cost.
         gan_start: share of the steps after which sound is made and the discriminators begin.
         decoded_start: share after which input mels have been through the autoencoder, as they will be in use.
-        attenuation_db: crops are made quieter by up to that much; not louder, for a mel does not show what lies
-            below its floor.
+        attenuation_db: crops are made quieter by up to that much.
+        detune_cents: crops are made higher or lower by up to that much.
         magnitude_weight, mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
         resolution_weight: of the resolution discriminators against the period discriminators.
         blocks, width, expansion, refinements: see Vocoder.
@@ -54,16 +55,17 @@ class VocoderSettings(TrainSettings):
     cache: Path
     data: Path
     autoencoder: str = ""
-    steps: int = 1480
-    batch_size: int = 16
+    steps: int = 4500
+    batch_size: int = 8
     learning_rate: float = 8e-4
     cooldown: float = 0.4
-    crop_frames: int = 64
-    context_frames: int = 128
-    judged_crops: int = 8
-    gan_start: float = 0.766
-    decoded_start: float = 0.9
+    crop_frames: int = 128
+    context_frames: int = 192
+    judged_crops: int = 4
+    gan_start: float = 0.6
+    decoded_start: float = 0.85
     attenuation_db: float = 12.0
+    detune_cents: float = 50.0
     magnitude_weight: float = 5.0
     mel_weight: float = 5.0
     stft_weight: float = 2.0
@@ -73,7 +75,7 @@ class VocoderSettings(TrainSettings):
     blocks: int = 8
     width: int = 288
     expansion: int = 3
-    refinements: int = 6
+    refinements: int = 16
     discriminator_channels: int = 8
     clip_norm: float = 10.0
     average_decay: float = 0.999
@@ -89,7 +91,7 @@ def crop_batch(
     autoencoder: MelAutoencoder | None,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random crops of random rows, randomly attenuated.
+    """Random crops of random rows, randomly attenuated and detuned.
 
     Args:
         autoencoder: what mels go through, or None for mels of the audio itself.
@@ -99,21 +101,28 @@ def crop_batch(
     """
     crop, context = settings.crop_frames, settings.context_frames if autoencoder else settings.crop_frames
     chosen = rows[torch.randint(len(rows), (settings.batch_size,), generator=generator).numpy()]
-    places, gains_db = torch.rand(2, settings.batch_size, generator=generator)
-    mels, offsets, waveforms = [], [], []
-    for row, place in zip(chosen, places, strict=True):
-        start = int(place * max(1, cache.rows[row].frames - crop + 1))
-        left = max(0, min(start - (context - crop) // 2, cache.mels.shape[-1] - context))
-        mels.append(cache.tensor(row, left, context))
-        offsets.append(start - left)
-        waveforms.append(read_waveform(settings.data, cache.rows[row], cache.mel, start, crop))
-    mel, waveform = torch.stack(mels), torch.stack(waveforms)
+    places, gains, detunings = torch.rand(3, settings.batch_size, generator=generator)
+    cents = (2 * detunings - 1) * settings.detune_cents
+    skipped, waveforms = (context - crop) // 2, []
+    for row, place, detuning in zip(chosen, places, cents, strict=True):
+        start = int(place * max(1, cache.rows[row].frames - crop + 1)) - skipped - EDGE_FRAMES
+        frames = context + 2 * EDGE_FRAMES
+        waveforms.append(read_waveform(settings.data, cache.rows[row], cache.mel, start, frames, float(detuning)))
+    waveform = torch.stack(waveforms) * (10 ** (gains * -settings.attenuation_db / 20))[:, None]
+    mel = waveform_to_mel(waveform, cache.mel)[..., EDGE_FRAMES:-EDGE_FRAMES]
     if autoencoder is not None:
-        with torch.no_grad():
-            mel = autoencoder.decode(autoencoder.encode(mel.to(autoencoder.device))).cpu()
-    mel = torch.stack([clip[..., offset : offset + crop] for clip, offset in zip(mel, offsets, strict=True)])
-    gains = gains_db[:, None] * -settings.attenuation_db * math.log(10) / 20
-    return (mel + gains[:, None, None]).clamp_min(cache.mel.log_floor), waveform * gains.exp()
+        mel = through_autoencoder(mel, autoencoder)
+    first = (EDGE_FRAMES + skipped) * cache.mel.hop_length
+    return mel[..., skipped : skipped + crop], waveform[:, first : first + crop * cache.mel.hop_length]
+
+
+@torch.no_grad()
+def through_autoencoder(mel: torch.Tensor, autoencoder: MelAutoencoder) -> torch.Tensor:
+    """Log-mels (batch, 1, mels, frames) encoded and decoded, at the precision that is fastest."""
+    device = autoencoder.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16"):
+        decoded = autoencoder.decode(autoencoder.encode(mel.to(device)))
+    return decoded[..., : mel.shape[-1]].float().cpu()
 
 
 class Generator(nn.Module):

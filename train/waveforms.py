@@ -1,12 +1,13 @@
 """Waveforms of clips, and how far a vocoder's are from them."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
 
-from stylediff.audio import fit_length, loudness_gain, read_audio
+from stylediff.audio import fit_length, loudness_gain, read_audio, resample
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.vocoder import Vocoder
@@ -25,11 +26,21 @@ def levelled_mel(waveform: torch.Tensor, mel: MelConfig) -> torch.Tensor:
     return waveform_to_mel((waveform * loudness_gain(waveform))[None], mel)
 
 
-def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int) -> torch.Tensor:
-    """Samples that some frames of a clip stand for, (frames * hop_length,), silent past the clip's end."""
-    hop = mel.hop_length
-    samples, _ = soundfile.read(data / row.file, frames=frames * hop, start=start * hop, dtype="float32")
-    return fit_length(torch.from_numpy(samples), frames * hop)
+def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int, cents: float = 0.0) -> torch.Tensor:
+    """Samples that some frames of a clip stand for, (frames * hop_length,), silent where the clip is not.
+
+    Args:
+        start: first frame; negative before the clip's beginning.
+        cents: how much higher it sounds, played faster from ``start`` on.
+    """
+    speed = 2 ** (cents / 1200)
+    first, wanted = start * mel.hop_length, math.ceil(frames * mel.hop_length * speed)
+    length = max(0, wanted + min(first, 0))
+    samples, _ = soundfile.read(data / row.file, frames=length, start=max(first, 0), dtype="float32")
+    silence = torch.zeros(wanted - length)
+    played = torch.cat([silence, fit_length(torch.from_numpy(samples), length)])
+    played = resample(played, round(mel.sample_rate * speed), mel.sample_rate)
+    return fit_length(played, frames * mel.hop_length)
 
 
 @torch.no_grad()
