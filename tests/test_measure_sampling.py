@@ -6,7 +6,8 @@ import torch
 from stylediff import MelEnhancer, StyleEncoder, StyleTransferPipeline
 from tests.tiny import tiny_pipeline
 from train.classifier import InstrumentClassifier
-from train.measure_sampling import main, transfer
+from train.measure_sampling import main
+from train.transfers import transfer
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,6 @@
-import json
-import sys
-
 import pytest
 
-from train.recipe import SHARES, RecipeError, Stage, build_stages, execute, main, parse_arguments, planned_steps
+from train.recipe import SHARES, build_stages, main, parse_arguments
 
 
 def arguments(scores, soundfonts, out):
@@ -38,17 +35,3 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, sc
         stage.result.write_text("")
     assert main(flags) == 0
     assert capfd.readouterr().out.count(": done") == 9
-
-
-def test_steps_of_a_budget_are_decided_once(tmp_path):
-    stage = Stage("autoencoder", "train_autoencoder", [], tmp_path / "done", tmp_path / "run")
-    (tmp_path / "steps.json").write_text(json.dumps({"autoencoder": 123}))
-    assert planned_steps(stage, 10.0, tmp_path) == ["--steps", "123"]
-    assert planned_steps(stage, 0.0, tmp_path) == []
-
-
-def test_a_command_that_fails_raises_with_its_name(tmp_path):
-    stage = Stage("nonsense", "no_such_module", [], tmp_path / "done")
-    assert stage.command([])[:3] == [sys.executable, "-m", "train.no_such_module"]
-    with pytest.raises(RecipeError, match="nonsense"):
-        execute(stage, [])

@@ -30,7 +30,7 @@ def test_frames_are_the_samples_they_stand_for(clip: tuple[Path, Row, torch.Tens
 
 @pytest.mark.parametrize("cents", [0.0, 40.0])
 def test_it_is_silent_before_the_clip_and_after_it(clip: tuple[Path, Row, torch.Tensor], cents: float) -> None:
-    folder, row, tone = clip
+    folder, row, _ = clip
     hop = MEL.hop_length
     early = read_waveform(folder, row, MEL, -4, 10, cents)
     assert early.shape == (10 * hop,)

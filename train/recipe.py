@@ -7,49 +7,14 @@ is timed for a moment and given as many steps as fit into its share. The device 
 """
 
 import argparse
-import json
-import shutil
-import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from train.manifest import write_atomically
+from train.stages import Stage, StageError, follow
 
 SHARES = {"autoencoder": 0.2, "denoiser": 0.2, "denoiser, listening": 0.3, "vocoder": 0.25, "classifier": 0.05}
 # How the denoiser is trained on once it knows instruments by name, to take clips of them as well.
 LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "--learning-rate=5e-4", "--cooldown=0.4"]
-TRIAL_MINUTES = 1.0
-
-
-class RecipeError(RuntimeError):
-    """A stage that failed; the message names it."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One command of the recipe.
-
-    Attributes:
-        name: what it makes.
-        module: of ``train`` to run.
-        flags: its arguments, but for the steps of a trainer.
-        result: file that is there once the stage is finished.
-        run: folder of a trainer's run, whose steps a budget decides; None for other stages.
-    """
-
-    name: str
-    module: str
-    flags: list[str]
-    result: Path
-    run: Path | None = None
-
-    def command(self, extra: list[str]) -> list[str]:
-        launcher = ["accelerate.commands.launch", "-m"] if self.run else []
-        return [sys.executable, "-m", *launcher, f"train.{self.module}", *self.flags, *extra]
 
 
 def build_stages(args: argparse.Namespace) -> list[Stage]:
@@ -83,44 +48,6 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     ]
 
 
-def execute(stage: Stage, extra: list[str]) -> None:
-    """Runs a stage's command.
-
-    Raises:
-        RecipeError: it failed; run again, the recipe goes on there.
-    """
-    print(f"== {stage.name}", flush=True)
-    if subprocess.run(stage.command(extra), check=False).returncode:
-        raise RecipeError(f"the stage '{stage.name}' failed; mend what it says and run the same command again")
-
-
-def steps_in(stage: Stage, minutes: float) -> int:
-    """Steps that fit into that many minutes, from a short trial run in a scratch folder."""
-    assert stage.run is not None
-    scratch = stage.run.with_name(f"{stage.run.name}.trial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    flags = [str(scratch) if flag == str(stage.run) else flag for flag in stage.flags]
-    began = time.monotonic()
-    trial = Stage(f"{stage.name}: timing", stage.module, flags, scratch, scratch)
-    execute(trial, ["--minutes", str(min(TRIAL_MINUTES, minutes / 10))])
-    steps = torch.load(scratch / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
-    rate = steps / (time.monotonic() - began)
-    shutil.rmtree(scratch)
-    return max(1, int(rate * 60 * minutes))
-
-
-def planned_steps(stage: Stage, budget: float, out: Path) -> list[str]:
-    """The ``--steps`` flag of a trainer under a budget, decided once and kept for resumptions."""
-    if not budget or stage.run is None:
-        return []
-    path = out / "steps.json"
-    plan = json.loads(path.read_text()) if path.is_file() else {}
-    if stage.name not in plan:
-        plan[stage.name] = steps_in(stage, budget * SHARES[stage.name])
-        write_atomically(path, json.dumps(plan))
-    return ["--steps", str(plan[stage.name])]
-
-
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
@@ -138,12 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
     try:
-        for stage in build_stages(args):
-            if stage.result.is_file():
-                print(f"== {stage.name}: done", flush=True)
-                continue
-            execute(stage, planned_steps(stage, args.minutes, args.out))
-    except RecipeError as error:
+        minutes = {name: args.minutes * share for name, share in SHARES.items()}
+        follow(build_stages(args), minutes, args.out)
+    except StageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

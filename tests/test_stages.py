@@ -1,0 +1,32 @@
+"""Stages: what is done is passed over, budgets are decided once, failures are named."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from train.stages import Stage, StageError, execute, follow, planned_steps
+
+
+def test_steps_of_a_budget_are_decided_once(tmp_path: Path) -> None:
+    stage = Stage("autoencoder", "train_autoencoder", [], tmp_path / "done", tmp_path / "run")
+    (tmp_path / "steps.json").write_text(json.dumps({"autoencoder": 123}))
+    assert planned_steps(stage, 10.0, tmp_path) == ["--steps", "123"]
+    assert planned_steps(stage, 0.0, tmp_path) == []
+    assert planned_steps(Stage("latents", "cache_latents", [], tmp_path / "done"), 10.0, tmp_path) == []
+
+
+def test_a_command_that_fails_raises_with_its_name(tmp_path: Path) -> None:
+    stage = Stage("nonsense", "no_such_module", [], tmp_path / "done")
+    assert stage.command([])[:3] == [sys.executable, "-m", "train.no_such_module"]
+    with pytest.raises(StageError, match="nonsense"):
+        execute(stage, [])
+
+
+def test_what_is_done_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    done, left = (Stage(name, "no_such_module", [], tmp_path / name) for name in ("done", "left"))
+    done.result.write_text("")
+    with pytest.raises(StageError, match="left"):
+        follow([done, left], {}, tmp_path)
+    assert "== done: done" in capsys.readouterr().out
