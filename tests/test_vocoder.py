@@ -1,12 +1,13 @@
 """Physics of the vocoder: lengths, silence, agreement with the mel, and what saving keeps."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from stylediff.mel import MelConfig, mel_filters, transform, waveform_to_mel
-from stylediff.vocoder import Vocoder, bin_shares, bin_weights, fit_magnitudes
+from stylediff.vocoder import HIDDEN, Vocoder, bin_shares, bin_weights, fit_magnitudes
 
 MEL = MelConfig()
 
@@ -62,6 +63,17 @@ def test_a_pause_is_silent_between_notes() -> None:
     hop = MEL.hop_length
     assert waveform[25 * hop : 35 * hop].abs().max() < 1e-4
     assert waveform[5 * hop : 15 * hop].abs().max() > 1e-2
+
+
+@torch.no_grad()
+def test_bands_at_the_floor_get_noise_below_it_while_others_sound() -> None:
+    mel = torch.full((1, 1, MEL.n_mels, 30), MEL.log_floor)
+    mel[:, :, :100, :20] = -2.0
+    heard = mel_filters(MEL) @ tiny_vocoder().predict_magnitudes(mel)
+    share = heard[0, 110:250] / math.exp(MEL.log_floor)
+    assert share[:, :20].mean() == pytest.approx(HIDDEN, rel=0.2)
+    assert share[:, :20].max() < 1
+    assert share[:, 20:].max() == 0
 
 
 @torch.no_grad()

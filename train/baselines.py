@@ -5,7 +5,7 @@ They stay what they were as long as data set, autoencoder and vocoder do, and ar
 
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,11 +37,14 @@ class Baselines:
         return row in UNHEARD and (trial.key, row) in self.results
 
 
-def read_baselines(report: Path | None, trials: list[Trial], embeddings: list[str]) -> Baselines:
+def read_baselines(
+    report: Path | None, trials: list[Trial], embeddings: list[str], renewed: Collection[str] = ()
+) -> Baselines:
     """The baselines of a published report (``train/results``), or none.
 
     Args:
         embeddings: of the Fréchet distances that are wanted.
+        renewed: rows that are not taken over.
 
     Raises:
         TrialError: it is not there, is about other clips, or has not all of the distances.
@@ -53,11 +56,12 @@ def read_baselines(report: Path | None, trials: list[Trial], embeddings: list[st
         spread = json.loads((report / "summary.json").read_text())["spread"]
     except OSError as error:
         raise TrialError(f"{report} holds no published report: {error}") from error
-    told = [result for result in map(json.loads, lines) if result["row"] in KEPT]
+    told = [result for result in map(json.loads, lines) if result["row"] in KEPT - set(renewed)]
     results = {(result["trial"], result["row"]): result for result in told}
     if {key for key, _ in results} != {trial.key for trial in trials}:
         raise TrialError(f"{report} is about other clips than these: its baselines cannot be taken over")
-    kept = {group: {row: cells for row, cells in rows.items() if row in UNHEARD} for group, rows in spread.items()}
+    wanted = UNHEARD - set(renewed)
+    kept = {group: {row: cells for row, cells in rows.items() if row in wanted} for group, rows in spread.items()}
     if any(not set(embeddings) <= cells.keys() for rows in kept.values() for cells in rows.values()):
         raise TrialError(f"{report} has not all Fréchet distances of its baselines: {', '.join(embeddings)}")
     return Baselines(results, kept)

@@ -20,7 +20,7 @@ import torch
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import TEMPERATURE
 from train.assessment import Result
-from train.baselines import Baselines, add_baselines, check_baselines, read_baselines
+from train.baselines import UNHEARD, Baselines, add_baselines, check_baselines, read_baselines
 from train.costs import measure_costs
 from train.embeddings import EMBEDDINGS
 from train.features import compare_features, embed_folder
@@ -146,7 +146,7 @@ def evaluate(args: argparse.Namespace) -> str:
     settings = {name: str(getattr(args, name)) for name in ("model", "data", "classifier", "split")}
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
     results = open_results(args.out, settings)
-    baselines = read_baselines(args.baselines, trials, args.embedding)
+    baselines = read_baselines(args.baselines, trials, args.embedding, args.renew)
     samplings = [Sampling(steps) for steps in args.steps]
     samplings += [Sampling(HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
     samplings += [Sampling(HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
@@ -203,6 +203,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sweep", type=int, default=12, help="clips of a main direction that every setting is run on")
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
     parser.add_argument("--baselines", type=Path, help="published report of other weights, to take baselines from")
+    parser.add_argument("--renew", nargs="+", default=[], choices=sorted(UNHEARD), help="baselines to make again")
     parser.add_argument("--regression", type=Path, help="folder of a pipeline trained as one-pass regression")
     parser.add_argument("--soundfont", nargs="+", default=[], help="of the targets, to replay what is transcribed")
     parser.add_argument("--audio-dir", type=Path, help="folder of another system's outputs, to be scored instead")
