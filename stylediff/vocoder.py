@@ -19,7 +19,6 @@ WINDOW_FRAMES = 1024  # longer mels are played window by window
 SHARED_FRAMES = 16  # of two windows, with the same phases in both, over which one fades into the other
 LOOSE_FRAMES = 16  # the end of a window, which the next one plays better
 FITS = 4  # multiplicative updates that make magnitudes agree with the mel
-HIDDEN = 0.2  # of the floor's magnitude: what bands at the floor hold in recordings while others sound, the median
 
 
 @lru_cache(maxsize=4)
@@ -87,7 +86,7 @@ class Vocoder(ModelMixin, ConfigMixin):
     The network predicts the magnitude of each bin relative to the one that the mel itself shows there, so that training
     starts from the right spectrum; the result is fitted to the mel. Phases are not predicted but follow from the
     magnitudes: partials are tracked, then a few iterations of Griffin-Lim make the frames agree. Bands at the floor
-    get the noise that usually lies below it, but frames with all bands there are exactly silent.
+    get noise as usually lies below it, but frames with all bands there are exactly silent.
 
     Args:
         mel: fields of the MelConfig it was trained on.
@@ -95,11 +94,18 @@ class Vocoder(ModelMixin, ConfigMixin):
         width: channels between blocks.
         expansion: channels inside a block, over ``width``.
         refinements: iterations that refine the phases.
+        hidden_share: what bands at the floor hold while others sound, over the floor's own magnitude.
     """
 
     @register_to_config
     def __init__(
-        self, mel: dict | None = None, blocks: int = 8, width: int = 288, expansion: int = 3, refinements: int = 6
+        self,
+        mel: dict | None = None,
+        blocks: int = 8,
+        width: int = 288,
+        expansion: int = 3,
+        refinements: int = 6,
+        hidden_share: float = 0.0,
     ) -> None:
         super().__init__()
         self.mel = MelConfig(**(mel or {}))
@@ -148,7 +154,8 @@ class Vocoder(ModelMixin, ConfigMixin):
             shown = bin_weights(self.mel).to(level) @ level + bin_offsets(self.mel).to(level)[:, None]
             # The loudest magnitude is that of a full-scale constant under the window.
             log = (shown + self.mel.log_floor + relative.float()).clamp_max(float(np.log(self.mel.n_fft / 2)))
-            target = torch.where(level > 0, level.exp(), HIDDEN) * (level > 0).any(dim=1, keepdim=True)
+            sounding = (level > 0).any(dim=1, keepdim=True)
+            target = torch.where(level > 0, level.exp(), self.config.hidden_share) * sounding
             target = target * float(np.exp(self.mel.log_floor))
             return fit_magnitudes(log.exp(), target, self.mel)
 

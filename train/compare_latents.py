@@ -2,8 +2,9 @@
 
     python -m train.compare_latents --cache MELS --data DATASET --vocoder DIR --out DIR
 
-The same command again goes on where it stopped. Channels, rows and columns are of the autoencoder's own latents of a
-clip; where rows are 32, the denoiser sees blocks of 2 x 2 as one position, so that its work is the same for all.
+The same command again goes on where it stopped; two can work on different ``--shapes``. Channels, rows and columns are
+of the autoencoder's own latents of a clip; where rows are 32, the denoiser sees blocks of 2 x 2 as one position, which
+makes its work the same for all.
 """
 
 import argparse
@@ -31,8 +32,9 @@ from train.waveforms import read_waveform
 FOLD = 4  # mels and frames in a block, before the network
 DENOISER_ROWS = 16
 NOISE = 0.3  # of latents' unit deviation
-SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28"]
-DENOISER = ["--widths", "96", "144", "192", "--validate-every", "1000000"]
+SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
+SHORT = ["--warmup-steps", "50"]
+DENOISER = ["--widths", "96", "144", "192", "--validate-every", "1000000", *SHORT]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def build_stages(shape: str, args: argparse.Namespace) -> list[Stage]:
     widths = ["96", "192", "192", "192"][:levels]
     cache, encoder = ["--cache", str(args.cache)], ["--autoencoder", str(out / "autoencoder" / "autoencoder")]
     latents, denoiser = out / "latents", out / "denoiser"
-    shaped = ["--latent-channels", str(channels), "--latent-fold", str(fold), "--widths", *widths]
+    shaped = ["--latent-channels", str(channels), "--latent-fold", str(fold), "--widths", *widths, *SHORT]
     trained = [*cache, "--out", str(out / "autoencoder"), *shaped]
     paired = [*cache, "--latents", str(latents), "--out", str(denoiser), *DENOISER]
     encoded = [*cache, *encoder, "--out", str(latents), "--clips", str(args.clips)]
@@ -112,15 +114,17 @@ def measure_codec(
 
 
 def measure(shape: str, args: argparse.Namespace, cache: MelCache, classifier: InstrumentClassifier) -> Found:
-    """What the finished pipeline of a shape gives."""
+    """What the finished pipeline of a shape gives, measured once."""
     out: Path = args.out / shape
+    if (out / "found.json").is_file():
+        return Found(**json.loads((out / "found.json").read_text()))
     pipeline, steps = load_model(out / "model"), json.loads((out / "steps.json").read_text())
     rows = cache.split("validation")
     error, noisy_error, frame_f = measure_codec(pipeline, cache, rows[:: -(-len(rows) // args.pairs)], args.data)
     pairs = draw_pairs(cache, pipeline, args.pairs)
     once, often = measure_transfers(pipeline, cache, pairs, [(1, TEMPERATURE), (20, TEMPERATURE)], classifier)
     deviations = pipeline.autoencoder.latents_std
-    return Found(
+    found = Found(
         shape=shape.replace("x", " x "),
         parameters=sum(parameter.numel() for parameter in pipeline.autoencoder.parameters()) / 1e6,
         autoencoder_steps=steps["autoencoder"],
@@ -134,6 +138,8 @@ def measure(shape: str, args: argparse.Namespace, cache: MelCache, classifier: I
         transfer_error_20=often.error,
         frechet_20=often.frechet,
     )
+    write_atomically(out / "found.json", json.dumps(asdict(found)))
+    return found
 
 
 def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:

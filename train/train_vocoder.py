@@ -46,7 +46,7 @@ class VocoderSettings(TrainSettings):
         detune_cents: crops are made higher or lower by up to that much.
         magnitude_weight, mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
         resolution_weight: of the resolution discriminators against the period discriminators.
-        blocks, width, expansion, refinements: see Vocoder.
+        blocks, width, expansion, refinements, hidden_share: see Vocoder.
         discriminator_channels: see Discriminators.
         clip_norm: largest gradient norm.
         average_decay: of the exponential moving average of the weights, which is what ships.
@@ -76,6 +76,7 @@ class VocoderSettings(TrainSettings):
     width: int = 288
     expansion: int = 3
     refinements: int = 16
+    hidden_share: float = 0.2
     discriminator_channels: int = 8
     clip_norm: float = 10.0
     average_decay: float = 0.999
@@ -146,6 +147,7 @@ def build_models(settings: VocoderSettings, mel: MelConfig) -> tuple[Vocoder, Di
         width=settings.width,
         expansion=settings.expansion,
         refinements=settings.refinements,
+        hidden_share=settings.hidden_share,
     )
     return vocoder, Discriminators(settings.discriminator_channels, settings.discriminator_channels)
 
