@@ -17,9 +17,11 @@ from train.encoding import BATCH, encode_rows, open_encoder
 from train.mel_cache import CacheError, MelCache
 
 
-def choose_rows(cache: MelCache, clips: int, seed: int) -> np.ndarray:
-    """Random training targets, none twice, in the order of the cache."""
-    targets = [number for number, row in enumerate(cache.rows) if row.split == "train" and row.role == "target"]
+def choose_rows(cache: MelCache, encoded: int, clips: int, seed: int) -> np.ndarray:
+    """Random training targets among the first ``encoded`` rows, none twice, in the order of the cache."""
+    targets = [
+        number for number, row in enumerate(cache.rows[:encoded]) if row.split == "train" and row.role == "target"
+    ]
     return np.sort(np.random.default_rng(seed).permutation(targets)[:clips])
 
 
@@ -37,8 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    rows = choose_rows(cache, args.clips, args.seed)
-    rows = rows[rows < encoded]
+    rows = choose_rows(cache, encoded, args.clips, args.seed)
     curves = draw_curves(len(rows), args.seed, cache.mel.n_mels)
     parts = []
     for start in tqdm(range(0, len(rows), BATCH), unit=f"{BATCH} clips"):

@@ -12,17 +12,26 @@ from pathlib import Path
 
 from train.stages import Stage, StageError, follow
 
-SHARES = {"autoencoder": 0.2, "denoiser": 0.2, "denoiser, listening": 0.3, "vocoder": 0.25, "classifier": 0.05}
+SHARES = {
+    "autoencoder": 0.1,
+    "denoiser": 0.12,
+    "denoiser, listening": 0.18,
+    "denoiser, colours": 0.4,
+    "vocoder": 0.15,
+    "classifier": 0.05,
+}
 # How the denoiser is trained on once it knows instruments by name, to take clips of them as well.
 LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "--learning-rate=5e-4", "--cooldown=0.4"]
+# And then to take the colour of its sound from them, and to go on learning names.
+COLOURS = ["--reference-width=96", "--reference-share=0.25", "--steps=14000", "--learning-rate=5e-4", "--cooldown=0.4"]
 
 
 def build_stages(args: argparse.Namespace) -> list[Stage]:
     """The stages in their order; each reads what those before it wrote."""
     out: Path = args.out
     data, mels, latents = out / "dataset", out / "mels", out / "latents"
-    parts = ("autoencoder", "denoiser", "listening", "vocoder")
-    autoencoder, denoiser, listening, vocoder = (out / name for name in parts)
+    parts = ("autoencoder", "denoiser", "listening", "colours", "vocoder")
+    autoencoder, denoiser, listening, colours, vocoder = (out / name for name in parts)
     scores = ["--midi", *map(str, args.midi), "--soundfont", *args.soundfont, "--test-soundfont", args.test_soundfont]
     scores += ["--clips", str(args.clips), "--test-excerpts", str(args.test_excerpts), "--seed", str(args.seed)]
     cache = ["--cache", str(mels)]
@@ -33,7 +42,8 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
         return Stage(name, f"train_{name.split(',')[0]}", flags, run / result / "config.json", run)
 
     pairs = ["--latents", str(latents), *encoder]
-    export = [*encoder, "--denoiser", str(listening), "--vocoder", str(vocoder / "vocoder")]
+    coloured = [*cache, *pairs]
+    export = [*encoder, "--denoiser", str(colours), "--vocoder", str(vocoder / "vocoder")]
     export += ["--out", str(out / "model")]
     return [
         Stage("data set", "render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
@@ -42,6 +52,8 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
         Stage("latents", "cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
         trainer("denoiser", denoiser, pairs, "unet"),
         trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
+        Stage("coloured clips", "cache_colours", coloured, latents / "colours.npz"),
+        trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *COLOURS], "unet"),
         trainer("vocoder", vocoder, ["--data", str(data), *encoder], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
         Stage("pipeline", "export", export, out / "model" / "model_index.json"),
