@@ -1,4 +1,4 @@
-"""Log-mels to latents, many at once."""
+"""Log-mels to latents and back, many at once."""
 
 from pathlib import Path
 
@@ -20,6 +20,15 @@ def encode_rows(model: MelAutoencoder, mels: np.ndarray) -> np.ndarray:
     use_bf16 = choose_precision("auto") == "bf16"
     with torch.autocast(model.device.type, torch.bfloat16, enabled=use_bf16):
         return model.encode(batch.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
+
+
+@torch.no_grad()
+def through_autoencoder(mel: torch.Tensor, autoencoder: MelAutoencoder) -> torch.Tensor:
+    """Log-mels (batch, 1, mels, frames) encoded and decoded, at the precision that is fastest."""
+    device = autoencoder.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16"):
+        decoded = autoencoder.decode(autoencoder.encode(mel.to(device)))
+    return decoded[..., : mel.shape[-1]].float().cpu()
 
 
 def open_encoder(cache_folder: Path, autoencoder_folder: Path) -> tuple[MelCache, MelAutoencoder]:

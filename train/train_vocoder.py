@@ -20,9 +20,10 @@ from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from stylediff.vocoder import Vocoder
 from train.discriminators import Discriminators, deception_losses, judgement_loss
+from train.encoding import through_autoencoder
 from train.losses import magnitude_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, read_cache
-from train.runs import Run, choose_precision, generator_at, run_trainer, start_from
+from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
 from train.waveforms import read_waveform, vocoder_errors
 
@@ -115,15 +116,6 @@ def crop_batch(
         mel = through_autoencoder(mel, autoencoder)
     first = (EDGE_FRAMES + skipped) * cache.mel.hop_length
     return mel[..., skipped : skipped + crop], waveform[:, first : first + crop * cache.mel.hop_length]
-
-
-@torch.no_grad()
-def through_autoencoder(mel: torch.Tensor, autoencoder: MelAutoencoder) -> torch.Tensor:
-    """Log-mels (batch, 1, mels, frames) encoded and decoded, at the precision that is fastest."""
-    device = autoencoder.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16"):
-        decoded = autoencoder.decode(autoencoder.encode(mel.to(device)))
-    return decoded[..., : mel.shape[-1]].float().cpu()
 
 
 class Generator(nn.Module):
