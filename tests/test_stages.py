@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from train.stages import Stage, StageError, execute, follow, planned_steps
 
@@ -22,6 +23,14 @@ def test_a_command_that_fails_raises_with_its_name(tmp_path: Path) -> None:
     assert stage.command([])[:3] == [sys.executable, "-m", "train.no_such_module"]
     with pytest.raises(StageError, match="nonsense"):
         execute(stage, [])
+
+
+def test_trainers_have_all_threads(tmp_path: Path) -> None:
+    command = Stage("vocoder", "train_vocoder", ["--flag"], tmp_path / "done", tmp_path / "run").command(
+        ["--steps", "3"]
+    )
+    assert command[command.index("--num_cpu_threads_per_process") + 1] == str(torch.get_num_threads())
+    assert command[-5:] == ["-m", "train.train_vocoder", "--flag", "--steps", "3"]
 
 
 def test_what_is_done_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

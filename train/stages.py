@@ -38,7 +38,9 @@ class Stage:
     run: Path | None = None
 
     def command(self, extra: list[str]) -> list[str]:
-        launcher = ["accelerate.commands.launch", "-m"] if self.run else []
+        # Left to itself, accelerate gives a process on CPUs one thread.
+        threads = ["--num_cpu_threads_per_process", str(torch.get_num_threads())]
+        launcher = ["accelerate.commands.launch", *threads, "-m"] if self.run else []
         return [sys.executable, "-m", *launcher, f"train.{self.module}", *self.flags, *extra]
 
 
