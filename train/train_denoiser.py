@@ -21,6 +21,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from stylediff.style import StyleEncoder
+from train.averages import averaged
 from train.colours import read_coloured
 from train.denoiser import Denoiser, build_scheduler
 from train.mel_cache import read_cache
@@ -145,15 +146,12 @@ def validation_loss(
     model: nn.Module, average: EMAModel, sampler: PairSampler, settings: DenoiserSettings, device: torch.device
 ) -> float:
     """Loss of the averaged weights on the same whole pairs with the same noise every time."""
-    parameters = list(model.parameters())
-    average.store(parameters)
-    average.copy_to(parameters)
     losses = []
-    for number in range(VALIDATION_BATCHES):
-        generator = generator_at(settings.seed, 0, number, 0, stream=1)
-        batch = sampler.batch(settings.batch_size, sampler.latents.shape[-1], generator).to(device)
-        losses.append(float(denoiser_loss(model, build_scheduler(), batch, settings, generator)[0]))
-    average.restore(parameters)
+    with averaged(model, average):
+        for number in range(VALIDATION_BATCHES):
+            generator = generator_at(settings.seed, 0, number, 0, stream=1)
+            batch = sampler.batch(settings.batch_size, sampler.latents.shape[-1], generator).to(device)
+            losses.append(float(denoiser_loss(model, build_scheduler(), batch, settings, generator)[0]))
     return sum(losses) / len(losses)
 
 
@@ -220,12 +218,10 @@ def train(settings: DenoiserSettings) -> Denoiser:
 
 def export(model: Denoiser, average: EMAModel, out: Path) -> None:
     """Saves the averaged weights and the scheduler in diffusers' layout."""
-    average.store(model.parameters())
-    average.copy_to(model.parameters())
-    model.unet.save_pretrained(out / "unet")
-    model.style_encoder.save_pretrained(out / "style_encoder")
+    with averaged(model, average):
+        model.unet.save_pretrained(out / "unet")
+        model.style_encoder.save_pretrained(out / "style_encoder")
     build_scheduler().save_pretrained(out / "scheduler")
-    average.restore(model.parameters())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,13 +19,14 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.plotting import mels_to_image
 from stylediff.vocoder import Vocoder
+from train.averages import averaged
 from train.discriminators import Discriminators, deception_losses, judgement_loss
 from train.encoding import through_autoencoder
 from train.losses import magnitude_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
-from train.waveforms import read_waveform, vocoder_errors
+from train.waveforms import magnitude_error, read_waveform, vocoder_errors
 
 EDGE_FRAMES = 8  # around a crop, so that its mel knows what comes before and after
 
@@ -50,6 +51,7 @@ class VocoderSettings(TrainSettings):
         blocks, width, expansion, refinements, hidden_share: see Vocoder.
         discriminator_channels: see Discriminators.
         clip_norm: largest gradient norm.
+        validate_every: steps between measurements of the averaged weights' magnitudes on clips of the validation split.
         average_decay: of the exponential moving average of the weights, which is what ships.
     """
 
@@ -81,9 +83,10 @@ class VocoderSettings(TrainSettings):
     discriminator_channels: int = 8
     clip_norm: float = 10.0
     average_decay: float = 0.999
+    validate_every: int = 250
 
     # The autoencoder may be trained while the vocoder's first steps run.
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "data", "autoencoder")
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "data", "autoencoder", "validate_every")
 
 
 def crop_batch(
@@ -213,6 +216,9 @@ def train(settings: VocoderSettings) -> Vocoder:
             run.backward(loss)
             run.record(parts)
         run.update("vocoder", settings.clip_norm)
+        if (step + 1) % settings.validate_every == 0:
+            with averaged(vocoder, average):
+                run.record({"validation": magnitude_error(vocoder, cache, held_out, settings.data)})
         if run.wants_images():
             original = cache.tensor(int(held_out[0]))[None]
             with torch.no_grad():

@@ -11,7 +11,7 @@ from stylediff.audio import fit_length, loudness_gain, read_audio, resample
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.vocoder import Vocoder
-from train.losses import mel_loss, stft_loss
+from train.losses import magnitude_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, Row
 
 
@@ -41,6 +41,18 @@ def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int,
     played = torch.cat([silence, fit_length(torch.from_numpy(samples), length)])
     played = resample(played, round(mel.sample_rate * speed), mel.sample_rate)
     return fit_length(played, frames * mel.hop_length)
+
+
+@torch.no_grad()
+def magnitude_error(vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path) -> float:
+    """Magnitude loss of whole clips by their true mels, the mean."""
+    losses = []
+    for row in rows:
+        frames = cache.rows[row].frames
+        target = read_waveform(data, cache.rows[row], cache.mel, 0, frames)[None]
+        magnitude = vocoder.predict_magnitudes(cache.tensor(int(row), 0, frames)[None].to(vocoder.device)).cpu()
+        losses.append(float(magnitude_loss(magnitude, target, cache.mel)))
+    return float(np.mean(losses))
 
 
 @torch.no_grad()
