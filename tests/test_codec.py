@@ -20,7 +20,7 @@ from train.codec import (
     take_turns,
 )
 from train.manifest import ClipGroup
-from train.measure_codec import lost_frames, main
+from train.measure_codec import distances, lost_frames, main, write_rivalry
 from train.metrics import log_mel_error
 from train.scores import Note
 
@@ -61,6 +61,17 @@ def test_what_is_lost_is_counted_against_the_original():
     recorded = [{"row": ORIGINAL, "source_frame_f": 1.0}, {"row": DECODED, "source_frame_f": 0.7}]
     assert lost_frames(recorded, DECODED) == pytest.approx(0.3)
     assert lost_frames(results + recorded, DECODED) == pytest.approx(0.2)
+
+
+def test_it_is_said_where_griffin_lim_comes_nearer_to_the_original():
+    scores = {ORIGINAL: (0.9, 0.0), VOCODER: (0.8, 0.1), "mel, Griffin-Lim 100": (0.95, 0.2)}
+    results = [{"file": "a", "row": row, "frame_f": f, "log_mel_error": e} for row, (f, e) in scores.items()]
+    assert distances(results, VOCODER) == pytest.approx({"frame_f": 0.1, "log_mel_error": 0.1})
+    title, _, *lines = write_rivalry({"harp": results})
+    assert "in 1 of 2 cells" in title
+    assert lines == ["- harp: frame F, off by 0.100 against 0.050"]
+    mels = [{name: value for name, value in result.items() if name != "frame_f"} for result in results]
+    assert "in 0 of 1 cells" in write_rivalry({"harp": mels})[0]
 
 
 def test_steady_clips_take_turns_with_others():

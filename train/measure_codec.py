@@ -19,7 +19,17 @@ from tqdm import tqdm
 from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
 from train.assessment import Result, compare_with_score, compare_with_source, compare_with_target
-from train.codec import DECODED, ORIGINAL, VOCODER, Specimen, Stage, build_stages, choose_specimens
+from train.codec import (
+    DECODED,
+    ITERATIONS,
+    ORIGINAL,
+    VOCODER,
+    Specimen,
+    Stage,
+    build_stages,
+    choose_specimens,
+    griffin_lim_row,
+)
 from train.embeddings import ClassifierEmbedding
 from train.frechet import frechet_distance
 from train.manifest import ManifestError, write_atomically
@@ -135,6 +145,30 @@ def table(results: list[Result], rows: list[str]) -> list[str]:
     return lines
 
 
+def distances(results: list[Result], row: str) -> dict[str, float]:
+    """How far a row's columns are from the originals', means of absolute differences over clips."""
+    originals = {result["file"]: result for result in results if result["row"] == ORIGINAL}
+    ours = [(result, originals[result["file"]]) for result in results if result["row"] == row]
+    found = {c: [abs(one[c] - other[c]) for one, other in ours if c in one and c in other] for c in COLUMNS}
+    return {column: float(np.mean(values)) for column, values in found.items() if values}
+
+
+def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
+    """Where Griffin-Lim in the vocoder's place comes nearer to the originals than the vocoder does, as Markdown."""
+    rival = griffin_lim_row("mel", ITERATIONS[-1])
+    lines, cells = [], 0
+    for instrument, results in of_instruments.items():
+        ours, theirs = distances(results, VOCODER), distances(results, rival)
+        cells += len(ours)
+        lines += [
+            f"- {instrument}: {COLUMNS[column].strip(' ↓')}, off by {ours[column]:.3f} against {theirs[column]:.3f}"
+            for column in ours
+            if theirs[column] < ours[column]
+        ]
+    title = f'"{rival}" comes nearer to the originals than "{VOCODER}" in {len(lines)} of {cells} cells'
+    return [f"{title} (means of absolute differences over clips)" + (":" if lines else "."), "", *lines]
+
+
 def lost_frames(results: list[Result], row: str) -> float:
     """By how much the pitch F-measure against the score is below the originals', or that to the original below 1."""
     column = "frame_f" if any("frame_f" in result for result in results) else "source_frame_f"
@@ -156,6 +190,8 @@ def write_markdown(results: list[Result], rows: list[str], seconds: dict[str, fl
     lines += [
         "",
         f"The instrument that loses most through autoencoder and vocoder is the {worst}: {lost:.3f} of frame F.",
+        "",
+        *write_rivalry({name: of["instrument", name] for name in groups["instrument"]}),
     ]
     for key, names in groups.items():
         for name in names:
