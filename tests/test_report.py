@@ -10,6 +10,7 @@ from train.report import (
     confusion_matrix,
     format_cell,
     key_ratios,
+    substitution_lines,
     summarize,
     write_markdown,
 )
@@ -108,4 +109,20 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
     assert format_cell(None) == ""
     tables = page.split("## Fréchet")[0].splitlines()
     widths = {line.count("|") for line in tables if line.startswith(("| ours", "| id"))}
-    assert widths == {len(NOTE_COLUMNS) + 2, len(SOUND_COLUMNS) + 2}
+    assert widths == {len(NOTE_COLUMNS) + 2, len(SOUND_COLUMNS) + 2, 7}
+
+
+def test_each_stage_is_charged_with_what_it_changes() -> None:
+    lines = substitution_lines(summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20)))
+    first = lines[lines.index("| oracle | vocoder | 0.100 | 0.800 | 0.000 | 0.000 |") + 1]
+    assert first == "| ours, 20 steps | denoiser | 0.600 (+0.500) | 0.400 (-0.400) | 0.000 (+0.000) | 0.000 (+0.000) |"
+
+
+def test_pairs_are_told_apart_by_how_the_target_sounds() -> None:
+    struck = [result(ours(20), "violin", "piano", 0.2, "piano"), result(ORACLE, "violin", "piano", 0.1, "piano")]
+    kinds = summarize([*HAND_MADE, *struck, result(IDENTITY, "violin", "piano", 1.0, "violin")], ROWS, [], ours(20))[
+        "kinds"
+    ]
+    assert kinds["pairs with a plucked or struck target"][ours(20)]["log_mel_error"]["mean"] == pytest.approx(0.2)
+    assert kinds["pairs with a bowed or blown target"][ours(20)]["log_mel_error"]["mean"] == pytest.approx(1.0)
+    assert len(summarize(HAND_MADE, ROWS, [], ours(20))["kinds"]) == 1

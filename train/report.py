@@ -8,7 +8,7 @@ import numpy as np
 from stylediff.instruments import INSTRUMENT_NAMES
 from train.assessment import Result
 from train.metrics import bootstrap_interval
-from train.rows import IDENTITY, ORACLE
+from train.rows import AUTOENCODER, IDENTITY, ORACLE, TRUE_TARGET
 
 Spread = dict[str, dict[str, dict[str, dict[str, float]]]]  # group -> row -> embedding -> distance, infinity, windows
 Table = dict[str, dict[str, dict[str, float]]]  # row -> column -> mean, low, high, count
@@ -38,6 +38,8 @@ SOUND_COLUMNS = {
 }
 COLUMNS = NOTE_COLUMNS | SOUND_COLUMNS
 ALL_PAIRS, MAIN_DIRECTIONS = "all pairs", "main directions"
+STRUCK = ("piano", "guitar", "harp", "vibraphone")
+KINDS = {True: "pairs with a plucked or struck target", False: "pairs with a bowed or blown target"}
 NOTES = """\
 Identity is the source unchanged, the spectral envelope an equaliser matched to the target instrument, and "transcribed,
 replayed" the notes that basic-pitch hears in the source, played by the target's own soundfont. The autoencoder and the
@@ -123,10 +125,15 @@ def summarize(results: list[Result], rows: list[str], main: list[str], headline:
     by_pair = {pair: tabulate(members, rows) for pair, members in grouped.items()}
     tables = {pair: by_pair[pair] for pair in main if pair in by_pair}
     tables[ALL_PAIRS] = tabulate_pairs(by_pair, rows)
+    kinds: dict[str, Table] = {}
+    for struck, kind in KINDS.items():
+        chosen = {pair: table for pair, table in by_pair.items() if (pair.split(" -> ")[1] in STRUCK) == struck}
+        kinds |= {kind: tabulate_pairs(chosen, rows)} if chosen else {}
     return {
         "pairs": len(by_pair),
         "headline": headline,
         "tables": tables,
+        "kinds": kinds,
         "ratios": {name: key_ratios(table, headline) for name, table in tables.items()},
         "pair_ratios": {pair: key_ratios(table, headline) for pair, table in sorted(by_pair.items())},
         "confusion": confusion_matrix(results, headline).round(4).tolist(),
@@ -144,6 +151,24 @@ def table_lines(table: Table) -> list[str]:
         lines += ["", f"| | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
         for row, cells in table.items():
             lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in columns) + " |")
+    return lines
+
+
+def substitution_lines(summary: dict[str, Any]) -> list[str]:
+    """What is left when each stage gets its true input, and so what each stage loses, by direction."""
+    stages = {TRUE_TARGET: "", ORACLE: "vocoder", AUTOENCODER: "autoencoder", summary["headline"]: "denoiser"}
+    columns = ("log_mel_error", "frame_f", "note_f1_50", "timbre_distance")
+    lines = ["", "## What each stage loses", "", "In brackets, against the line above: what that stage alone changes."]
+    for direction, table in summary["tables"].items():
+        heads = [direction, "the stage", *(COLUMNS[column] for column in columns)]
+        lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        before: dict[str, float] = {}
+        for row, stage in ((row, stage) for row, stage in stages.items() if row in table):
+            means = {column: table[row][column]["mean"] for column in columns}
+            changes = {column: f" ({means[column] - before[column]:+.3f})" for column in before}
+            cells = (f"{means[column]:.3f}{changes.get(column, '')}" for column in columns)
+            lines.append(f"| {row} | {stage} | {' | '.join(cells)} |")
+            before = means
     return lines
 
 
@@ -199,9 +224,11 @@ def write_markdown(summary: dict[str, Any]) -> str:
         ]
         lines += ["Times of all rows were taken in one run.", ""]
     lines += [f'Ratios of "{summary["headline"]}":', "", *ratio_lines(summary)]
-    for direction, table in summary["tables"].items():
+    lines += substitution_lines(summary)
+    for direction, table in (summary["tables"] | summary["kinds"]).items():
         count = next(iter(table.values()))["log_mel_error"]["count"]
-        lines += ["", f"## {direction} ({count} {'pairs' if direction == ALL_PAIRS else 'clips'})", *table_lines(table)]
+        unit = "clips" if " -> " in direction else "pairs"
+        lines += ["", f"## {direction} ({count} {unit})", *table_lines(table)]
     if summary["sweep"]:
         count = summary["sweep"][summary["headline"]]["log_mel_error"]["count"]
         lines += ["", f"## Steps and guidance ({count} clips of the main directions)", *table_lines(summary["sweep"])]
