@@ -17,21 +17,26 @@ SHARES = {
     "denoiser": 0.12,
     "denoiser, listening": 0.18,
     "denoiser, colours": 0.4,
-    "vocoder": 0.15,
+    "vocoder": 0.08,
+    "vocoder, any tuning": 0.07,
     "classifier": 0.05,
 }
 # How the denoiser is trained on once it knows instruments by name, to take clips of them as well.
 LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "--learning-rate=5e-4", "--cooldown=0.4"]
 # And then to take the colour of its sound from them, and to go on learning names.
 COLOURS = ["--reference-width=96", "--reference-share=0.25", "--steps=14000", "--learning-rate=5e-4", "--cooldown=0.4"]
+# The vocoder learns short crops in concert pitch first; its default settings are those of what comes after.
+CONCERT_PITCH = ["--steps=1480", "--batch-size=16", "--learning-rate=8e-4", "--cooldown=0.4", "--gan-start=0.766"]
+CONCERT_PITCH += ["--decoded-start=0.9", "--crop-frames=64", "--context-frames=128", "--judged-crops=8"]
+CONCERT_PITCH += ["--detune-cents=0"]
 
 
 def build_stages(args: argparse.Namespace) -> list[Stage]:
     """The stages in their order; each reads what those before it wrote."""
     out: Path = args.out
     data, mels, latents = out / "dataset", out / "mels", out / "latents"
-    parts = ("autoencoder", "denoiser", "listening", "colours", "vocoder")
-    autoencoder, denoiser, listening, colours, vocoder = (out / name for name in parts)
+    parts = ("autoencoder", "denoiser", "listening", "colours", "vocoder", "any_tuning")
+    autoencoder, denoiser, listening, colours, vocoder, any_tuning = (out / name for name in parts)
     scores = ["--midi", *map(str, args.midi), "--soundfont", *args.soundfont, "--test-soundfont", args.test_soundfont]
     scores += ["--clips", str(args.clips), "--test-excerpts", str(args.test_excerpts), "--seed", str(args.seed)]
     cache = ["--cache", str(mels)]
@@ -43,7 +48,8 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
 
     pairs = ["--latents", str(latents), *encoder]
     coloured = [*cache, *pairs]
-    export = [*encoder, "--denoiser", str(colours), "--vocoder", str(vocoder / "vocoder")]
+    heard = ["--data", str(data), *encoder]
+    export = [*encoder, "--denoiser", str(colours), "--vocoder", str(any_tuning / "vocoder")]
     export += ["--out", str(out / "model")]
     return [
         Stage("data set", "render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
@@ -54,7 +60,8 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
         trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
         Stage("coloured clips", "cache_colours", coloured, latents / "colours.npz"),
         trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *COLOURS], "unet"),
-        trainer("vocoder", vocoder, ["--data", str(data), *encoder], "vocoder"),
+        trainer("vocoder", vocoder, [*heard, *CONCERT_PITCH], "vocoder"),
+        trainer("vocoder, any tuning", any_tuning, [*heard, "--initial", str(vocoder)], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
         Stage("pipeline", "export", export, out / "model" / "model_index.json"),
     ]

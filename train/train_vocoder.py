@@ -58,15 +58,15 @@ class VocoderSettings(TrainSettings):
     cache: Path
     data: Path
     autoencoder: str = ""
-    steps: int = 3400
+    steps: int = 3000
     batch_size: int = 8
-    learning_rate: float = 8e-4
-    cooldown: float = 0.4
+    learning_rate: float = 4e-4
+    cooldown: float = 0.6
     crop_frames: int = 128
     context_frames: int = 192
     judged_crops: int = 4
-    gan_start: float = 0.794
-    decoded_start: float = 0.9
+    gan_start: float = 0.933
+    decoded_start: float = 0.967
     attenuation_db: float = 12.0
     detune_cents: float = 50.0
     magnitude_weight: float = 5.0
