@@ -25,7 +25,19 @@ def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path
     torch.manual_seed(0)
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     arguments = ["--cache", str(tiny_cache), "--model", str(model), "--classifier", str(tmp_path / "classifier")]
-    arguments += ["--pairs", "2", "--steps", "1", "2", "--temperature", "0", "1", "--out", str(tmp_path / "out")]
+    arguments += [
+        "--pairs",
+        "2",
+        "--steps",
+        "1",
+        "2",
+        "--temperature",
+        "0",
+        "1",
+        "--listen",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(arguments) == 0
     found = json.loads((tmp_path / "out" / "sampling.json").read_text())
     assert [(one["steps"], one["temperature"], one["enhanced"]) for one in found] == [
@@ -33,8 +45,16 @@ def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path
     ]
     for plain, enhanced in zip(found[::2], found[1::2], strict=True):  # it has not learnt anything yet
         assert plain["error"] == pytest.approx(enhanced["error"])
+    assert {one["frame_f"] for one in found} == {None}
     assert all(one["error"] > 0 and one["frechet"] > 0 for one in found)
     assert "| 2 | 1 | yes |" in capsys.readouterr().out
+
+    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
+    arguments = [*arguments[:-5], "--temperature", "1", "--listen", "--out", str(tmp_path / "heard")]
+    assert main(arguments) == 0
+    heard = json.loads((tmp_path / "heard" / "sampling.json").read_text())
+    assert [one["steps"] for one in heard] == [1, 1, 2, 2]
+    assert all(0 <= one["frame_f"] <= 1 for one in heard)
 
 
 @torch.no_grad()

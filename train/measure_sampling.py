@@ -13,6 +13,7 @@ from pathlib import Path
 from stylediff.checkpoint import CheckpointError
 from stylediff.mel import MelConfig
 from train.classifier import InstrumentClassifier
+from train.judges import NoteJudge
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, read_cache
 from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, load_model
@@ -22,12 +23,14 @@ from train.transfers import Measured, draw_pairs, measure_transfers
 def write_markdown(results: list[Measured], pairs: int) -> str:
     lines = [f"# Ways of sampling, on {pairs} pairs of the validation split", ""]
     lines += [
-        "| steps | temperature | enhanced | log-mel error, neper ↓ | Fréchet distance ↓ |",
-        "|---|---|---|---|---|",
+        "| steps | temperature | enhanced | log-mel error, neper ↓ | Fréchet distance ↓ | frame F to the target |",
+        "|---|---|---|---|---|---|",
     ]
     for one in results:
         enhanced = "yes" if one.enhanced else ""
-        lines.append(f"| {one.steps} | {one.temperature:g} | {enhanced} | {one.error:.4f} | {one.frechet:.2f} |")
+        frame_f = "" if one.frame_f is None else f"{one.frame_f:.3f}"
+        cells = (one.steps, f"{one.temperature:g}", enhanced, f"{one.error:.4f}", f"{one.frechet:.2f}", frame_f)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, ""])
 
 
@@ -40,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20, 50])
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    parser.add_argument(
+        "--listen", action="store_true", help="also compare the notes that are heard, which takes longer"
+    )
     args = parser.parse_args(arguments)
     try:
         pipeline, cache = load_model(args.model), read_cache(args.cache, MelConfig())
@@ -49,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     settings = list(itertools.product(args.steps, args.temperature))
     pairs = draw_pairs(cache, pipeline, args.pairs)
-    results = measure_transfers(pipeline, cache, pairs, settings, classifier)
+    results = measure_transfers(pipeline, cache, pairs, settings, classifier, NoteJudge() if args.listen else None)
     args.out.mkdir(parents=True, exist_ok=True)
     write_atomically(args.out / "sampling.json", json.dumps([asdict(one) for one in results], indent=1))
     page = write_markdown(results, args.pairs)

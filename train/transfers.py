@@ -10,8 +10,9 @@ from stylediff import StyleTransferPipeline
 from train.classifier import InstrumentClassifier
 from train.embeddings import split_windows
 from train.frechet import frechet_distance
+from train.judges import NoteJudge
 from train.mel_cache import MelCache
-from train.metrics import log_mel_error
+from train.metrics import frame_prf, log_mel_error
 from train.pairs import PairRows, PairSampler
 
 BATCH = 16
@@ -24,6 +25,8 @@ class Measured:
     Attributes:
         error: mean absolute log-mel error to the true targets, in nepers.
         frechet: distance of the classifier's features of generated mels to those of the true ones.
+        frame_f: pitch F-measure of the sound of generated mels against what is heard in that of the true ones; None
+            without a judge.
     """
 
     steps: int
@@ -31,6 +34,7 @@ class Measured:
     enhanced: bool
     error: float
     frechet: float
+    frame_f: float | None = None
 
 
 @torch.no_grad()
@@ -38,6 +42,11 @@ def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> n
     """The classifier's features of log-mels (mels, frames), a second at a time."""
     windows = [split_windows(mel[None, None]) for mel in mels]
     return classifier.features(torch.cat(windows)).numpy()
+
+
+def hear(mels: list[torch.Tensor], pipeline: StyleTransferPipeline, judge: NoteJudge) -> list[np.ndarray]:
+    """Which keys sound in the vocoder's sound of log-mels (mels, frames), (frames, 88) bool each."""
+    return [judge.frames(pipeline.synthesize(mel[None, None])[0]) for mel in mels]
 
 
 @torch.no_grad()
@@ -62,6 +71,7 @@ def measure_transfers(
     pairs: PairRows,
     settings: list[tuple[int, float]],
     classifier: InstrumentClassifier,
+    judge: NoteJudge | None = None,
 ) -> list[Measured]:
     """Every (steps, temperature) on the same pairs, with the enhancer as well where there is one."""
     sources, targets = (
@@ -71,6 +81,7 @@ def measure_transfers(
     voices = torch.tensor([known.index(cache.rows[int(row)].voice) for row in pairs.targets])
     true = [target[0] for target in targets]
     features = features_of(true, classifier)
+    rolls = hear(true, pipeline, judge) if judge else []
     results = []
     for steps, temperature in tqdm(settings):
         latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature)
@@ -82,7 +93,10 @@ def measure_transfers(
             outputs = [mel[0, 0] for mel in mels]
             error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
             distance = frechet_distance(features_of(outputs, classifier), features)
-            results.append(Measured(steps, temperature, enhanced, error, distance))
+            heard = zip(hear(outputs, pipeline, judge), rolls, strict=True) if judge else []
+            agreements = [frame_prf(ours, aim)[2] for ours, aim in heard]
+            frame_f = float(np.mean(agreements)) if agreements else None
+            results.append(Measured(steps, temperature, enhanced, error, distance, frame_f))
     return results
 
 
