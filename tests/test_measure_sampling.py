@@ -25,19 +25,7 @@ def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path
     torch.manual_seed(0)
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     arguments = ["--cache", str(tiny_cache), "--model", str(model), "--classifier", str(tmp_path / "classifier")]
-    arguments += [
-        "--pairs",
-        "2",
-        "--steps",
-        "1",
-        "2",
-        "--temperature",
-        "0",
-        "1",
-        "--listen",
-        "--out",
-        str(tmp_path / "out"),
-    ]
+    arguments += ["--pairs", "2", "--steps", "1", "2", "--temperature", "0", "1", "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     found = json.loads((tmp_path / "out" / "sampling.json").read_text())
     assert [(one["steps"], one["temperature"], one["enhanced"]) for one in found] == [
