@@ -26,9 +26,10 @@ LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "-
 # And then to take the colour of its sound from them, and to go on learning names.
 COLOURS = ["--reference-width=96", "--reference-share=0.25", "--steps=11000", "--learning-rate=5e-4", "--cooldown=0.4"]
 # The vocoder learns short crops in concert pitch first; its default settings are those of what comes after.
-CONCERT_PITCH = ["--steps=1480", "--batch-size=16", "--learning-rate=8e-4", "--cooldown=0.4", "--gan-start=0.766"]
-CONCERT_PITCH += ["--decoded-start=0.9", "--crop-frames=64", "--context-frames=128", "--judged-crops=8"]
-CONCERT_PITCH += ["--detune-cents=0"]
+CONCERT_PITCH = [
+    *["--steps=1480", "--batch-size=16", "--learning-rate=8e-4", "--cooldown=0.4", "--gan-start=0.766"],
+    *["--decoded-start=0.9", "--crop-frames=64", "--context-frames=128", "--judged-crops=8", "--detune-cents=0"],
+]
 
 
 def build_stages(args: argparse.Namespace) -> list[Stage]:
