@@ -154,9 +154,9 @@ class Vocoder(ModelMixin, ConfigMixin):
             shown = bin_weights(self.mel).to(level) @ level + bin_offsets(self.mel).to(level)[:, None]
             # The loudest magnitude is that of a full-scale constant under the window.
             log = (shown + self.mel.log_floor + relative.float()).clamp_max(float(np.log(self.mel.n_fft / 2)))
-            sounding = (level > 0).any(dim=1, keepdim=True)
-            target = torch.where(level > 0, level.exp(), self.config.hidden_share) * sounding
-            target = target * float(np.exp(self.mel.log_floor))
+            shown_bands = level > 0
+            share = torch.where(shown_bands, level.exp(), self.config.hidden_share)  # of the floor's magnitude
+            target = share * shown_bands.any(dim=1, keepdim=True) * float(np.exp(self.mel.log_floor))
             return fit_magnitudes(log.exp(), target, self.mel)
 
     def synthesize(self, magnitude: torch.Tensor) -> torch.Tensor:

@@ -56,12 +56,13 @@ def read_baselines(
         spread = json.loads((report / "summary.json").read_text())["spread"]
     except OSError as error:
         raise TrialError(f"{report} holds no published report: {error}") from error
-    told = [result for result in map(json.loads, lines) if result["row"] in KEPT - set(renewed)]
+    taken = KEPT - set(renewed)
+    told = [result for result in map(json.loads, lines) if result["row"] in taken]
     results = {(result["trial"], result["row"]): result for result in told}
     if {key for key, _ in results} != {trial.key for trial in trials}:
         raise TrialError(f"{report} is about other clips than these: its baselines cannot be taken over")
-    wanted = UNHEARD - set(renewed)
-    kept = {group: {row: cells for row, cells in rows.items() if row in wanted} for group, rows in spread.items()}
+    distances = UNHEARD & taken
+    kept = {group: {row: cells for row, cells in rows.items() if row in distances} for group, rows in spread.items()}
     if any(not set(embeddings) <= cells.keys() for rows in kept.values() for cells in rows.values()):
         raise TrialError(f"{report} has not all Fréchet distances of its baselines: {', '.join(embeddings)}")
     return Baselines(results, kept)

@@ -17,10 +17,10 @@ from stylediff import StyleTransferPipeline
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig
 from stylediff.pipeline import TEMPERATURE
+from train.encoding import fast_autocast
 from train.generated import GeneratedSet
 from train.mel_cache import CacheError, read_cache
 from train.pairs import PairSampler
-from train.runs import choose_precision
 
 BATCH = 16
 
@@ -33,7 +33,7 @@ def transfer(
     device = pipeline.device
     tokens = pipeline.style_encoder(voices.to(device))
     latents, timesteps = pipeline.prepare_latents(source.to(device), steps, 1.0, TEMPERATURE, generator)
-    with torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16"):
+    with fast_autocast(device):
         return pipeline.denoise(latents, source.to(device), tokens, timesteps, 1.0).float().cpu()
 
 

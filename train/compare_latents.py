@@ -27,7 +27,7 @@ from train.metrics import frame_prf, log_mel_error
 from train.scoring import SHIPPED_CLASSIFIER, load_model
 from train.stages import Stage, StageError, follow
 from train.transfers import draw_pairs, measure_transfers
-from train.waveforms import read_waveform
+from train.waveforms import read_clips
 
 FOLD = 4  # mels and frames in a block, before the network
 DENOISER_ROWS = 16
@@ -98,15 +98,13 @@ def measure_codec(
     """Error, error with noisy latents, and pitch F-measure of clips through autoencoder and vocoder."""
     judge, generator = NoteJudge(), torch.Generator().manual_seed(0)
     measured = []
-    for row in rows:
-        mel = cache.tensor(int(row))[None]
+    for mel, original in read_clips(cache, rows, data):
         latents = pipeline.encode_mel(mel)
         decoded = pipeline.decode_latents(latents, mel.shape[-1])
         noisy = pipeline.decode_latents(
             latents + NOISE * torch.randn(latents.shape, generator=generator), mel.shape[-1]
         )
-        original = read_waveform(data, cache.rows[row], cache.mel, 0, mel.shape[-1])
-        heard, true = judge.listen(pipeline.synthesize(decoded)[0]).roll, judge.listen(original).roll
+        heard, true = judge.frames(pipeline.synthesize(decoded)[0]), judge.frames(original[0])
         errors = (log_mel_error(made[0, 0], mel[0, 0]) for made in (decoded, noisy))
         measured.append((*errors, frame_prf(heard, true)[2]))
     error, noisy_error, frame_f = np.mean(measured, axis=0)

@@ -29,7 +29,8 @@ def read_curves(run: Path) -> dict[str, Curve]:
         events.Reload()
         for name in events.Tags()["scalars"]:
             later = {event.step: event.value for event in events.Scalars(name)}
-            kept = {step: value for step, value in curves.get(name, {}).items() if later and step < min(later)}
+            resumed = min(later)
+            kept = {step: value for step, value in curves.get(name, {}).items() if step < resumed}
             curves[name] = kept | later
     if not curves:
         raise ValueError(f"{run} has no logs of a training run")

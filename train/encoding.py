@@ -13,21 +13,24 @@ from train.runs import choose_precision
 BATCH = 16
 
 
+def fast_autocast(device: torch.device) -> torch.autocast:
+    """A context in which networks compute in bfloat16 where that is the faster precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16")
+
+
 @torch.inference_mode()
 def encode_rows(model: MelAutoencoder, mels: np.ndarray) -> np.ndarray:
     """Normalised latents of (clips, mels, frames) log-mels as float32 (clips, channels, rows, columns)."""
     batch = torch.from_numpy(mels.astype(np.float32))[:, None].to(model.device)
-    use_bf16 = choose_precision("auto") == "bf16"
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=use_bf16):
+    with fast_autocast(model.device):
         return model.encode(batch.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
 
 
 @torch.no_grad()
 def through_autoencoder(mel: torch.Tensor, autoencoder: MelAutoencoder) -> torch.Tensor:
     """Log-mels (batch, 1, mels, frames) encoded and decoded, at the precision that is fastest."""
-    device = autoencoder.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16"):
-        decoded = autoencoder.decode(autoencoder.encode(mel.to(device)))
+    with fast_autocast(autoencoder.device):
+        decoded = autoencoder.decode(autoencoder.encode(mel.to(autoencoder.device)))
     return decoded[..., : mel.shape[-1]].float().cpu()
 
 

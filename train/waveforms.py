@@ -1,6 +1,7 @@
 """Waveforms of clips, and how far a vocoder's are from them."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +44,19 @@ def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int,
     return fit_length(played, frames * mel.hop_length)
 
 
+def read_clips(cache: MelCache, rows: np.ndarray, data: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Whole clips: log-mels (1, 1, mels, frames) and waveforms (1, frames * hop_length)."""
+    for row in rows:
+        mel = cache.tensor(int(row))[None]
+        yield mel, read_waveform(data, cache.rows[row], cache.mel, 0, mel.shape[-1])[None]
+
+
 @torch.no_grad()
 def magnitude_error(vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path) -> float:
     """Magnitude loss of whole clips by their true mels, the mean."""
     losses = []
-    for row in rows:
-        frames = cache.rows[row].frames
-        target = read_waveform(data, cache.rows[row], cache.mel, 0, frames)[None]
-        magnitude = vocoder.predict_magnitudes(cache.tensor(int(row), 0, frames)[None].to(vocoder.device)).cpu()
+    for mel, target in read_clips(cache, rows, data):
+        magnitude = vocoder.predict_magnitudes(mel.to(vocoder.device)).cpu()
         losses.append(float(magnitude_loss(magnitude, target, cache.mel)))
     return float(np.mean(losses))
 
@@ -65,12 +71,9 @@ def vocoder_errors(
         autoencoder: what mels go through first, or None.
     """
     errors = []
-    for row in rows:
-        frames = cache.rows[row].frames
-        mel = cache.tensor(int(row), 0, frames)[None]
-        target = read_waveform(data, cache.rows[row], cache.mel, 0, frames)[None]
+    for mel, target in read_clips(cache, rows, data):
         if autoencoder is not None:
-            mel = autoencoder.decode(autoencoder.encode(mel))[..., :frames]
+            mel = autoencoder.decode(autoencoder.encode(mel))[..., : mel.shape[-1]]
         waveform = vocoder(mel)
         errors.append((float(mel_loss(waveform, target, cache.mel)), float(stft_loss(waveform, target))))
     mel_error, stft_error = np.mean(errors, axis=0)
