@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,14 @@ from stylediff import StyleTransferPipeline
 from stylediff.mel import MelConfig
 from stylediff.pipeline import TEMPERATURE
 from train.classifier import InstrumentClassifier
+from train.commands import exit_code
 from train.judges import NoteJudge
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, MelCache, read_cache
 from train.metrics import frame_prf, log_mel_error
 from train.scoring import SHIPPED_CLASSIFIER, load_model
 from train.stages import Stage, StageError, follow
+from train.tables import table_head, table_row
 from train.transfers import draw_pairs, measure_transfers
 from train.waveforms import read_clips
 
@@ -158,14 +161,29 @@ def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:
     lines = [
         f"# Latent shapes, {minutes:g} minutes of training for every network, {pairs} clips and pairs",
         "",
-        f"| {' | '.join(columns.values())} |",
-        "|---" * len(columns) + "|",
+        *table_head(columns.values()),
     ]
     for one in found:
         spread = f"{one.least_deviation:.2f} to {one.greatest_deviation:.2f}"
         values = [(asdict(one) | {"deviations": spread})[name] for name in columns]
-        lines.append("| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values) + " |")
+        lines.append(table_row(f"{value:.3f}" if isinstance(value, float) else value for value in values))
     return "\n".join([*lines, ""])
+
+
+def compare_latents(args: argparse.Namespace) -> None:
+    """Trains and measures what is missing, and writes and prints the table."""
+    cache = read_cache(args.cache, MelConfig())
+    classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
+    found = []
+    for shape in args.shapes:
+        print(f"== {shape}", flush=True)
+        minutes = {"autoencoder": args.minutes, "denoiser": args.minutes}
+        follow(build_stages(shape, args), minutes, args.out / shape)
+        found.append(measure(shape, args, cache, classifier))
+    page = write_markdown(found, args.minutes, args.pairs)
+    write_atomically(args.out / "latents.json", json.dumps([asdict(one) for one in found], indent=1))
+    write_atomically(args.out / "latents.md", page)
+    print(page)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -179,27 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
     parser.add_argument("--clips", type=int, default=12000, help="the first clips of the cache, to train denoisers on")
     parser.add_argument("--pairs", type=int, default=48, help="clips and pairs to measure on")
-    args = parser.parse_args(arguments)
-    try:
-        cache = read_cache(args.cache, MelConfig())
-        classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
-        found = []
-        for shape in args.shapes:
-            print(f"== {shape}", flush=True)
-            minutes = {"autoencoder": args.minutes, "denoiser": args.minutes}
-            follow(build_stages(shape, args), minutes, args.out / shape)
-            found.append(measure(shape, args, cache, classifier))
-        page = write_markdown(found, args.minutes, args.pairs)
-        write_atomically(args.out / "latents.json", json.dumps([asdict(one) for one in found], indent=1))
-        write_atomically(args.out / "latents.md", page)
-    except (CacheError, StageError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    print(page)
-    return 0
+    return exit_code(partial(compare_latents, parser.parse_args(arguments)), CacheError, StageError, OSError)
 
 
 if __name__ == "__main__":

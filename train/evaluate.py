@@ -21,6 +21,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import TEMPERATURE
 from train.assessment import Result
 from train.baselines import UNHEARD, Baselines, add_baselines, check_baselines, read_baselines
+from train.commands import exit_code
 from train.costs import measure_costs
 from train.embeddings import EMBEDDINGS
 from train.features import compare_features, embed_folder
@@ -219,15 +220,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    try:
+
+    def work() -> None:
         print(evaluate(args) if args.data else evaluate_folder(args))
-    except (ManifestError, SynthesisError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(work, ManifestError, SynthesisError, ValueError, OSError)
 
 
 if __name__ == "__main__":

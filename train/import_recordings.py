@@ -20,6 +20,7 @@ from tqdm import tqdm
 from stylediff.audio import SILENCE_RMS, AudioError, loudness_gain, read_audio, to_mono
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
+from train.commands import exit_code
 from train.manifest import (
     FRAME_MULTIPLE,
     Clip,
@@ -148,18 +149,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--license", default="", help="licence of the recordings, kept with every clip")
     args = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         groups = import_recordings(args.folder, args.out, args.instrument, args.license)
-    except ManifestError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    seconds = sum(soundfile.info(args.out / group.clips[0].file).duration for group in groups)
-    recordings = len({group.piece for group in groups})
-    print(f"{len(groups)} clips, {seconds / 60:.1f} min, of {recordings} recordings")
-    return 0
+        seconds = sum(soundfile.info(args.out / group.clips[0].file).duration for group in groups)
+        recordings = len({group.piece for group in groups})
+        print(f"{len(groups)} clips, {seconds / 60:.1f} min, of {recordings} recordings")
+
+    return exit_code(work, ManifestError)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from train.codec import (
     choose_specimens,
     griffin_lim_row,
 )
+from train.commands import exit_code
 from train.embeddings import ClassifierEmbedding
 from train.frechet import frechet_distance
 from train.manifest import ManifestError, write_atomically
@@ -37,6 +38,7 @@ from train.metrics import is_one_voice
 from train.report import describe, format_cell
 from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, load_judges
 from train.steadiness import hop_stripes, pitch_deviation, pitch_wobble
+from train.tables import table_head, table_row
 from train.tasks import read_results
 from train.waveforms import load_waveform
 from train.workers import results_of
@@ -137,11 +139,11 @@ def frechet_to_originals(results: list[Result], row: str) -> float:
 def table(results: list[Result], rows: list[str]) -> list[str]:
     """Means of the columns that any of the results has, as Markdown."""
     columns = [column for column in COLUMNS if any(column in result for result in results)]
-    lines = [f"| | {' | '.join(COLUMNS[column] for column in columns)} |", "|---" * (len(columns) + 1) + "|"]
+    lines = table_head(["", *(COLUMNS[column] for column in columns)])
     for row in rows:
         values = {c: [r[c] for r in results if r["row"] == row and c in r] for c in columns}
         cells = [format_cell(describe(values[column]) if values[column] else None) for column in columns]
-        lines.append(f"| {row} | {' | '.join(cells)} |")
+        lines.append(table_row([row, *cells]))
     return lines
 
 
@@ -201,6 +203,16 @@ def write_markdown(results: list[Result], rows: list[str], seconds: dict[str, fl
     return "\n".join([*lines, ""])
 
 
+def measure_codec(args: argparse.Namespace) -> None:
+    """Measures what is missing, and writes and prints the page."""
+    specimens, stages = choose_specimens(args.data, args.clips), load_stages(args.model)
+    args.out.mkdir(parents=True, exist_ok=True)
+    seconds = time_stages(stages, specimens)
+    page = write_markdown(measure_all(args, specimens, list(stages)), list(stages), seconds)
+    write_atomically(args.out / "codec.md", page)
+    print(page)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets, imported recordings among them")
@@ -209,21 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=6, help="clips of each voice")
     parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
-    args = parser.parse_args(arguments)
-    try:
-        specimens, stages = choose_specimens(args.data, args.clips), load_stages(args.model)
-        args.out.mkdir(parents=True, exist_ok=True)
-        seconds = time_stages(stages, specimens)
-        page = write_markdown(measure_all(args, specimens, list(stages)), list(stages), seconds)
-        write_atomically(args.out / "codec.md", page)
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    print(page)
-    return 0
+    return exit_code(partial(measure_codec, parser.parse_args(arguments)), ManifestError, ValueError, OSError)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from train.manifest import Clip, ClipGroup, ManifestError, read_manifest, write_
 from train.metrics import timbre_distance
 from train.report import describe, format_cell
 from train.scoring import SHIPPED_MODEL, load_model
+from train.tables import table_head, table_row
 from train.trials import TrialError, find_trials
 from train.waveforms import levelled_mel, load_waveform
 from train.workers import results_of
@@ -119,20 +120,18 @@ def write_markdown(results: list[dict[str, Any]], nearest: np.ndarray) -> str:
     """Both tables."""
     lines = ["# Style by a reference clip", "", "References are clips of a soundfont that was never trained on.", ""]
     lines += [f"## Timbre distance to the reference ({len(results)} transfers)", ""]
-    lines += [
-        f"| target | {' | '.join(f'clip {weight:g}, name {1 - weight:g}' for weight in WEIGHTS)} | closer by clip |"
-    ]
-    lines += ["|---" * (len(WEIGHTS) + 2) + "|"]
+    blends = (f"clip {weight:g}, name {1 - weight:g}" for weight in WEIGHTS)
+    lines += table_head(["target", *blends, "closer by clip"])
     for name in (*INSTRUMENT_NAMES, "all"):
         found = [result["distances"] for result in results if name in (result["instrument"], "all")]
         if found:
             cells = [format_cell(describe([one[str(weight)] for one in found])) for weight in WEIGHTS]
             closer = np.mean([one["1.0"] < one["0.0"] for one in found])
-            lines.append(f"| {name} | {' | '.join(cells)} | {closer:.2f} |")
+            lines.append(table_row([name, *cells, f"{closer:.2f}"]))
     right = nearest.trace() / max(1, nearest.sum())
     lines += ["", f"## Retrieval: {right:.3f} of {nearest.sum()} clips are nearest to their own instrument", ""]
-    lines += [f"| clip \\ nearest | {' | '.join(INSTRUMENT_NAMES)} |", "|---" * (len(INSTRUMENT_NAMES) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(map(str, row))} |" for name, row in zip(INSTRUMENT_NAMES, nearest, strict=True)]
+    lines += table_head(["clip \\ nearest", *INSTRUMENT_NAMES])
+    lines += [table_row([name, *row]) for name, row in zip(INSTRUMENT_NAMES, nearest, strict=True)]
     return "\n".join([*lines, ""])
 
 

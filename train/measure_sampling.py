@@ -17,20 +17,26 @@ from train.judges import NoteJudge
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, read_cache
 from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, load_model
+from train.tables import table_head, table_row
 from train.transfers import Measured, draw_pairs, measure_transfers
 
 
 def write_markdown(results: list[Measured], pairs: int) -> str:
     lines = [f"# Ways of sampling, on {pairs} pairs of the validation split", ""]
-    lines += [
-        "| steps | temperature | enhanced | log-mel error, neper ↓ | Fréchet distance ↓ | frame F to the target |",
-        "|---|---|---|---|---|---|",
+    heads = [
+        "steps",
+        "temperature",
+        "enhanced",
+        "log-mel error, neper ↓",
+        "Fréchet distance ↓",
+        "frame F to the target",
     ]
+    lines += table_head(heads)
     for one in results:
         enhanced = "yes" if one.enhanced else ""
         frame_f = "" if one.frame_f is None else f"{one.frame_f:.3f}"
         cells = (one.steps, f"{one.temperature:g}", enhanced, f"{one.error:.4f}", f"{one.frechet:.2f}", frame_f)
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        lines.append(table_row(cells))
     return "\n".join([*lines, ""])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from train.manifest import write_atomically
 from train.report import ALL_PAIRS, COLUMNS, Table, format_cell, ratio_lines
+from train.tables import table_head, table_row
 from train.trials import MAIN_PAIRS
 
 RESULTS = Path("train/results")
@@ -30,12 +31,11 @@ class PublishError(ValueError):
 
 def key_lines(table: Table, further: dict[str, dict[str, float]]) -> list[str]:
     """A table's key columns, and further columns by head and row."""
-    heads = [*(COLUMNS[column] for column in KEY_COLUMNS), *further]
-    lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    lines = table_head(["", *(COLUMNS[column] for column in KEY_COLUMNS), *further])
     for row, cells in table.items():
         values = [format_cell(cells.get(column)) for column in KEY_COLUMNS]
         values += [f"{column[row]:.3f}" if row in column else "" for column in further.values()]
-        lines.append(f"| {row} | {' | '.join(values)} |")
+        lines.append(table_row([row, *values]))
     return lines
 
 

@@ -8,8 +8,10 @@ is timed for a moment and given as many steps as fit into its share. The device 
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
+from train.commands import exit_code
 from train.stages import Stage, StageError, follow
 
 SHARES = {
@@ -84,16 +86,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
-    try:
-        minutes = {name: args.minutes * share for name, share in SHARES.items()}
-        follow(build_stages(args), minutes, args.out)
-    except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
+    minutes = {name: args.minutes * share for name, share in SHARES.items()}
+    return exit_code(partial(follow, build_stages(args), minutes, args.out), StageError)
 
 
 if __name__ == "__main__":

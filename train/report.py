@@ -9,6 +9,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from train.assessment import Result
 from train.metrics import bootstrap_interval
 from train.rows import AUTOENCODER, IDENTITY, ORACLE, TRUE_TARGET
+from train.tables import table_head, table_row
 
 Spread = dict[str, dict[str, dict[str, dict[str, float]]]]  # group -> row -> embedding -> distance, infinity, windows
 Table = dict[str, dict[str, dict[str, float]]]  # row -> column -> mean, low, high, count
@@ -148,9 +149,8 @@ def table_lines(table: Table) -> list[str]:
     """A table's two halves in Markdown: notes, then sound."""
     lines = []
     for columns in (NOTE_COLUMNS, SOUND_COLUMNS):
-        lines += ["", f"| | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
-        for row, cells in table.items():
-            lines.append(f"| {row} | " + " | ".join(format_cell(cells.get(column)) for column in columns) + " |")
+        lines += ["", *table_head(["", *columns.values()])]
+        lines += [table_row([row, *(format_cell(cells.get(c)) for c in columns)]) for row, cells in table.items()]
     return lines
 
 
@@ -160,14 +160,13 @@ def substitution_lines(summary: dict[str, Any]) -> list[str]:
     columns = ("log_mel_error", "frame_f", "note_f1_50", "timbre_distance")
     lines = ["", "## What each stage loses", "", "In brackets, against the line above: what that stage alone changes."]
     for direction, table in summary["tables"].items():
-        heads = [direction, "the stage", *(COLUMNS[column] for column in columns)]
-        lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        lines += ["", *table_head([direction, "the stage", *(COLUMNS[column] for column in columns)])]
         before: dict[str, float] = {}
         for row, stage in ((row, stage) for row, stage in stages.items() if row in table):
             means = {column: table[row][column]["mean"] for column in columns}
             changes = {column: f" ({means[column] - before[column]:+.3f})" for column in before}
             cells = (f"{means[column]:.3f}{changes.get(column, '')}" for column in columns)
-            lines.append(f"| {row} | {stage} | {' | '.join(cells)} |")
+            lines.append(table_row([row, stage, *cells]))
             before = means
     return lines
 
@@ -178,21 +177,18 @@ def spread_lines(spread: Spread) -> list[str]:
     for group, rows in spread.items():
         embeddings = list(next(iter(rows.values()))) if rows else []
         lines += ["", f"## Fréchet distance to the true targets, {group}", ""]
-        lines += [f"| | {' | '.join(f'{e} | {e}, ∞ | windows' for e in embeddings)} |"]
-        lines += ["|---" * (3 * len(embeddings) + 1) + "|"]
+        lines += table_head(["", *(head for e in embeddings for head in (e, f"{e}, ∞", "windows"))])
         for row, cells in rows.items():
             values = [f"{c['distance']:.3f} | {c['infinity']:.3f} | {c['windows']}" for c in cells.values()]
-            lines.append(f"| {row} | {' | '.join(values)} |")
+            lines.append(table_row([row, *values]))
     return lines
 
 
 def ratio_lines(summary: dict[str, Any]) -> list[str]:
     """Table of the key ratios by direction."""
     names = list(next(iter(summary["ratios"].values())))
-    lines = [f"| direction | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for direction, ratios in summary["ratios"].items():
-        lines.append(f"| {direction} | " + " | ".join(f"{ratio:.3f}" for ratio in ratios.values()) + " |")
-    return lines
+    rows = [[direction, *(f"{r:.3f}" for r in ratios.values())] for direction, ratios in summary["ratios"].items()]
+    return [*table_head(["direction", *names]), *map(table_row, rows)]
 
 
 def cost_lines(summary: dict[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from train.damages import LADDER, Material
 from train.manifest import ManifestError, read_manifest, write_atomically
 from train.report import COLUMNS
 from train.scoring import SHIPPED_CLASSIFIER, load_example, load_judges
+from train.tables import table_head, table_row
 from train.trials import Trial, TrialError, choose_trials
 from train.waveforms import load_waveform
 from train.workers import results_of
@@ -103,18 +104,17 @@ def write_markdown(means: dict[tuple[str, float], dict[str, float]], clips: int)
     """Both tables: the metrics of every rung, and what each metric makes of each kind of damage."""
     columns = [column for column in COLUMNS if all(column in values for values in means.values())]
     heads = [COLUMNS[column] for column in columns]
-    lines = [f"# What the metrics see ({clips} clips)", "", f"| damage | {' | '.join(heads)} |"]
-    lines += ["|---" * (len(heads) + 1) + "|"]
+    lines = [f"# What the metrics see ({clips} clips)", "", *table_head(["damage", *heads])]
     for (name, strength), values in means.items():
         rung = name if name == UNDAMAGED else f"{name} {strength:g}"
-        lines.append(f"| {rung} | " + " | ".join(f"{values[column]:.3f}" for column in columns) + " |")
-    lines += ["", f"| metric | {' | '.join(LADDER)} |", "|---" * (len(LADDER) + 1) + "|"]
+        lines.append(table_row([rung, *(f"{values[column]:.3f}" for column in columns)]))
+    lines += ["", *table_head(["metric", *LADDER])]
     for column, head in zip(columns, heads, strict=True):
         cells = []
         for name, (_, strengths) in LADDER.items():
             steps = [means[UNDAMAGED, 0.0], *(means[name, strength] for strength in strengths)]
             cells.append(verdict(column, [step[column] for step in steps]))
-        lines.append(f"| {head} | {' | '.join(cells)} |")
+        lines.append(table_row([head, *cells]))
     return "\n".join([*lines, ""])
 
 

@@ -1,0 +1,24 @@
+"""How commands end: with what they made, with a sentence, or to be gone on with."""
+
+import pytest
+
+from train.commands import exit_code
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+def refuse() -> None:
+    raise ValueError("no such clip")
+
+
+def test_exit_codes_and_sentences(capsys: pytest.CaptureFixture) -> None:
+    assert exit_code(lambda: print("made"), ValueError) == 0
+    assert capsys.readouterr().out == "made\n"
+    assert exit_code(refuse, ValueError) == 2
+    assert capsys.readouterr().err == "error: no such clip\n"
+    assert exit_code(stop, ValueError) == 130
+    assert "run the same command again" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no such clip"):
+        exit_code(refuse, OSError)
