@@ -1,8 +1,10 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
-from train.expression import loudness_contour, loudness_correlation, timely_share
+from train.expression import correlation, level_contour, momentary_loudness, timely_share
 from train.scores import Note
 
 RATE = 22050
@@ -30,15 +32,30 @@ def swell(seconds: float = 2.0, backwards: bool = False) -> torch.Tensor:
 
 
 def test_the_contour_is_the_level_in_db_over_a_floor() -> None:
-    contour = loudness_contour(torch.cat([swell(), torch.zeros(RATE)]), RATE)
+    contour = level_contour(torch.cat([swell(), torch.zeros(RATE)]), RATE)
     assert len(contour) == 60
     assert float(contour[:40].diff().min()) > 0
     assert float(contour[50]) == pytest.approx(float(contour.max()) - 40)
     assert float(contour.max()) == pytest.approx(-3, abs=1)  # the power of a full sine is half
 
 
-def test_contours_that_rise_together_correlate_and_opposite_ones_do_not() -> None:
-    assert loudness_correlation(0.1 * swell(), swell(), RATE) == pytest.approx(1, abs=1e-3)
-    assert loudness_correlation(swell(backwards=True), swell(), RATE) == pytest.approx(-1, abs=0.01)
-    steady = torch.sin(2 * torch.pi * 440 * torch.arange(RATE) / RATE)
-    assert loudness_correlation(steady, swell(1.0), RATE) is None
+def test_momentary_loudness_is_that_of_the_standard() -> None:
+    # EBU Tech 3341 asks for -23 LUFS of a stereo sine of -23 dBFS at 1 kHz; one channel of it is 3 dB less.
+    time = torch.arange(2 * RATE) / RATE
+    tone = 10 ** (-23 / 20) * torch.sin(2 * torch.pi * 1000 * time)
+    loudness = momentary_loudness(torch.cat([tone, torch.zeros(RATE)]), RATE)
+    assert len(loudness) == 27  # of three seconds
+    assert float(loudness[:17].mean()) == pytest.approx(-26, abs=0.2)
+    assert float(loudness[-1]) == pytest.approx(float(loudness.max()) - 40)
+    assert momentary_loudness(torch.zeros(100), RATE).tolist() == [-70]
+
+
+@pytest.mark.parametrize("contour", [level_contour, momentary_loudness])
+def test_contours_that_rise_together_correlate_and_opposite_ones_do_not(
+    contour: Callable[[torch.Tensor, int], torch.Tensor],
+) -> None:
+    rising = contour(swell(), RATE)
+    assert correlation(contour(0.1 * swell(), RATE), rising) == pytest.approx(1, abs=1e-3)
+    assert correlation(contour(swell(backwards=True), RATE), rising) == pytest.approx(-1, abs=0.02)
+    steady = torch.sin(2 * torch.pi * 440 * torch.arange(2 * RATE) / RATE)
+    assert correlation(contour(steady, RATE), rising) is None

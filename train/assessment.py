@@ -8,7 +8,7 @@ import torch
 from stylediff.audio import loudness_gain
 from stylediff.mel import MelConfig, waveform_to_mel
 from train.classifier import InstrumentClassifier
-from train.expression import loudness_correlation, timely_share
+from train.expression import correlation, level_contour, momentary_loudness, timely_share
 from train.judges import HeardNotes, NoteJudge, PitchTracker
 from train.losses import stft_loss
 from train.metrics import (
@@ -52,6 +52,7 @@ def compare_with_target(output: torch.Tensor, target: torch.Tensor, config: MelC
     gain, target_gain = loudness_gain(output), loudness_gain(target)
     levelled, aim = output * gain, target * target_gain
     mel, target_mel = waveform_to_mel(torch.stack([levelled, aim]), config)[:, 0]
+    rate = config.sample_rate
     return {
         "log_mel_error": log_mel_error(mel, target_mel),
         "log_spectral_distance": log_spectral_distance(levelled, aim, config),
@@ -59,8 +60,9 @@ def compare_with_target(output: torch.Tensor, target: torch.Tensor, config: MelC
         "timbre_distance": timbre_distance(mel, target_mel),
         "chroma_similarity": chroma_similarity(levelled, aim, config),
         "loudness_difference_db": 20 * float(torch.tensor(target_gain / gain).log10()),
-        "loudness_correlation": loudness_correlation(levelled, aim, config.sample_rate),
-        "missing_seconds": missing_seconds(levelled, aim, config.sample_rate),
+        "level_correlation": correlation(level_contour(levelled, rate), level_contour(aim, rate)),
+        "loudness_correlation": correlation(momentary_loudness(levelled, rate), momentary_loudness(aim, rate)),
+        "missing_seconds": missing_seconds(levelled, aim, rate),
         "clipped": int((output.abs() >= CLIPPED).sum()),
     }
 

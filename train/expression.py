@@ -2,12 +2,15 @@
 
 import mir_eval
 import numpy as np
+import pyloudnorm
 import torch
 
 from train.scores import Note
 
 BLOCK_SECONDS = 0.05
+MOMENT_SECONDS = 0.4
 RANGE_DB = 40.0
+SILENCE_LUFS = -70.0
 MATCHED_SECONDS = 0.1
 
 
@@ -32,7 +35,7 @@ def timely_share(
     return float(np.mean(np.array(late) <= tolerance_s)) if late else None
 
 
-def loudness_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
     """Level of each 50 ms of a waveform (samples,) in dB, none more than 40 dB below the loudest: (blocks,)."""
     block = round(BLOCK_SECONDS * sample_rate)
     power = waveform[: len(waveform) // block * block].reshape(-1, block).square().mean(1)
@@ -40,9 +43,23 @@ def loudness_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
     return level.clamp_min(float(level.max()) - RANGE_DB)
 
 
-def loudness_correlation(output: torch.Tensor, target: torch.Tensor, sample_rate: int) -> float | None:
-    """Pearson correlation of the loudness contours of two waveforms (samples,); None if one of them never changes."""
-    contours = torch.stack([loudness_contour(waveform, sample_rate) for waveform in (output, target)])
+def momentary_loudness(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """Momentary loudness (EBU Tech 3341, ITU-R BS.1770) of a waveform (samples,), every 100 ms.
+
+    Returns:
+        (blocks,) LUFS over windows of 400 ms, none below -70 or more than 40 dB below the loudest.
+    """
+    missing = round(MOMENT_SECONDS * sample_rate) - len(waveform)
+    padded = torch.nn.functional.pad(waveform.double(), (0, max(0, missing)))
+    meter = pyloudnorm.Meter(sample_rate, block_size=MOMENT_SECONDS)
+    meter.integrated_loudness(padded.numpy())
+    loudness = torch.tensor(meter.blockwise_loudness)
+    return loudness.clamp_min(max(SILENCE_LUFS, float(loudness.max()) - RANGE_DB))
+
+
+def correlation(contour: torch.Tensor, target: torch.Tensor) -> float | None:
+    """Pearson correlation of two contours (blocks,) in dB; None if one of them never changes."""
+    contours = torch.stack([contour, target])
     if float(contours.std(dim=1).min()) < 0.1:
         return None
     return float(torch.corrcoef(contours)[0, 1])

@@ -33,7 +33,8 @@ SOUND_COLUMNS = {
     "timbre_distance": "timbre distance ↓",
     "named_target": "heard as target",
     "loudness_difference_db": "louder by, dB",
-    "loudness_correlation": "loudness contour",
+    "level_correlation": "levels, 50 ms",
+    "loudness_correlation": "momentary loudness",
     "missing_seconds": "missing, s ↓",
     "clipped": "clipped samples ↓",
 }
@@ -51,9 +52,9 @@ for all pairs. Columns with ↓ are better when smaller; what each one is, `trai
 Notes are heard by basic-pitch and pitches by CREPE, and compared with the score. Onset F1 is that of the spectral flux;
 "onsets within 30 ms" is the share of onsets that are so close, of the notes heard within 0.1 s of the score's. Frame F
 to the source, pitch Jaccard and pitch class DTW compare with what is heard in the source, and copying it wins them. The
-other columns compare with the aligned true target: the loudness contour is the correlation of levels in 50 ms, "heard
-as target" the share of clips that the instrument classifier names as the target. A cell is empty where a row comes from
-a report that did not have the column.
+other columns compare with the aligned true target: two are correlations, of levels in 50 ms and of momentary loudness
+(400 ms, EBU Tech 3341), and "heard as target" is the share of clips that the instrument classifier names as the target.
+A cell is empty where a row comes from a report that did not have the column.
 """
 
 

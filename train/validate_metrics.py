@@ -35,6 +35,7 @@ GROWING = {
     "note_f1_100",
     "onset_f1",
     "timely",
+    "level_correlation",
     "loudness_correlation",
     "f0_accuracy",
     "source_frame_f",
