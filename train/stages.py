@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,13 +60,13 @@ def steps_in(stage: Stage, minutes: float) -> int:
     scratch = stage.run.with_name(f"{stage.run.name}.trial")
     shutil.rmtree(scratch, ignore_errors=True)
     flags = [str(scratch) if flag == str(stage.run) else flag for flag in stage.flags]
-    began = time.monotonic()
+    tried = min(TRIAL_MINUTES, minutes / 10)
     trial = Stage(f"{stage.name}: timing", stage.module, flags, scratch, scratch)
-    execute(trial, ["--minutes", str(min(TRIAL_MINUTES, minutes / 10))])
+    execute(trial, ["--minutes", str(tried)])
     steps = torch.load(scratch / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
-    rate = steps / (time.monotonic() - began)
     shutil.rmtree(scratch)
-    return max(1, int(rate * 60 * minutes))
+    # A trainer counts its minutes from its first step, without what it loads.
+    return max(1, int(steps * minutes / tried))
 
 
 def planned_steps(stage: Stage, minutes: float, out: Path) -> list[str]:
