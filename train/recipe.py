@@ -2,8 +2,9 @@
 
     python -m train.recipe --midi DIR... --soundfont FILE... --test-soundfont FILE --out RUN [--minutes M]
 
-Without a budget every trainer runs its default number of steps, those of the weights that ship. With one, each trainer
-is timed for a moment and given as many steps as fit into its share. The device is accelerate's business.
+Without a budget every trainer runs its default number of steps: those of the weights that ship, but for the denoiser's
+last stage, which they have not had. With one, each trainer is timed for a moment and given as many steps as fit into
+its share. The device is accelerate's business.
 """
 
 import argparse
