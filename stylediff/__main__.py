@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import soundfile
 import torch
 from diffusers.utils import logging
 from PIL import Image
@@ -18,6 +19,8 @@ from stylediff.inputs import check_inputs
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import TEMPERATURE, StyleTransferPipeline
 from stylediff.plotting import mels_to_image
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -41,6 +44,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", help="folder or Hub id of other weights")
     parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")
     args = parser.parse_args(arguments)
+    check_arguments(parser, args)
+    return args
+
+
+def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Ends with a sentence and exit code 2 where arguments cannot be used, before anything is loaded."""
     if (args.out is None) == (args.out_dir is None):
         parser.error("give either -o FILE or --out-dir DIR")
     if args.to is None and args.like is None:
@@ -49,12 +58,28 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--like-weight must be 0 to 1, and below 1 it needs both --to and --like")
     if len(args.sources) > 1 and (args.out or args.spectrogram):
         parser.error("several sources need --out-dir DIR, and --spectrogram takes one")
-    return args
+    if not -(2**63) <= args.seed < 2**64:
+        parser.error(f"--seed must be -2^63 to 2^64 - 1, got {args.seed}")
+    if args.out and not soundfile.check_format(args.out.suffix[1:], "PCM_16"):
+        parser.error(f"cannot write {args.out.name}: name it .wav or .flac")
+    if args.spectrogram and args.spectrogram.suffix.lower() not in PICTURE_ENDINGS:
+        parser.error(f"cannot write {args.spectrogram.name}: name it {', '.join(PICTURE_ENDINGS)}")
+    for path in filter(None, (args.out, args.spectrogram)):
+        if not path.parent.is_dir():
+            parser.error(f"cannot write {path.name}: no such folder: {path.parent}")
 
 
-def output_path(args: argparse.Namespace, source: Path) -> Path:
+def output_paths(args: argparse.Namespace) -> list[Path]:
+    """Where the result of each source goes; a name that several of them share is numbered from the second on."""
+    if args.out:
+        return [args.out]
     style = args.to if args.like is None else args.like.stem
-    return args.out or args.out_dir / f"{source.stem}_to_{style.replace('/', '_')}_seed{args.seed}.wav"
+    stems = [f"{source.stem}_to_{style.replace('/', '_')}_seed{args.seed}" for source in args.sources]
+    numbers = [stems[:place].count(stem) + 1 for place, stem in enumerate(stems)]
+    return [
+        args.out_dir / (f"{stem}.wav" if number == 1 else f"{stem}_{number}.wav")
+        for stem, number in zip(stems, numbers, strict=True)
+    ]
 
 
 def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str | torch.Tensor:
@@ -73,8 +98,14 @@ def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str
     return torch.lerp(pipeline.encode_target(args.to), heard, args.like_weight)
 
 
-def convert(pipeline: StyleTransferPipeline, args: argparse.Namespace, style: str | torch.Tensor, source: Path) -> Path:
-    """Converts one file and returns where the result is."""
+def convert(
+    pipeline: StyleTransferPipeline, args: argparse.Namespace, style: str | torch.Tensor, source: Path, path: Path
+) -> None:
+    """Converts the file ``source`` to the file ``path``.
+
+    Raises:
+        AudioError, OSError: a source that cannot be used, or a place that cannot be written.
+    """
     samples, sample_rate = read_audio(source)
     result = pipeline(
         torch.from_numpy(samples),
@@ -87,12 +118,10 @@ def convert(pipeline: StyleTransferPipeline, args: argparse.Namespace, style: st
         enhance=args.enhance,
         generator=torch.Generator().manual_seed(args.seed),
     )
-    path = output_path(args, source)
     write_audio(path, result.audio, result.sample_rate)
     if args.spectrogram:
         image = mels_to_image([result.source_mel.cpu(), result.mel.cpu()], pipeline.mel)
         Image.fromarray(image).save(args.spectrogram)
-    return path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -110,9 +139,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (CheckpointError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for source in tqdm(args.sources, unit="file", disable=len(args.sources) == 1):
+    pairs = list(zip(args.sources, output_paths(args), strict=True))
+    for source, path in tqdm(pairs, unit="file", disable=len(pairs) == 1):
         try:
-            print(convert(pipeline, args, style, source))
+            convert(pipeline, args, style, source, path)
+            print(path)
         except (AudioError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             failed = True

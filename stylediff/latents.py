@@ -3,6 +3,7 @@
 import torch
 from diffusers import AutoencoderKL, ModelMixin
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 from stylediff.mel import MelConfig
@@ -102,6 +103,7 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         mel = blocks.reshape(batch, 1, height * rows, width * columns)
         return mel * self.config.mel_std + self.config.mel_mean
 
+    @apply_forward_hook
     def encode(self, mel: torch.Tensor) -> torch.Tensor:
         """Normalised latents of log-mels.
 
@@ -115,6 +117,7 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         normalised = (latents - self.latents_mean[:, None, None]) / self.latents_std[:, None, None]
         return nn.functional.pixel_unshuffle(normalised, self.config.latent_fold)
 
+    @apply_forward_hook
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Log-mels of normalised latents, never below the floor.
 

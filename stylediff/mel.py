@@ -34,8 +34,10 @@ class MelConfig:
     log_floor: float = -7.0
 
     def __post_init__(self) -> None:
-        if self.n_fft % self.hop_length or self.n_fft % 2:
-            raise ValueError(f"n_fft {self.n_fft} must be an even multiple of hop_length {self.hop_length}")
+        if self.n_fft % self.hop_length or (self.n_fft - self.hop_length) % 2:
+            raise ValueError(
+                f"n_fft {self.n_fft} must be a multiple of hop_length {self.hop_length}, and their difference even"
+            )
         if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate / 2:
             raise ValueError(f"need 0 <= fmin < fmax <= {self.sample_rate / 2} Hz, got {self.fmin_hz}, {self.fmax_hz}")
 

@@ -3,6 +3,7 @@
 import torch
 from diffusers import ModelMixin
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 from stylediff.instruments import INSTRUMENT_NAMES
@@ -71,6 +72,7 @@ class StyleEncoder(ModelMixin, ConfigMixin):
         tokens = tokens.reshape(-1, self.config.tokens, self.config.width)
         return torch.where((voices < 0)[:, None, None], self.null_tokens, tokens)
 
+    @apply_forward_hook
     def encode_reference(self, mel: torch.Tensor) -> torch.Tensor:
         """Tokens of the sound of clips.
 

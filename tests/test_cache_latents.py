@@ -1,12 +1,12 @@
-import json
-
 import numpy as np
+import pytest
 import torch
 
-from stylediff.latents import MelAutoencoder
+from stylediff import MelAutoencoder, Vocoder
 from stylediff.mel import MelConfig
 from train.cache_latents import main
-from train.mel_cache import read_cache
+from train.encoding import load_autoencoder, read_latents
+from train.mel_cache import CacheError, read_cache
 
 
 def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoencoder, tmp_path):
@@ -20,7 +20,6 @@ def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoe
         expected = model.encode(cache.tensor(5)[None])[0]
     # float16 storage, and bfloat16 products where the processor is faster with them
     torch.testing.assert_close(torch.from_numpy(latents[5]).float(), expected, rtol=0.1, atol=0.05)
-    assert json.loads((tmp_path / "latents" / "autoencoder.json").read_text())["latent_channels"] == 3
 
     assert main([*arguments, "--out", str(tmp_path / "part"), "--clips", "4"]) == 0
     part = np.load(tmp_path / "part" / "latents.npy")
@@ -42,5 +41,30 @@ def test_an_autoencoder_that_is_missing_or_of_other_mels_is_refused(tiny_cache, 
     model = MelAutoencoder(mel=mel, block_out_channels=(16, 16), layers_per_block=1, latent_channels=3)
     model.save_pretrained(tmp_path / "other")
     assert main(arguments) == 2
-    assert "was made with fmin_hz=30.0, but 50.0 is needed" in capsys.readouterr().err
+    assert "it was made with fmin_hz=50.0, but 30.0 is needed" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_another_model_is_no_autoencoder(tmp_path):
+    Vocoder(blocks=1, width=16).save_pretrained(tmp_path)
+    with pytest.raises(CacheError, match=r"cannot use the autoencoder in .*: it is a Vocoder"):
+        load_autoencoder(tmp_path, MelConfig())
+
+
+def test_latents_know_their_autoencoder_in_any_precision(tiny_cache, tiny_autoencoder, tmp_path):
+    arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder)]
+    assert main([*arguments, "--out", str(tmp_path / "latents")]) == 0
+    model = load_autoencoder(tiny_autoencoder, MelConfig())
+    load_autoencoder(tiny_autoencoder, MelConfig()).half().save_pretrained(tmp_path / "exported")
+    exported = load_autoencoder(tmp_path / "exported", MelConfig())
+    assert exported.dtype == torch.float32
+    for one in (None, model, exported):
+        assert len(read_latents(tmp_path / "latents", one)) == 12
+    model.latents_mean += 0.1
+    with pytest.raises(CacheError, match="another autoencoder made the latents in "):
+        read_latents(tmp_path / "latents", model)
+    record = tmp_path / "latents" / "autoencoder.json"
+    record.write_text('{"latent_channels": 3}')  # of a cache that does not know
+    assert len(read_latents(tmp_path / "latents", model)) == 12
+    record.unlink()
+    assert len(read_latents(tmp_path / "latents", model)) == 12

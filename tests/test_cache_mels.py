@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from stylediff.mel import MelConfig, waveform_to_mel
 from train.cache_mels import main
 from train.manifest import Clip, ClipGroup, save_group, write_manifest
 from train.mel_cache import CacheError, create_cache, read_cache
+from train.waveforms import read_clips
 
 MEL = MelConfig()
 
@@ -71,6 +73,28 @@ def test_groups_of_several_datasets_are_numbered_through(cached, tmp_path):
     cache = read_cache(tmp_path / "cache", MEL)
     assert [row.group for row in cache.rows] == [0, 1, 2, 3, 4]
     assert [row.instrument for row in cache.rows] == ["violin"] * 3 + ["piano"] * 2
+
+
+def test_clips_of_several_datasets_are_found_below_the_folder_that_all_are_in(cached, tmp_path, capsys):
+    second = write_dataset(tmp_path / "second" / "piano", [128, 64], "piano")
+    assert run(tmp_path / "cache", cached / "data", second) == 0
+    folder = Path(capsys.readouterr().out.split("--data ")[1].strip())
+    cache = read_cache(tmp_path / "cache", MEL)
+    assert len({row.file for row in cache.rows}) == len(cache.rows)
+    for mel, waveform in read_clips(cache, np.arange(len(cache.rows)), folder):
+        torch.testing.assert_close(mel, waveform_to_mel(waveform, MEL), atol=4e-3, rtol=0)
+
+
+def test_ctrl_c_is_a_sentence_and_the_run_goes_on(cached, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("train.cache_mels.waveform_to_mel", stop)
+        assert run(tmp_path / "cache", cached / "data") == 130
+    assert "stopped; run the same command again to go on" in capsys.readouterr().err
+    assert run(tmp_path / "cache", cached / "data") == 0
+    np.testing.assert_array_equal(read_cache(tmp_path / "cache", MEL).mels, read_cache(cached / "cache", MEL).mels)
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(cached, tmp_path):

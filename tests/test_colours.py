@@ -64,3 +64,13 @@ def test_missing_latents_give_a_sentence(tiny_cache, latents, tmp_path, capsys):
     _, arguments, _ = latents
     assert main([*arguments[:-1], str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_latents_of_another_autoencoder_are_refused(latents, tmp_path, capsys):
+    model, arguments, folder = latents
+    model.latents_mean += 1
+    model.save_pretrained(tmp_path / "other")
+    arguments[arguments.index("--autoencoder") + 1] = str(tmp_path / "other")
+    assert main(arguments) == 2
+    assert "another autoencoder made the latents in " in capsys.readouterr().err
+    assert read_coloured(folder) is None

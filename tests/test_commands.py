@@ -1,5 +1,7 @@
 """How commands end: with what they made, with a sentence, or to be gone on with."""
 
+import errno
+
 import pytest
 
 from train.commands import exit_code
@@ -13,6 +15,14 @@ def refuse() -> None:
     raise ValueError("no such clip")
 
 
+def fill_the_disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def lose_a_file() -> None:
+    raise FileNotFoundError("clip.flac")
+
+
 def test_exit_codes_and_sentences(capsys: pytest.CaptureFixture) -> None:
     assert exit_code(lambda: print("made"), ValueError) == 0
     assert capsys.readouterr().out == "made\n"
@@ -22,3 +32,10 @@ def test_exit_codes_and_sentences(capsys: pytest.CaptureFixture) -> None:
     assert "run the same command again" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no such clip"):
         exit_code(refuse, OSError)
+
+
+def test_a_full_disk_is_a_sentence_and_other_failures_of_files_are_not(capsys: pytest.CaptureFixture) -> None:
+    assert exit_code(fill_the_disk, ValueError) == 2
+    assert "the disk is full; make room and run the same command again" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):
+        exit_code(lose_a_file, ValueError)

@@ -17,7 +17,8 @@ def test_a_convolution_costs_two_operations_a_weight_and_output() -> None:
 def test_parameters_are_counted_for_each_network() -> None:
     pipeline = tiny_pipeline()
     counts = count_parameters(pipeline)
-    assert set(counts) == {"autoencoder", "unet", "style_encoder", "vocoder"} & set(counts)
+    networks = {name for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
+    assert set(counts) == networks >= {"autoencoder", "unet", "style_encoder"}
     assert counts["unet"] == pipeline.unet.num_parameters()
 
 

@@ -17,7 +17,7 @@ MATERIAL = Material(tone(440.0), tone(330.0), tone(440.0).sign() * 0.1)
 
 
 @pytest.mark.parametrize("name", LADDER)
-def test_every_rung_is_as_long_as_the_clip_and_further_from_it(name: str) -> None:
+def test_every_rung_is_as_long_as_the_clip_and_differs_from_it(name: str) -> None:
     damage, strengths = LADDER[name]
     outputs = [damage(MATERIAL, strength) for strength in strengths]
     assert all(output.shape == MATERIAL.target.shape for output in outputs)

@@ -49,7 +49,8 @@ def test_a_melody_is_heard_note_for_note_without_drift(judge: NoteJudge) -> None
 def test_notes_and_frames_are_those_of_one_listening(judge: NoteJudge) -> None:
     waveform = play(MELODY[:3], 1.7)
     heard = judge.listen(waveform)
-    intervals, pitches = judge.notes(waveform)
+    heard = judge.listen(waveform)
+    intervals, pitches = heard.intervals, heard.pitches
     np.testing.assert_array_equal(intervals, heard.intervals)
     np.testing.assert_array_equal(pitches, heard.pitches)
     np.testing.assert_array_equal(judge.frames(waveform), heard.roll)
@@ -77,7 +78,8 @@ def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteJudge, tmp_path: Path
     with contextlib.redirect_stdout(io.StringIO()):
         _, _, events = predict(tmp_path / "melody.wav", model, 0.6, 0.4, 58.0)
     theirs = tuple(Note(start, end, pitch, 80) for start, end, pitch, *_ in events)
-    intervals, pitches = judge.notes(waveform)
+    heard = judge.listen(waveform)
+    intervals, pitches = heard.intervals, heard.pitches
     assert note_f1(theirs, intervals, pitches, tolerance_s=0.02) > 0.94
 
 

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from stylediff.__main__ import main
+from stylediff.__main__ import PICTURE_ENDINGS, main
 from tests.tiny import tiny_pipeline
 
 
@@ -47,6 +47,21 @@ def test_several_files_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(model
     assert code == 2
     assert [path.name for path in folder.iterdir()] == ["my clip ü_to_harp_seed0.wav"]
     assert "notes.wav is not audio that can be read" in capsys.readouterr().err
+
+
+def test_sources_of_the_same_name_do_not_overwrite_each_other(model, clip, tmp_path, capsys):
+    folder, sources = tmp_path / "all", [clip]
+    for number, name in enumerate(("a/my clip ü.wav", "a/my clip ü.flac", "other.wav"), 2):
+        sources.append(tmp_path / name)
+        sources[-1].parent.mkdir(exist_ok=True)
+        soundfile.write(sources[-1], 0.3 * np.sin(np.arange(number * 20_000) / 10), 22050)
+    arguments = [*map(str, sources), "--to", "harp", "--out-dir", str(folder), "--steps", "1", "--model", model]
+    names = [f"my clip ü_to_harp_seed0{number}.wav" for number in ("", "_2", "_3")] + ["other_to_harp_seed0.wav"]
+    for _ in range(2):
+        assert main(arguments) == 0
+        assert capsys.readouterr().out.splitlines() == [str(folder / name) for name in names]
+    lengths = {path.name: soundfile.info(path).frames for path in folder.iterdir()}
+    assert lengths == dict(zip(names, (30_000, 40_000, 60_000, 80_000), strict=True))
 
 
 def test_a_clip_of_an_instrument_can_be_the_target(model, clip, tmp_path):
@@ -103,3 +118,28 @@ def test_neither_or_both_outputs_are_refused(clip):
         with pytest.raises(SystemExit) as stopped:
             main([str(clip), "--to", "violin", *outputs])
         assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        (["-o", "a.mp3"], "cannot write a.mp3: name it .wav or .flac"),
+        (["-o", "a"], "cannot write a: name it .wav or .flac"),
+        (["-o", "nowhere/a.wav"], "cannot write a.wav: no such folder: nowhere"),
+        (["-o", "a.wav", "--spectrogram", "a.xyz"], "cannot write a.xyz: name it .png, .jpg"),
+        (["-o", "a.wav", "--spectrogram", "a"], "cannot write a: name it .png, .jpg"),
+        (["-o", "a.wav", "--spectrogram", "nowhere/a.png"], "cannot write a.png: no such folder: nowhere"),
+        (["-o", "a.wav", "--seed", str(2**64)], "--seed must be -2^63 to 2^64 - 1, got 18446744073709551616"),
+        (["-o", "a.wav", "--seed", str(-(2**63) - 1)], "--seed must be -2^63 to 2^64 - 1, got -9223372036854775809"),
+    ],
+)
+def test_what_could_not_be_written_or_seeded_is_refused_before_anything_is_loaded(extra, sentence, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["none.wav", "--to", "violin", "--model", "none", *extra])
+    assert stopped.value.code == 2
+    assert f"error: {sentence}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", PICTURE_ENDINGS)
+def test_every_ending_that_is_named_can_be_written(tmp_path, ending):
+    Image.new("RGB", (3, 2)).save(tmp_path / f"a{ending}")

@@ -1,10 +1,11 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 import torch
 
 from train.colours import ColouredClips
-from train.mel_cache import Row
+from train.mel_cache import CacheError, Row
 from train.pairs import SHORTEST_REFERENCE, PairSampler, default_first
 
 COLUMNS = 12
@@ -45,6 +46,11 @@ def test_default_voices_come_first():
 def test_only_clean_clips_with_company_are_targets():
     assert sampler().targets.tolist() == [0, 1, 3, 4]
     assert sampler("test").targets.tolist() == [7, 8]
+
+
+def test_a_split_without_pairs_is_named():
+    with pytest.raises(CacheError, match="the validation split has no clip in a known voice with another of the same"):
+        sampler("validation").batch(4, 5, torch.Generator())
 
 
 def test_pairs_are_two_clips_of_the_same_music_and_stretch():

@@ -13,10 +13,13 @@ def test_every_stage_reads_what_an_earlier_one_writes(tmp_path, scores, soundfon
     stages = build_stages(parse_arguments(arguments(scores, soundfonts, tmp_path)))
     names = [stage.name for stage in stages]
     assert names.index("mels") < names.index("autoencoder") < names.index("latents") < names.index("denoiser")
-    made = [str(stage.result.parent) for stage in stages]
+    made = [{str(stage.result.parent), str(stage.run)} for stage in stages]
     for number, stage in enumerate(stages):
-        later = set(made[number + 1 :]) - set(made[: number + 1])
+        later = set().union(*made[number + 1 :]) - set().union(*made[: number + 1])
         assert not later & set(stage.flags), stage.name
+    read = {stage.name: set(stage.flags) & set().union(*made[:number]) for number, stage in enumerate(stages)}
+    assert str(tmp_path / "listening") in read["denoiser, colours"]
+    assert str(tmp_path / "colours") in read["pipeline"]
 
 
 def test_shares_of_a_budget_add_up_to_all_of_it():

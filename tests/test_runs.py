@@ -8,7 +8,7 @@ from diffusers.training_utils import EMAModel
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stylediff import Vocoder
-from train.runs import Run, TrainingError, choose_precision, generator_at, start_from
+from train.runs import Run, TrainingError, choose_precision, generator_at, run_trainer, start_from
 from train.settings import SettingsError, TrainSettings
 
 
@@ -153,3 +153,19 @@ def test_training_starts_from_saved_weights_of_the_same_shape(tmp_path):
         start_from(str(tmp_path), {"vocoder": Vocoder(blocks=1, width=24)})
     with pytest.raises(SettingsError, match="missing"):
         start_from(str(tmp_path), {"missing": model})
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "sentence"),
+    [
+        (FileNotFoundError("no such folder"), 2, "error: no such folder"),
+        (TrainingError("loss is nan"), 2, "error: loss is nan"),
+        (KeyboardInterrupt(), 130, "stopped; run the same command again to go on"),
+    ],
+)
+def test_what_ends_a_trainer_is_a_sentence(tmp_path, capsys, failure, code, sentence):
+    def fail(settings):
+        raise failure
+
+    assert run_trainer(fail, LineSettings, "Fits a line.", ["--out", str(tmp_path)]) == code
+    assert capsys.readouterr().err == f"{sentence}\n"

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,11 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stylediff.latents import MelAutoencoder
+from stylediff.mel import MelConfig
 from stylediff.style import StyleEncoder
 from train.denoiser import build_scheduler
+from train.encoding import record_autoencoder
+from train.mel_cache import CacheError
 from train.pairs import PairBatch
 from train.runs import generator_at
 from train.settings import SettingsError
@@ -199,7 +203,31 @@ def test_listening_to_references_is_trained_and_can_begin_from_a_model_without(s
         train(replace(listening, out=tmp_path / "other", tokens=3))
 
 
-def test_a_missing_cache_is_said(tmp_path, capsys):
-    missing = str(tmp_path / "none")
-    assert main(["--cache", missing, "--latents", missing, "--out", str(tmp_path / "run")]) == 2
-    assert "error: no finished mel cache in " in capsys.readouterr().err
+def test_what_cannot_be_trained_from_is_said(tiny_cache, tiny_latents, tmp_path, capsys):
+    def refusal(cache, latents, *more: str) -> str:
+        folders = ["--cache", str(cache), "--latents", str(latents), "--out", str(tmp_path / "run")]
+        assert main([*folders, *more]) == 2
+        assert not (tmp_path / "run").exists()
+        return capsys.readouterr().err
+
+    missing, other = tmp_path / "none", tmp_path / "other"
+    assert "error: no finished mel cache in " in refusal(missing, missing)
+    assert f"error: no latents in {missing}: run train.cache_latents first" in refusal(tiny_cache, missing)
+    vae = ["--autoencoder", str(missing)]
+    assert f"error: cannot use the autoencoder in {missing}: " in refusal(tiny_cache, tiny_latents, *vae)
+    mel = MelConfig(fmin_hz=50.0).to_dict()
+    MelAutoencoder(mel=mel, latent_channels=4, block_out_channels=(16,), layers_per_block=1).save_pretrained(other)
+    vae = ["--autoencoder", str(other)]
+    assert "it was made with fmin_hz=50.0, but 30.0 is needed" in refusal(tiny_cache, tiny_latents, *vae)
+
+
+def test_pictures_need_the_autoencoder_of_the_latents(settings, tmp_path):
+    models = [MelAutoencoder(latent_channels=4, block_out_channels=(16,), layers_per_block=1) for _ in range(2)]
+    models[1].save_pretrained(tmp_path / "vae")
+    shutil.copytree(settings.latents, tmp_path / "latents")
+    record_autoencoder(tmp_path / "latents", models[0])
+    settings = replace(settings, latents=tmp_path / "latents", autoencoder=str(tmp_path / "vae"))
+    with pytest.raises(CacheError, match="another autoencoder made the latents in "):
+        train(settings)
+    record_autoencoder(tmp_path / "latents", models[1])
+    train(settings)

@@ -1,14 +1,16 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from stylediff import MelEnhancer, StyleEncoder, StyleTransferPipeline
+from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline
 from stylediff.mel import MelConfig
 from tests.tiny import tiny_pipeline
 from train.cache_generated import main as generate
 from train.cache_latents import main as encode
+from train.encoding import record_autoencoder
 from train.generated import read_generated
 from train.mel_cache import CacheError, read_cache
 from train.runs import generator_at
@@ -121,3 +123,33 @@ def test_missing_pairs_give_a_sentence(tiny_cache, tmp_path, capsys):
     arguments = ["--cache", str(tiny_cache), "--generated", str(tmp_path), "--autoencoder", str(tmp_path)]
     assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
     assert "no generated latents" in capsys.readouterr().err
+
+
+def test_an_autoencoder_that_is_missing_or_of_other_mels_gives_a_sentence(tiny_cache, folders, tmp_path, capsys):
+    arguments = ["--cache", str(tiny_cache), "--generated", str(folders / "pairs"), "--out", str(tmp_path / "run")]
+    arguments += ["--autoencoder", str(tmp_path / "other")]
+    assert main(arguments) == 2
+    assert "error: cannot use the autoencoder in " in capsys.readouterr().err
+    mel = MelConfig(fmin_hz=50.0).to_dict()
+    MelAutoencoder(mel=mel, block_out_channels=(16,), layers_per_block=1).save_pretrained(tmp_path / "other")
+    assert main(arguments) == 2
+    assert "it was made with fmin_hz=50.0, but 30.0 is needed" in capsys.readouterr().err
+
+
+def test_pairs_that_cannot_be_generated_give_a_sentence(tiny_cache, folders, tmp_path, capsys):
+    def refusal(latents) -> str:
+        arguments = ["--model", str(folders / "model"), "--cache", str(tiny_cache), "--latents", str(latents)]
+        arguments += ["--pairs", "1", "--steps", "1", "--out", str(tmp_path / "pairs")]
+        with pytest.raises(SystemExit, match="2"):
+            generate([*arguments, "--held-out", "0"])
+        assert "--pairs and --held-out must be at least 1" in capsys.readouterr().err
+        assert generate(arguments) == 2
+        return capsys.readouterr().err
+
+    assert "error: no latents in " in refusal(tmp_path / "none")
+    shutil.copytree(folders / "latents", tmp_path / "latents")
+    np.save(tmp_path / "latents" / "latents.npy", np.load(folders / "latents" / "latents.npy")[:8])
+    assert "error: the validation split has no clip in a known voice" in refusal(tmp_path / "latents")
+    record_autoencoder(tmp_path / "latents", MelAutoencoder(block_out_channels=(16,), layers_per_block=1))
+    assert "error: another autoencoder made the latents in " in refusal(tmp_path / "latents")
+    assert not (tmp_path / "pairs").exists()

@@ -12,7 +12,7 @@ import torch
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from train.mel_cache import MelCache, Row, create_cache, finish_cache, read_cache
-from train.train_vocoder import Generator, VocoderSettings, build_models, crop_batch, train, vocoder_loss
+from train.train_vocoder import Generator, VocoderSettings, build_models, crop_batch, main, train, vocoder_loss
 
 MEL = MelConfig()
 FRAMES = 24
@@ -143,3 +143,21 @@ def test_without_an_autoencoder_mels_stay_true(settings: VocoderSettings, capsys
     train(replace(settings, autoencoder="", steps=1, gan_start=1.0))
     assert "decoded mels" not in capsys.readouterr().out
     assert (settings.out / "vocoder" / "config.json").is_file()
+
+
+def test_wrong_folders_give_a_sentence(
+    settings: VocoderSettings, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    def refusal(data: Path, autoencoder: Path) -> str:
+        folders = {"cache": settings.cache, "out": settings.out, "data": data, "autoencoder": autoencoder}
+        tiny = ["--blocks", "1", "--width", "16", "--discriminator-channels", "2", "--crop-frames", "8"]
+        assert main([*tiny, *(word for name, path in folders.items() for word in (f"--{name}", str(path)))]) == 2
+        return capsys.readouterr().err
+
+    missing, other = tmp_path / "none", tmp_path / "other"
+    assert f"error: cannot use the autoencoder in {missing}: " in refusal(settings.data, missing)
+    mel = MelConfig(fmin_hz=50.0).to_dict()
+    MelAutoencoder(mel=mel, block_out_channels=(16,), layers_per_block=1).save_pretrained(other)
+    assert "it was made with fmin_hz=50.0, but 30.0 is needed" in refusal(settings.data, other)
+    sentence = f"error: {missing} is not the data that the mel cache was made from: "
+    assert sentence in refusal(missing, Path(settings.autoencoder))

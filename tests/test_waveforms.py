@@ -7,7 +7,7 @@ import soundfile
 import torch
 
 from stylediff.mel import MelConfig
-from train.mel_cache import Row
+from train.mel_cache import CacheError, Row
 from train.waveforms import read_waveform
 
 MEL = MelConfig()
@@ -50,3 +50,9 @@ def test_cents_raise_the_pitch(clip: tuple[Path, Row, torch.Tensor], cents: floa
     spectrum = torch.fft.rfft(crop * torch.hann_window(len(crop)), n=16 * len(crop)).abs()
     heard_hz = float(spectrum.argmax()) * MEL.sample_rate / (16 * len(crop))
     assert heard_hz == pytest.approx(HZ * 2 ** (cents / 1200), rel=3e-4)
+
+
+def test_a_clip_that_is_not_in_the_data_names_the_folder(clip: tuple[Path, Row, torch.Tensor]) -> None:
+    folder, row, _ = clip
+    with pytest.raises(CacheError, match=r"elsewhere is not the data that the mel cache was made from: .*tone\.wav"):
+        read_waveform(folder / "elsewhere", row, MEL, 0, 5)

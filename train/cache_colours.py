@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from train.colours import ColouredClips, colour, draw_curves, save_coloured
-from train.encoding import BATCH, encode_rows, open_encoder
+from train.encoding import BATCH, encode_rows, open_encoder, read_latents
 from train.mel_cache import CacheError, MelCache
 
 
@@ -35,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         cache, model = open_encoder(args.cache, args.autoencoder)
-        encoded = len(np.load(args.latents / "latents.npy", mmap_mode="r"))
-    except (CacheError, OSError) as error:
+        encoded = len(read_latents(args.latents, model))
+    except CacheError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     rows = choose_rows(cache, encoded, args.clips, args.seed)

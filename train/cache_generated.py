@@ -17,7 +17,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig
 from stylediff.pipeline import TEMPERATURE
-from train.encoding import fast_autocast
+from train.encoding import fast_autocast, read_latents
 from train.generated import GeneratedSet
 from train.mel_cache import CacheError, read_cache
 from train.pairs import PairSampler
@@ -40,7 +40,11 @@ def transfer(
 def generate(
     pipeline: StyleTransferPipeline, sampler: PairSampler, count: int, steps: list[int], generator: torch.Generator
 ) -> GeneratedSet:
-    """That many transferred pairs of a sampler, none of them held out."""
+    """That many transferred pairs of a sampler, at least one, none of them held out.
+
+    Raises:
+        CacheError: the sampler has no pair.
+    """
     latents, sources, targets = [], [], []
     for start in tqdm(range(0, count, BATCH), unit=f"{BATCH} pairs"):
         chosen = sampler.draw(min(BATCH, count - start), generator)
@@ -61,6 +65,25 @@ def join(train: GeneratedSet, held_out: GeneratedSet) -> GeneratedSet:
     return GeneratedSet(latents, sources, targets, len(held_out.targets))
 
 
+def generate_splits(args: argparse.Namespace) -> GeneratedSet:
+    """Pairs of the training and the validation split, as the command line wants them.
+
+    Raises:
+        CheckpointError, CacheError: what they are made from is missing, or does not belong together.
+    """
+    pipeline = load_pipeline(args.model)
+    cache = read_cache(args.cache, MelConfig())
+    latents = read_latents(args.latents, pipeline.autoencoder)
+    pipeline.set_progress_bar_config(disable=True)
+    voices = list(pipeline.style_encoder.config.voices)
+    generator = torch.Generator().manual_seed(args.seed)
+    made = []
+    for split, count in (("train", args.pairs), ("validation", args.held_out)):
+        sampler = PairSampler(cache.rows[: len(latents)], latents, voices, split)
+        made.append(generate(pipeline, sampler, count, args.steps, generator))
+    return join(*made)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", help="folder of the pipeline; without it, the weights that ship")
@@ -72,21 +95,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20], help="DDIM steps, one of these a batch")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
+    if min(args.pairs, args.held_out) < 1:
+        parser.error("--pairs and --held-out must be at least 1")
     try:
-        pipeline = load_pipeline(args.model)
-        cache = read_cache(args.cache, MelConfig())
-        latents = np.load(args.latents / "latents.npy", mmap_mode="r")
-    except (CheckpointError, CacheError, OSError) as error:
+        generate_splits(args).save(args.out)
+    except (CheckpointError, CacheError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    pipeline.set_progress_bar_config(disable=True)
-    voices = list(pipeline.style_encoder.config.voices)
-    generator = torch.Generator().manual_seed(args.seed)
-    made = []
-    for split, count in (("train", args.pairs), ("validation", args.held_out)):
-        sampler = PairSampler(cache.rows[: len(latents)], latents, voices, split)
-        made.append(generate(pipeline, sampler, count, args.steps, generator))
-    join(*made).save(args.out)
     return 0
 
 

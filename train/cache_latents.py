@@ -6,15 +6,13 @@ Clips shorter than the longest are followed by encoded silence.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from train.encoding import BATCH, encode_rows, open_encoder
-from train.manifest import write_atomically
+from train.encoding import BATCH, encode_rows, open_encoder, record_autoencoder
 from train.mel_cache import CacheError
 
 
@@ -27,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         cache, model = open_encoder(args.cache, args.autoencoder)
-    except (CacheError, OSError) as error:
+    except CacheError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     columns = model.latent_columns(cache.mels.shape[-1])
@@ -40,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         latents[start:end] = encode_rows(model, cache.mels[start:end])
     latents.flush()
     (args.out / "latents.part.npy").rename(args.out / "latents.npy")
-    write_atomically(args.out / "autoencoder.json", json.dumps(dict(model.config), default=str))
+    record_autoencoder(args.out, model)
     return 0
 
 

@@ -8,7 +8,9 @@ An interrupted run goes on where it stopped.
 import argparse
 import functools
 import json
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from stylediff.mel import MelConfig, waveform_to_mel
+from train.commands import exit_code
 from train.manifest import ManifestError, read_manifest, write_atomically
 from train.mel_cache import CacheError, Row, create_cache, finish_cache
 from train.workers import results_of
@@ -24,19 +27,27 @@ from train.workers import results_of
 CHUNK = 200
 
 
+def folder_of_all(folders: list[Path]) -> Path:
+    """The folder that all of some data sets are in; of a single one, itself."""
+    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
+
+
 def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[Row], list[Path]]:
-    """A row for every clip of the data sets, groups numbered through, and the files they come from."""
+    """A row for every clip of the data sets, groups numbered through, and the files they come from.
+
+    Rows name their files below ``folder_of_all``, so that no two clips have the same name.
+    """
     rows: list[Row] = []
     files: list[Path] = []
-    offset = 0
+    offset, base = 0, folder_of_all(folders)
     for folder in folders:
         groups = read_manifest(folder)
         for group in groups:
             for clip in group.clips:
                 path = folder / clip.file
                 frames = mel.frames(soundfile.info(path).frames)
-                row = Row.of(group, clip, frames)
-                rows.append(Row(**{**vars(row), "group": offset + group.index}))
+                row, file = Row.of(group, clip, frames), Path(os.path.relpath(path, base)).as_posix()
+                rows.append(replace(row, group=offset + group.index, file=file))
                 files.append(path)
         offset += 1 + max(group.index for group in groups)
     return rows, files
@@ -54,19 +65,15 @@ def cache_chunk(out: Path, files: list[Path], mel: MelConfig, start: int) -> int
     return start
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with a manifest.jsonl")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
+def cache_mels(args: argparse.Namespace) -> None:
+    """Computes the mels that the cache does not hold yet.
+
+    Raises:
+        ManifestError, CacheError: see ``read_manifest`` and ``create_cache``.
+    """
     mel = MelConfig()
-    try:
-        rows, files = list_rows(args.data, mel)
-        create_cache(args.out, rows, mel)
-    except (ManifestError, CacheError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    rows, files = list_rows(args.data, mel)
+    create_cache(args.out, rows, mel)
     progress = args.out / "chunks.json"
     done = set(json.loads(progress.read_text())) if progress.is_file() else set()
     waiting = [start for start in range(0, len(rows), CHUNK) if start not in done]
@@ -75,7 +82,17 @@ def main(arguments: list[str] | None = None) -> int:
         done.add(start)
         write_atomically(progress, json.dumps(sorted(done)))
     finish_cache(args.out)
-    return 0
+    if len(args.data) > 1:
+        print(f"train.train_vocoder and train.compare_latents find these clips with --data {folder_of_all(args.data)}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with a manifest.jsonl")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args(arguments)
+    return exit_code(functools.partial(cache_mels, args), ManifestError, CacheError)
 
 
 if __name__ == "__main__":

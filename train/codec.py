@@ -43,12 +43,12 @@ def through_codec(
         with_autoencoder: whether the log-mel is encoded and decoded in between.
         iterations: of Griffin-Lim; 0 is the vocoder.
     """
-    mel = waveform_to_mel(waveform[None], pipeline.mel)
+    mel = waveform_to_mel(waveform[None].to(pipeline.device), pipeline.mel)
     if with_autoencoder:
         latents = pipeline.encode_mel(mel)
         mel = pipeline.decode_latents(latents, mel.shape[-1])
     made = griffin_lim(mel, pipeline.mel, iterations) if iterations else pipeline.synthesize(mel)
-    return fit_length(made[0], len(waveform))
+    return fit_length(made[0].cpu(), len(waveform))
 
 
 def build_stages(pipeline: StyleTransferPipeline) -> dict[str, Stage]:

@@ -1,10 +1,11 @@
 """How a command that can be run again ends."""
 
+import errno
 import sys
 from collections.abc import Callable
 
 
-def exit_code(work: Callable[[], None], *refusals: type[Exception]) -> int:
+def exit_code(work: Callable[[], object], *refusals: type[Exception]) -> int:
     """Does some work that goes on where it stopped when it is done again; the process's exit code.
 
     Args:
@@ -18,4 +19,9 @@ def exit_code(work: Callable[[], None], *refusals: type[Exception]) -> int:
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return 130
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("error: the disk is full; make room and run the same command again to go on", file=sys.stderr)
+        return 2
     return 0

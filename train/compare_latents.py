@@ -23,7 +23,7 @@ from stylediff.pipeline import TEMPERATURE
 from train.classifier import InstrumentClassifier
 from train.commands import exit_code
 from train.judges import NoteJudge
-from train.manifest import write_atomically
+from train.manifest import ManifestError, claim_folder, write_atomically
 from train.mel_cache import CacheError, MelCache, read_cache
 from train.metrics import frame_prf, log_mel_error
 from train.scoring import SHIPPED_CLASSIFIER, load_model
@@ -102,13 +102,11 @@ def measure_codec(
     judge, generator = NoteJudge(), torch.Generator().manual_seed(0)
     measured = []
     for mel, original in read_clips(cache, rows, data):
-        latents = pipeline.encode_mel(mel)
-        decoded = pipeline.decode_latents(latents, mel.shape[-1])
-        noisy = pipeline.decode_latents(
-            latents + NOISE * torch.randn(latents.shape, generator=generator), mel.shape[-1]
-        )
-        heard, true = judge.frames(pipeline.synthesize(decoded)[0]), judge.frames(original[0])
-        errors = (log_mel_error(made[0, 0], mel[0, 0]) for made in (decoded, noisy))
+        latents = pipeline.encode_mel(mel.to(pipeline.device))
+        noise = NOISE * torch.randn(latents.shape, generator=generator).to(pipeline.device)
+        decoded, noisy = (pipeline.decode_latents(one, mel.shape[-1]) for one in (latents, latents + noise))
+        heard, true = judge.frames(pipeline.synthesize(decoded)[0].cpu()), judge.frames(original[0])
+        errors = (log_mel_error(made[0, 0].cpu(), mel[0, 0]) for made in (decoded, noisy))
         measured.append((*errors, frame_prf(heard, true)[2]))
     error, noisy_error, frame_f = np.mean(measured, axis=0)
     return float(error), float(noisy_error), float(frame_f)
@@ -173,6 +171,8 @@ def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:
 def compare_latents(args: argparse.Namespace) -> None:
     """Trains and measures what is missing, and writes and prints the table."""
     cache = read_cache(args.cache, MelConfig())
+    settled = ("cache", "data", "vocoder", "classifier", "minutes", "clips", "pairs")
+    claim_folder(args.out, {name: str(getattr(args, name)) for name in settled})
     classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
     found = []
     for shape in args.shapes:
@@ -197,7 +197,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
     parser.add_argument("--clips", type=int, default=12000, help="the first clips of the cache, to train denoisers on")
     parser.add_argument("--pairs", type=int, default=48, help="clips and pairs to measure on")
-    return exit_code(partial(compare_latents, parser.parse_args(arguments)), CacheError, StageError, OSError)
+    return exit_code(
+        partial(compare_latents, parser.parse_args(arguments)), CacheError, ManifestError, StageError, OSError
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
-"""Log-mels to latents and back, many at once."""
+"""Log-mels to latents and back, many at once, and which autoencoder the latents of a cache are of."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,12 @@ import torch
 
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
-from train.mel_cache import MelCache, read_cache, require_same_mel
+from train.manifest import write_atomically
+from train.mel_cache import CacheError, MelCache, read_cache
 from train.runs import choose_precision
 
 BATCH = 16
+RECORD = "autoencoder.json"  # beside latents, of what made them
 
 
 def fast_autocast(device: torch.device) -> torch.autocast:
@@ -34,14 +38,62 @@ def through_autoencoder(mel: torch.Tensor, autoencoder: MelAutoencoder) -> torch
     return decoded[..., : mel.shape[-1]].float().cpu()
 
 
+def load_autoencoder(folder: str | Path, mel: MelConfig) -> MelAutoencoder:
+    """A saved autoencoder, in float32.
+
+    Raises:
+        CacheError: the folder holds none, or one made for other mels; the message names the folder.
+    """
+    try:
+        # Read first: diffusers looks for a missing folder on the Hub, and gives any other model random weights.
+        name = json.loads((Path(folder) / "config.json").read_text()).get("_class_name")
+        if name != MelAutoencoder.__name__:
+            raise ValueError(f"it is a {name}")
+        model = MelAutoencoder.from_pretrained(folder).eval()
+        mel.require_same(model.mel, "it")
+    except (OSError, ValueError) as error:
+        raise CacheError(f"cannot use the autoencoder in {folder}: {error}") from error
+    return model
+
+
+def weights_digest(model: MelAutoencoder) -> str:
+    """SHA-256 of a model's weights in half precision: exported in that, a model keeps its digest."""
+    digest = hashlib.sha256()
+    for _, weight in sorted(model.state_dict().items()):
+        digest.update(weight.half().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def record_autoencoder(folder: Path, model: MelAutoencoder) -> None:
+    """Writes down beside latents which autoencoder made them."""
+    write_atomically(folder / RECORD, json.dumps({"weights": weights_digest(model)}))
+
+
+def read_latents(folder: Path, autoencoder: MelAutoencoder | None = None) -> np.ndarray:
+    """The latents of a latent cache, (clips, channels, rows, columns), mapped from disk.
+
+    Args:
+        autoencoder: what they are to be used with, if with any; a cache without a record of its own is believed.
+
+    Raises:
+        CacheError: there are none, or another autoencoder made them.
+    """
+    try:
+        latents = np.load(folder / "latents.npy", mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise CacheError(f"no latents in {folder}: run train.cache_latents first ({error})") from error
+    record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
+    if autoencoder is not None and "weights" in record and record["weights"] != weights_digest(autoencoder):
+        raise CacheError(f"another autoencoder made the latents in {folder}: run train.cache_latents with this one")
+    return latents
+
+
 def open_encoder(cache_folder: Path, autoencoder_folder: Path) -> tuple[MelCache, MelAutoencoder]:
     """A mel cache and the autoencoder for it, on a GPU if there is one.
 
     Raises:
-        CacheError: see ``read_cache``; or the autoencoder was made for other mels.
-        OSError: there is no autoencoder.
+        CacheError: see ``read_cache`` and ``load_autoencoder``.
     """
     cache = read_cache(cache_folder, MelConfig())
-    model = MelAutoencoder.from_pretrained(autoencoder_folder).eval()
-    require_same_mel(cache.mel.to_dict(), model.mel, cache_folder)
+    model = load_autoencoder(autoencoder_folder, cache.mel)
     return cache, model.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)

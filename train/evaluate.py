@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stylediff.checkpoint import SHIPPED
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import TEMPERATURE
 from train.assessment import Result
@@ -27,35 +28,18 @@ from train.embeddings import EMBEDDINGS
 from train.features import compare_features, embed_folder
 from train.figures import draw_confusion, draw_contact_sheet, draw_pairs, draw_sweep
 from train.folders import score_folder, write_folder_markdown
-from train.manifest import SPLITS, ManifestError, read_manifest, write_atomically
+from train.manifest import SPLITS, ManifestError, claim_folder, read_manifest, write_atomically
 from train.panels import choose_extremes, choose_panels, copy_extremes, draw_panels
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
 from train.rows import TRUE_TARGET, Sampling, ours
-from train.runs import current_commit
-from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, Scoring, audio_path, load_rows, row_folder, time_rows
+from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_rows, row_folder, time_rows
 from train.synthesis import SynthesisError
 from train.tasks import Task, make_all, plan_tasks, read_results, score_all
-from train.trials import MAIN_PAIRS, Trial, TrialError, choose_trials
+from train.trials import MAIN_PAIRS, Trial, choose_trials
 
 HEADLINE_STEPS = 20
 TIMED_TRIALS = 5
 SETTLED_STEPS = (4, 10, 20, 50)  # run on every clip of the main directions
-
-
-def open_results(out: Path, settings: dict[str, Any]) -> list[Result]:
-    """The results made so far.
-
-    Raises:
-        TrialError: they were made with other settings; the message names the first that differs.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    record = out / "settings.json"
-    begun = json.loads(record.read_text()) if record.is_file() else settings
-    for name, value in settings.items():
-        if begun.get(name) != value:
-            raise TrialError(f"{out} was begun with {name}={begun.get(name)!r}, not {value!r}: use another folder")
-    write_atomically(record, json.dumps(settings | {"commit": current_commit()}, indent=1))
-    return read_results(out / "results.jsonl")
 
 
 def measure_spread(tasks: list[Task], baselines: Baselines, scoring: Scoring, args: argparse.Namespace) -> Spread:
@@ -144,9 +128,10 @@ def evaluate(args: argparse.Namespace) -> str:
         CheckpointError, ManifestError, TrialError, ValueError: something is missing, does not fit, or the folder was
             begun with other settings.
     """
-    settings = {name: str(getattr(args, name)) for name in ("model", "data", "classifier", "split")}
+    settled = ("model", "data", "classifier", "split", "regression", "soundfont")
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
-    results = open_results(args.out, settings)
+    claim_folder(args.out, {name: str(getattr(args, name)) for name in settled})
+    results = read_results(args.out / "results.jsonl")
     baselines = read_baselines(args.baselines, trials, args.embedding, args.renew)
     samplings = [Sampling(steps) for steps in args.steps]
     samplings += [Sampling(HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
@@ -191,7 +176,7 @@ def evaluate_folder(args: argparse.Namespace) -> str:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
     parser.add_argument("--data", type=Path, help="data set with the trials and the training clips")
     parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
     parser.add_argument("--out", type=Path, required=True)

@@ -11,13 +11,11 @@ BLOCK_SECONDS = 0.05
 MOMENT_SECONDS = 0.4
 RANGE_DB = 40.0
 SILENCE_LUFS = -70.0
-MATCHED_SECONDS = 0.1
+MATCHED_SECONDS, TIMELY_SECONDS = 0.1, 0.03
 
 
-def timely_share(
-    notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray, tolerance_s: float = 0.03
-) -> float | None:
-    """Share of onsets that lie within a tolerance of the score's, of the notes heard within 0.1 s; None without any.
+def timely_share(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray) -> float | None:
+    """Share of onsets that lie within 30 ms of the score's, of the notes heard within 0.1 s; None without any.
 
     Args:
         notes: the score.
@@ -32,7 +30,7 @@ def timely_share(
         score, score_hz, intervals, heard_hz, onset_tolerance=MATCHED_SECONDS, offset_ratio=None
     )
     late = [abs(score[ours, 0] - intervals[theirs, 0]) for ours, theirs in pairs]
-    return float(np.mean(np.array(late) <= tolerance_s)) if late else None
+    return float(np.mean(np.array(late) <= TIMELY_SECONDS)) if late else None
 
 
 def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:

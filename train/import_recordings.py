@@ -120,6 +120,7 @@ def import_recordings(folder: Path, out: Path, instrument: str, licence: str) ->
     """
     paths = find_recordings(folder)
     claim_folder(out, {"instrument": instrument, "licence": licence})
+    (out / "clips").mkdir(exist_ok=True)
     progress = out / "recordings.json"
     counts: dict[str, int] = json.loads(progress.read_text()) if progress.is_file() else {}
     waiting = [path for path in paths if path.relative_to(folder).as_posix() not in counts]

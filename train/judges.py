@@ -104,11 +104,6 @@ class NoteJudge:
         velocities = np.array([round(127 * event[3]) for event in events], dtype=int)
         return HeardNotes(intervals, pitches, velocities, notes)
 
-    def notes(self, waveform: torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Intervals (notes, 2) in seconds and MIDI pitches (notes,)."""
-        heard = self.listen(waveform)
-        return heard.intervals, heard.pitches
-
     def frames(self, waveform: torch.Tensor | np.ndarray) -> np.ndarray:
         """Which keys sound, (frames, 88) bool."""
         return self.posteriors(waveform)[0] > ROLL_THRESHOLD

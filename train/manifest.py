@@ -121,7 +121,7 @@ def claim_folder(out: Path, settings: dict[str, Any]) -> None:
     Raises:
         ManifestError: begun with other settings; the message names the first that differs.
     """
-    (out / "clips").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     path = out / "settings.json"
     if not path.is_file():
         write_atomically(path, json.dumps(settings, indent=1))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stylediff.checkpoint import load_pipeline
+from stylediff.checkpoint import SHIPPED, load_pipeline
 from stylediff.mel import MelConfig
 from train.assessment import Result, compare_with_score, compare_with_source, compare_with_target
 from train.codec import (
@@ -33,10 +33,10 @@ from train.codec import (
 from train.commands import exit_code
 from train.embeddings import ClassifierEmbedding
 from train.frechet import frechet_distance
-from train.manifest import ManifestError, write_atomically
+from train.manifest import ManifestError, claim_folder, write_atomically
 from train.metrics import is_one_voice
 from train.report import describe, format_cell
-from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, load_judges
+from train.scoring import SHIPPED_CLASSIFIER, load_judges
 from train.steadiness import hop_stripes, pitch_deviation, pitch_wobble
 from train.tables import table_head, table_row
 from train.tasks import read_results
@@ -206,7 +206,7 @@ def write_markdown(results: list[Result], rows: list[str], seconds: dict[str, fl
 def measure_codec(args: argparse.Namespace) -> None:
     """Measures what is missing, and writes and prints the page."""
     specimens, stages = choose_specimens(args.data, args.clips), load_stages(args.model)
-    args.out.mkdir(parents=True, exist_ok=True)
+    claim_folder(args.out, {"model": str(args.model), "classifier": str(args.classifier)})
     seconds = time_stages(stages, specimens)
     page = write_markdown(measure_all(args, specimens, list(stages)), list(stages), seconds)
     write_atomically(args.out / "codec.md", page)
@@ -216,7 +216,7 @@ def measure_codec(args: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets, imported recordings among them")
-    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
     parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=6, help="clips of each voice")

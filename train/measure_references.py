@@ -17,11 +17,12 @@ import torch
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
+from stylediff.checkpoint import SHIPPED
 from stylediff.instruments import INSTRUMENT_NAMES
 from train.manifest import Clip, ClipGroup, ManifestError, read_manifest, write_atomically
 from train.metrics import timbre_distance
 from train.report import describe, format_cell
-from train.scoring import SHIPPED_MODEL, load_model
+from train.scoring import load_model
 from train.tables import table_head, table_row
 from train.trials import TrialError, find_trials
 from train.waveforms import levelled_mel, load_waveform
@@ -138,7 +139,7 @@ def write_markdown(results: list[dict[str, Any]], nearest: np.ndarray) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=6, help="transfers to each instrument")
     parser.add_argument("--retrieved", type=int, default=20, help="test clips of each instrument that are looked up")

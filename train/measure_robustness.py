@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length, resample
+from stylediff.checkpoint import SHIPPED
 from train.assessment import Result
 from train.hardships import CLEAN, HARDSHIPS, Recording
 from train.judges import NoteJudge
@@ -22,7 +23,7 @@ from train.manifest import ManifestError, read_manifest, write_atomically
 from train.metrics import frame_prf, score_roll
 from train.report import describe, format_cell
 from train.scores import Note
-from train.scoring import SHIPPED_MODEL, load_example, load_model
+from train.scoring import load_example, load_model
 from train.trials import Example, Trial, choose_trials
 from train.workers import results_of
 
@@ -74,7 +75,7 @@ def write_markdown(results: list[Result]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=110, help="trials; the pairs of instruments take turns")
     parser.add_argument("--split", default="test", help="test, or validation to choose by")

@@ -10,13 +10,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from stylediff.checkpoint import CheckpointError
+from stylediff.checkpoint import SHIPPED, CheckpointError
 from stylediff.mel import MelConfig
 from train.classifier import InstrumentClassifier
 from train.judges import NoteJudge
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, read_cache
-from train.scoring import SHIPPED_CLASSIFIER, SHIPPED_MODEL, load_model
+from train.scoring import SHIPPED_CLASSIFIER, load_model
 from train.tables import table_head, table_row
 from train.transfers import Measured, draw_pairs, measure_transfers
 
@@ -43,7 +43,7 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
-    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
     parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=48)

@@ -18,7 +18,11 @@ class CacheError(ValueError):
 
 @dataclass(frozen=True)
 class Row:
-    """One clip of the cache; rows of one group are the same music."""
+    """One clip of the cache; rows of one group are the same music.
+
+    Attributes:
+        file: path below the data set's folder, or below the one that all data sets of the cache are in.
+    """
 
     file: str
     group: int

@@ -14,6 +14,7 @@ from train.judges import FRAMES_PER_SECOND, LOWEST_PITCH, PITCHES
 from train.scores import Note
 
 DYNAMIC_RANGE = 8.06  # nepers, 70 dB
+DRAWS = 2000
 
 
 def clip_notes(notes: tuple[Note, ...], seconds: float) -> tuple[Note, ...]:
@@ -203,9 +204,9 @@ def missing_seconds(output: torch.Tensor, target: torch.Tensor, sample_rate: int
     return float(((theirs > 1e-4 * theirs.max()) & (ours < 1e-3 * theirs)).sum() * 0.05)
 
 
-def bootstrap_interval(values: np.ndarray | list[float], seed: int, draws: int = 2000) -> tuple[float, float]:
+def bootstrap_interval(values: np.ndarray | list[float], seed: int) -> tuple[float, float]:
     """95 % interval of the mean by the percentile bootstrap (Efron and Tibshirani 1993, chapter 13)."""
     values = np.asarray(values, dtype=float)
-    chosen = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    chosen = np.random.default_rng(seed).integers(len(values), size=(DRAWS, len(values)))
     low, high = np.percentile(values[chosen].mean(1), [2.5, 97.5])
     return float(low), float(high)

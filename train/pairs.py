@@ -7,7 +7,7 @@ import torch
 
 from stylediff.instruments import get_instrument
 from train.colours import ColouredClips, colour
-from train.mel_cache import Row
+from train.mel_cache import CacheError, Row
 
 SHORTEST_REFERENCE = 172  # frames, two seconds
 
@@ -72,7 +72,7 @@ class PairSampler:
         coloured: ColouredClips | None = None,
         floor: float = -np.inf,
     ) -> None:
-        self.latents, self.floor = latents, floor
+        self.latents, self.split, self.floor = latents, split, floor
         self.voice_of = {number: voices.index(row.voice) for number, row in enumerate(rows) if row.voice in voices}
         groups: dict[int, list[int]] = {}
         for number, row in enumerate(rows):
@@ -127,7 +127,12 @@ class PairSampler:
 
         Args:
             coloured: how many of the targets, the first ones, are coloured clips, if there are any.
+
+        Raises:
+            CacheError: the split has no pair; the message names it.
         """
+        if not len(self.targets):
+            raise CacheError(f"the {self.split} split has no clip in a known voice with another of the same music")
         targets = self.targets[torch.randint(len(self.targets), (size,), generator=generator).numpy()]
         picks = np.empty(0, int)
         if self.coloured is not None and coloured:

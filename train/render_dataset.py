@@ -8,7 +8,6 @@ test soundfont plays only the source side of the test.
 """
 
 import argparse
-import errno
 import functools
 import shutil
 import sys
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENTS, get_instrument
 from stylediff.mel import MelConfig
+from train.commands import exit_code
 from train.degradations import Degradation, degrade, draw_degradation
 from train.manifest import (
     FRAME_MULTIPLE,
@@ -166,28 +166,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    try:
+
+    def work() -> None:
         plan = build_plan(args)
         settings = {"clips": args.clips, "test_excerpts": args.test_excerpts, "seed": args.seed}
         settings |= {"samples": plan.samples, "voices": sorted(plan.voices), "test_voices": sorted(plan.test_voices)}
         settings |= {"pieces": sum(map(len, plan.groups.values()))}
         claim_folder(plan.out, settings)
+        (plan.out / "clips").mkdir(exist_ok=True)
         for problem in check_scores(plan):
             print(f"left out: {problem}", file=sys.stderr)
         groups = render(plan, args.workers)
-    except (ScoreError, SynthesisError, ManifestError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        print("error: the disk is full; make room and run the same command again to go on", file=sys.stderr)
-        return 2
-    print(summarize(groups, plan.seconds, plan.out))
-    return 0
+        print(summarize(groups, plan.seconds, plan.out))
+
+    return exit_code(work, ScoreError, SynthesisError, ManifestError)
 
 
 if __name__ == "__main__":

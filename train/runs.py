@@ -4,7 +4,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import nn
 
+from train.commands import exit_code
 from train.mel_cache import CacheError
 from train.settings import Settings, SettingsError, TrainSettings, parse_settings
 
@@ -241,9 +241,6 @@ def run_trainer(
     Args:
         document: the trainer's docstring, whose first line describes the command.
     """
-    try:
-        train(parse_settings(cls, (document or "").split("\n")[0], arguments))
-    except (CacheError, SettingsError, TrainingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    description = (document or "").split("\n")[0]
+    refusals = (CacheError, SettingsError, TrainingError, OSError)
+    return exit_code(lambda: train(parse_settings(cls, description, arguments)), *refusals)

@@ -22,8 +22,7 @@ from train.synthesis import Synthesizer, open_synthesizer, soundfont_voices
 from train.trials import Example, Trial, TrialError
 from train.waveforms import load_waveform
 
-SHIPPED_MODEL = Path("stylediff/pretrained")
-SHIPPED_CLASSIFIER = Path("train/pretrained/classifier")
+SHIPPED_CLASSIFIER = Path(__file__).parent / "pretrained" / "classifier"
 SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
 
 

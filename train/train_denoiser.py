@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
@@ -24,6 +23,7 @@ from stylediff.style import StyleEncoder
 from train.averages import averaged
 from train.colours import read_coloured
 from train.denoiser import Denoiser, build_scheduler
+from train.encoding import load_autoencoder, read_latents
 from train.mel_cache import read_cache
 from train.pairs import PairBatch, PairSampler, default_first
 from train.runs import Run, generator_at, run_trainer, start_from
@@ -173,7 +173,8 @@ def sample_mels(
 def train(settings: DenoiserSettings) -> Denoiser:
     """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
     cache = read_cache(settings.cache, MelConfig())
-    latents = np.load(settings.latents / "latents.npy", mmap_mode="r")
+    autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
+    latents = read_latents(settings.latents, autoencoder)
     voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
     rows, coloured = cache.rows[: len(latents)], read_coloured(settings.latents)
     sampler = PairSampler(rows, latents, voices, "train", coloured, cache.mel.log_floor)
@@ -191,9 +192,8 @@ def train(settings: DenoiserSettings) -> Denoiser:
         model.unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward pass is slow on CPUs
     if settings.compile:
         model.unet.compile(dynamic=False)
-    autoencoder = None
-    if settings.autoencoder:
-        autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval().to(device)
+    if autoencoder is not None:
+        autoencoder.to(device)
     references = round(settings.reference_share * settings.batch_size) if settings.reference_width else 0
     heard = cache.mels if references else None
     lengths = range(min(settings.shortest_columns, latents.shape[-1]), latents.shape[-1] + 1, 4)

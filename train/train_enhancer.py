@@ -20,6 +20,7 @@ from stylediff.enhancer import MelEnhancer
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
+from train.encoding import load_autoencoder
 from train.generated import GeneratedSet, read_generated
 from train.losses import edges
 from train.mel_cache import MelCache, read_cache
@@ -141,8 +142,7 @@ def train(settings: EnhancerSettings) -> MelEnhancer:
     """Trains, or goes on training, and exports averaged weights to ``out/enhancer``."""
     mel = MelConfig()
     cache, generated = read_cache(settings.cache, mel), read_generated(settings.generated)
-    autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval()
-    mel.require_same(autoencoder.mel, f"the autoencoder in {settings.autoencoder}")
+    autoencoder = load_autoencoder(settings.autoencoder, mel)
     torch.manual_seed(settings.seed)
     model = MelEnhancer(mel=mel.to_dict(), fold=settings.fold, widths=settings.widths, layers=settings.layers)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

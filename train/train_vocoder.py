@@ -21,7 +21,7 @@ from stylediff.plotting import mels_to_image
 from stylediff.vocoder import Vocoder
 from train.averages import averaged
 from train.discriminators import Discriminators, deception_losses, judgement_loss
-from train.encoding import through_autoencoder
+from train.encoding import load_autoencoder, through_autoencoder
 from train.losses import magnitude_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
@@ -37,7 +37,8 @@ class VocoderSettings(TrainSettings):
 
     Attributes:
         cache: folder of the mel cache.
-        data: folder of the data set that the cache was made from, for its waveforms.
+        data: folder of the data set that the cache was made from, for its waveforms; of several data sets, the folder
+            that all of them are in, which ``train.cache_mels`` names.
         autoencoder: folder of a saved MelAutoencoder ("": only mels of real audio).
         crop_frames: frames of a training crop.
         context_frames: frames that the autoencoder sees around a crop.
@@ -179,7 +180,7 @@ def train(settings: VocoderSettings) -> Vocoder:
     cache = read_cache(settings.cache, mel)
     # Recordings without a pair are rows like any other; those held out stay unheard.
     rows, held_out = cache.split("train"), cache.split("validation")[:32]
-    autoencoder = MelAutoencoder.from_pretrained(settings.autoencoder).eval() if settings.autoencoder else None
+    autoencoder = load_autoencoder(settings.autoencoder, mel) if settings.autoencoder else None
     vocoder, discriminators = build_models(settings, mel)
     start_from(settings.initial, {"vocoder": vocoder})
     models: dict[str, nn.Module] = {"vocoder": Generator(vocoder), "discriminator": discriminators}
@@ -191,7 +192,6 @@ def train(settings: VocoderSettings) -> Vocoder:
     run = Run(settings, models, optimizers, {"vocoder": average})
     device, process = run.accelerator.device, run.accelerator.process_index
     if autoencoder is not None:
-        mel.require_same(autoencoder.mel, f"the autoencoder in {settings.autoencoder}")
         autoencoder.to(device)
     for step in run.steps():
         decoder = autoencoder if step >= settings.decoded_start * settings.steps else None

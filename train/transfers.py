@@ -46,7 +46,7 @@ def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> n
 
 def hear(mels: list[torch.Tensor], pipeline: StyleTransferPipeline, judge: NoteJudge) -> list[np.ndarray]:
     """Which keys sound in the vocoder's sound of log-mels (mels, frames), (frames, 88) bool each."""
-    return [judge.frames(pipeline.synthesize(mel[None, None])[0]) for mel in mels]
+    return [judge.frames(pipeline.synthesize(mel[None, None].to(pipeline.device))[0].cpu()) for mel in mels]
 
 
 @torch.no_grad()
@@ -57,8 +57,8 @@ def transfer(
     made = []
     generator = torch.Generator().manual_seed(0)
     for start in range(0, len(sources), BATCH):
-        source = pipeline.encode_mel(sources[start : start + BATCH])
-        tokens = pipeline.style_encoder(voices[start : start + BATCH])
+        source = pipeline.encode_mel(sources[start : start + BATCH].to(pipeline.device))
+        tokens = pipeline.style_encoder(voices[start : start + BATCH].to(pipeline.device))
         latents, timesteps = pipeline.prepare_latents(source, steps, 1.0, temperature, generator)
         made.append(pipeline.denoise(latents, source, tokens, timesteps, 1.0))
     return torch.cat(made)
@@ -88,9 +88,10 @@ def measure_transfers(
         plain = [pipeline.decode_latents(one[None], true[0].shape[-1]) for one in latents]
         made = {False: plain}
         if pipeline.enhancer is not None:
-            made[True] = [pipeline.enhance_mel(mel, source[None]) for mel, source in zip(plain, sources, strict=True)]
+            played = (source[None].to(pipeline.device) for source in sources)
+            made[True] = [pipeline.enhance_mel(mel, source) for mel, source in zip(plain, played, strict=True)]
         for enhanced, mels in made.items():
-            outputs = [mel[0, 0] for mel in mels]
+            outputs = [mel[0, 0].cpu() for mel in mels]
             error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
             distance = frechet_distance(features_of(outputs, classifier), features)
             heard = zip(hear(outputs, pipeline, judge), rolls, strict=True) if judge else []

@@ -13,7 +13,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.vocoder import Vocoder
 from train.losses import magnitude_loss, mel_loss, stft_loss
-from train.mel_cache import MelCache, Row
+from train.mel_cache import CacheError, MelCache, Row
 
 
 def load_waveform(path: Path) -> torch.Tensor:
@@ -31,13 +31,20 @@ def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int,
     """Samples that some frames of a clip stand for, (frames * hop_length,), silent where the clip is not.
 
     Args:
+        data: folder that ``row.file`` is below.
         start: first frame; negative before the clip's beginning.
         cents: how much higher it sounds, played faster from ``start`` on.
+
+    Raises:
+        CacheError: there is no such clip, or it cannot be read.
     """
     speed = 2 ** (cents / 1200)
     first, wanted = start * mel.hop_length, math.ceil(frames * mel.hop_length * speed)
     length = max(0, wanted + min(first, 0))
-    samples, _ = soundfile.read(data / row.file, frames=length, start=max(first, 0), dtype="float32")
+    try:
+        samples, _ = soundfile.read(data / row.file, frames=length, start=max(first, 0), dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise CacheError(f"{data} is not the data that the mel cache was made from: {error}") from error
     silence = torch.zeros(wanted - length)
     played = torch.cat([silence, fit_length(torch.from_numpy(samples), length)])
     played = resample(played, round(mel.sample_rate * speed), mel.sample_rate)

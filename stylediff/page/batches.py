@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from stylediff.audio import write_audio
-from stylediff.page.choices import PRESETS, Choices, file_stem
+from stylediff.page.choices import PRESETS, ChoiceError, Choices, file_stem
 from stylediff.page.clips import MAX_SECONDS, load_clip
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.handlers import NO_CLIP, sentences, show_status
@@ -68,8 +68,11 @@ class Batches:
         with sentences():
             if not paths:
                 raise ValueError(NO_CLIP)
+            if preset not in PRESETS:
+                raise ChoiceError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
             steps, guidance = PRESETS[preset]
-            choices = Choices(target, steps, guidance, seed=int(seed or 0), length_s=MAX_SECONDS)
+            chosen = {"target": target, "steps": steps, "guidance": guidance, "seed": seed or 0}
+            choices = Choices.from_dict(chosen | {"length_s": MAX_SECONDS})
             folder = new_folder()
             lines: list[Line] = []
             for number, path in enumerate(map(Path, paths), 1):

@@ -9,6 +9,7 @@ from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 
 MAX_STEPS, MAX_GUIDANCE = 50, 4.0
 LARGEST_SEED = 2**31 - 1
+LATEST_START_S = 86_400.0
 PRESETS = {"fast": (4, 1.0), "balanced": (20, 1.0), "best": (50, 1.0)}  # steps, guidance
 
 
@@ -49,7 +50,7 @@ class Choices:
             "guidance": (1, MAX_GUIDANCE),
             "strength": (0, 1),
             "seed": (0, LARGEST_SEED),
-            "start_s": (0, float("inf")),
+            "start_s": (0, LATEST_START_S),
             "length_s": (0.5, float("inf")),
             "like": (0, 1),
         }
@@ -79,6 +80,11 @@ class Choices:
         return cls(**known)
 
     @classmethod
+    def from_values(cls, *values: Any) -> "Choices":
+        """Settings in the order of the fields, as they come from the page or a program; as ``from_dict``."""
+        return cls.from_dict(dict(zip((field.name for field in fields(cls)), values, strict=True)))
+
+    @classmethod
     def from_json(cls, text: str) -> "Choices":
         """Settings from a file that the page wrote.
 
@@ -87,7 +93,7 @@ class Choices:
         """
         try:
             values = json.loads(text)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except json.JSONDecodeError as error:
             raise ChoiceError("the settings file is not JSON") from error
         if not isinstance(values, dict) or not values.keys() & {field.name for field in fields(cls)}:
             raise ChoiceError("the settings file holds none of this page's settings")

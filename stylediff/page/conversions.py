@@ -16,9 +16,9 @@ from stylediff.page.clips import Clip
 from stylediff.page.zero_gpu import on_gpu
 from stylediff.pipeline import StyleTransferPipeline
 
-PREVIEWS = 4  # pictures while denoising; each costs a decoding
+PREVIEWS = 4  # pictures while denoising at most; each costs a decoding
 
-# Of a clip, choices, a number of previews and a reference clip: yields each step, and the result last.
+# Of a clip, choices, the most previews and a reference clip: yields each step, and the result last.
 Converter = Callable[[Clip, Choices, int, Clip | None], Generator["Step | StyleTransferOutput", None, None]]
 
 
@@ -60,7 +60,7 @@ class Reporter:
             raise Stopped
         done = step + 1
         mel = None
-        if self.previews and done < self.total and done % max(1, self.total // self.previews) == 0:
+        if self.previews and done < self.total and done % -(-self.total // self.previews) == 0:
             mel = pipeline.decode_latents(tensors["latents"], self.frames)[0, 0].cpu()
         pace = (time.monotonic() - self.started) / done
         self.events.put(Step(done, self.total, pace * (self.total - done), mel))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradio.data_classes import FileData
+from gradio_client.utils import is_file_obj_with_meta
 
 from stylediff.audio import write_audio
 from stylediff.mel import MelConfig
@@ -11,14 +12,23 @@ from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices, file_stem
 from stylediff.page.clips import MAX_SECONDS, load_clip
 from stylediff.page.conversions import Converter
-from stylediff.page.handlers import sentences
+from stylediff.page.handlers import NO_CLIP, NO_REFERENCE, sentences
 from stylediff.page.results import style_name
 from stylediff.page.scratch import new_folder
 
 
-def path_of(file: FileData | dict[str, Any]) -> str:
-    """Where an uploaded file is; gradio hands it over in either form."""
-    return file["path"] if isinstance(file, dict) else file.path
+def path_of(file: Any, refusal: str) -> str:
+    """Where an uploaded file is.
+
+    gradio hands over whatever was sent, and has looked whether a path was uploaded only in a dictionary that is marked
+    as a file: any other could name every file of this machine.
+
+    Raises:
+        ValueError: not an uploaded file; the message is ``refusal``.
+    """
+    if not is_file_obj_with_meta(file):
+        raise ValueError(refusal)
+    return file["path"]
 
 
 def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[FileData, dict[str, Any]]]:
@@ -41,9 +51,9 @@ def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[
         Gives a wav file, the settings used, and what was taken of the clip.
         """
         with sentences():
-            choices = Choices(target, int(steps), guidance, strength, int(seed), start_s, length_s, like)
-            clip = load_clip(path_of(source), start_s, length_s)
-            heard = load_clip(path_of(reference), 0.0, MAX_SECONDS) if reference else None
+            choices = Choices.from_values(target, steps, guidance, strength, seed, start_s, length_s, like)
+            clip = load_clip(path_of(source, NO_CLIP), choices.start_s, choices.length_s)
+            heard = load_clip(path_of(reference, NO_REFERENCE), 0.0, MAX_SECONDS) if reference else None
             output = next(e for e in converter(clip, choices, 0, heard) if isinstance(e, StyleTransferOutput))
             file = new_folder() / f"{file_stem(clip.name, style_name(choices, heard), choices.seed)}.wav"
             write_audio(file, output.audio, output.sample_rate)

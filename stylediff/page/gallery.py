@@ -3,9 +3,13 @@
 from pathlib import Path
 
 
-def example_result(source: Path) -> Path:
-    """The result that ships with an example, ``outputs/EXAMPLE_to_TARGET_seedN.flac`` beside it."""
-    return next((source.parent / "outputs").glob(f"{source.stem}_to_*.flac"))
+def find_results(sources: list[Path]) -> dict[Path, Path]:
+    """The result that ships with each example, ``outputs/EXAMPLE_to_TARGET_seedN.flac`` beside it.
+
+    Examples without one are left out.
+    """
+    found = {source: sorted((source.parent / "outputs").glob(f"{source.stem}_to_*_seed*.flac")) for source in sources}
+    return {source: results[0] for source, results in found.items() if results}
 
 
 def result_settings(result: Path) -> tuple[str, int]:
@@ -14,8 +18,8 @@ def result_settings(result: Path) -> tuple[str, int]:
     return target, int(seed)
 
 
-def example_label(source: Path) -> str:
+def example_label(source: Path, result: Path) -> str:
     """As "piano → violin: fur elise"."""
     instrument, _, title = source.stem.partition("_")
-    target, _ = result_settings(example_result(source))
+    target, _ = result_settings(result)
     return f"{instrument} → {target}: {title.replace('_', ' ')}"

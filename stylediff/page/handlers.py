@@ -92,9 +92,8 @@ class Handlers:
                 raise ValueError(NO_CLIP)
             if is_matching and not reference_path:
                 raise ValueError(NO_REFERENCE)
-            number = draw_seed() if random_seed else int(seed or 0)
-            start_s = start_s or 0.0
-            choices = Choices(target, int(steps), float(guidance), float(strength), number, start_s, length_s, like)
+            number = draw_seed() if random_seed else seed or 0
+            choices = Choices.from_values(target, steps, guidance, strength, number, start_s or 0.0, length_s, like)
             yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
             started = time.monotonic()
             clip = load_clip(path, choices.start_s, choices.length_s)
@@ -126,8 +125,8 @@ class Handlers:
         started: float,
     ) -> Iterator[tuple[Any, ...]]:
         """Sound first, pictures after."""
-        files = write_files(clip, output, choices, reference)
-        gain_db = louder_by_db(clip, output, self.mel)
+        files = write_files(clip, output.audio, output.sample_rate, choices, reference)
+        gain_db = louder_by_db(clip, output.audio, output.sample_rate, self.mel)
         seconds = f"{time.monotonic() - started:.1f}"
         yield fill(self.show_files(files, gain_db, words) | {"status": show_status(words["drawing"], 1)})
         updates = self.show_pictures(output.source_mel, output.mel, style_name(choices, reference), words)
@@ -164,12 +163,12 @@ class Handlers:
         result = self.examples[Path(path).stem]
         clip = load_clip(path, 0.0, MAX_SECONDS)
         samples, sample_rate = read_audio(result)
+        audio = torch.from_numpy(samples)
         target, seed = result_settings(result)
         choices = Choices(target=target, seed=seed, length_s=MAX_SECONDS)
-        mel = self.levelled_mel(torch.from_numpy(samples), sample_rate)
+        mel = self.levelled_mel(audio, sample_rate)
         source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
-        output = StyleTransferOutput(torch.from_numpy(samples[0]), sample_rate, mel, source_mel, mel[None, None])
-        files = write_files(clip, output, choices)
-        updates = self.show_files(files, louder_by_db(clip, output, self.mel), words)
+        files = write_files(clip, audio, sample_rate, choices)
+        updates = self.show_files(files, louder_by_db(clip, audio, sample_rate, self.mel), words)
         updates |= self.show_pictures(source_mel, mel, target, words)
         return fill(updates | {"status": "", "seed": choices.seed, "facts": clip.describe(self.mel)})

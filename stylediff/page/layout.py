@@ -16,7 +16,7 @@ from stylediff.page.clips import FILE_TYPES, MAX_UPLOAD_MB, describe_limits
 from stylediff.page.controls import Controls, Labels, build_controls, instrument_buttons, preset_buttons, read_query
 from stylediff.page.conversions import Converter, build_converter
 from stylediff.page.endpoint import build_endpoint
-from stylediff.page.gallery import example_label, example_result
+from stylediff.page.gallery import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, Handlers, show_status
 from stylediff.page.languages import build_labels, words_for
 from stylediff.page.player import build_player
@@ -87,39 +87,52 @@ def build_convert_tab(converter: Converter, mel: MelConfig, t: Labels, examples:
                 stop = gr.Button(t("stop"), variant="stop", elem_id="stop")
                 again = gr.Button(t("reroll"), elem_id="reroll")
             parts = build_result(t)
-            player = parts["player"] = build_player()
-    parts |= build_pictures(t)
-    handlers = Handlers(converter, mel, player, {path.stem: example_result(path) for path in examples})
-    parts["seed"] = controls.seed
+            parts["player"] = build_player()
+    parts |= build_pictures(t) | {"seed": controls.seed}
+    results = find_results(examples)
+    handlers = Handlers(converter, mel, parts["player"], {path.stem: result for path, result in results.items()})
     outputs = [parts[name] for name in OUTPUTS]
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
     runs = [
-        button.click(
-            handlers.convert,
-            [source, new_seed, controls.is_matching, controls.reference, *controls.all()],
-            outputs,
-            **quiet,
-            **MODEL,
-        )
+        connect_run(button, new_seed, handlers, source, controls, outputs)
         for button, new_seed in ((go, controls.random_seed), (again, gr.State(True)))
     ]
     connect_stop(stop, runs, parts["status"])
     parts["use"].click(lambda path: path or gr.skip(), parts["result"], source, api_visibility="private", queue=False)
-    if examples:
+    if results:
         with gallery:
-            labels = [example_label(path) for path in examples]
-            gr.Examples(
-                [str(path) for path in examples],
-                source,
-                outputs,
-                handlers.show_example,
-                run_on_click=True,
-                cache_examples=False,
-                label=t("examples"),
-                example_labels=labels,
-                api_visibility="private",
-            )
+            build_gallery(results, t, handlers, source, outputs)
     return controls
+
+
+def connect_run(
+    button: gr.Button, new_seed: Any, handlers: Handlers, source: gr.Audio, controls: Controls, outputs: list[Any]
+) -> Any:
+    """Makes a button convert the clip; ``new_seed`` is the component that says whether with a new seed."""
+    return button.click(
+        handlers.convert,
+        [source, new_seed, controls.is_matching, controls.reference, *controls.all()],
+        outputs,
+        show_progress="hidden",
+        api_visibility="private",
+        **MODEL,
+    )
+
+
+def build_gallery(
+    results: dict[Path, Path], t: Labels, handlers: Handlers, source: gr.Audio, outputs: list[Any]
+) -> None:
+    """Examples to click on, each shown with the result that ships with it."""
+    gr.Examples(
+        [str(path) for path in results],
+        source,
+        outputs,
+        handlers.show_example,
+        run_on_click=True,
+        cache_examples=False,
+        label=t("examples"),
+        example_labels=[example_label(path, result) for path, result in results.items()],
+        api_visibility="private",
+    )
 
 
 def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:

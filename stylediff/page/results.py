@@ -10,7 +10,6 @@ from PIL import Image
 
 from stylediff.audio import loudness_gain, to_mono, write_audio
 from stylediff.mel import MelConfig
-from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices, file_stem
 from stylediff.page.clips import Clip
 from stylediff.page.scratch import new_folder
@@ -35,31 +34,29 @@ def style_name(choices: Choices, reference: Clip | None) -> str:
 
 
 def write_files(
-    clip: Clip, output: StyleTransferOutput, choices: Choices, reference: Clip | None = None
+    clip: Clip, audio: torch.Tensor, sample_rate: int, choices: Choices, reference: Clip | None = None
 ) -> ResultFiles:
-    """Writes a result as wav, flac and settings."""
+    """Writes a result, (samples,) or (channels, samples), as wav, flac and settings."""
     folder = new_folder()
     stem = file_stem(clip.name, style_name(choices, reference), choices.seed)
     files = ResultFiles(*(folder / name for name in ("source.wav", f"{stem}.wav", f"{stem}.flac", f"{stem}.json")))
     write_audio(files.source, torch.from_numpy(clip.samples), clip.sample_rate)
-    write_audio(files.wav, output.audio, output.sample_rate)
-    write_audio(files.flac, output.audio, output.sample_rate)
+    write_audio(files.wav, audio, sample_rate)
+    write_audio(files.flac, audio, sample_rate)
     names = {"source": clip.name} | ({} if reference is None else {"reference": reference.name})
     files.settings.write_text(json.dumps(choices.to_dict() | names, indent=1))
     return files
 
 
-def louder_by_db(clip: Clip, output: StyleTransferOutput, config: MelConfig) -> float:
-    """By how many decibels a result is louder than its clip, over the sounding parts of both."""
+def louder_by_db(clip: Clip, audio: torch.Tensor, sample_rate: int, config: MelConfig) -> float:
+    """By how many decibels a result, as ``write_files`` takes it, is louder than its clip, where both sound."""
     source = loudness_gain(to_mono(torch.from_numpy(clip.samples), clip.sample_rate, config.sample_rate))
-    result = loudness_gain(to_mono(output.audio, output.sample_rate, config.sample_rate))
+    result = loudness_gain(to_mono(audio, sample_rate, config.sample_rate))
     return 20 * float(np.log10(source / result))
 
 
-def draw_preview(source_mel: torch.Tensor | None, mel: torch.Tensor, config: MelConfig) -> Image.Image:
-    """A log-mel that is still being denoised, beside its source; quick, without axes."""
-    mels = [mel] if source_mel is None else [source_mel, mel]
-    pictures = [mels_to_image([one], config) for one in mels]
-    gap = np.full((pictures[0].shape[0], 4, 3), 128, np.uint8)
-    joined = np.concatenate([pictures[0], *(part for picture in pictures[1:] for part in (gap, picture))], axis=1)
-    return Image.fromarray(joined).resize(PREVIEW_SIZE)
+def draw_preview(source_mel: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> Image.Image:
+    """A log-mel that is still being denoised, beside its source, both (mels, frames); quick, without axes."""
+    before, now = (mels_to_image([one], config) for one in (source_mel, mel))
+    gap = np.full((before.shape[0], 4, 3), 128, np.uint8)
+    return Image.fromarray(np.concatenate([before, gap, now], axis=1)).resize(PREVIEW_SIZE)

@@ -13,6 +13,12 @@ def test_settings_survive_json_and_a_link():
     assert Choices.from_dict(dict(parse_qsl(urlencode(CHOSEN.to_dict())))) == CHOSEN
 
 
+def test_values_in_order_are_read_as_those_by_name_are():
+    assert Choices.from_values("harp", "7", 1.5, "0.8", 123456789.0, 2.5, 12, 0.25) == CHOSEN
+    with pytest.raises(ChoiceError, match="steps must be a number, got None"):
+        Choices.from_values("harp", None, *list(CHOSEN.to_dict().values())[2:])
+
+
 def test_what_is_not_named_keeps_its_default_and_what_is_unknown_is_ignored():
     assert Choices.from_dict({"seed": "5", "colour": "red"}) == Choices(seed=5)
 
@@ -29,6 +35,10 @@ def test_what_is_not_named_keeps_its_default_and_what_is_unknown_is_ignored():
         ({"steps": "inf"}, "steps must be a number"),
         ({"length_s": 0.1}, "length_s must be 0.5"),
         ({"like": 1.5}, "like must be 0 to 1"),
+        ({"start_s": 1e999}, "start_s must be 0 to 86400, got inf"),
+        ({"strength": None}, "strength must be a number, got None"),
+        ({"guidance": "loud"}, "guidance must be a number, got 'loud'"),
+        ({"target": None}, "unknown instrument 'None'"),
     ],
 )
 def test_a_wrong_setting_is_named(values, sentence):

@@ -1,3 +1,4 @@
+import queue
 import threading
 
 import numpy as np
@@ -8,7 +9,7 @@ from stylediff.audio import AudioError
 from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices
 from stylediff.page.clips import Clip
-from stylediff.page.conversions import Step, build_converter, choose_style, convert, warm_up
+from stylediff.page.conversions import PREVIEWS, Reporter, Step, build_converter, choose_style, convert, warm_up
 from tests.tiny import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")
@@ -40,6 +41,16 @@ def test_steps_come_first_and_then_what_the_pipeline_gives(pipeline):
     )
     assert torch.equal(output.audio, direct.audio)
     assert torch.equal(output.source_mel, direct.source_mel)
+
+
+def test_there_are_never_more_previews_than_asked_for(pipeline):
+    for total in range(1, 51):
+        reporter = Reporter(total, 4, PREVIEWS, queue.Queue(), threading.Event(), 0.0)
+        latents = torch.zeros(1, pipeline.autoencoder.channels, pipeline.autoencoder.latent_rows, 1)
+        for step in range(total):
+            reporter(pipeline, step, torch.tensor(0), {"latents": latents})
+        shown = sum(event.mel is not None for event in reporter.events.queue)
+        assert min(total, 3) - 1 <= shown <= PREVIEWS
 
 
 def test_a_closed_conversion_computes_no_further(pipeline):

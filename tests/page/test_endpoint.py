@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
 from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 
 from tests.tiny import TONE_RATE as RATE
 from tests.tiny import write_tone
@@ -50,6 +52,50 @@ def test_what_cannot_be_used_gives_a_sentence(address, tmp_path, content, senten
     with pytest.raises(Exception, match=sentence) as refused:
         client.predict(source=handle_file(str(path)), steps=2, api_name="/convert")
     assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"source": None}, "Add a clip first"),
+        ({"source": "clip.wav"}, "Add a clip first"),
+        ({"source": {"path": None}}, "Add a clip first"),
+        ({"reference": "clip.wav"}, "Add a clip of the instrument to match"),
+        ({"target": None}, "unknown instrument 'None'"),
+        ({"steps": None}, "steps must be a number, got None"),
+        ({"guidance": None}, "guidance must be a number, got None"),
+        ({"strength": "all"}, "strength must be a number, got 'all'"),
+        ({"seed": None}, "seed must be a number, got None"),
+        ({"start_s": None}, "start_s must be a number, got None"),
+        ({"length_s": []}, r"length_s must be a number, got \[\]"),
+        ({"like": None}, "like must be a number, got None"),
+    ],
+)
+def test_arguments_of_another_kind_give_a_sentence(address, clip, wrong, sentence):
+    arguments = {"source": handle_file(str(clip)), "steps": 1} | wrong
+    with pytest.raises(AppError, match=sentence):
+        Client(address, verbose=False).predict(**arguments, api_name="/convert")
+
+
+def answer_to(address: str, source: str, start_s: str = "0") -> str:
+    """What the server says to a request that no client would make."""
+    call = f"{address}gradio_api/call/convert"
+    values = f'{{"data": [{source}, "harp", 1, 1, 1, 0, {start_s}, 10, null, 1]}}'
+    event = httpx.post(call, content=values, headers={"Content-Type": "application/json"}).json()["event_id"]
+    return httpx.get(f"{call}/{event}", timeout=60).text
+
+
+def test_a_part_that_begins_at_infinity_gives_a_sentence(address):
+    answer = answer_to(address, "null", start_s="1e999")
+    assert "start_s must be 0 to 86400, got inf" in answer
+
+
+def test_a_file_of_the_machine_that_was_not_uploaded_is_refused(address, clip):
+    plain = answer_to(address, f'{{"path": "{clip}"}}')
+    assert plain.startswith("event: error")
+    assert "Add a clip first" in plain
+    marked = answer_to(address, f'{{"path": "{clip}", "meta": {{"_type": "gradio.FileData"}}}}')
+    assert marked.startswith("event: error")
 
 
 def test_silence_comes_back_without_an_error(address, tmp_path):

@@ -25,7 +25,7 @@ def test_two_hundred_conversions_leave_no_memory_behind(clip, tmp_path, monkeypa
     for number in range(CONVERSIONS):
         taken, choices = load_clip(clip, 0.0, 10.0), Choices(steps=2, seed=number)
         *_, output = convert(pipeline, taken, choices, previews=1)
-        write_files(taken, output, choices)
+        write_files(taken, output.audio, output.sample_rate, choices)
         if number == CONVERSIONS // 4:
             before = resident_mib()
     assert resident_mib() - before < ALLOWED_MIB

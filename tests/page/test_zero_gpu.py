@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
+import torch
 
 from stylediff.page.choices import Choices
 from stylediff.page.clips import Clip
-from stylediff.page.zero_gpu import on_gpu, seconds_needed, spaces
+from stylediff.page.zero_gpu import PASS_SECONDS, START_SECONDS, on_gpu, seconds_needed, spaces
+from tests.tiny import tiny_pipeline
 
 
 def clip(seconds: float) -> Clip:
@@ -16,6 +19,25 @@ def test_the_time_asked_for_grows_with_the_work_and_stays_short():
     assert seconds_needed(clip(5), Choices(steps=50)) > usual
     assert seconds_needed(clip(5), Choices(guidance=2.0)) > seconds_needed(clip(5), Choices())
     assert seconds_needed(clip(60), Choices(steps=50, guidance=4.0)) <= 60 * 3
+
+
+@pytest.mark.parametrize("seconds", [0.5, 5.2, 5.25, 10, 20])
+def test_there_is_time_for_every_window_of_every_step_and_preview(seconds):
+    pipeline, taken, calls = tiny_pipeline(), clip(seconds), []
+    for part in (pipeline.unet, pipeline.autoencoder.vae.encoder, pipeline.autoencoder.vae.decoder):
+        part.register_forward_hook(lambda *_: calls.append(1))
+
+    def preview(own, step, timestep, tensors):
+        own.decode_latents(tensors["latents"], 1)
+        return tensors
+
+    pipeline(
+        torch.from_numpy(taken.samples),
+        taken.sample_rate,
+        num_inference_steps=3,
+        callback_on_step_end=preview,
+    )
+    assert seconds_needed(taken, Choices(steps=3), previews=3) >= START_SECONDS + len(calls) * PASS_SECONDS
 
 
 def test_where_no_gpu_is_lent_a_function_stays_itself():
