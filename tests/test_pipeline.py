@@ -54,7 +54,8 @@ def test_the_temperature_scales_the_starting_noise(pipeline):
 
 
 def test_output_follows_the_level_of_the_input(pipeline):
-    loud, soft = (run(pipeline, tone(1) * gain).audio for gain in (1.0, 0.1))
+    loud, soft = (run(pipeline, tone(1) * gain).audio for gain in (0.01, 0.001))  # random weights are loud
+    assert 0.1 < loud.abs().max() < 1
     torch.testing.assert_close(soft, loud * 0.1, rtol=1e-3, atol=1e-5)
 
 
