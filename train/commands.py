@@ -13,15 +13,15 @@ def exit_code(work: Callable[[], object], *refusals: type[Exception]) -> int:
     """
     try:
         work()
-    except refusals as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return 130
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            print("error: the disk is full; make room and run the same command again to go on", file=sys.stderr)
+        elif isinstance(error, refusals):
+            print(f"error: {error}", file=sys.stderr)
+        else:
             raise
-        print("error: the disk is full; make room and run the same command again to go on", file=sys.stderr)
         return 2
     return 0
