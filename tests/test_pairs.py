@@ -71,6 +71,22 @@ def test_every_pair_and_stretch_is_drawn():
     assert set((batch.target[:, 0, 0, 0] % 100).tolist()) == set(range(COLUMNS - 5 + 1))
 
 
+def test_a_share_of_the_pairs_is_of_the_favoured_direction():
+    latents = sampler().latents
+    favouring = PairSampler(ROWS, latents, VOICES, "train", favoured_share=0.25)
+    rows = favouring.draw(400, torch.Generator().manual_seed(0))
+    assert set(zip(rows.sources[-100:], rows.targets[-100:], strict=True)) == {(0, 1), (3, 4)}
+    plain = sampler().draw(400, torch.Generator().manual_seed(0))
+    assert (rows.sources[:300] == plain.sources[:300]).all()
+    assert (rows.targets[:300] == plain.targets[:300]).all()
+
+
+def test_without_a_pair_of_the_favoured_direction_every_pair_is_as_likely():
+    violins = (row(0, "violin/Pure-40"), row(0, "violin/Rich-40"))
+    favouring = PairSampler(violins, np.zeros((2, 2, 3, COLUMNS)), VOICES, "train", favoured_share=1.0)
+    assert set(favouring.draw(8, torch.Generator().manual_seed(0)).targets) == {0}
+
+
 def test_same_generator_same_batch():
     first, second = (sampler().batch(16, 8, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first.source, second.source)

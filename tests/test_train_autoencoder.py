@@ -75,6 +75,30 @@ def test_exported_latents_have_zero_mean_and_unit_variance(settings):
     assert torch.allclose(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-3)
 
 
+def test_a_decoder_trained_alone_keeps_the_latents(settings, tmp_path, capsys):
+    train(settings)
+    begun = MelAutoencoder.from_pretrained(settings.out / "autoencoder")
+    alone = replace(
+        settings, out=tmp_path / "alone", initial=str(settings.out), decoder_only=True, validate_every=1, log_every=1
+    )
+    train(alone)
+    assert capsys.readouterr().out.count("  validation ") == 2
+    model = MelAutoencoder.from_pretrained(alone.out / "autoencoder")
+    mel = read_cache(settings.cache, MelConfig()).tensor(0)[None]
+    with torch.no_grad():
+        latents = begun.encode(mel)
+        assert torch.equal(model.encode(mel), latents)
+        assert not torch.equal(model.decode(latents), begun.decode(latents))
+
+
+def test_a_decoder_alone_wants_an_encoder(tiny_cache, tmp_path, capsys):
+    arguments = ["--cache", str(tiny_cache), "--out", str(tmp_path / "run"), "--decoder-only"]
+    assert main(arguments) == 2
+    assert "error: a decoder is trained alone on the latents of a trained encoder: name --initial" in (
+        capsys.readouterr().err
+    )
+
+
 def test_the_loss_is_zero_for_a_perfect_reconstruction_and_grows_with_its_parts(settings):
     mel = torch.randn(2, 1, 256, 32)
 

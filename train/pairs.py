@@ -10,6 +10,7 @@ from train.colours import ColouredClips, colour
 from train.mel_cache import CacheError, Row
 
 SHORTEST_REFERENCE = 172  # frames, two seconds
+FAVOURED = ("piano", "violin")  # source and target of the direction that can be drawn more often than chance would
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class PairSampler:
     Args:
         coloured: clips that half of the targets with a reference are taken from; the reference has the same colour.
         floor: log-mels of silence in references.
+        favoured_share: share of the pairs of a batch, the last ones, that are of the ``FAVOURED`` direction.
     """
 
     def __init__(
@@ -71,8 +73,9 @@ class PairSampler:
         split: str,
         coloured: ColouredClips | None = None,
         floor: float = -np.inf,
+        favoured_share: float = 0.0,
     ) -> None:
-        self.latents, self.split, self.floor = latents, split, floor
+        self.latents, self.split, self.floor, self.favoured_share = latents, split, floor, favoured_share
         self.voice_of = {number: voices.index(row.voice) for number, row in enumerate(rows) if row.voice in voices}
         groups: dict[int, list[int]] = {}
         for number, row in enumerate(rows):
@@ -86,6 +89,7 @@ class PairSampler:
         }
         self.targets = np.array(sorted(self.sources_of))
         self.rows = rows
+        self.favoured = self._pairs_of(*FAVOURED)
         self.coloured = None
         if coloured is not None:
             usable = np.isin(coloured.rows, self.targets)
@@ -95,6 +99,12 @@ class PairSampler:
         for number, row in enumerate(rows):
             if row.split == split:
                 self.of_voice.setdefault(row.voice, []).append(number)
+
+    def _pairs_of(self, source: str, target: str) -> np.ndarray:
+        """(source, target) rows of every pair of two instruments, (pairs, 2)."""
+        chosen = [number for number in self.targets if self.rows[number].instrument == target]
+        pairs = [(other, number) for number in chosen for other in self.sources_of[int(number)]]
+        return np.array([pair for pair in pairs if self.rows[pair[0]].instrument == source]).reshape(-1, 2)
 
     def batch(
         self, size: int, columns: int, generator: torch.Generator, mels: np.ndarray | None = None, references: int = 0
@@ -140,8 +150,12 @@ class PairSampler:
             targets[:coloured] = self.coloured.rows[picks]
         draws = torch.rand(size, 2, generator=generator).numpy()
         of = [self.sources_of[int(number)] for number in targets]
-        sources = [rows[int(draw * len(rows))] for rows, draw in zip(of, draws[:, 0], strict=True)]
-        return PairRows(np.array(sources), targets, draws[:, 1], picks)
+        sources = np.array([rows[int(draw * len(rows))] for rows, draw in zip(of, draws[:, 0], strict=True)])
+        favoured = round(self.favoured_share * size) if len(self.favoured) else 0
+        if favoured:
+            rows = torch.randint(len(self.favoured), (favoured,), generator=generator).numpy()
+            sources[-favoured:], targets[-favoured:] = self.favoured[rows].T
+        return PairRows(sources, targets, draws[:, 1], picks)
 
     def draw_references(self, targets: np.ndarray, mels: np.ndarray, generator: torch.Generator) -> torch.Tensor:
         """Log-mels (targets, 1, mels, frames) of other music in the same voices, all of one random length.

@@ -8,6 +8,7 @@ The same command again goes on where it stopped.
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from stylediff.plotting import mels_to_image
 from train.losses import edges
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
-from train.settings import TrainSettings
+from train.settings import SettingsError, TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class AutoencoderSettings(TrainSettings):
         crop_frames: frames of a training crop.
         kl_weight: weight of the divergence from the normal; small, it only keeps latents bounded.
         edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
+        decoder_only: leave the encoder of ``initial`` as it is, so that what was trained on its latents stays valid.
+        validate_every: steps between measurements on clips of the validation split (0: only at the end).
         fold_mels, fold_frames, latent_fold, latent_channels, widths, layers: see MelAutoencoder.
     """
 
@@ -41,12 +44,16 @@ class AutoencoderSettings(TrainSettings):
     crop_frames: int = 128
     kl_weight: float = 2e-3
     edge_weight: float = 0.5
+    decoder_only: bool = False
+    validate_every: int = 0
     fold_mels: int = 4
     fold_frames: int = 4
     latent_fold: int = 2
     latent_channels: int = 8
     widths: tuple[int, ...] = (96, 192)
     layers: int = 1
+
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "validate_every")
 
 
 def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder:
@@ -109,19 +116,29 @@ def validation_error(model: MelAutoencoder, cache: MelCache, rows: np.ndarray) -
     """Mean absolute log-mel error in nepers of whole clips through the autoencoder."""
     errors = []
     for row in rows:
-        mel = cache.tensor(int(row))[None]
+        mel = cache.tensor(int(row))[None].to(model.device)
         errors.append((model.decode(model.encode(mel))[..., : mel.shape[-1]] - mel).abs().mean())
     return float(torch.stack(errors).mean())
 
 
 def train(settings: AutoencoderSettings) -> MelAutoencoder:
-    """Trains, or goes on training, and exports the model to ``out/autoencoder``."""
+    """Trains, or goes on training, and exports the model to ``out/autoencoder``.
+
+    Raises:
+        SettingsError: the decoder alone is to be trained, and there is no encoder to leave as it is.
+    """
+    if settings.decoder_only and not settings.initial:
+        raise SettingsError("a decoder is trained alone on the latents of a trained encoder: name --initial")
     mel = MelConfig()
     cache = read_cache(settings.cache, mel)
     rows, held_out = cache.split("train"), cache.split("validation")[::40]
     model = build_model(settings, mel)
     start_from(settings.initial, {"autoencoder": model})
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    if settings.decoder_only:
+        model.vae.encoder.requires_grad_(False)
+        model.vae.quant_conv.requires_grad_(False)
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     run = Run(settings, {"autoencoder": model}, {"autoencoder": optimizer})
     device, process = run.accelerator.device, run.accelerator.process_index
     for step in run.steps():
@@ -133,6 +150,8 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
             run.backward(loss)
             run.record(parts)
         run.update("autoencoder")
+        if settings.validate_every and (step + 1) % settings.validate_every == 0:
+            run.record({"validation": validation_error(model, cache, held_out)})
         if run.wants_images():
             mel_in = cache.tensor(int(held_out[0]))[None].to(device)
             with torch.no_grad():
@@ -141,7 +160,8 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
             run.log_image("original, decoded", image)
     if run.accelerator.is_main_process:
         model.cpu()
-        measure_latents(model, cache, rows, 128)
+        if not settings.decoder_only:
+            measure_latents(model, cache, rows, 128)
         print(f"validation log-mel error {validation_error(model, cache, held_out):.4f} nepers")
         model.save_pretrained(settings.out / "autoencoder")
     return model

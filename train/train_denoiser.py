@@ -46,6 +46,7 @@ class DenoiserSettings(TrainSettings):
         tokens, token_width: style tokens.
         reference_width: channels of the network that listens to reference clips (0: none).
         reference_share: share of samples whose style is a clip of the voice instead of its name.
+        favoured_share: share of samples that are of the direction piano to violin (``pairs.FAVOURED``).
         shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
         validate_every: steps between measurements of the averaged weights on pairs of the validation split.
         style_dropout: share of samples whose style is replaced by the null tokens.
@@ -69,6 +70,7 @@ class DenoiserSettings(TrainSettings):
     token_width: int = 128
     reference_width: int = 0
     reference_share: float = 0.5
+    favoured_share: float = 0.0
     shortest_columns: int = 12
     style_dropout: float = 0.1
     noise_power: float = 0.7
@@ -177,7 +179,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
     latents = read_latents(settings.latents, autoencoder)
     voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
     rows, coloured = cache.rows[: len(latents)], read_coloured(settings.latents)
-    sampler = PairSampler(rows, latents, voices, "train", coloured, cache.mel.log_floor)
+    sampler = PairSampler(rows, latents, voices, "train", coloured, cache.mel.log_floor, settings.favoured_share)
     unseen = PairSampler(rows, latents, voices, "validation")
     model = build_model(settings, latents.shape[1], voices)
     start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
