@@ -21,20 +21,9 @@ from train.encoding import fast_autocast, read_latents
 from train.generated import GeneratedSet
 from train.mel_cache import CacheError, read_cache
 from train.pairs import PairSampler
+from train.transfers import transfer_latents
 
 BATCH = 16
-
-
-@torch.inference_mode()
-def transfer(
-    pipeline: StyleTransferPipeline, source: torch.Tensor, voices: torch.Tensor, steps: int, generator: torch.Generator
-) -> torch.Tensor:
-    """Latents of source latents (batch, channels, rows, columns), played by voices (batch,) of the style encoder."""
-    device = pipeline.device
-    tokens = pipeline.style_encoder(voices.to(device))
-    latents, timesteps = pipeline.prepare_latents(source.to(device), steps, 1.0, TEMPERATURE, generator)
-    with fast_autocast(device):
-        return pipeline.denoise(latents, source.to(device), tokens, timesteps, 1.0).float().cpu()
 
 
 def generate(
@@ -51,7 +40,9 @@ def generate(
         source = torch.from_numpy(sampler.latents[chosen.sources].astype(np.float32))
         voices = torch.tensor([sampler.voice_of[int(number)] for number in chosen.targets])
         number = steps[int(torch.randint(len(steps), (1,), generator=generator))]
-        latents.append(transfer(pipeline, source, voices, number, generator).numpy().astype(np.float16))
+        with fast_autocast(pipeline.device):
+            made = transfer_latents(pipeline, source, voices, number, TEMPERATURE, generator)
+        latents.append(made.float().cpu().numpy().astype(np.float16))
         sources.append(chosen.sources)
         targets.append(chosen.targets)
     return GeneratedSet(np.concatenate(latents), np.concatenate(sources), np.concatenate(targets), 0)
@@ -79,7 +70,7 @@ def generate_splits(args: argparse.Namespace) -> GeneratedSet:
     generator = torch.Generator().manual_seed(args.seed)
     made = []
     for split, count in (("train", args.pairs), ("validation", args.held_out)):
-        sampler = PairSampler(cache.rows[: len(latents)], latents, voices, split)
+        sampler = PairSampler(cache.rows[: len(latents)], latents, voices, split, favoured_share=args.favoured_share)
         made.append(generate(pipeline, sampler, count, args.steps, generator))
     return join(*made)
 
@@ -92,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=6000, help="of the training split")
     parser.add_argument("--held-out", type=int, default=64, help="of the validation split")
+    parser.add_argument("--favoured-share", type=float, default=0.0, help="of the pairs, from piano to violin")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20], help="DDIM steps, one of these a batch")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)

@@ -2,9 +2,8 @@
 
     python -m train.recipe --midi DIR... --soundfont FILE... --test-soundfont FILE --out RUN [--minutes M]
 
-Without a budget every trainer runs its default number of steps: those of the weights that ship, but for the denoiser's
-last stage, which they have not had. With one, each trainer is timed for a moment and given as many steps as fit into
-its share. The device is accelerate's business.
+Without a budget every trainer runs its default number of steps, those of the weights that ship. With one, each trainer
+is timed for a moment and given as many steps as fit into its share. The device is accelerate's business.
 """
 
 import argparse
@@ -17,17 +16,20 @@ from train.stages import Stage, StageError, follow
 
 SHARES = {
     "autoencoder": 0.1,
-    "denoiser": 0.12,
-    "denoiser, listening": 0.18,
-    "denoiser, colours": 0.4,
+    "denoiser": 0.25,
+    "denoiser, listening": 0.3,
+    "denoiser, colours": 0.15,
     "vocoder": 0.08,
     "vocoder, any tuning": 0.07,
     "classifier": 0.05,
 }
 # How the denoiser is trained on once it knows instruments by name, to take clips of them as well.
 LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "--learning-rate=5e-4", "--cooldown=0.4"]
-# And then to take the colour of its sound from them, and to go on learning names.
-COLOURS = ["--reference-width=96", "--reference-share=0.25", "--steps=11000", "--learning-rate=5e-4", "--cooldown=0.4"]
+# And then to take the colour of its sound from them, to go on learning names, and piano to violin above all.
+COLOURS = [
+    *["--reference-width=96", "--reference-share=0.25", "--favoured-share=0.25"],
+    *["--steps=2000", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"],
+]
 # The vocoder learns short crops in concert pitch first; its default settings are those of what comes after.
 CONCERT_PITCH = [
     *["--steps=1480", "--batch-size=16", "--learning-rate=8e-4", "--cooldown=0.4", "--gan-start=0.766"],

@@ -50,6 +50,22 @@ def hear(mels: list[torch.Tensor], pipeline: StyleTransferPipeline, judge: NoteJ
 
 
 @torch.no_grad()
+def transfer_latents(
+    pipeline: StyleTransferPipeline,
+    source: torch.Tensor,
+    voices: torch.Tensor,
+    steps: int,
+    temperature: float,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Latents of source latents (batch, channels, rows, columns), played by voices (batch,) of the style encoder."""
+    source = source.to(pipeline.device)
+    tokens = pipeline.style_encoder(voices.to(pipeline.device))
+    latents, timesteps = pipeline.prepare_latents(source, steps, 1.0, temperature, generator)
+    return pipeline.denoise(latents, source, tokens, timesteps, 1.0)
+
+
+@torch.no_grad()
 def transfer(
     pipeline: StyleTransferPipeline, sources: torch.Tensor, voices: torch.Tensor, steps: int, temperature: float
 ) -> torch.Tensor:
@@ -57,10 +73,9 @@ def transfer(
     made = []
     generator = torch.Generator().manual_seed(0)
     for start in range(0, len(sources), BATCH):
-        source = pipeline.encode_mel(sources[start : start + BATCH].to(pipeline.device))
-        tokens = pipeline.style_encoder(voices[start : start + BATCH].to(pipeline.device))
-        latents, timesteps = pipeline.prepare_latents(source, steps, 1.0, temperature, generator)
-        made.append(pipeline.denoise(latents, source, tokens, timesteps, 1.0))
+        batch = slice(start, start + BATCH)
+        source = pipeline.encode_mel(sources[batch].to(pipeline.device))
+        made.append(transfer_latents(pipeline, source, voices[batch], steps, temperature, generator))
     return torch.cat(made)
 
 
