@@ -17,8 +17,9 @@ from stylediff.audio import AudioError, read_audio, write_audio
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.inputs import check_inputs
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.pipeline import TEMPERATURE, StyleTransferPipeline
+from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import mels_to_image
+from stylediff.sampling import TEMPERATURE
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
@@ -31,12 +32,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--like-weight", type=float, default=1.0, help="weight of --like against --to (1)")
     parser.add_argument("-o", "--out", type=Path, help="output file (.wav or .flac), for one source")
     parser.add_argument("--out-dir", type=Path, help="output folder, for several sources")
-    parser.add_argument("--steps", type=int, default=20, help="DDIM steps (20)")
+    parser.add_argument("--steps", type=int, default=20, help="passes: a guess, and DDIM steps that refine it (20)")
     parser.add_argument("--guidance", type=float, default=1.0, help="guidance scale; 1 is off and twice as fast (1)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 keeps the source, 1 starts from noise (1)")
-    parser.add_argument(
-        "--temperature", type=float, default=TEMPERATURE, help=f"deviation of the starting noise ({TEMPERATURE})"
-    )
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE, help=f"deviation of noise ({TEMPERATURE})")
     parser.add_argument(
         "--enhance", action=argparse.BooleanOptionalAction, default=True, help="correct the spectrogram (on)"
     )

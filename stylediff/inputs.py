@@ -2,6 +2,7 @@
 
 import torch
 
+from stylediff.sampling import MAX_STEPS
 from stylediff.style import StyleEncoder
 
 OUTPUT_TYPES = ("pt", "np", "mel", "latent")
@@ -22,8 +23,8 @@ def check_inputs(
         style_encoder.voice_index(target)
     elif target.shape != (wanted := (1, config.tokens, config.width)):
         raise ValueError(f"style tokens must be of shape {wanted}, got {tuple(target.shape)}")
-    if not 1 <= num_inference_steps <= 1000:
-        raise ValueError(f"num_inference_steps must be 1 to 1000, got {num_inference_steps}")
+    if not 1 <= num_inference_steps <= MAX_STEPS:
+        raise ValueError(f"num_inference_steps must be 1 to {MAX_STEPS}, got {num_inference_steps}")
     if not guidance_scale >= 1.0:
         raise ValueError(f"guidance_scale must be at least 1, got {guidance_scale}")
     if not 0.0 <= strength <= 1.0:

@@ -17,6 +17,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from stylediff.output import StyleTransferOutput
 from stylediff.public import public
+from stylediff.sampling import TEMPERATURE, choose_timesteps, starts_from_noise, take_step
 from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
@@ -24,7 +25,6 @@ from stylediff.windows import map_windows
 WINDOW_FRAMES, OVERLAP_FRAMES = 448, 128
 COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
 SHORTEST_FRAMES = 192  # the shortest crop the denoiser saw in training
-TEMPERATURE = 0.3  # measured on validation pairs, see DECISIONS.md
 
 
 @public
@@ -101,13 +101,13 @@ class StyleTransferPipeline(DiffusionPipeline):
             sample_rate: Hz.
             target: an instrument (its default voice), a voice of ``style_encoder.config.voices``, or style tokens
                 (1, tokens, width) from ``encode_target``, ``encode_reference`` or a ``torch.lerp`` of two of them.
-            num_inference_steps: DDIM steps.
+            num_inference_steps: passes of the U-Net: a first guess, and DDIM steps that refine it.
             guidance_scale: weight of the style against no style (Ho and Salimans 2022); 1 saves the second pass.
             strength: share of the steps that are run, starting from the noised source; 1 starts from noise,
                 0 returns the source through the autoencoder.
-            temperature: deviation of the starting noise; below 1, outputs vary less and err less.
+            temperature: deviation of the noise in what is refined; below 1, outputs vary less and err less.
             enhance: whether the enhancer, where there is one, corrects the generated mel.
-            generator: of the starting noise; the same seed gives the same samples.
+            generator: of the noise; the same seed gives the same samples.
             output_type: "pt" or "np" for audio, "mel" to stop at the spectrogram, "latent" before it.
             callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; what it
                 returns may replace the latents.
@@ -125,7 +125,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
         latents, timesteps = self.prepare_latents(source, num_inference_steps, strength, temperature, generator)
-        latents = self.denoise(latents, source, tokens, timesteps, guidance_scale, callback_on_step_end)
+        latents = self.denoise(latents, source, tokens, timesteps, guidance_scale, temperature, callback_on_step_end)
         mel: Any = None
         audio: Any = None
         if output_type != "latent":
@@ -175,18 +175,14 @@ class StyleTransferPipeline(DiffusionPipeline):
         temperature: float,
         generator: torch.Generator | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Starting latents and the timesteps to run.
-
-        The noise is scaled by the temperature, as Kingma and Dhariwal (2018, arXiv 1807.03039) sample from a flow.
-        With a strength below 1 the first steps are skipped and the source, noised to that level, takes their place
-        (SDEdit: Meng et al. 2021, arXiv 2108.01073).
-        """
-        self.scheduler.set_timesteps(steps, device=source.device)
-        timesteps = self.scheduler.timesteps[steps - round(steps * strength) :]
-        noise = temperature * randn_tensor(source.shape, generator, source.device, source.dtype)
+        """Starting latents, noise or with a strength below 1 the source noised, and the timesteps to run."""
+        timesteps = choose_timesteps(self.scheduler, steps, strength, source.device)
         if len(timesteps) == 0:
             return source, timesteps
-        return (noise if strength == 1 else self.scheduler.add_noise(source, noise, timesteps[:1])), timesteps
+        noise = randn_tensor(source.shape, generator, source.device, source.dtype)
+        if starts_from_noise(self.scheduler, timesteps):
+            return noise, timesteps
+        return self.scheduler.add_noise(source, temperature * noise, timesteps[:1]), timesteps
 
     def denoise(
         self,
@@ -195,9 +191,10 @@ class StyleTransferPipeline(DiffusionPipeline):
         tokens: torch.Tensor,
         timesteps: torch.Tensor,
         guidance_scale: float,
+        temperature: float,
         callback_on_step_end: Callable[..., dict | None] | None = None,
     ) -> torch.Tensor:
-        """DDIM over the timesteps (Song et al. 2020, arXiv 2010.02502, eq. 12).
+        """Latents after all timesteps, from ``prepare_latents``, are run (see ``stylediff.sampling``).
 
         A long clip is one diffusion: each step predicts overlapping windows and crossfades the predictions, so that
         neighbouring windows agree from the first step on (MultiDiffusion, Bar-Tal et al. 2023).
@@ -209,7 +206,7 @@ class StyleTransferPipeline(DiffusionPipeline):
                     self.predict_velocity, timestep=timestep, tokens=tokens, guidance_scale=guidance_scale
                 )
                 velocity = map_windows(predict, pair, *self.window_columns)
-                latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+                latents = take_step(self.scheduler, velocity, timesteps, step, latents, temperature)
                 if callback_on_step_end is not None:
                     changed = callback_on_step_end(self, step, timestep, {"latents": latents})
                     latents = (changed or {}).get("latents", latents)

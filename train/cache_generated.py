@@ -16,7 +16,7 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig
-from stylediff.pipeline import TEMPERATURE
+from stylediff.sampling import TEMPERATURE
 from train.encoding import fast_autocast, read_latents
 from train.generated import GeneratedSet
 from train.mel_cache import CacheError, read_cache

@@ -19,7 +19,7 @@ import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.mel import MelConfig
-from stylediff.pipeline import TEMPERATURE
+from stylediff.sampling import TEMPERATURE
 from train.classifier import InstrumentClassifier
 from train.commands import exit_code
 from train.judges import NoteJudge

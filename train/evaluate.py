@@ -19,7 +19,7 @@ import torch
 
 from stylediff.checkpoint import SHIPPED
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.pipeline import TEMPERATURE
+from stylediff.sampling import TEMPERATURE
 from train.assessment import Result
 from train.baselines import UNHEARD, Baselines, add_baselines, check_baselines, read_baselines
 from train.commands import exit_code

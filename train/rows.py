@@ -9,7 +9,7 @@ import torch
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
-from stylediff.pipeline import TEMPERATURE
+from stylediff.sampling import TEMPERATURE
 from train.equaliser import match_envelope
 from train.judges import NoteJudge
 from train.scores import Note

@@ -62,7 +62,7 @@ def transfer_latents(
     source = source.to(pipeline.device)
     tokens = pipeline.style_encoder(voices.to(pipeline.device))
     latents, timesteps = pipeline.prepare_latents(source, steps, 1.0, temperature, generator)
-    return pipeline.denoise(latents, source, tokens, timesteps, 1.0)
+    return pipeline.denoise(latents, source, tokens, timesteps, 1.0, temperature)
 
 
 @torch.no_grad()

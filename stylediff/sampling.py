@@ -1,0 +1,57 @@
+"""Which noise levels a transfer passes through: a first guess from pure noise, then DDIM steps that refine it.
+
+In pure noise the U-Net sees nothing but the source, and predicts a mean (zero terminal SNR, Lin et al. 2023, arXiv
+2305.08891). That guess is noised to a middle level, as SDEdit does with a drawing (Meng et al. 2021, arXiv 2108.01073),
+and DDIM goes on from there. A temperature scales this noise, as in Kingma and Dhariwal's samples from a flow (2018,
+arXiv 1807.03039).
+"""
+
+import torch
+from diffusers import DDIMScheduler
+
+# Measured on validation pairs, see DECISIONS.md.
+TEMPERATURE = 0.3
+START = 0.5  # of the noise levels of training, where refining starts
+MAX_STEPS = 500  # for more, that share of the levels is too small
+
+
+def choose_timesteps(scheduler: DDIMScheduler, steps: int, strength: float, device: torch.device) -> torch.Tensor:
+    """Timesteps to run, and the scheduler set for them: the last one of training, then evenly from ``START`` down.
+
+    Args:
+        steps: at most ``MAX_STEPS``.
+        strength: below 1, that share of the steps instead, the last ones of an even schedule.
+    """
+    count = round(steps * strength)
+    if count < steps:
+        scheduler.set_timesteps(steps, device=device)
+        return scheduler.timesteps[steps - count :]
+    scheduler.set_timesteps(max(1, round((steps - 1) / START)), device=device)
+    refining = scheduler.timesteps[len(scheduler.timesteps) - steps + 1 :]
+    return torch.cat([torch.tensor([scheduler.config.num_train_timesteps - 1], device=device), refining])
+
+
+def starts_from_noise(scheduler: DDIMScheduler, timesteps: torch.Tensor) -> bool:
+    """Whether the first of the timesteps is the one at which there is nothing but noise."""
+    return len(timesteps) > 0 and int(timesteps[0]) == scheduler.config.num_train_timesteps - 1
+
+
+def take_step(
+    scheduler: DDIMScheduler,
+    velocity: torch.Tensor,
+    timesteps: torch.Tensor,
+    step: int,
+    latents: torch.Tensor,
+    temperature: float,
+) -> torch.Tensor:
+    """Latents after one of the timesteps (DDIM: Song et al. 2020, arXiv 2010.02502, eq. 12).
+
+    After the guess they are the guess, noised to the next timestep with the noise that it was made from; after the
+    last one there is no noise, also where the scheduler's whole numbers of timesteps would leave some.
+    """
+    taken = scheduler.step(velocity, timesteps[step], latents)
+    if step + 1 == len(timesteps):
+        return taken.pred_original_sample
+    if step == 0 and starts_from_noise(scheduler, timesteps):
+        return scheduler.add_noise(taken.pred_original_sample, temperature * latents, timesteps[1:2])
+    return taken.prev_sample
