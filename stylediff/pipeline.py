@@ -17,7 +17,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from stylediff.output import StyleTransferOutput
 from stylediff.public import public
-from stylediff.sampling import TEMPERATURE, choose_timesteps, starts_from_noise, take_step
+from stylediff.sampling import START, TEMPERATURE, choose_timesteps, starts_from_noise, take_step
 from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
@@ -174,9 +174,10 @@ class StyleTransferPipeline(DiffusionPipeline):
         strength: float,
         temperature: float,
         generator: torch.Generator | None,
+        start: float = START,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Starting latents, noise or with a strength below 1 the source noised, and the timesteps to run."""
-        timesteps = choose_timesteps(self.scheduler, steps, strength, source.device)
+        timesteps = choose_timesteps(self.scheduler, steps, strength, source.device, start)
         if len(timesteps) == 0:
             return source, timesteps
         noise = randn_tensor(source.shape, generator, source.device, source.dtype)

@@ -15,8 +15,10 @@ START = 0.5  # of the noise levels of training, where refining starts
 MAX_STEPS = 500  # for more, that share of the levels is too small
 
 
-def choose_timesteps(scheduler: DDIMScheduler, steps: int, strength: float, device: torch.device) -> torch.Tensor:
-    """Timesteps to run, and the scheduler set for them: the last one of training, then evenly from ``START`` down.
+def choose_timesteps(
+    scheduler: DDIMScheduler, steps: int, strength: float, device: torch.device, start: float = START
+) -> torch.Tensor:
+    """Timesteps to run, and the scheduler set for them: the last one of training, then evenly from ``start`` down.
 
     Args:
         steps: at most ``MAX_STEPS``.
@@ -26,7 +28,7 @@ def choose_timesteps(scheduler: DDIMScheduler, steps: int, strength: float, devi
     if count < steps:
         scheduler.set_timesteps(steps, device=device)
         return scheduler.timesteps[steps - count :]
-    scheduler.set_timesteps(max(1, round((steps - 1) / START)), device=device)
+    scheduler.set_timesteps(max(1, round((steps - 1) / start)), device=device)
     refining = scheduler.timesteps[len(scheduler.timesteps) - steps + 1 :]
     return torch.cat([torch.tensor([scheduler.config.num_train_timesteps - 1], device=device), refining])
 

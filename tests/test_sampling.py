@@ -33,6 +33,11 @@ def test_as_many_timesteps_as_steps_each_lower_than_the_one_before(steps):
     assert int(chosen[1]) == pytest.approx(499, abs=1)
 
 
+def test_refining_can_start_at_another_level():
+    assert choose_timesteps(build_scheduler(), 3, 1.0, CPU, 0.25).tolist() == [999, 249, 124]
+    assert choose_timesteps(build_scheduler(), 3, 1.0, CPU, 1.0).tolist() == [999, 999, 499]
+
+
 def test_the_guess_is_noised_to_the_next_timestep():
     scheduler = build_scheduler()
     timesteps = choose_timesteps(scheduler, 3, 1.0, CPU)

@@ -19,7 +19,7 @@ import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.mel import MelConfig
-from stylediff.sampling import TEMPERATURE
+from stylediff.sampling import START, TEMPERATURE
 from train.classifier import InstrumentClassifier
 from train.commands import exit_code
 from train.judges import NoteJudge
@@ -121,7 +121,9 @@ def measure(shape: str, args: argparse.Namespace, cache: MelCache, classifier: I
     rows = cache.split("validation")
     error, noisy_error, frame_f = measure_codec(pipeline, cache, rows[:: -(-len(rows) // args.pairs)], args.data)
     pairs = draw_pairs(cache, pipeline, args.pairs)
-    once, often = measure_transfers(pipeline, cache, pairs, [(1, TEMPERATURE), (20, TEMPERATURE)], classifier)
+    once, often = measure_transfers(
+        pipeline, cache, pairs, [(1, START, TEMPERATURE), (20, START, TEMPERATURE)], classifier
+    )
     deviations = pipeline.autoencoder.latents_std
     found = Found(
         shape=shape.replace("x", " x "),

@@ -1,4 +1,4 @@
-"""Tries numbers of steps and temperatures on pairs of the validation split, to choose the pipeline's defaults by.
+"""Tries steps, noise levels to refine from and temperatures on validation pairs, to choose the defaults by.
 
 python -m train.measure_sampling --cache MELS --out DIR
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stylediff.checkpoint import SHIPPED, CheckpointError
 from stylediff.mel import MelConfig
+from stylediff.sampling import START
 from train.classifier import InstrumentClassifier
 from train.judges import NoteJudge
 from train.manifest import write_atomically
@@ -25,6 +26,7 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
     lines = [f"# Ways of sampling, on {pairs} pairs of the validation split", ""]
     heads = [
         "steps",
+        "refined from",
         "temperature",
         "enhanced",
         "log-mel error, neper ↓",
@@ -35,7 +37,8 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
     for one in results:
         enhanced = "yes" if one.enhanced else ""
         frame_f = "" if one.frame_f is None else f"{one.frame_f:.3f}"
-        cells = (one.steps, f"{one.temperature:g}", enhanced, f"{one.error:.4f}", f"{one.frechet:.2f}", frame_f)
+        sampling = (one.steps, f"{one.start:g}", f"{one.temperature:g}", enhanced)
+        cells = (*sampling, f"{one.error:.4f}", f"{one.frechet:.2f}", frame_f)
         lines.append(table_row(cells))
     return "\n".join([*lines, ""])
 
@@ -48,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20, 50])
+    parser.add_argument("--start", type=float, nargs="+", default=[START], help="of the noise levels, above 0 to 1")
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     parser.add_argument(
         "--listen", action="store_true", help="also compare the notes that are heard, which takes longer"
@@ -59,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (CheckpointError, CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    settings = list(itertools.product(args.steps, args.temperature))
+    settings = list(itertools.product(args.steps, args.start, args.temperature))
     pairs = draw_pairs(cache, pipeline, args.pairs)
     results = measure_transfers(pipeline, cache, pairs, settings, classifier, NoteJudge() if args.listen else None)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import torch
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
+from stylediff.sampling import START
 from train.classifier import InstrumentClassifier
 from train.embeddings import split_windows
 from train.frechet import frechet_distance
@@ -30,6 +31,7 @@ class Measured:
     """
 
     steps: int
+    start: float
     temperature: float
     enhanced: bool
     error: float
@@ -57,25 +59,31 @@ def transfer_latents(
     steps: int,
     temperature: float,
     generator: torch.Generator,
+    start: float = START,
 ) -> torch.Tensor:
     """Latents of source latents (batch, channels, rows, columns), played by voices (batch,) of the style encoder."""
     source = source.to(pipeline.device)
     tokens = pipeline.style_encoder(voices.to(pipeline.device))
-    latents, timesteps = pipeline.prepare_latents(source, steps, 1.0, temperature, generator)
+    latents, timesteps = pipeline.prepare_latents(source, steps, 1.0, temperature, generator, start)
     return pipeline.denoise(latents, source, tokens, timesteps, 1.0, temperature)
 
 
 @torch.no_grad()
 def transfer(
-    pipeline: StyleTransferPipeline, sources: torch.Tensor, voices: torch.Tensor, steps: int, temperature: float
+    pipeline: StyleTransferPipeline,
+    sources: torch.Tensor,
+    voices: torch.Tensor,
+    steps: int,
+    temperature: float,
+    start: float = START,
 ) -> torch.Tensor:
     """Latents of log-mels (pairs, 1, mels, frames) played by voices (pairs,); noise is the same for every setting."""
     made = []
     generator = torch.Generator().manual_seed(0)
-    for start in range(0, len(sources), BATCH):
-        batch = slice(start, start + BATCH)
+    for first in range(0, len(sources), BATCH):
+        batch = slice(first, first + BATCH)
         source = pipeline.encode_mel(sources[batch].to(pipeline.device))
-        made.append(transfer_latents(pipeline, source, voices[batch], steps, temperature, generator))
+        made.append(transfer_latents(pipeline, source, voices[batch], steps, temperature, generator, start))
     return torch.cat(made)
 
 
@@ -84,11 +92,11 @@ def measure_transfers(
     pipeline: StyleTransferPipeline,
     cache: MelCache,
     pairs: PairRows,
-    settings: list[tuple[int, float]],
+    settings: list[tuple[int, float, float]],
     classifier: InstrumentClassifier,
     judge: NoteJudge | None = None,
 ) -> list[Measured]:
-    """Every (steps, temperature) on the same pairs, with the enhancer as well where there is one."""
+    """Every (steps, start, temperature) on the same pairs, with the enhancer as well where there is one."""
     sources, targets = (
         [cache.tensor(int(row), 0, cache.mels.shape[-1]) for row in rows] for rows in (pairs.sources, pairs.targets)
     )
@@ -98,8 +106,8 @@ def measure_transfers(
     features = features_of(true, classifier)
     rolls = hear(true, pipeline, judge) if judge else []
     results = []
-    for steps, temperature in tqdm(settings):
-        latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature)
+    for steps, start, temperature in tqdm(settings):
+        latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature, start)
         plain = [pipeline.decode_latents(one[None], true[0].shape[-1]) for one in latents]
         made = {False: plain}
         if pipeline.enhancer is not None:
@@ -112,7 +120,7 @@ def measure_transfers(
             heard = zip(hear(outputs, pipeline, judge), rolls, strict=True) if judge else []
             agreements = [frame_prf(ours, aim)[2] for ours, aim in heard]
             frame_f = float(np.mean(agreements)) if agreements else None
-            results.append(Measured(steps, temperature, enhanced, error, distance, frame_f))
+            results.append(Measured(steps, start, temperature, enhanced, error, distance, frame_f))
     return results
 
 
