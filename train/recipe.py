@@ -28,7 +28,7 @@ LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "-
 # And then to take the colour of its sound from them, to go on learning names, and piano to violin above all.
 COLOURS = [
     *["--reference-width=96", "--reference-share=0.25", "--favoured-share=0.25"],
-    *["--steps=2000", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"],
+    *["--steps=1700", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"],
 ]
 # The vocoder learns short crops in concert pitch first; its default settings are those of what comes after.
 CONCERT_PITCH = [
