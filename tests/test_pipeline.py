@@ -178,4 +178,5 @@ def test_a_saved_pipeline_sounds_the_same_in_a_fresh_process(pipeline, tmp_path)
     subprocess.run([sys.executable, "-c", FRESH, tmp_path / "model", tmp_path / "audio.pt"], check=True)
     expected = run(pipeline, 0.3 * torch.sin(torch.arange(22050) / 10), seed=1, target="harp").audio
     # Finding phases magnifies the last bits, in which two processes may differ.
-    torch.testing.assert_close(torch.load(tmp_path / "audio.pt"), expected, atol=1e-3, rtol=0)
+    difference = torch.load(tmp_path / "audio.pt") - expected
+    assert float(difference.square().mean().sqrt()) < 0.01 * float(expected.square().mean().sqrt())
