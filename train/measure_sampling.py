@@ -57,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--listen", action="store_true", help="also compare the notes that are heard, which takes longer"
     )
     args = parser.parse_args(arguments)
+    if not all(0 < start <= 1 for start in args.start):
+        parser.error("--start must be above 0 and at most 1")
     try:
         pipeline, cache = load_model(args.model), read_cache(args.cache, MelConfig())
         classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()

@@ -89,7 +89,7 @@ class PairSampler:
         }
         self.targets = np.array(sorted(self.sources_of))
         self.rows = rows
-        self.favoured = self._pairs_of(*FAVOURED)
+        self.favoured = self._pairs_of(*FAVOURED) if favoured_share else np.empty((0, 2), int)
         self.coloured = None
         if coloured is not None:
             usable = np.isin(coloured.rows, self.targets)
@@ -153,8 +153,8 @@ class PairSampler:
         sources = np.array([rows[int(draw * len(rows))] for rows, draw in zip(of, draws[:, 0], strict=True)])
         favoured = round(self.favoured_share * size) if len(self.favoured) else 0
         if favoured:
-            rows = torch.randint(len(self.favoured), (favoured,), generator=generator).numpy()
-            sources[-favoured:], targets[-favoured:] = self.favoured[rows].T
+            pairs = torch.randint(len(self.favoured), (favoured,), generator=generator).numpy()
+            sources[-favoured:], targets[-favoured:] = self.favoured[pairs].T
         return PairRows(sources, targets, draws[:, 1], picks)
 
     def draw_references(self, targets: np.ndarray, mels: np.ndarray, generator: torch.Generator) -> torch.Tensor:

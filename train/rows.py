@@ -128,7 +128,7 @@ def build_rows(
     """
     transfers = {ours(*one): partial(play_transfer, pipeline=pipeline, sampling=one) for one in samplings}
     replayed = {TRANSCRIBED: partial(play_transcribed, judge=NoteJudge(), players=players)} if players else {}
-    trained_as = Sampling(1, temperature=1.0)
+    trained_as = Sampling(1)
     one_pass = {REGRESSION: partial(play_transfer, pipeline=regression, sampling=trained_as)} if regression else {}
     return {
         IDENTITY: play_source,

@@ -24,6 +24,7 @@ class Measured:
     """What one way of sampling gives.
 
     Attributes:
+        start: noise level that the first guess was refined from.
         error: mean absolute log-mel error to the true targets, in nepers.
         frechet: distance of the classifier's features of generated mels to those of the true ones.
         frame_f: pitch F-measure of the sound of generated mels against what is heard in that of the true ones; None
