@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from stylediff.audio import AudioError, read_audio, write_audio
 from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.dynamics import DYNAMICS
 from stylediff.inputs import check_inputs
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
@@ -39,6 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--enhance", action=argparse.BooleanOptionalAction, default=True, help="correct the spectrogram (on)"
     )
+    parser.add_argument("--dynamics", type=float, default=DYNAMICS, help=f"follow the source's, 0 to 1 ({DYNAMICS})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", help="folder or Hub id of other weights")
     parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")
@@ -115,6 +117,7 @@ def convert(
         strength=args.strength,
         temperature=args.temperature,
         enhance=args.enhance,
+        dynamics=args.dynamics,
         generator=torch.Generator().manual_seed(args.seed),
     )
     write_audio(path, result.audio, result.sample_rate)
@@ -132,7 +135,8 @@ def main(arguments: list[str] | None = None) -> int:
         pipeline = load_pipeline(args.model)
         pipeline.set_progress_bar_config(desc="denoising", leave=False)
         style = read_style(pipeline, args)
-        check_inputs(pipeline.style_encoder, style, args.steps, args.guidance, args.strength, args.temperature)
+        settings = (args.steps, args.guidance, args.strength, args.temperature, args.dynamics)
+        check_inputs(pipeline.style_encoder, style, *settings)
         if args.out_dir:
             args.out_dir.mkdir(parents=True, exist_ok=True)
     except (CheckpointError, ValueError, OSError) as error:

@@ -136,6 +136,11 @@ def fit_length(waveform: torch.Tensor, samples: int) -> torch.Tensor:
     return torch.nn.functional.pad(waveform[..., :samples], (0, max(0, samples - waveform.shape[-1])))
 
 
+def at_level(waveform: torch.Tensor, gain: float, sample_rate: int, target_rate: int, samples: int) -> torch.Tensor:
+    """A (samples,) waveform with a gain undone, at another rate, and of an exact length: (samples,) in [-1, 1]."""
+    return fit_length(resample(waveform / gain, sample_rate, target_rate), samples).clamp(-1, 1)
+
+
 def loudness_gain(waveform: torch.Tensor) -> float:
     """Factor that brings a waveform to -23 dBFS RMS over its sounding part, without clipping.
 

@@ -15,6 +15,7 @@ def check_inputs(
     guidance_scale: float = 1.0,
     strength: float = 1.0,
     temperature: float = 1.0,
+    dynamics: float = 0.0,
     output_type: str = "pt",
 ) -> None:
     """Raises ValueError with a sentence for an argument of ``StyleTransferPipeline`` that is out of range."""
@@ -27,9 +28,8 @@ def check_inputs(
         raise ValueError(f"num_inference_steps must be 1 to {MAX_STEPS}, got {num_inference_steps}")
     if not guidance_scale >= 1.0:
         raise ValueError(f"guidance_scale must be at least 1, got {guidance_scale}")
-    if not 0.0 <= strength <= 1.0:
-        raise ValueError(f"strength must be 0 to 1, got {strength}")
-    if not 0.0 <= temperature <= 1.0:
-        raise ValueError(f"temperature must be 0 to 1, got {temperature}")
+    for name, share in (("strength", strength), ("temperature", temperature), ("dynamics", dynamics)):
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"{name} must be 0 to 1, got {share}")
     if output_type not in OUTPUT_TYPES:
         raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")

@@ -9,7 +9,8 @@ import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils.torch_utils import randn_tensor
 
-from stylediff.audio import AudioError, fit_length, loudness_gain, resample, to_mono
+from stylediff.audio import AudioError, at_level, loudness_gain, to_mono
+from stylediff.dynamics import DYNAMICS, follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
 from stylediff.inputs import check_inputs
@@ -90,6 +91,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         strength: float = 1.0,
         temperature: float = TEMPERATURE,
         enhance: bool = True,
+        dynamics: float = DYNAMICS,
         generator: torch.Generator | None = None,
         output_type: str = "pt",
         callback_on_step_end: Callable[..., dict | None] | None = None,
@@ -107,6 +109,7 @@ class StyleTransferPipeline(DiffusionPipeline):
                 0 returns the source through the autoencoder.
             temperature: deviation of the noise in what is refined; below 1, outputs vary less and err less.
             enhance: whether the enhancer, where there is one, corrects the generated mel.
+            dynamics: how far the output's loudness follows the clip's, 0 (as generated) to 1.
             generator: of the noise; the same seed gives the same samples.
             output_type: "pt" or "np" for audio, "mel" to stop at the spectrogram, "latent" before it.
             callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; what it
@@ -116,9 +119,8 @@ class StyleTransferPipeline(DiffusionPipeline):
             AudioError: a waveform that cannot be used.
             ValueError: another argument out of range.
         """
-        check_inputs(
-            self.style_encoder, target, num_inference_steps, guidance_scale, strength, temperature, output_type
-        )
+        settings = (num_inference_steps, guidance_scale, strength, temperature, dynamics)
+        check_inputs(self.style_encoder, target, *settings, output_type)
         mono = to_mono(waveform, sample_rate, self.mel.sample_rate).to(self._execution_device)
         gain = loudness_gain(mono)
         source_mel = waveform_to_mel(mono[None] * gain, self.mel)
@@ -131,8 +133,10 @@ class StyleTransferPipeline(DiffusionPipeline):
         if output_type != "latent":
             mel = self.decode_latents(latents, source_mel.shape[-1])
             mel = self.enhance_mel(mel, source_mel) if enhance else mel
+            mel = follow_dynamics(mel, source_mel, dynamics, self.mel)
         if mel is not None and output_type != "mel":
-            audio = self.to_level(self.synthesize(mel)[0], gain, sample_rate, waveform.shape[-1])
+            made = self.synthesize(mel)[0]
+            audio = at_level(made, gain, self.mel.sample_rate, sample_rate, waveform.shape[-1])
             audio = audio.cpu().numpy() if output_type == "np" else audio
         self.maybe_free_model_hooks()
         return StyleTransferOutput(audio, sample_rate, None if mel is None else mel[0, 0], source_mel[0, 0], latents)
@@ -239,8 +243,3 @@ class StyleTransferPipeline(DiffusionPipeline):
     def synthesize(self, mel: torch.Tensor) -> torch.Tensor:
         """Waveforms of log-mels, (batch, frames * hop_length): by the vocoder, or Griffin-Lim where there is none."""
         return griffin_lim(mel, self.mel) if self.vocoder is None else self.vocoder(mel)
-
-    def to_level(self, waveform: torch.Tensor, gain: float, sample_rate: int, samples: int) -> torch.Tensor:
-        """A generated waveform at the input's level, sample rate and length."""
-        resampled = resample(waveform / gain, self.mel.sample_rate, sample_rate)
-        return fit_length(resampled, samples).clamp(-1, 1)

@@ -13,7 +13,7 @@ from conftest import ROOT
 # A module imports only from rows above its own.
 LAYERS = (
     {"public", "hub", "instruments", "audio", "mel"},
-    {"windows", "plotting", "phases", "reference", "output", "sampling"},
+    {"windows", "plotting", "phases", "reference", "output", "sampling", "dynamics"},
     {"enhancer", "latents", "style", "vocoder"},
     {"inputs"},
     {"pipeline"},

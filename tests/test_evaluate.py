@@ -138,11 +138,11 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     out = tmp_path / "report"
     command = ["--model", str(tmp_path / "model"), "--data", str(dataset[0]), "--out", str(out)]
     command += ["--classifier", str(tmp_path / "classifier"), "--steps", "1", "2", "--guidance", "2", "--limit", "2"]
-    command += ["--pairs-main", "1", "--temperature", "0.25"]
+    command += ["--pairs-main", "1", "--temperature", "0.25", "--dynamics", "0"]
     assert main(command) == 0
     results = (out / "results.jsonl").read_text().splitlines(keepends=True)
     summary = json.loads((out / "summary.json").read_text())
-    assert len(results) == 2 * 10
+    assert len(results) == 2 * 11
     assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
     table = summary["tables"]["piano -> violin"]
     assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
@@ -174,7 +174,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert (again["tables"], again["spread"]) == (summary["tables"], summary["spread"])
     assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
     made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
-    swept = {"ours_20_steps_guidance_2", "ours_20_steps_temperature_0.25"}
+    swept = {"ours_20_steps_guidance_2", "ours_20_steps_temperature_0.25", "ours_20_steps_dynamics_0"}
     assert made == {"identity", "ours_1_steps", "ours_2_steps", "true_target"} | swept
 
 

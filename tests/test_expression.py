@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from train.expression import correlation, level_contour, momentary_loudness, timely_share
+from stylediff.mel import MelConfig, waveform_to_mel
+from train.expression import correlation, level_contour, mel_contour, momentary_loudness, timely_share
 from train.scores import Note
 
 RATE = 22050
@@ -37,6 +38,15 @@ def test_the_contour_is_the_level_in_db_over_a_floor() -> None:
     assert float(contour[:40].diff().min()) > 0
     assert float(contour[50]) == pytest.approx(float(contour.max()) - 40)
     assert float(contour.max()) == pytest.approx(-3, abs=1)  # the power of a full sine is half
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.4])
+def test_the_contour_of_a_log_mel_is_that_of_its_sound(seconds: float) -> None:
+    contour = mel_contour(waveform_to_mel(0.1 * swell()[None], MelConfig())[0, 0], seconds, MelConfig())
+    assert len(contour) == {0.05: 170, 0.4: 18}[seconds]
+    assert float(contour.max() - contour.min()) == pytest.approx({0.05: 39, 0.4: 32}[seconds], abs=2)
+    expected = torch.linspace(float(contour[2]), float(contour[-3]), len(contour) - 4)
+    torch.testing.assert_close(contour[2:-2], expected, atol=0.5, rtol=0)
 
 
 def test_momentary_loudness_is_that_of_the_standard() -> None:

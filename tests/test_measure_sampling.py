@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import pytest
@@ -25,20 +26,24 @@ def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path
     torch.manual_seed(0)
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     arguments = ["--cache", str(tiny_cache), "--model", str(model), "--classifier", str(tmp_path / "classifier")]
-    arguments += ["--pairs", "2", "--steps", "1", "2", "--temperature", "0", "1", "--out", str(tmp_path / "out")]
+    arguments += ["--pairs", "2", "--steps", "1", "2", "--temperature", "0", "1", "--dynamics", "0", "1"]
+    arguments += ["--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     found = json.loads((tmp_path / "out" / "sampling.json").read_text())
-    assert [(one["steps"], one["temperature"], one["enhanced"]) for one in found] == [
-        (steps, temperature, enhanced) for steps in (1, 2) for temperature in (0, 1) for enhanced in (False, True)
-    ]
-    for plain, enhanced in zip(found[::2], found[1::2], strict=True):  # it has not learnt anything yet
+    assert [(one["steps"], one["temperature"], one["enhanced"], one["dynamics"]) for one in found] == list(
+        itertools.product((1, 2), (0, 1), (False, True), (0, 1))
+    )
+    for plain, enhanced in zip(found[::4], found[2::4], strict=True):  # it has not learnt anything yet
         assert plain["error"] == pytest.approx(enhanced["error"])
+    for free, bound in zip(found[::2], found[1::2], strict=True):
+        assert free["error"] != bound["error"]
+        assert free["loudness"] != bound["loudness"]
     assert {one["frame_f"] for one in found} == {None}
     assert all(one["error"] > 0 and one["frechet"] > 0 for one in found)
-    assert "| 2 | 0.5 | 1 | yes |" in capsys.readouterr().out
+    assert "| 2 | 0.5 | 1 | yes | 1 |" in capsys.readouterr().out
 
     pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
-    arguments = [*arguments[:-5], "--temperature", "1", "--listen", "--out", str(tmp_path / "heard")]
+    arguments = [*arguments[:-8], "--temperature", "1", "--listen", "--out", str(tmp_path / "heard")]
     assert main(arguments) == 0
     heard = json.loads((tmp_path / "heard" / "sampling.json").read_text())
     assert [one["steps"] for one in heard] == [1, 1, 2, 2]

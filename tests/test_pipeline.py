@@ -7,6 +7,7 @@ import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import AudioError
+from stylediff.dynamics import frame_levels
 from tests.tiny import tiny_pipeline
 
 
@@ -56,6 +57,15 @@ def test_one_step_is_the_guess_whatever_the_temperature(pipeline):
     assert torch.equal(cold, hot)
 
 
+def test_the_output_follows_the_dynamics_of_the_clip(pipeline):
+    swelling = tone(6) * torch.linspace(0.05, 1, 6 * 22050)
+    free, bound = (run(pipeline, swelling, dynamics=amount) for amount in (0.0, 1.0))
+    assert torch.equal(free.latents, bound.latents)
+    source, before, after = (frame_levels(mel) for mel in (free.source_mel, free.mel, bound.mel))
+    distances = [float((source - source.mean() - (one - one.mean())).abs().mean()) for one in (before, after)]
+    assert distances[1] < 0.85 * distances[0]
+
+
 def test_below_full_strength_the_temperature_scales_the_noise_in_the_source(pipeline):
     source = torch.zeros(1, 4, 8, 24)
     hot, cool = (
@@ -76,7 +86,7 @@ def test_silence_is_taken_and_the_result_is_finite(pipeline):
 
 
 def test_strength_zero_is_the_autoencoder_round_trip(pipeline):
-    result = run(pipeline, tone(2.6), strength=0.0, output_type="mel")
+    result = run(pipeline, tone(2.6), strength=0.0, dynamics=0.0, output_type="mel")
     source = pipeline.encode_mel(result.source_mel[None, None])
     torch.testing.assert_close(result.latents, source)
     expected = pipeline.decode_latents(source, result.source_mel.shape[-1])
@@ -138,6 +148,7 @@ def test_the_callback_sees_every_step_and_may_replace_latents(pipeline):
         ({"guidance_scale": 0.5}, "guidance_scale must be at least 1"),
         ({"strength": 1.5}, "strength must be 0 to 1"),
         ({"temperature": 1.1}, "temperature must be 0 to 1, got 1.1"),
+        ({"dynamics": -0.1}, "dynamics must be 0 to 1, got -0.1"),
         ({"output_type": "jpeg"}, "output_type must be"),
     ],
 )

@@ -95,7 +95,7 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
     )
     assert "## piano -> violin (2 clips)" in page
     assert "## all pairs (2 pairs)" in page
-    assert "## Steps and guidance (2 clips of the main directions)" in page
+    assert "## Settings (2 clips of the main directions)" in page
     assert "| ours, 20 steps | 0.400 [0.300, 0.500] | 0.000" in page
     assert "| ours, 20 steps | 0.600 [0.500, 0.700] | 0.000" in page
     assert "| ours, 20 steps | 0.250 |" in page

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from stylediff.checkpoint import SHIPPED
+from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.sampling import TEMPERATURE
 from train.assessment import Result
@@ -115,7 +116,8 @@ def write_report(
         "extremes": draw_contact_sheet(draw_panels(best + worst, scoring, headline)),
     }
     if swept:
-        figures["sweep"] = draw_sweep(summary["sweep"], args.steps, args.guidance, args.temperature, HEADLINE_STEPS)
+        settings = (args.steps, args.guidance, args.temperature, args.dynamics)
+        figures["sweep"] = draw_sweep(summary["sweep"], *settings, HEADLINE_STEPS)
     for name, figure in figures.items():
         figure.savefig(args.out / f"{name}.png", dpi=80)
     return page
@@ -136,6 +138,7 @@ def evaluate(args: argparse.Namespace) -> str:
     samplings = [Sampling(steps) for steps in args.steps]
     samplings += [Sampling(HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
     samplings += [Sampling(HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
+    samplings += [Sampling(HEADLINE_STEPS, dynamics=one) for one in args.dynamics if one != DYNAMICS]
     scoring = Scoring(
         model=args.model,
         regression=args.regression,
@@ -186,6 +189,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 10, 20, 50], help="denoising steps")
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0], help="guidance scales")
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.3, 0.5, 0.7, 1.0], help="of the noise")
+    parser.add_argument("--dynamics", type=float, nargs="+", default=[0.0, 0.5, 1.0], help="how far they follow")
     parser.add_argument("--sweep", type=int, default=12, help="clips of a main direction that every setting is run on")
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
     parser.add_argument("--baselines", type=Path, help="published report of other weights, to take baselines from")

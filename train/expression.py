@@ -5,6 +5,8 @@ import numpy as np
 import pyloudnorm
 import torch
 
+from stylediff.dynamics import frame_levels
+from stylediff.mel import MelConfig
 from train.scores import Note
 
 BLOCK_SECONDS = 0.05
@@ -38,6 +40,17 @@ def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
     block = round(BLOCK_SECONDS * sample_rate)
     power = waveform[: len(waveform) // block * block].reshape(-1, block).square().mean(1)
     level = 10 * power.clamp_min(1e-12).log10()
+    return level.clamp_min(float(level.max()) - RANGE_DB)
+
+
+def mel_contour(mel: torch.Tensor, seconds: float, config: MelConfig) -> torch.Tensor:
+    """Level of a log-mel (mels, frames) in dB, in windows of so many seconds, a quarter of one apart: (windows,).
+
+    None is more than 40 dB below the loudest.
+    """
+    frames = round(seconds * config.sample_rate / config.hop_length)
+    power = (2 * frame_levels(mel)).exp()
+    level = 10 * torch.nn.functional.avg_pool1d(power[None], frames, max(1, frames // 4))[0].log10()
     return level.clamp_min(float(level.max()) - RANGE_DB)
 
 

@@ -61,16 +61,22 @@ def draw_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
 
 
 def draw_sweep(
-    table: Table, steps: list[int], guidance: list[float], temperatures: list[float], headline_steps: int
+    table: Table,
+    steps: list[int],
+    guidance: list[float],
+    temperatures: list[float],
+    dynamics: list[float],
+    headline_steps: int,
 ) -> Figure:
-    """Some columns against the number of steps, the guidance and the temperature, with 95 % intervals."""
-    figure = Figure(figsize=(4 * len(SWEPT), 3.5 * 3), layout="constrained")
-    axes = figure.subplots(3, len(SWEPT), squeeze=False)
+    """Some columns against the number of steps, the guidance, the temperature and the dynamics, with 95 % intervals."""
     lines: list[tuple[str, list[tuple[float, str]]]] = [
-        ("DDIM steps", [(number, ours(number)) for number in steps]),
+        ("steps", [(number, ours(number)) for number in steps]),
         ("guidance", [(scale, ours(headline_steps, scale)) for scale in guidance]),
         ("temperature", [(one, ours(headline_steps, temperature=one)) for one in temperatures]),
+        ("dynamics", [(one, ours(headline_steps, dynamics=one)) for one in dynamics]),
     ]
+    figure = Figure(figsize=(4 * len(SWEPT), 3.5 * len(lines)), layout="constrained")
+    axes = figure.subplots(len(lines), len(SWEPT), squeeze=False)
     for line, (label, settings) in enumerate(lines):
         known = [(place, table[name]) for place, name in settings if name in table]
         for number, column in enumerate(SWEPT):

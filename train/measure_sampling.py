@@ -1,4 +1,4 @@
-"""Tries steps, noise levels to refine from and temperatures on validation pairs, to choose the defaults by.
+"""Tries steps, noise levels to refine from, temperatures and dynamics on validation pairs, to choose the defaults by.
 
 python -m train.measure_sampling --cache MELS --out DIR
 """
@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stylediff.checkpoint import SHIPPED, CheckpointError
+from stylediff.dynamics import DYNAMICS
 from stylediff.mel import MelConfig
 from stylediff.sampling import START
 from train.classifier import InstrumentClassifier
@@ -29,16 +30,26 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
         "refined from",
         "temperature",
         "enhanced",
+        "dynamics",
         "log-mel error, neper ↓",
         "Fréchet distance ↓",
+        "levels, 50 ms",
+        "levels, 400 ms",
         "frame F to the target",
     ]
     lines += table_head(heads)
     for one in results:
         enhanced = "yes" if one.enhanced else ""
         frame_f = "" if one.frame_f is None else f"{one.frame_f:.3f}"
-        sampling = (one.steps, f"{one.start:g}", f"{one.temperature:g}", enhanced)
-        cells = (*sampling, f"{one.error:.4f}", f"{one.frechet:.2f}", frame_f)
+        sampling = (one.steps, f"{one.start:g}", f"{one.temperature:g}", enhanced, f"{one.dynamics:g}")
+        cells = (
+            *sampling,
+            f"{one.error:.4f}",
+            f"{one.frechet:.2f}",
+            f"{one.levels:.3f}",
+            f"{one.loudness:.3f}",
+            frame_f,
+        )
         lines.append(table_row(cells))
     return "\n".join([*lines, ""])
 
@@ -53,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20, 50])
     parser.add_argument("--start", type=float, nargs="+", default=[START], help="of the noise levels, above 0 to 1")
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    parser.add_argument("--dynamics", type=float, nargs="+", default=[DYNAMICS], help="how far outputs follow")
     parser.add_argument(
         "--listen", action="store_true", help="also compare the notes that are heard, which takes longer"
     )
@@ -67,7 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     settings = list(itertools.product(args.steps, args.start, args.temperature))
     pairs = draw_pairs(cache, pipeline, args.pairs)
-    results = measure_transfers(pipeline, cache, pairs, settings, classifier, NoteJudge() if args.listen else None)
+    judge = NoteJudge() if args.listen else None
+    results = measure_transfers(pipeline, cache, pairs, settings, classifier, judge, args.dynamics)
     args.out.mkdir(parents=True, exist_ok=True)
     write_atomically(args.out / "sampling.json", json.dumps([asdict(one) for one in results], indent=1))
     page = write_markdown(results, args.pairs)

@@ -228,8 +228,8 @@ def write_markdown(summary: dict[str, Any]) -> str:
         lines += ["", f"## {direction} ({count} {unit})", *table_lines(table)]
     if summary["sweep"]:
         count = summary["sweep"][summary["headline"]]["log_mel_error"]["count"]
-        lines += ["", f"## Steps and guidance ({count} clips of the main directions)", *table_lines(summary["sweep"])]
-        lines += ["", "![quality against steps and guidance](sweep.png)"]
+        lines += ["", f"## Settings ({count} clips of the main directions)", *table_lines(summary["sweep"])]
+        lines += ["", "![quality against steps, guidance, temperature and dynamics](sweep.png)"]
     lines += spread_lines(summary["spread"])
     lines += cost_lines(summary)
     lines += ["", "![which instrument each target is heard as](confusion.png)"]

@@ -8,6 +8,7 @@ import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
+from stylediff.dynamics import DYNAMICS
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from stylediff.sampling import TEMPERATURE
 from train.equaliser import match_envelope
@@ -33,20 +34,23 @@ Players = dict[str, tuple[Synthesizer, int]]
 
 
 class Sampling(NamedTuple):
-    """How the model is sampled: denoising steps, guidance scale (1 is none) and temperature of the noise."""
+    """How the model is used: denoising steps, guidance scale (1 is none), temperature of the noise, and dynamics."""
 
     steps: int
     guidance: float = 1.0
     temperature: float = TEMPERATURE
+    dynamics: float = DYNAMICS
 
 
-def ours(steps: int, guidance: float = 1.0, temperature: float = TEMPERATURE) -> str:
-    """Name of the row of our model, sampled in that way."""
+def ours(steps: int, guidance: float = 1.0, temperature: float = TEMPERATURE, dynamics: float = DYNAMICS) -> str:
+    """Name of the row of our model, used in that way."""
     name = f"ours, {steps} steps"
     if guidance != 1:
         name += f", guidance {guidance:g}"
     if temperature != TEMPERATURE:
         name += f", temperature {temperature:g}"
+    if dynamics != DYNAMICS:
+        name += f", dynamics {dynamics:g}"
     return name
 
 
@@ -80,6 +84,7 @@ def play_transfer(example: Example, pipeline: StyleTransferPipeline, sampling: S
         num_inference_steps=sampling.steps,
         guidance_scale=sampling.guidance,
         temperature=sampling.temperature,
+        dynamics=sampling.dynamics,
         generator=torch.Generator().manual_seed(example.seed),
     )
     return fit_length(result.audio.cpu(), len(example.target))

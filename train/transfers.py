@@ -7,9 +7,12 @@ import torch
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
+from stylediff.dynamics import DYNAMICS, follow_dynamics
+from stylediff.mel import MelConfig
 from stylediff.sampling import START
 from train.classifier import InstrumentClassifier
 from train.embeddings import split_windows
+from train.expression import BLOCK_SECONDS, MOMENT_SECONDS, correlation, mel_contour
 from train.frechet import frechet_distance
 from train.judges import NoteJudge
 from train.mel_cache import MelCache
@@ -21,12 +24,14 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Measured:
-    """What one way of sampling gives.
+    """What one way of using the model gives.
 
     Attributes:
         start: noise level that the first guess was refined from.
+        dynamics: how far the outputs follow the source's.
         error: mean absolute log-mel error to the true targets, in nepers.
         frechet: distance of the classifier's features of generated mels to those of the true ones.
+        levels, loudness: correlations with the target's levels, in windows of 50 and of 400 ms.
         frame_f: pitch F-measure of the sound of generated mels against what is heard in that of the true ones; None
             without a judge.
     """
@@ -35,8 +40,11 @@ class Measured:
     start: float
     temperature: float
     enhanced: bool
+    dynamics: float
     error: float
     frechet: float
+    levels: float
+    loudness: float
     frame_f: float | None = None
 
 
@@ -88,6 +96,36 @@ def transfer(
     return torch.cat(made)
 
 
+def shape(
+    pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: list[float]
+) -> dict[tuple[bool, float], list[torch.Tensor]]:
+    """Log-mels (mels, frames) of latents, by whether they were enhanced, and how far they follow dynamics.
+
+    Args:
+        latents: (pairs, channels, rows, columns).
+        sources: log-mels (1, mels, frames) of the clips that they were made from.
+    """
+    played = [source[None].to(pipeline.device) for source in sources]
+    made = {False: [pipeline.decode_latents(one[None], played[0].shape[-1]) for one in latents]}
+    if pipeline.enhancer is not None:
+        made[True] = [pipeline.enhance_mel(mel, source) for mel, source in zip(made[False], played, strict=True)]
+    return {
+        (enhanced, amount): [
+            follow_dynamics(mel, source, amount, pipeline.mel)[0, 0].cpu()
+            for mel, source in zip(mels, played, strict=True)
+        ]
+        for enhanced, mels in made.items()
+        for amount in dynamics
+    }
+
+
+def mean_correlation(outputs: list[torch.Tensor], true: list[torch.Tensor], seconds: float, config: MelConfig) -> float:
+    """Mean correlation of the levels of log-mels (mels, frames), in windows of so many seconds."""
+    pairs = zip(outputs, true, strict=True)
+    found = [correlation(mel_contour(ours, seconds, config), mel_contour(aim, seconds, config)) for ours, aim in pairs]
+    return float(np.mean([one for one in found if one is not None] or [np.nan]))
+
+
 @torch.no_grad()
 def measure_transfers(
     pipeline: StyleTransferPipeline,
@@ -96,8 +134,13 @@ def measure_transfers(
     settings: list[tuple[int, float, float]],
     classifier: InstrumentClassifier,
     judge: NoteJudge | None = None,
+    dynamics: list[float] | None = None,
 ) -> list[Measured]:
-    """Every (steps, start, temperature) on the same pairs, with the enhancer as well where there is one."""
+    """Every (steps, start, temperature) on the same pairs, with the enhancer as well where there is one.
+
+    Args:
+        dynamics: how far the outputs follow the source's; the pipeline's default alone without them.
+    """
     sources, targets = (
         [cache.tensor(int(row), 0, cache.mels.shape[-1]) for row in rows] for rows in (pairs.sources, pairs.targets)
     )
@@ -109,19 +152,17 @@ def measure_transfers(
     results = []
     for steps, start, temperature in tqdm(settings):
         latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature, start)
-        plain = [pipeline.decode_latents(one[None], true[0].shape[-1]) for one in latents]
-        made = {False: plain}
-        if pipeline.enhancer is not None:
-            played = (source[None].to(pipeline.device) for source in sources)
-            made[True] = [pipeline.enhance_mel(mel, source) for mel, source in zip(plain, played, strict=True)]
-        for enhanced, mels in made.items():
-            outputs = [mel[0, 0].cpu() for mel in mels]
+        for (enhanced, amount), outputs in shape(pipeline, latents, sources, dynamics or [DYNAMICS]).items():
             error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
             distance = frechet_distance(features_of(outputs, classifier), features)
+            levels, loudness = (
+                mean_correlation(outputs, true, seconds, pipeline.mel) for seconds in (BLOCK_SECONDS, MOMENT_SECONDS)
+            )
             heard = zip(hear(outputs, pipeline, judge), rolls, strict=True) if judge else []
             agreements = [frame_prf(ours, aim)[2] for ours, aim in heard]
             frame_f = float(np.mean(agreements)) if agreements else None
-            results.append(Measured(steps, start, temperature, enhanced, error, distance, frame_f))
+            found = (error, distance, levels, loudness, frame_f)
+            results.append(Measured(steps, start, temperature, enhanced, amount, *found))
     return results
 
 

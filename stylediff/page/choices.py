@@ -5,6 +5,7 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 
 MAX_STEPS, MAX_GUIDANCE = 50, 4.0
@@ -29,6 +30,7 @@ class Choices:
         seed: of the noise.
         start_s, length_s: the part of the clip that is taken, seconds.
         like: weight of a reference clip's sound, where there is one, against the named instrument's.
+        dynamics: how far the output's loudness follows the clip's.
     """
 
     target: str = "violin"
@@ -39,6 +41,7 @@ class Choices:
     start_s: float = 0.0
     length_s: float = 10.0
     like: float = 1.0
+    dynamics: float = DYNAMICS
 
     def __post_init__(self) -> None:
         try:
@@ -53,6 +56,7 @@ class Choices:
             "start_s": (0, LATEST_START_S),
             "length_s": (0.5, float("inf")),
             "like": (0, 1),
+            "dynamics": (0, 1),
         }
         for name, (lowest, highest) in limits.items():
             if not lowest <= getattr(self, name) <= highest:

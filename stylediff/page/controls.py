@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.page.choices import LARGEST_SEED, MAX_GUIDANCE, MAX_STEPS, PRESETS, ChoiceError, Choices
 from stylediff.page.clips import MAX_SECONDS
@@ -39,6 +40,7 @@ class Controls:
     start_s: gr.Slider
     length_s: gr.Slider
     like: gr.Slider
+    dynamics: gr.Slider
     random_seed: gr.Checkbox
     is_matching: gr.State
     reference: gr.Audio
@@ -88,11 +90,12 @@ def build_controls(t: Labels, listens: bool) -> Controls:
         steps = gr.Slider(1, MAX_STEPS, 20, step=1, label=t("steps"), elem_id="steps")
         guidance = gr.Slider(1, MAX_GUIDANCE, 1, step=0.25, label=t("guidance"), elem_id="guidance")
         strength = gr.Slider(0, 1, 1, step=0.05, label=t("strength"), elem_id="strength")
+        dynamics = gr.Slider(0, 1, DYNAMICS, step=0.05, label=t("dynamics"), elem_id="dynamics")
         with gr.Row():
             seed = gr.Number(0, label=t("seed"), precision=0, minimum=0, maximum=LARGEST_SEED, elem_id="seed")
             random_seed = gr.Checkbox(False, label=t("random_seed"), elem_id="random")
         controls = Controls(
-            target, steps, guidance, strength, seed, start, length, like, random_seed, is_matching, reference
+            target, steps, guidance, strength, seed, start, length, like, dynamics, random_seed, is_matching, reference
         )
         with gr.Row():
             load = gr.UploadButton(t("load_settings"), file_types=[".json"], size="sm", elem_id="load")

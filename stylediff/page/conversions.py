@@ -90,6 +90,7 @@ def run(
             num_inference_steps=choices.steps,
             guidance_scale=choices.guidance,
             strength=choices.strength,
+            dynamics=choices.dynamics,
             generator=torch.Generator().manual_seed(choices.seed),
             callback_on_step_end=reporter,
         )

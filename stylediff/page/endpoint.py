@@ -7,6 +7,7 @@ from gradio.data_classes import FileData
 from gradio_client.utils import is_file_obj_with_meta
 
 from stylediff.audio import write_audio
+from stylediff.dynamics import DYNAMICS
 from stylediff.mel import MelConfig
 from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices, file_stem
@@ -45,13 +46,14 @@ def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[
         length_s: float = MAX_SECONDS,
         reference: FileData | None = None,
         like: float = 1.0,
+        dynamics: float = DYNAMICS,
     ) -> tuple[FileData, dict]:
         """Plays a clip with another instrument, named or heard in a reference clip.
 
         Gives a wav file, the settings used, and what was taken of the clip.
         """
         with sentences():
-            choices = Choices.from_values(target, steps, guidance, strength, seed, start_s, length_s, like)
+            choices = Choices.from_values(target, steps, guidance, strength, seed, start_s, length_s, like, dynamics)
             clip = load_clip(path_of(source, NO_CLIP), choices.start_s, choices.length_s)
             heard = load_clip(path_of(reference, NO_REFERENCE), 0.0, MAX_SECONDS) if reference else None
             output = next(e for e in converter(clip, choices, 0, heard) if isinstance(e, StyleTransferOutput))

@@ -83,6 +83,7 @@ class Handlers:
         start_s: float,
         length_s: float,
         like: float,
+        dynamics: float,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Converts a clip; updates come with every step."""
@@ -93,7 +94,8 @@ class Handlers:
             if is_matching and not reference_path:
                 raise ValueError(NO_REFERENCE)
             number = draw_seed() if random_seed else seed or 0
-            choices = Choices.from_values(target, steps, guidance, strength, number, start_s or 0.0, length_s, like)
+            part = (start_s or 0.0, length_s)
+            choices = Choices.from_values(target, steps, guidance, strength, number, *part, like, dynamics)
             yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
             started = time.monotonic()
             clip = load_clip(path, choices.start_s, choices.length_s)

@@ -1,0 +1,46 @@
+"""A performance's dynamics carried over: a generated log-mel grows louder and softer with its source.
+
+The denoiser learns how loud instruments are on average; how loud this player was just then is easier read off the clip.
+"""
+
+import math
+
+import torch
+
+from stylediff.mel import MelConfig
+
+# Measured on validation pairs, see DECISIONS.md.
+DYNAMICS = 0.5
+SMOOTH_SECONDS = 1.6  # longer than most notes, whose decay is the target instrument's own
+RANGE_DB = 20.0  # softer frames are mostly rests and endings
+
+
+def frame_levels(mel: torch.Tensor) -> torch.Tensor:
+    """Level of each frame of log-mels, (..., mels, frames) to (..., frames), in nepers."""
+    return (2 * mel).logsumexp(-2) / 2
+
+
+def smooth_levels(mel: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Levels of a log-mel's frames, none more than 20 dB below the loudest, averaged over a Hann window."""
+    levels = frame_levels(mel)
+    levels = levels.clamp_min(levels.amax(-1, keepdim=True) - RANGE_DB * math.log(10) / 20)
+    half = round(SMOOTH_SECONDS / 2 * config.sample_rate / config.hop_length)
+    window = torch.hann_window(2 * half + 1, periodic=False).to(levels)[None, None]
+    sums, weights = (
+        torch.nn.functional.conv1d(values.reshape(-1, 1, values.shape[-1]), window, padding=half)
+        for values in (levels, torch.ones_like(levels))
+    )
+    return (sums / weights).reshape(levels.shape)
+
+
+def follow_dynamics(mel: torch.Tensor, source_mel: torch.Tensor, amount: float, config: MelConfig) -> torch.Tensor:
+    """A generated log-mel whose smoothed level is moved towards that of its source; its energy as a whole stays.
+
+    Args:
+        mel, source_mel: (batch, 1, mels, frames) in nepers.
+        amount: 0 leaves the log-mel as it is, 1 gives it the source's contour.
+    """
+    gain = amount * (smooth_levels(source_mel, config) - smooth_levels(mel, config))
+    before = frame_levels(mel)
+    gain = gain + ((2 * before).logsumexp(-1, keepdim=True) - (2 * (before + gain)).logsumexp(-1, keepdim=True)) / 2
+    return torch.where(mel > config.log_floor, (mel + gain[..., None, :]).clamp_min(config.log_floor), mel)
