@@ -15,14 +15,17 @@ from train.commands import exit_code
 from train.stages import Stage, StageError, follow
 
 SHARES = {
-    "autoencoder": 0.1,
-    "denoiser": 0.25,
-    "denoiser, listening": 0.3,
+    "autoencoder": 0.08,
+    "autoencoder, decoder": 0.05,
+    "denoiser": 0.24,
+    "denoiser, listening": 0.28,
     "denoiser, colours": 0.15,
     "vocoder": 0.08,
     "vocoder, any tuning": 0.07,
     "classifier": 0.05,
 }
+# What the latents are, the encoder decides; the decoder can learn on from them.
+DECODER = ["--decoder-only", "--steps=2000", "--learning-rate=6e-4", "--warmup-steps=50", "--cooldown=0.6"]
 # How the denoiser is trained on once it knows instruments by name, to take clips of them as well.
 LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "--learning-rate=5e-4", "--cooldown=0.4"]
 # And then to take the colour of its sound from them, to go on learning names, and piano to violin above all.
@@ -41,12 +44,12 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     """The stages in their order; each reads what those before it wrote."""
     out: Path = args.out
     data, mels, latents = out / "dataset", out / "mels", out / "latents"
-    parts = ("autoencoder", "denoiser", "listening", "colours", "vocoder", "any_tuning")
-    autoencoder, denoiser, listening, colours, vocoder, any_tuning = (out / name for name in parts)
+    parts = ("autoencoder", "decoder", "denoiser", "listening", "colours", "vocoder", "any_tuning")
+    autoencoder, decoder, denoiser, listening, colours, vocoder, any_tuning = (out / name for name in parts)
     scores = ["--midi", *map(str, args.midi), "--soundfont", *args.soundfont, "--test-soundfont", args.test_soundfont]
     scores += ["--clips", str(args.clips), "--test-excerpts", str(args.test_excerpts), "--seed", str(args.seed)]
     cache = ["--cache", str(mels)]
-    encoder = ["--autoencoder", str(autoencoder / "autoencoder")]
+    encoder = ["--autoencoder", str(decoder / "autoencoder")]
 
     def trainer(name: str, run: Path, flags: list[str], result: str) -> Stage:
         flags = [*cache, "--out", str(run), "--seed", str(args.seed), *flags]
@@ -61,6 +64,7 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
         Stage("data set", "render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
         Stage("mels", "cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
         trainer("autoencoder", autoencoder, [], "autoencoder"),
+        trainer("autoencoder, decoder", decoder, ["--initial", str(autoencoder), *DECODER], "autoencoder"),
         Stage("latents", "cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
         trainer("denoiser", denoiser, pairs, "unet"),
         trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
