@@ -60,6 +60,13 @@ def test_latents_know_their_autoencoder_in_any_precision(tiny_cache, tiny_autoen
     assert exported.dtype == torch.float32
     for one in (None, model, exported):
         assert len(read_latents(tmp_path / "latents", one)) == 12
+    torch.nn.init.zeros_(model.vae.post_quant_conv.weight)
+    torch.nn.init.zeros_(model.vae.decoder.conv_in.weight)
+    assert len(read_latents(tmp_path / "latents", model)) == 12  # the decoder has no part in them
+    torch.nn.init.zeros_(model.vae.encoder.conv_in.weight)
+    with pytest.raises(CacheError, match="another autoencoder made the latents in "):
+        read_latents(tmp_path / "latents", model)
+    model = load_autoencoder(tiny_autoencoder, MelConfig())
     model.latents_mean += 0.1
     with pytest.raises(CacheError, match="another autoencoder made the latents in "):
         read_latents(tmp_path / "latents", model)

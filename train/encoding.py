@@ -14,6 +14,7 @@ from train.mel_cache import CacheError, MelCache, read_cache
 from train.runs import choose_precision
 
 BATCH = 16
+DECODING = ("vae.decoder", "vae.post_quant_conv")  # weights of MelAutoencoder behind its latents
 RECORD = "autoencoder.json"  # beside latents, of what made them
 
 
@@ -56,17 +57,21 @@ def load_autoencoder(folder: str | Path, mel: MelConfig) -> MelAutoencoder:
     return model
 
 
-def weights_digest(model: MelAutoencoder) -> str:
-    """SHA-256 of a model's weights in half precision: exported in that, a model keeps its digest."""
+def encoder_digest(model: MelAutoencoder) -> str:
+    """SHA-256 of all that decides a model's latents, which the decoder does not.
+
+    In half precision: exported in that, a model keeps its digest.
+    """
     digest = hashlib.sha256()
-    for _, weight in sorted(model.state_dict().items()):
+    weights = {name: one for name, one in model.state_dict().items() if not name.startswith(DECODING)}
+    for _, weight in sorted(weights.items()):
         digest.update(weight.half().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
 def record_autoencoder(folder: Path, model: MelAutoencoder) -> None:
     """Writes down beside latents which autoencoder made them."""
-    write_atomically(folder / RECORD, json.dumps({"weights": weights_digest(model)}))
+    write_atomically(folder / RECORD, json.dumps({"encoder": encoder_digest(model)}))
 
 
 def read_latents(folder: Path, autoencoder: MelAutoencoder | None = None) -> np.ndarray:
@@ -83,7 +88,7 @@ def read_latents(folder: Path, autoencoder: MelAutoencoder | None = None) -> np.
     except (OSError, ValueError) as error:
         raise CacheError(f"no latents in {folder}: run train.cache_latents first ({error})") from error
     record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
-    if autoencoder is not None and "weights" in record and record["weights"] != weights_digest(autoencoder):
+    if autoencoder is not None and "encoder" in record and record["encoder"] != encoder_digest(autoencoder):
         raise CacheError(f"another autoencoder made the latents in {folder}: run train.cache_latents with this one")
     return latents
 
