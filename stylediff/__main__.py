@@ -40,7 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--enhance", action=argparse.BooleanOptionalAction, default=True, help="correct the spectrogram (on)"
     )
-    parser.add_argument("--dynamics", type=float, default=DYNAMICS, help=f"follow the source's, 0 to 1 ({DYNAMICS})")
+    parser.add_argument("--dynamics", type=float, default=DYNAMICS, help=f"1 is the source's loudness ({DYNAMICS})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", help="folder or Hub id of other weights")
     parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")

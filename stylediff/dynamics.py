@@ -20,9 +20,8 @@ def frame_levels(mel: torch.Tensor) -> torch.Tensor:
     return (2 * mel).logsumexp(-2) / 2
 
 
-def smooth_levels(mel: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Levels of a log-mel's frames, none more than 20 dB below the loudest, averaged over a Hann window."""
-    levels = frame_levels(mel)
+def smooth_levels(levels: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """Levels (..., frames) in nepers, none more than 20 dB below the loudest, averaged over a Hann window."""
     levels = levels.clamp_min(levels.amax(-1, keepdim=True) - RANGE_DB * math.log(10) / 20)
     half = round(SMOOTH_SECONDS / 2 * config.sample_rate / config.hop_length)
     window = torch.hann_window(2 * half + 1, periodic=False).to(levels)[None, None]
@@ -40,7 +39,7 @@ def follow_dynamics(mel: torch.Tensor, source_mel: torch.Tensor, amount: float, 
         mel, source_mel: (batch, 1, mels, frames) in nepers.
         amount: 0 leaves the log-mel as it is, 1 gives it the source's contour.
     """
-    gain = amount * (smooth_levels(source_mel, config) - smooth_levels(mel, config))
     before = frame_levels(mel)
+    gain = amount * (smooth_levels(frame_levels(source_mel), config) - smooth_levels(before, config))
     gain = gain + ((2 * before).logsumexp(-1, keepdim=True) - (2 * (before + gain)).logsumexp(-1, keepdim=True)) / 2
     return torch.where(mel > config.log_floor, (mel + gain[..., None, :]).clamp_min(config.log_floor), mel)

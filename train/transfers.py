@@ -1,5 +1,6 @@
 """How far transfers of the validation split are from their targets: what defaults and designs are chosen by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +98,7 @@ def transfer(
 
 
 def shape(
-    pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: list[float]
+    pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: Sequence[float]
 ) -> dict[tuple[bool, float], list[torch.Tensor]]:
     """Log-mels (mels, frames) of latents, by whether they were enhanced, and how far they follow dynamics.
 
@@ -134,12 +135,12 @@ def measure_transfers(
     settings: list[tuple[int, float, float]],
     classifier: InstrumentClassifier,
     judge: NoteJudge | None = None,
-    dynamics: list[float] | None = None,
+    dynamics: Sequence[float] = (DYNAMICS,),
 ) -> list[Measured]:
     """Every (steps, start, temperature) on the same pairs, with the enhancer as well where there is one.
 
     Args:
-        dynamics: how far the outputs follow the source's; the pipeline's default alone without them.
+        dynamics: how far the outputs follow the source's.
     """
     sources, targets = (
         [cache.tensor(int(row), 0, cache.mels.shape[-1]) for row in rows] for rows in (pairs.sources, pairs.targets)
@@ -152,7 +153,7 @@ def measure_transfers(
     results = []
     for steps, start, temperature in tqdm(settings):
         latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature, start)
-        for (enhanced, amount), outputs in shape(pipeline, latents, sources, dynamics or [DYNAMICS]).items():
+        for (enhanced, amount), outputs in shape(pipeline, latents, sources, dynamics).items():
             error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
             distance = frechet_distance(features_of(outputs, classifier), features)
             levels, loudness = (
