@@ -19,8 +19,9 @@ from train.codec import (
     griffin_lim_row,
     take_turns,
 )
+from train.codec_page import changes, lost_frames, write_rivalry, write_steadiness
 from train.manifest import ClipGroup
-from train.measure_codec import distances, lost_frames, main, write_rivalry
+from train.measure_codec import main
 from train.metrics import log_mel_error
 from train.scores import Note
 
@@ -66,12 +67,28 @@ def test_what_is_lost_is_counted_against_the_original():
 def test_it_is_said_where_griffin_lim_comes_nearer_to_the_original():
     scores = {ORIGINAL: (0.9, 0.0), VOCODER: (0.8, 0.1), "mel, Griffin-Lim 100": (0.95, 0.2)}
     results = [{"file": "a", "row": row, "frame_f": f, "log_mel_error": e} for row, (f, e) in scores.items()]
-    assert distances(results, VOCODER) == pytest.approx({"frame_f": 0.1, "log_mel_error": 0.1})
+    found = changes(results, VOCODER)
+    assert {column: float(values[0]) for column, values in found.items()} == pytest.approx(
+        {"frame_f": -0.1, "log_mel_error": 0.1}
+    )
     title, _, *lines = write_rivalry({"harp": results})
     assert "in 1 of 2 cells" in title
-    assert lines == ["- harp: frame F, off by 0.100 against 0.050"]
+    assert "beyond chance (the interval of the clips' differences leaves 0 out) in 1" in title
+    assert lines == ["- harp: frame F, off by 0.100 against 0.050, 0.050 more [0.050, 0.050]"]
     mels = [{name: value for name, value in result.items() if name != "frame_f"} for result in results]
     assert "in 0 of 1 cells" in write_rivalry({"harp": mels})[0]
+
+
+def test_a_rival_that_is_nearer_in_some_clips_only_is_not_nearer_beyond_chance():
+    ours, theirs = (0.1, 0.3, 0.2, 0.2), (0.2, 0.1, 0.3, 0.1)
+    results = []
+    for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        rows = ((ORIGINAL, 0.0), (VOCODER, one), ("mel, Griffin-Lim 100", other))
+        results += [{"file": str(number), "row": row, "stripes": value} for row, value in rows]
+    assert "in 1 of 1 cells" in write_rivalry({"harp": results})[0]
+    assert "leaves 0 out) in 0" in write_rivalry({"harp": results})[0]
+    decoded = [result | {"row": DECODED} for result in results if result["row"] == VOCODER]
+    assert "hop autocorrelation 0.200 [" in write_steadiness(results + decoded)
 
 
 def test_steady_clips_take_turns_with_others():

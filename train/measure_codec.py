@@ -13,56 +13,24 @@ import time
 from functools import lru_cache, partial
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from stylediff.checkpoint import SHIPPED, load_pipeline
 from stylediff.mel import MelConfig
 from train.assessment import Result, compare_with_score, compare_with_source, compare_with_target
-from train.codec import (
-    DECODED,
-    ITERATIONS,
-    ORIGINAL,
-    VOCODER,
-    Specimen,
-    Stage,
-    build_stages,
-    choose_specimens,
-    griffin_lim_row,
-)
+from train.codec import Specimen, Stage, build_stages, choose_specimens
+from train.codec_page import COLUMNS, write_markdown
 from train.commands import exit_code
 from train.embeddings import ClassifierEmbedding
-from train.frechet import frechet_distance
 from train.manifest import ManifestError, claim_folder, write_atomically
 from train.metrics import is_one_voice
-from train.report import describe, format_cell
 from train.scoring import SHIPPED_CLASSIFIER, load_judges
 from train.steadiness import hop_stripes, pitch_deviation, pitch_wobble
-from train.tables import table_head, table_row
 from train.tasks import read_results
 from train.waveforms import load_waveform
 from train.workers import results_of
 
 TIMED_CLIPS = 3
-COLUMNS = {
-    "frame_f": "frame F",
-    "note_f1_50": "note F1, 50 ms",
-    "source_frame_f": "frame F to the original",
-    "deviation": "pitch off by, cents ↓",
-    "wobble": "pitch wobble, cents ↓",
-    "stripes": "hop autocorrelation ↓",
-    "log_mel_error": "log-mel error, neper ↓",
-    "log_spectral_distance": "LSD, dB ↓",
-    "stft_distance": "STFT distance ↓",
-    "loudness_difference_db": "louder by, dB",
-}
-NOTES = f"""\
-"{VOCODER}" is a true log-mel through the vocoder, "{DECODED}" the same after encoding and decoding; the others have
-Griffin-Lim with so many iterations in the vocoder's place. Clips are of pieces that were not trained on. Brackets hold
-95 % bootstrap intervals. Pitch is CREPE's, on notes of 0.4 s and more of one voice; hop autocorrelation is
-`train.steadiness.hop_stripes`. Columns with ↓ are better when smaller; wobble and autocorrelation are as good as can be
-when no larger than the original's.
-"""
 
 
 @lru_cache(maxsize=1)
@@ -128,79 +96,6 @@ def time_stages(stages: dict[str, Stage], specimens: list[Specimen]) -> dict[str
             stage(waveform)
             seconds[row].append((time.perf_counter() - began) * MelConfig().sample_rate / len(waveform))
     return {row: statistics.median(values[1:]) for row, values in seconds.items()}
-
-
-def frechet_to_originals(results: list[Result], row: str) -> float:
-    """Fréchet distance of a row's features to the originals'."""
-    ours, theirs = (np.concatenate([r["features"] for r in results if r["row"] == name]) for name in (row, ORIGINAL))
-    return frechet_distance(ours, theirs)
-
-
-def table(results: list[Result], rows: list[str]) -> list[str]:
-    """Means of the columns that any of the results has, as Markdown."""
-    columns = [column for column in COLUMNS if any(column in result for result in results)]
-    lines = table_head(["", *(COLUMNS[column] for column in columns)])
-    for row in rows:
-        values = {c: [r[c] for r in results if r["row"] == row and c in r] for c in columns}
-        cells = [format_cell(describe(values[column]) if values[column] else None) for column in columns]
-        lines.append(table_row([row, *cells]))
-    return lines
-
-
-def distances(results: list[Result], row: str) -> dict[str, float]:
-    """How far a row's columns are from the originals', means of absolute differences over clips."""
-    originals = {result["file"]: result for result in results if result["row"] == ORIGINAL}
-    ours = [(result, originals[result["file"]]) for result in results if result["row"] == row]
-    found = {c: [abs(one[c] - other[c]) for one, other in ours if c in one and c in other] for c in COLUMNS}
-    return {column: float(np.mean(values)) for column, values in found.items() if values}
-
-
-def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
-    """Where Griffin-Lim in the vocoder's place comes nearer to the originals than the vocoder does, as Markdown."""
-    rival = griffin_lim_row("mel", ITERATIONS[-1])
-    lines, cells = [], 0
-    for instrument, results in of_instruments.items():
-        ours, theirs = distances(results, VOCODER), distances(results, rival)
-        cells += len(ours)
-        lines += [
-            f"- {instrument}: {COLUMNS[column].strip(' ↓')}, off by {ours[column]:.3f} against {theirs[column]:.3f}"
-            for column in ours
-            if theirs[column] < ours[column]
-        ]
-    title = f'"{rival}" comes nearer to the originals than "{VOCODER}" in {len(lines)} of {cells} cells'
-    return [f"{title} (means of absolute differences over clips)" + (":" if lines else "."), "", *lines]
-
-
-def lost_frames(results: list[Result], row: str) -> float:
-    """By how much the pitch F-measure against the score is below the originals', or that to the original below 1."""
-    column = "frame_f" if any("frame_f" in result for result in results) else "source_frame_f"
-    values = {name: [r[column] for r in results if r["row"] == name and column in r] for name in (ORIGINAL, row)}
-    before, after = (np.mean(values[name]) for name in (ORIGINAL, row))
-    return float(before - after)
-
-
-def write_markdown(results: list[Result], rows: list[str], seconds: dict[str, float]) -> str:
-    """The tables: all clips, every instrument with the worst one named, every voice."""
-    lines = ["# What the codec loses", "", NOTES, f"## All clips ({len({r['file'] for r in results})})", ""]
-    lines += [*table(results, rows), "", "| | Fréchet distance ↓ | seconds for a second of sound ↓ |", "|---|---|---|"]
-    for row in rows:
-        lines.append(f"| {row} | {frechet_to_originals(results, row):.3f} | {seconds[row]:.3f} |")
-    groups = {key: sorted({r[key] for r in results}) for key in ("instrument", "voice")}
-    of = {(key, name): [r for r in results if r[key] == name] for key in groups for name in groups[key]}
-    worst = max(groups["instrument"], key=lambda name: lost_frames(of["instrument", name], DECODED))
-    lost = lost_frames(of["instrument", worst], DECODED)
-    lines += [
-        "",
-        f"The instrument that loses most through autoencoder and vocoder is the {worst}: {lost:.3f} of frame F.",
-        "",
-        *write_rivalry({name: of["instrument", name] for name in groups["instrument"]}),
-    ]
-    for key, names in groups.items():
-        for name in names:
-            count = len({r["file"] for r in of[key, name]})
-            lines += ["", f"## {name} ({count} clips)" if key == "instrument" else f"### {name} ({count} clips)", ""]
-            lines += table(of[key, name], rows)
-    return "\n".join([*lines, ""])
 
 
 def measure_codec(args: argparse.Namespace) -> None:
