@@ -9,6 +9,7 @@ from torch import nn
 from stylediff.mel import MelConfig
 
 MOMENTUM = 0.9
+HANN_SPREAD = 0.25645  # of the Gaussian nearest to a Hann window, over its squared length (Průša et al. 2017)
 SMALLEST = 1e-7
 
 
@@ -83,12 +84,33 @@ def nearest_peaks(magnitude: torch.Tensor) -> torch.Tensor:
     return torch.where(index - below < above - index, below, above).clamp(0, bins - 1)
 
 
+def lean_phases(log: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """How much further phases are at each bin than at the lowest, for what grows or fades within a frame.
+
+    Sound that begins late in a frame makes magnitudes grow from frame to frame, and phases fall along frequency: with a
+    Gaussian window the one slope gives the other (Průša, Balazs and Søndergaard 2017, "A noniterative method for
+    reconstruction of phase from STFT magnitude", eq. 13). A steady tone has none.
+
+    Args:
+        log: log-magnitudes in nepers, (batch, frames, bins).
+
+    Returns:
+        Radians, for frames counted from their middle, like ``log``.
+    """
+    around = torch.cat([log[:, :1], log, log[:, -1:]], dim=1)
+    growth = (around[:, 2:] - around[:, :-2]) / 2  # nepers a hop
+    # No sound begins further off than half a window.
+    slope = (-HANN_SPREAD * config.n_fft / config.hop_length * growth).clamp(-math.pi, math.pi)
+    return slope.cumsum(-1) - slope / 2
+
+
 def track_phases(magnitude: torch.Tensor, config: MelConfig, before_first: torch.Tensor | None = None) -> torch.Tensor:
     """Phases of partials that go on from frame to frame, as if each peak were a tone of slowly changing pitch.
 
     Single pass spectrogram inversion (Beauregard, Harish and Wyse 2015): a peak's frequency comes from a parabola
-    through its log-magnitudes, its phase from that of the frame before, and the bins around it are locked to it.
-    Frequencies of both frames are averaged, and phases are those at the middle of a frame, so that glides stay whole.
+    through its log-magnitudes, its phase from that of the frame before, and the bins around it are locked to it, but
+    lean where the sound begins or ends. Frequencies of both frames are averaged, and phases are those at the middle of
+    a frame, so that glides stay whole.
 
     Args:
         magnitude: (batch, n_fft // 2 + 1, frames), of Hann windows.
@@ -108,12 +130,13 @@ def track_phases(magnitude: torch.Tensor, config: MelConfig, before_first: torch
     before = torch.cat([frequency[:, :1], frequency[:, :-1]], dim=1).gather(-1, peaks)
     same_partial = (frequency - before).abs() < 1
     mean = torch.where(same_partial, (frequency + before) / 2, frequency)
-    advance = torch.remainder(mean * (2 * math.pi * config.hop_length / config.n_fft), 2 * math.pi)
+    lean = lean_phases(log, config)
+    advance = mean * (2 * math.pi * config.hop_length / config.n_fft) + lean - lean.gather(-1, peaks)
     phase = torch.zeros_like(magnitude[:, 0])
     if before_first is not None:
         phase = before_first + math.pi * index
     phases = []
-    for peak, step in zip(peaks.unbind(1), advance.unbind(1), strict=True):
+    for peak, step in zip(peaks.unbind(1), torch.remainder(advance, 2 * math.pi).unbind(1), strict=True):
         phase = phase.gather(-1, peak) + step
         phases.append(phase)
     return torch.stack(phases, dim=-1) - math.pi * index[:, None]

@@ -71,6 +71,18 @@ def test_a_glide_comes_back_nearly_whole_and_randomness_does_not() -> None:
     assert inconsistency(magnitude, torch.polar(torch.ones_like(magnitude), noise)) > 0.6
 
 
+@pytest.mark.parametrize("frequency_hz", [97.0, 220.0, 441.7])
+def test_nothing_sounds_before_a_string_is_plucked(frequency_hz: float) -> None:
+    place = 30 * MEL.hop_length + 77
+    seconds = (torch.arange(FRAMES * MEL.hop_length) - place) / MEL.sample_rate
+    partials = (
+        torch.sin(2 * torch.pi * frequency_hz * n * seconds) / n * torch.exp(-4 * seconds) for n in range(1, 12)
+    )
+    plucked = torch.where(seconds < 0, 0, sum(partials, torch.zeros(())))[None]
+    energy = resynthesize(plucked)[0].square()
+    assert float(energy[: place - 64].sum() / energy.sum()) < 1e-3  # 3e-2 if all bins near a peak share its phase
+
+
 def test_refinement_makes_frames_agree_better_with_every_iteration() -> None:
     waveform = tone(440.0, 470.0) + tone(660.0, 600.0)
     waveform[:, : 20 * MEL.hop_length] = 0  # an attack, which tracked partials know nothing of

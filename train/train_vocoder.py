@@ -79,7 +79,7 @@ class VocoderSettings(TrainSettings):
     blocks: int = 8
     width: int = 288
     expansion: int = 3
-    refinements: int = 25
+    refinements: int = 10
     hidden_share: float = 0.2
     discriminator_channels: int = 8
     clip_norm: float = 10.0
