@@ -10,10 +10,12 @@ from tests.tiny import tiny_pipeline
 from tests.tiny_dataset import MEL, NOTES, SAMPLES, tone
 from train.classifier import InstrumentClassifier
 from train.codec import (
+    ALL_PASS,
     DECODED,
     ORIGINAL,
     VOCODER,
     Specimen,
+    all_pass,
     build_stages,
     choose_specimens,
     griffin_lim_row,
@@ -35,6 +37,16 @@ def test_a_stage_gives_sound_as_long_as_what_went_in():
     mels = {row: waveform_to_mel(output[None], MEL) for row, output in outputs.items()}
     near, far = (log_mel_error(mels[row], mels[ORIGINAL]) for row in (griffin_lim_row("mel", 32), DECODED))
     assert near < 0.3 < far  # random weights decode to something else
+
+
+def test_an_all_pass_filter_moves_phases_and_nothing_else():
+    waveform = torch.from_numpy(tone(NOTES, (1.0, 0.5))).float()
+    moved = all_pass(waveform, MEL.sample_rate)
+    assert moved.shape == waveform.shape
+    torch.testing.assert_close(torch.fft.rfft(moved).abs(), torch.fft.rfft(waveform).abs(), atol=1e-2, rtol=1e-3)
+    assert float((moved - waveform).square().mean() / waveform.square().mean()) > 0.1
+    mels = (waveform_to_mel(one[None], MEL) for one in (moved, waveform))
+    assert log_mel_error(*mels) < 0.05
 
 
 def test_specimens_are_of_unseen_pieces_or_of_recordings(dataset, tmp_path):
@@ -65,7 +77,7 @@ def test_what_is_lost_is_counted_against_the_original():
 
 
 def test_it_is_said_where_griffin_lim_comes_nearer_to_the_original():
-    scores = {ORIGINAL: (0.9, 0.0), VOCODER: (0.8, 0.1), "mel, Griffin-Lim 100": (0.95, 0.2)}
+    scores = {ORIGINAL: (0.9, 0.0), VOCODER: (0.8, 0.1), "mel, Griffin-Lim 100": (0.95, 0.2), ALL_PASS: (0.88, 0.0)}
     results = [{"file": "a", "row": row, "frame_f": f, "log_mel_error": e} for row, (f, e) in scores.items()]
     found = changes(results, VOCODER)
     assert {column: float(values[0]) for column, values in found.items()} == pytest.approx(
@@ -74,7 +86,8 @@ def test_it_is_said_where_griffin_lim_comes_nearer_to_the_original():
     title, _, *lines = write_rivalry({"harp": results})
     assert "in 1 of 2 cells" in title
     assert "beyond chance (the interval of the clips' differences leaves 0 out) in 1" in title
-    assert lines == ["- harp: frame F, off by 0.100 against 0.050, 0.050 more [0.050, 0.050]"]
+    assert title.endswith("in 1 of these:")
+    assert lines == ["- harp: frame F, off by 0.100 against 0.050, 0.050 more [0.050, 0.050]; phases alone 0.020"]
     mels = [{name: value for name, value in result.items() if name != "frame_f"} for result in results]
     assert "in 0 of 1 cells" in write_rivalry({"harp": mels})[0]
 
@@ -83,7 +96,7 @@ def test_a_rival_that_is_nearer_in_some_clips_only_is_not_nearer_beyond_chance()
     ours, theirs = (0.1, 0.3, 0.2, 0.2), (0.2, 0.1, 0.3, 0.1)
     results = []
     for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-        rows = ((ORIGINAL, 0.0), (VOCODER, one), ("mel, Griffin-Lim 100", other))
+        rows = ((ORIGINAL, 0.0), (VOCODER, one), ("mel, Griffin-Lim 100", other), (ALL_PASS, 0.0))
         results += [{"file": str(number), "row": row, "stripes": value} for row, value in rows]
     assert "in 1 of 1 cells" in write_rivalry({"harp": results})[0]
     assert "leaves 0 out) in 0" in write_rivalry({"harp": results})[0]
@@ -110,7 +123,7 @@ def test_an_interrupted_measurement_goes_on_to_the_same_page(dataset, tmp_path, 
     assert main(command) == 0
     page = (out / "codec.md").read_text()
     results = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-    assert len(results) == 3 * 7
+    assert len(results) == 3 * 8
     assert {result["log_mel_error"] for result in results if result["row"] == ORIGINAL} == {0.0}
     assert "## violin (1 clips)" in page
     assert f"| {VOCODER} |" in page

@@ -20,9 +20,12 @@ from train.scores import Note, notes_in_range
 from train.steadiness import HELD_SECONDS
 
 ORIGINAL = "original"
+ALL_PASS = "original, all-pass"
 VOCODER = "mel, vocoder"
 DECODED = "autoencoder, vocoder"
 ITERATIONS = (32, 100)  # of Griffin-Lim
+KNOT_HZ = 250.0  # between which an all-pass filter's phase goes straight
+KNOT_RADIANS = np.pi / 2  # deviation of its change from one to the next, a delay of a millisecond
 
 # What a stage makes of a waveform (samples,) at the mel's sample rate and the data set's loudness.
 Stage = Callable[[torch.Tensor], torch.Tensor]
@@ -31,6 +34,19 @@ Stage = Callable[[torch.Tensor], torch.Tensor]
 def griffin_lim_row(stage: str, iterations: int) -> str:
     """Name of the row with Griffin-Lim in the vocoder's place; ``stage`` is "mel" or "autoencoder"."""
     return f"{stage}, Griffin-Lim {iterations}"
+
+
+def all_pass(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """A waveform (samples,) with other phases: magnitudes stay, and each partial is delayed by about a millisecond.
+
+    Nothing that a vocoder should keep is lost, so that how far a metric moves is what it reads from phases alone.
+    """
+    spectrum = torch.fft.rfft(waveform)
+    frequencies = np.fft.rfftfreq(len(waveform), 1 / sample_rate)
+    knots = np.arange(0, sample_rate / 2 + KNOT_HZ, KNOT_HZ)
+    walk = np.cumsum(KNOT_RADIANS * np.random.default_rng(0).standard_normal(len(knots)))
+    phase = torch.from_numpy(np.interp(frequencies, knots, walk - walk[0])).to(waveform)
+    return torch.fft.irfft(spectrum * torch.polar(torch.ones_like(phase), phase), len(waveform))
 
 
 @torch.no_grad()
@@ -58,6 +74,7 @@ def build_stages(pipeline: StyleTransferPipeline) -> dict[str, Stage]:
         return partial(through_codec, pipeline=pipeline, with_autoencoder=with_autoencoder, iterations=iterations)
 
     rows: dict[str, Stage] = {ORIGINAL: lambda waveform: waveform}
+    rows[ALL_PASS] = partial(all_pass, sample_rate=pipeline.mel.sample_rate)
     for name, vocoded, with_autoencoder in (("mel", VOCODER, False), ("autoencoder", DECODED, True)):
         rows[vocoded] = stage(with_autoencoder, 0)
         rows |= {griffin_lim_row(name, count): stage(with_autoencoder, count) for count in ITERATIONS}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from train.assessment import Result
-from train.codec import DECODED, ITERATIONS, ORIGINAL, VOCODER, griffin_lim_row
+from train.codec import ALL_PASS, DECODED, ITERATIONS, ORIGINAL, VOCODER, griffin_lim_row
 from train.frechet import frechet_distance
 from train.metrics import bootstrap_interval
 from train.report import describe, format_cell
@@ -24,10 +24,11 @@ COLUMNS = {
 STEADINESS = ("wobble", "stripes")
 NOTES = f"""\
 "{VOCODER}" is a true log-mel through the vocoder, "{DECODED}" the same after encoding and decoding; the others have
-Griffin-Lim with so many iterations in the vocoder's place. Clips are of pieces that were not trained on. Brackets hold
-95 % bootstrap intervals. Pitch is CREPE's, on notes of 0.4 s and more of one voice; hop autocorrelation is
-`train.steadiness.hop_stripes`. Columns with ↓ are better when smaller; wobble and autocorrelation are as good as can be
-when no larger than the original's.
+Griffin-Lim with so many iterations in the vocoder's place. "{ALL_PASS}" is the same sound with other phases, its
+partials a millisecond earlier or later: what a column reads there, it reads from phases alone. Clips are of pieces
+that were not trained on. Brackets hold 95 % bootstrap intervals. Pitch is CREPE's, on notes of 0.4 s and more of one
+voice; hop autocorrelation is `train.steadiness.hop_stripes`. Columns with ↓ are better when smaller; wobble and
+autocorrelation are as good as can be when no larger than the original's.
 """
 
 
@@ -60,22 +61,24 @@ def changes(results: list[Result], row: str) -> dict[str, np.ndarray]:
 def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
     """Where Griffin-Lim in the vocoder's place comes nearer to the originals than the vocoder does, as Markdown."""
     rival = griffin_lim_row("mel", ITERATIONS[-1])
-    lines, cells, certain = [], 0, 0
+    lines, cells, certain, audible = [], 0, 0, 0
     for instrument, results in of_instruments.items():
-        ours, theirs = changes(results, VOCODER), changes(results, rival)
+        ours, theirs, control = (changes(results, row) for row in (VOCODER, rival, ALL_PASS))
         cells += len(ours)
         for column in ours:
-            mine, its = np.abs(ours[column]), np.abs(theirs[column])
+            mine, its, phases = (np.abs(row[column]) for row in (ours, theirs, control))
             if its.mean() >= mine.mean():
                 continue
             low, high = bootstrap_interval(mine - its, seed=0)
             certain += low > 0
+            audible += low > 0 and mine.mean() > phases.mean()
             name = COLUMNS[column].strip(" ↓")
-            more = f"{(mine - its).mean():.3f} more [{low:.3f}, {high:.3f}]"
+            more = f"{(mine - its).mean():.3f} more [{low:.3f}, {high:.3f}]; phases alone {phases.mean():.3f}"
             lines.append(f"- {instrument}: {name}, off by {mine.mean():.3f} against {its.mean():.3f}, {more}")
     title = f'"{rival}" comes nearer to the originals than "{VOCODER}" in {len(lines)} of {cells} cells'
     beyond = f", beyond chance (the interval of the clips' differences leaves 0 out) in {certain}"
-    return [f"{title} (means of absolute differences over clips){beyond}" + (":" if lines else "."), "", *lines]
+    more = f', and further off than phases alone take them ("{ALL_PASS}") in {audible} of these'
+    return [f"{title} (means of absolute differences over clips){beyond}{more}" + (":" if lines else "."), "", *lines]
 
 
 def write_steadiness(results: list[Result]) -> str:
