@@ -89,7 +89,7 @@ def lean_phases(log: torch.Tensor, config: MelConfig) -> torch.Tensor:
 
     Sound that begins late in a frame makes magnitudes grow from frame to frame, and phases fall along frequency: with a
     Gaussian window the one slope gives the other (Průša, Balazs and Søndergaard 2017, "A noniterative method for
-    reconstruction of phase from STFT magnitude", eq. 13). A steady tone has none.
+    reconstruction of phase from STFT magnitude"). A steady tone has none.
 
     Args:
         log: log-magnitudes in nepers, (batch, frames, bins).

@@ -32,6 +32,11 @@ autocorrelation are as good as can be when no larger than the original's.
 """
 
 
+def plain_name(column: str) -> str:
+    """A column's heading without its arrow."""
+    return COLUMNS[column].strip(" ↓")
+
+
 def frechet_to_originals(results: list[Result], row: str) -> float:
     """Fréchet distance of a row's features to the originals'."""
     ours, theirs = (np.concatenate([r["features"] for r in results if r["row"] == name]) for name in (row, ORIGINAL))
@@ -61,7 +66,7 @@ def changes(results: list[Result], row: str) -> dict[str, np.ndarray]:
 def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
     """Where Griffin-Lim in the vocoder's place comes nearer to the originals than the vocoder does, as Markdown."""
     rival = griffin_lim_row("mel", ITERATIONS[-1])
-    lines, cells, certain, audible = [], 0, 0, 0
+    lines, cells, certain, further = [], 0, 0, 0
     for instrument, results in of_instruments.items():
         ours, theirs, control = (changes(results, row) for row in (VOCODER, rival, ALL_PASS))
         cells += len(ours)
@@ -71,13 +76,13 @@ def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
                 continue
             low, high = bootstrap_interval(mine - its, seed=0)
             certain += low > 0
-            audible += low > 0 and mine.mean() > phases.mean()
-            name = COLUMNS[column].strip(" ↓")
-            more = f"{(mine - its).mean():.3f} more [{low:.3f}, {high:.3f}]; phases alone {phases.mean():.3f}"
-            lines.append(f"- {instrument}: {name}, off by {mine.mean():.3f} against {its.mean():.3f}, {more}")
+            further += low > 0 and mine.mean() > phases.mean()
+            excess = f"{(mine - its).mean():.3f} more [{low:.3f}, {high:.3f}]; phases alone {phases.mean():.3f}"
+            off = f"off by {mine.mean():.3f} against {its.mean():.3f}, {excess}"
+            lines.append(f"- {instrument}: {plain_name(column)}, {off}")
     title = f'"{rival}" comes nearer to the originals than "{VOCODER}" in {len(lines)} of {cells} cells'
     beyond = f", beyond chance (the interval of the clips' differences leaves 0 out) in {certain}"
-    more = f', and further off than phases alone take them ("{ALL_PASS}") in {audible} of these'
+    more = f', and further off than phases alone take them ("{ALL_PASS}") in {further} of these'
     return [f"{title} (means of absolute differences over clips){beyond}{more}" + (":" if lines else "."), "", *lines]
 
 
@@ -86,7 +91,7 @@ def write_steadiness(results: list[Result]) -> str:
     found = []
     for row in (VOCODER, DECODED):
         change = changes(results, row)
-        cells = [f"{COLUMNS[c].strip(' ↓')} {format_cell(describe(change[c]))}" for c in STEADINESS if c in change]
+        cells = [f"{plain_name(c)} {format_cell(describe(change[c]))}" for c in STEADINESS if c in change]
         found.append(f'"{row}" {" and ".join(cells)}')
     return f"Above the originals, clip by clip: {'; '.join(found)}."
 
