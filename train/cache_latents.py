@@ -2,7 +2,7 @@
 
     python -m train.cache_latents --cache DIR --autoencoder DIR --out DIR
 
-Clips shorter than the longest are followed by encoded silence.
+Clips shorter than the longest are followed by encoded silence. Coloured clips of another autoencoder are deleted.
 """
 
 import argparse
@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from train.encoding import BATCH, encode_rows, open_encoder, record_autoencoder
+from train.colours import forget_coloured
+from train.encoding import BATCH, encode_rows, is_of_another, open_encoder, record_autoencoder
 from train.mel_cache import CacheError
 
 
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     clips = min(len(cache.rows), args.clips or len(cache.rows))
     shape = (clips, model.channels, model.latent_rows, columns)
     args.out.mkdir(parents=True, exist_ok=True)
+    if is_of_another(args.out, model):
+        forget_coloured(args.out)
     latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
     for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
         end = min(start + BATCH, clips)

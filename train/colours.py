@@ -54,6 +54,12 @@ def save_coloured(folder: Path, clips: ColouredClips) -> None:
     np.savez(folder / "colours.npz", rows=clips.rows, curves=clips.curves)
 
 
+def forget_coloured(folder: Path) -> None:
+    """Deletes the coloured clips beside a latent cache, if there are any."""
+    for name in ("colours.npz", "coloured.npy"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def read_coloured(folder: Path) -> ColouredClips | None:
     """The coloured clips beside a latent cache, if there are any."""
     if not (folder / "colours.npz").is_file():

@@ -74,11 +74,17 @@ def record_autoencoder(folder: Path, model: MelAutoencoder) -> None:
     write_atomically(folder / RECORD, json.dumps({"encoder": encoder_digest(model)}))
 
 
+def is_of_another(folder: Path, model: MelAutoencoder) -> bool:
+    """Whether the record in a latent cache names another autoencoder; a cache without a record is believed."""
+    record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
+    return "encoder" in record and record["encoder"] != encoder_digest(model)
+
+
 def read_latents(folder: Path, autoencoder: MelAutoencoder | None = None) -> np.ndarray:
     """The latents of a latent cache, (clips, channels, rows, columns), mapped from disk.
 
     Args:
-        autoencoder: what they are to be used with, if with any; a cache without a record of its own is believed.
+        autoencoder: what they are to be used with, if with any.
 
     Raises:
         CacheError: there are none, or another autoencoder made them.
@@ -87,8 +93,7 @@ def read_latents(folder: Path, autoencoder: MelAutoencoder | None = None) -> np.
         latents = np.load(folder / "latents.npy", mmap_mode="r")
     except (OSError, ValueError) as error:
         raise CacheError(f"no latents in {folder}: run train.cache_latents first ({error})") from error
-    record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
-    if autoencoder is not None and "encoder" in record and record["encoder"] != encoder_digest(autoencoder):
+    if autoencoder is not None and is_of_another(folder, autoencoder):
         raise CacheError(f"another autoencoder made the latents in {folder}: run train.cache_latents with this one")
     return latents
 
