@@ -11,6 +11,7 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import loudness_gain
+from stylediff.enhancer import MelEnhancer
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import waveform_to_mel
 from stylediff.style import StyleEncoder
@@ -60,6 +61,7 @@ def pipeline() -> StyleTransferPipeline:
         scheduler=DDIMScheduler(prediction_type="v_prediction", clip_sample=False, timestep_spacing="trailing"),
         style_encoder=StyleEncoder(VOICES, tokens=2, width=16).eval(),
         vocoder=Vocoder(blocks=1, width=16).eval(),
+        enhancer=MelEnhancer(widths=(16,)).eval(),
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -142,7 +144,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert main(command) == 0
     results = (out / "results.jsonl").read_text().splitlines(keepends=True)
     summary = json.loads((out / "summary.json").read_text())
-    assert len(results) == 2 * 11
+    assert len(results) == 2 * 12
     assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
     table = summary["tables"]["piano -> violin"]
     assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
@@ -175,6 +177,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
     made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
     swept = {"ours_20_steps_guidance_2", "ours_20_steps_temperature_0.25", "ours_20_steps_dynamics_0"}
+    swept.add("ours_20_steps_not_enhanced")
     assert made == {"identity", "ours_1_steps", "ours_2_steps", "true_target"} | swept
 
 

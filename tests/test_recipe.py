@@ -37,4 +37,4 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, sc
         stage.result.parent.mkdir(parents=True, exist_ok=True)
         stage.result.write_text("")
     assert main(flags) == 0
-    assert capfd.readouterr().out.count(": done") == 13
+    assert capfd.readouterr().out.count(": done") == 16

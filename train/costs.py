@@ -37,16 +37,18 @@ def count_operations(function: Callable[[], Any]) -> int:
 
 @torch.no_grad()
 def count_pass_operations(pipeline: StyleTransferPipeline, seconds: float) -> dict[str, int]:
-    """Floating-point operations for a clip of that length: encoding, one denoising step, decoding, vocoder."""
+    """Floating-point operations for a clip of that length, by stage: of denoising, one step; of an enhancer, if any."""
     frames = pipeline.mel.frames(round(seconds * pipeline.mel.sample_rate))
     mel = torch.zeros(1, 1, pipeline.mel.n_mels, frames, device=pipeline.device)
     source = pipeline.encode_mel(mel)
     tokens = pipeline.encode_target(pipeline.style_encoder.config.voices[0])
     step = partial(pipeline.unet, torch.cat([source, source], dim=1), 1, tokens)
+    mended = {"enhancer": count_operations(partial(pipeline.enhance_mel, mel, mel))} if pipeline.enhancer else {}
     return {
         "encoding": count_operations(partial(pipeline.encode_mel, mel)),
         "denoising step": count_operations(step),
         "decoding": count_operations(partial(pipeline.decode_latents, source, frames)),
+        **mended,
         "vocoder": count_operations(partial(pipeline.synthesize, mel)),
     }
 

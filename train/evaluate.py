@@ -33,7 +33,7 @@ from train.manifest import SPLITS, ManifestError, claim_folder, read_manifest, w
 from train.panels import choose_extremes, choose_panels, copy_extremes, draw_panels
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
 from train.rows import TRUE_TARGET, Sampling, ours
-from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_rows, row_folder, time_rows
+from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_model, load_rows, row_folder, time_rows
 from train.synthesis import SynthesisError
 from train.tasks import Task, make_all, plan_tasks, read_results, score_all
 from train.trials import MAIN_PAIRS, Trial, choose_trials
@@ -139,6 +139,8 @@ def evaluate(args: argparse.Namespace) -> str:
     samplings += [Sampling(HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
     samplings += [Sampling(HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
     samplings += [Sampling(HEADLINE_STEPS, dynamics=one) for one in args.dynamics if one != DYNAMICS]
+    if load_model(args.model).enhancer is not None:
+        samplings.append(Sampling(HEADLINE_STEPS, enhance=False))
     scoring = Scoring(
         model=args.model,
         regression=args.regression,

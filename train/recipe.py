@@ -17,11 +17,12 @@ from train.stages import Stage, StageError, follow
 SHARES = {
     "autoencoder": 0.08,
     "autoencoder, decoder": 0.05,
-    "denoiser": 0.24,
-    "denoiser, listening": 0.28,
-    "denoiser, colours": 0.15,
+    "denoiser": 0.22,
+    "denoiser, listening": 0.25,
+    "denoiser, colours": 0.14,
     "vocoder": 0.08,
     "vocoder, any tuning": 0.07,
+    "enhancer": 0.06,
     "classifier": 0.05,
 }
 # What the latents are, the encoder decides; the decoder can learn on from them.
@@ -58,8 +59,10 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     pairs = ["--latents", str(latents), *encoder]
     coloured = [*cache, *pairs]
     heard = ["--data", str(data), *encoder]
+    plain, generated, enhancer = (out / name for name in ("plain", "generated", "enhancer"))
+    generate = ["--model", str(plain), *cache, "--latents", str(latents), "--favoured-share=0.25", "--pairs=3000"]
     export = [*encoder, "--denoiser", str(colours), "--vocoder", str(any_tuning / "vocoder")]
-    export += ["--out", str(out / "model")]
+    enhanced = [*export, "--enhancer", str(enhancer / "enhancer")]
     return [
         Stage("data set", "render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
         Stage("mels", "cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
@@ -73,7 +76,10 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
         trainer("vocoder", vocoder, [*heard, *CONCERT_PITCH], "vocoder"),
         trainer("vocoder, any tuning", any_tuning, [*heard, "--initial", str(vocoder)], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
-        Stage("pipeline", "export", export, out / "model" / "model_index.json"),
+        Stage("pipeline, not enhanced", "export", [*export, "--out", str(plain)], plain / "model_index.json"),
+        Stage("generated pairs", "cache_generated", [*generate, "--out", str(generated)], generated / "pairs.json"),
+        trainer("enhancer", enhancer, ["--generated", str(generated), *encoder], "enhancer"),
+        Stage("pipeline", "export", [*enhanced, "--out", str(out / "model")], out / "model" / "model_index.json"),
     ]
 
 

@@ -34,15 +34,22 @@ Players = dict[str, tuple[Synthesizer, int]]
 
 
 class Sampling(NamedTuple):
-    """How the model is used: denoising steps, guidance scale (1 is none), temperature of the noise, and dynamics."""
+    """How the model is used: denoising steps, guidance scale (1 is none), temperature of the noise, and so on."""
 
     steps: int
     guidance: float = 1.0
     temperature: float = TEMPERATURE
     dynamics: float = DYNAMICS
+    enhance: bool = True
 
 
-def ours(steps: int, guidance: float = 1.0, temperature: float = TEMPERATURE, dynamics: float = DYNAMICS) -> str:
+def ours(
+    steps: int,
+    guidance: float = 1.0,
+    temperature: float = TEMPERATURE,
+    dynamics: float = DYNAMICS,
+    enhance: bool = True,
+) -> str:
     """Name of the row of our model, used in that way."""
     name = f"ours, {steps} steps"
     if guidance != 1:
@@ -51,6 +58,8 @@ def ours(steps: int, guidance: float = 1.0, temperature: float = TEMPERATURE, dy
         name += f", temperature {temperature:g}"
     if dynamics != DYNAMICS:
         name += f", dynamics {dynamics:g}"
+    if not enhance:
+        name += ", not enhanced"
     return name
 
 
@@ -85,6 +94,7 @@ def play_transfer(example: Example, pipeline: StyleTransferPipeline, sampling: S
         guidance_scale=sampling.guidance,
         temperature=sampling.temperature,
         dynamics=sampling.dynamics,
+        enhance=sampling.enhance,
         generator=torch.Generator().manual_seed(example.seed),
     )
     return fit_length(result.audio.cpu(), len(example.target))

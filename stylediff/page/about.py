@@ -9,7 +9,7 @@ LICENCES = """## Data and licences
 Trained on renders of public-domain and openly licensed scores in free soundfonts; no recording was used. Scores,
 soundfonts and their licences are listed in the model card beside the weights. The example clips were made by this
 project from public-domain music. What you upload stays on the machine that runs this page."""
-FLOW = ("audio", "log-mel", "latents", "U-Net × DDIM", "latents", "log-mel", "vocoder", "audio")
+FLOW = ("audio", "log-mel", "latents", "U-Net × DDIM", "latents", "log-mel", "enhancer", "vocoder", "audio")
 
 
 def section(page: str, title: str) -> str:

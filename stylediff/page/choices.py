@@ -18,6 +18,24 @@ class ChoiceError(ValueError):
     """Settings that cannot be used; the message names the first that is wrong."""
 
 
+def read_value(kind: type, name: str, value: Any) -> Any:
+    """A setting's value of its kind, from JSON or from a query string.
+
+    Raises:
+        ChoiceError: of another kind.
+    """
+    if kind is str:
+        return str(value)
+    if kind is bool:
+        if str(value).lower() not in ("true", "false"):
+            raise ChoiceError(f"{name} must be true or false, got {value!r}")
+        return str(value).lower() == "true"
+    try:
+        return kind(float(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ChoiceError(f"{name} must be a number, got {value!r}") from error
+
+
 @dataclass(frozen=True)
 class Choices:
     """Settings of one conversion.
@@ -31,6 +49,7 @@ class Choices:
         start_s, length_s: the part of the clip that is taken, seconds.
         like: weight of a reference clip's sound, where there is one, against the named instrument's.
         dynamics: how far the output's loudness follows the clip's.
+        enhance: whether the generated spectrogram is corrected.
     """
 
     target: str = "violin"
@@ -42,6 +61,7 @@ class Choices:
     length_s: float = 10.0
     like: float = 1.0
     dynamics: float = DYNAMICS
+    enhance: bool = True
 
     def __post_init__(self) -> None:
         try:
@@ -72,16 +92,8 @@ class Choices:
         Raises:
             ChoiceError: a value of the wrong kind or out of range.
         """
-        known: dict[str, Any] = {}
-        for field in fields(cls):
-            if field.name in values:
-                kind: Any = type(field.default)
-                try:
-                    number = float(values[field.name]) if kind is not str else 0.0
-                    known[field.name] = kind(number) if kind is not str else str(values[field.name])
-                except (TypeError, ValueError, OverflowError) as error:
-                    raise ChoiceError(f"{field.name} must be a number, got {values[field.name]!r}") from error
-        return cls(**known)
+        kinds = {field.name: type(field.default) for field in fields(cls)}
+        return cls(**{name: read_value(kind, name, values[name]) for name, kind in kinds.items() if name in values})
 
     @classmethod
     def from_values(cls, *values: Any) -> "Choices":

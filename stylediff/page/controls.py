@@ -41,6 +41,7 @@ class Controls:
     length_s: gr.Slider
     like: gr.Slider
     dynamics: gr.Slider
+    enhance: gr.Checkbox
     random_seed: gr.Checkbox
     is_matching: gr.State
     reference: gr.Audio
@@ -75,11 +76,11 @@ def build_style(t: Labels, listens: bool) -> tuple[gr.Radio, gr.Audio, gr.Slider
     return target, reference, like, is_matching
 
 
-def build_controls(t: Labels, listens: bool) -> Controls:
+def build_controls(t: Labels, listens: bool, mends: bool) -> Controls:
     """Settings of a conversion, the rarer ones folded away.
 
     Args:
-        listens: whether the model can match a reference clip.
+        listens, mends: whether the model can match a reference clip, and whether it has an enhancer.
     """
     target, reference, like, is_matching = build_style(t, listens)
     preset = preset_buttons(t, "preset")
@@ -91,12 +92,12 @@ def build_controls(t: Labels, listens: bool) -> Controls:
         guidance = gr.Slider(1, MAX_GUIDANCE, 1, step=0.25, label=t("guidance"), elem_id="guidance")
         strength = gr.Slider(0, 1, 1, step=0.05, label=t("strength"), elem_id="strength")
         dynamics = gr.Slider(0, 1, DYNAMICS, step=0.05, label=t("dynamics"), elem_id="dynamics")
+        enhance = gr.Checkbox(True, label=t("enhance"), elem_id="enhance", visible=mends)
         with gr.Row():
             seed = gr.Number(0, label=t("seed"), precision=0, minimum=0, maximum=LARGEST_SEED, elem_id="seed")
             random_seed = gr.Checkbox(False, label=t("random_seed"), elem_id="random")
-        controls = Controls(
-            target, steps, guidance, strength, seed, start, length, like, dynamics, random_seed, is_matching, reference
-        )
+        taken = (start, length, like, dynamics, enhance)
+        controls = Controls(target, steps, guidance, strength, seed, *taken, random_seed, is_matching, reference)
         with gr.Row():
             load = gr.UploadButton(t("load_settings"), file_types=[".json"], size="sm", elem_id="load")
             link = gr.Button(t("copy_link"), size="sm", elem_id="link")

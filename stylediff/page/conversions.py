@@ -91,6 +91,7 @@ def run(
             guidance_scale=choices.guidance,
             strength=choices.strength,
             dynamics=choices.dynamics,
+            enhance=choices.enhance,
             generator=torch.Generator().manual_seed(choices.seed),
             callback_on_step_end=reporter,
         )

@@ -47,13 +47,15 @@ def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[
         reference: FileData | None = None,
         like: float = 1.0,
         dynamics: float = DYNAMICS,
+        enhance: bool = True,
     ) -> tuple[FileData, dict]:
         """Plays a clip with another instrument, named or heard in a reference clip.
 
         Gives a wav file, the settings used, and what was taken of the clip.
         """
         with sentences():
-            choices = Choices.from_values(target, steps, guidance, strength, seed, start_s, length_s, like, dynamics)
+            last = (start_s, length_s, like, dynamics, enhance)
+            choices = Choices.from_values(target, steps, guidance, strength, seed, *last)
             clip = load_clip(path_of(source, NO_CLIP), choices.start_s, choices.length_s)
             heard = load_clip(path_of(reference, NO_REFERENCE), 0.0, MAX_SECONDS) if reference else None
             output = next(e for e in converter(clip, choices, 0, heard) if isinstance(e, StyleTransferOutput))

@@ -84,6 +84,7 @@ class Handlers:
         length_s: float,
         like: float,
         dynamics: float,
+        enhance: bool,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Converts a clip; updates come with every step."""
@@ -94,8 +95,8 @@ class Handlers:
             if is_matching and not reference_path:
                 raise ValueError(NO_REFERENCE)
             number = draw_seed() if random_seed else seed or 0
-            part = (start_s or 0.0, length_s)
-            choices = Choices.from_values(target, steps, guidance, strength, number, *part, like, dynamics)
+            last = (start_s or 0.0, length_s, like, dynamics, enhance)
+            choices = Choices.from_values(target, steps, guidance, strength, number, *last)
             yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
             started = time.monotonic()
             clip = load_clip(path, choices.start_s, choices.length_s)

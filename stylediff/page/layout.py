@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from stylediff.mel import MelConfig
 from stylediff.page.about import draw_flow, write_about
 from stylediff.page.batches import Batches
 from stylediff.page.choices import LARGEST_SEED
@@ -68,19 +67,18 @@ def build_pictures(t: Labels) -> dict[str, Any]:
     return {"side": side, "slider": slider, "difference": difference}
 
 
-def build_convert_tab(converter: Converter, mel: MelConfig, t: Labels, examples: list[Path], listens: bool) -> Controls:
-    """One clip: source, settings, result, pictures.
-
-    Args:
-        listens: whether the model can match a reference clip.
-    """
+def build_convert_tab(
+    converter: Converter, pipeline: StyleTransferPipeline, t: Labels, examples: list[Path]
+) -> Controls:
+    """One clip: source, settings, result, pictures."""
+    mel, listens = pipeline.mel, pipeline.style_encoder.reference is not None
     with gr.Row():
         with gr.Column():
             source = gr.Audio(
                 label=t("source"), sources=["upload", "microphone"], type="filepath", format=None, elem_id="source"
             )
             gallery = gr.Column()
-            controls = build_controls(t, listens)
+            controls = build_controls(t, listens, pipeline.enhancer is not None)
         with gr.Column():
             with gr.Row():
                 go = gr.Button(t("convert"), variant="primary", elem_id="go")
@@ -176,8 +174,7 @@ def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Pat
         gr.Markdown(t("intro"), elem_id="intro")
         gr.Markdown(describe_limits(), elem_id="limits")
         with gr.Tab(t("convert_tab")):
-            listens = pipeline.style_encoder.reference is not None
-            controls = build_convert_tab(converter, pipeline.mel, t, examples, listens)
+            controls = build_convert_tab(converter, pipeline, t, examples)
         with gr.Tab(t("batch_tab")):
             build_batch_tab(converter, t)
         with gr.Tab(t("about_tab")):

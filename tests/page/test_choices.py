@@ -5,7 +5,7 @@ import pytest
 
 from stylediff.page.choices import LARGEST_SEED, PRESETS, ChoiceError, Choices, draw_seed, file_stem
 
-CHOSEN = Choices("harp", 7, 1.5, 0.8, 123456789, 2.5, 12.0, 0.25, 0.75)
+CHOSEN = Choices("harp", 7, 1.5, 0.8, 123456789, 2.5, 12.0, 0.25, 0.75, False)
 
 
 def test_settings_survive_json_and_a_link():
@@ -14,7 +14,7 @@ def test_settings_survive_json_and_a_link():
 
 
 def test_values_in_order_are_read_as_those_by_name_are():
-    assert Choices.from_values("harp", "7", 1.5, "0.8", 123456789.0, 2.5, 12, 0.25, 0.75) == CHOSEN
+    assert Choices.from_values("harp", "7", 1.5, "0.8", 123456789.0, 2.5, 12, 0.25, 0.75, "false") == CHOSEN
     with pytest.raises(ChoiceError, match="steps must be a number, got None"):
         Choices.from_values("harp", None, *list(CHOSEN.to_dict().values())[2:])
 
@@ -39,6 +39,8 @@ def test_what_is_not_named_keeps_its_default_and_what_is_unknown_is_ignored():
         ({"strength": None}, "strength must be a number, got None"),
         ({"guidance": "loud"}, "guidance must be a number, got 'loud'"),
         ({"target": None}, "unknown instrument 'None'"),
+        ({"enhance": "perhaps"}, "enhance must be true or false, got 'perhaps'"),
+        ({"enhance": None}, "enhance must be true or false, got None"),
     ],
 )
 def test_a_wrong_setting_is_named(values, sentence):

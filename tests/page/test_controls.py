@@ -109,9 +109,16 @@ def test_a_clip_of_an_instrument_is_matched(visit, clip, tmp_path):
 @pytest.mark.parametrize("listens", [True, False])
 def test_a_clip_can_be_matched_where_the_model_listens(listens):
     with gr.Blocks() as page:
-        build_controls(str, listens)
+        build_controls(str, listens, mends=False)
     tabs = {block.id: block.visible for block in page.blocks.values() if isinstance(block, gr.Tab)}
     assert tabs == {"name": True, "clip": listens}
+
+
+@pytest.mark.parametrize("mends", [True, False])
+def test_the_enhancer_can_be_turned_off_where_there_is_one(mends):
+    with gr.Blocks():
+        controls = build_controls(str, listens=False, mends=mends)
+    assert (controls.enhance.value, controls.enhance.visible) == (True, mends)
 
 
 @pytest.mark.browser
@@ -151,5 +158,5 @@ def test_the_page_tells_about_itself(visit):
     assert "≤ 25 MB" in visitor.inner_text("#limits")
     visitor.get_by_role("tab", name="About").click()
     visitor.wait_for_selector("text=Data and licences")
-    assert visitor.locator(".flow-box").count() == 8
+    assert visitor.locator(".flow-box").count() == 9
     assert visitor.locator("table").count() >= 3

@@ -1,10 +1,12 @@
 import queue
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from stylediff import MelEnhancer, StyleTransferPipeline
 from stylediff.audio import AudioError
 from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices
@@ -95,6 +97,17 @@ def test_a_reference_is_weighed_against_the_name(pipeline):
     *_, by_name = convert(pipeline, CLIP, CHOICES, previews=0)
     *_, by_clip = convert(pipeline, CLIP, CHOICES, previews=0, reference=reference)
     assert not torch.equal(by_name.audio, by_clip.audio)
+
+
+def test_the_enhancer_can_be_left_out(pipeline):
+    enhancer = MelEnhancer(widths=(16,)).eval()
+    torch.nn.init.normal_(enhancer.unet.conv_out.weight, std=0.1)
+    mending = StyleTransferPipeline(**(pipeline.components | {"enhancer": enhancer}))
+    *_, plain = convert(pipeline, CLIP, CHOICES, previews=0)
+    *_, mended = convert(mending, CLIP, CHOICES, previews=0)
+    *_, left = convert(mending, CLIP, replace(CHOICES, enhance=False), previews=0)
+    assert torch.equal(left.mel, plain.mel)
+    assert not torch.allclose(mended.mel, plain.mel, atol=1e-3)
 
 
 def test_warming_up_runs_every_network_once(pipeline):

@@ -80,7 +80,7 @@ def test_arguments_of_another_kind_give_a_sentence(address, clip, wrong, sentenc
 def answer_to(address: str, source: str, start_s: str = "0") -> str:
     """What the server says to a request that no client would make."""
     call = f"{address}gradio_api/call/convert"
-    values = f'{{"data": [{source}, "harp", 1, 1, 1, 0, {start_s}, 10, null, 1, 0.5]}}'
+    values = f'{{"data": [{source}, "harp", 1, 1, 1, 0, {start_s}, 10, null, 1, 0.5, true]}}'
     event = httpx.post(call, content=values, headers={"Content-Type": "application/json"}).json()["event_id"]
     return httpx.get(f"{call}/{event}", timeout=60).text
 
