@@ -105,6 +105,7 @@ def test_the_loss_of_a_perfect_answer_is_nothing_and_of_none_what_was_there(sett
     assert float(loss) == 0
     loss, parts = enhancer_loss(Answer(batch.generated), batch, settings)
     assert float(loss) > float(parts["l1"]) == float(parts["l1_before"]) > 0
+    assert float(parts["l1_left"]) == 1.0
 
 
 def test_samples_of_true_latents_are_the_target_encoded_and_decoded(settings, folders, tiny_cache):

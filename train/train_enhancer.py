@@ -117,13 +117,13 @@ class EnhancerData:
 def enhancer_loss(
     model: nn.Module, batch: EnhancerBatch, settings: EnhancerSettings
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """L1 on log-mels and on their edges, and the parts beside what leaving the mels alone would give."""
+    """L1 on log-mels and on their edges, and the parts beside the L1 before enhancing and what share of it is left."""
     enhanced = model(batch.generated, batch.source).float()
     l1 = (enhanced - batch.target).abs().mean()
     ours, true = edges(enhanced), edges(batch.target)
     edge = torch.stack([(a - b).abs().mean() for a, b in zip(ours, true, strict=True)]).sum()
     before = (batch.generated - batch.target).abs().mean()
-    parts = {"l1": l1.detach(), "edge": edge.detach(), "l1_before": before}
+    parts = {"l1": l1.detach(), "edge": edge.detach(), "l1_before": before, "l1_left": l1.detach() / before}
     return l1 + settings.edge_weight * edge, parts
 
 
