@@ -6,16 +6,24 @@ from pathlib import Path
 SECTIONS = ("How it works", "Results", "Limits")
 LICENCES = """## Data and licences
 
-Trained on renders of public-domain and openly licensed scores in free soundfonts; no recording was used. Scores,
-soundfonts and their licences are listed in the model card beside the weights. The example clips were made by this
-project from public-domain music. What you upload stays on the machine that runs this page."""
+Trained on renders of scores that are in the public domain or openly licensed (of pop songs, the transcriptions only) in
+free soundfonts; no recording was used. Scores, soundfonts and their licences are listed in the model card beside the
+weights. The example clips were made by this project from public-domain music. What you upload stays on the machine that
+runs this page."""
 FLOW = ("audio", "log-mel", "latents", "U-Net × DDIM", "latents", "log-mel", "enhancer", "vocoder", "audio")
 
 
 def section(page: str, title: str) -> str:
-    """A section of a Markdown page with its heading, or nothing. Pictures, whose files are not served, are left out."""
+    """A section of a Markdown page with its heading, or nothing.
+
+    Files are not served: pictures and links that stand alone in parentheses are left out, other links are their text.
+    """
     found = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE)
-    return re.sub(r"!\[[^\]]*\]\([^)]*\)\n*|<!--.*?-->\n?", "", found[0]) if found else ""
+    if not found:
+        return ""
+    link = r"\[([^\]]*)\]\((?!https?:)[^)]*\)"
+    text = re.sub(rf"!{link}\n*|<!--.*?-->\n?| \({link}\)", "", found[0])
+    return re.sub(link, r"\1", text)
 
 
 def draw_flow() -> str:

@@ -11,6 +11,13 @@ def test_a_section_ends_where_the_next_begins():
     assert section(PAGE, "Missing") == ""
 
 
+def test_links_to_files_are_left_out_and_others_stay():
+    page = (
+        "## Limits\n\nSee [why](DECISIONS.md), small ([page](unet/README.md)), after [it](https://arxiv.org/abs/1).\n"
+    )
+    assert section(page, "Limits") == "## Limits\n\nSee why, small, after [it](https://arxiv.org/abs/1).\n"
+
+
 def test_the_readme_has_the_sections_that_the_page_shows():
     text = write_about(ROOT / "README.md")
     for title in (*SECTIONS, "Data and licences"):
