@@ -1,5 +1,6 @@
 """Audio files to waveforms and back, with sentences for what cannot be used."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,8 @@ def read_part(path: str | Path, start_s: float, length_s: float | None) -> tuple
             file.seek(min(frames, round(start_s * sample_rate)))
             wanted = -1 if length_s is None else round(length_s * sample_rate)
             samples = file.read(wanted, dtype="float32", always_2d=True).T
-    except soundfile.LibsndfileError:
-        decoded, sample_rate = decode_container(path)
-        frames, first = decoded.shape[1], round(start_s * sample_rate)
-        samples = decoded[:, first : None if length_s is None else first + round(length_s * sample_rate)]
+    except (soundfile.LibsndfileError, TypeError):  # a TypeError for .raw, whose rate it would have to be told
+        samples, sample_rate, frames = decode_container(path, start_s, length_s)
     if start_s * sample_rate >= frames > 0:
         whole = f"{frames / sample_rate:.1f} s"
         raise AudioError(f"the clip is {whole} long; it cannot start at second {start_s:g}")
@@ -63,8 +62,11 @@ def read_part(path: str | Path, start_s: float, length_s: float | None) -> tuple
     return samples, sample_rate, frames / sample_rate
 
 
-def decode_container(path: Path) -> tuple[np.ndarray, int]:
-    """The first sound track of a file that libsndfile does not know, as ``read_audio`` gives it.
+def decode_container(path: Path, start_s: float, length_s: float | None) -> tuple[np.ndarray, int, int]:
+    """A part of the first sound track of a file that libsndfile does not know; nothing else of it is kept in memory.
+
+    Returns:
+        Samples and sample rate as ``read_audio`` gives them, and how many samples the whole track has.
 
     Raises:
         AudioError: PyAV does not know it either, or finds no sound in it.
@@ -78,8 +80,15 @@ def decode_container(path: Path) -> tuple[np.ndarray, int]:
                 raise refusal
             stream = container.streams.audio[0]
             planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
-            pieces = [part.to_ndarray() for frame in container.decode(stream) for part in planar.resample(frame)]
-            return np.concatenate(pieces, axis=1) if pieces else np.zeros((1, 0), np.float32), stream.rate
+            first = round(start_s * stream.rate)
+            end = sys.maxsize if length_s is None else first + round(length_s * stream.rate)
+            pieces, position = [np.zeros((stream.channels, 0), np.float32)], 0
+            for frame in container.decode(stream):
+                for part in planar.resample(frame):
+                    piece = part.to_ndarray()
+                    pieces.append(piece[:, max(0, first - position) : max(0, end - position)].copy())
+                    position += piece.shape[1]
+            return np.concatenate(pieces, axis=1), stream.rate, position
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise refusal from error
 
@@ -88,13 +97,19 @@ def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> N
     """Writes a (samples,) or (channels, samples) waveform as 16-bit audio, the format from the file's ending.
 
     Raises:
-        AudioError: the ending names no format that can be written.
+        AudioError: the ending names no format that can be written, or there is no such folder.
+        OSError: the disk is full, or writing is not allowed there.
     """
+    path = Path(path)
+    if not soundfile.check_format(path.suffix[1:], "PCM_16"):
+        raise AudioError(f"cannot write {path.name}: name it .wav or .flac")
+    if not path.parent.is_dir():
+        raise AudioError(f"cannot write {path.name}: no such folder: {path.parent}")
     samples = waveform.detach().cpu().float().clamp(-1, 1).numpy()
     try:
         soundfile.write(path, samples.T, sample_rate, subtype="PCM_16")
-    except (soundfile.LibsndfileError, TypeError, ValueError) as error:
-        raise AudioError(f"cannot write {Path(path).name}: name it .wav or .flac, in a folder that exists") from error
+    except (soundfile.LibsndfileError, AssertionError) as error:  # an AssertionError if less was written than given
+        raise OSError(f"cannot write {path.name}: the disk may be full, or closed to writing ({error})") from error
 
 
 def to_mono(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch.Tensor:
@@ -109,8 +124,10 @@ def to_mono(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch
         (round(samples * target_rate / sample_rate),) float32.
 
     Raises:
-        AudioError: shorter than half a second, not finite, or of another shape.
+        AudioError: shorter than half a second, not finite, of whole numbers, or of another shape.
     """
+    if not waveform.is_floating_point():
+        raise AudioError(f"audio must be floating-point samples in [-1, 1], got {waveform.dtype}")
     if waveform.ndim not in (1, 2) or sample_rate <= 0:
         raise AudioError(f"audio must be (samples,) or (channels, samples), got {tuple(waveform.shape)}")
     samples = waveform.shape[-1]
@@ -137,8 +154,12 @@ def fit_length(waveform: torch.Tensor, samples: int) -> torch.Tensor:
 
 
 def at_level(waveform: torch.Tensor, gain: float, sample_rate: int, target_rate: int, samples: int) -> torch.Tensor:
-    """A (samples,) waveform with a gain undone, at another rate, and of an exact length: (samples,) in [-1, 1]."""
-    return fit_length(resample(waveform / gain, sample_rate, target_rate), samples).clamp(-1, 1)
+    """A (samples,) waveform with a gain undone, at another rate, and of an exact length: (samples,) in [-1, 1].
+
+    Where it would not fit into that range it becomes quieter as a whole, and is not clipped.
+    """
+    levelled = fit_length(resample(waveform / gain, sample_rate, target_rate), samples)
+    return levelled * min(1.0, PEAK_LIMIT / max(float(levelled.abs().max()), PEAK_LIMIT))
 
 
 def loudness_gain(waveform: torch.Tensor) -> float:

@@ -15,7 +15,8 @@ class StyleTransferOutput(BaseOutput):
     """Result of a transfer.
 
     Attributes:
-        audio: (samples,), exactly as long as the input and at its sample rate; None for "mel" and "latent".
+        audio: (samples,), exactly as long as the input and at its sample rate, and as loud where that does not clip;
+            None for "mel" and "latent".
         sample_rate: of ``audio``, Hz.
         mel: (mels, frames) generated log-mel, at the loudness the model works at; None for "latent".
         source_mel: (mels, frames) log-mel of the input at that loudness.

@@ -8,6 +8,7 @@ from stylediff.audio import (
     PEAK_LIMIT,
     TARGET_RMS,
     AudioError,
+    at_level,
     fit_length,
     loudness_gain,
     read_audio,
@@ -36,10 +37,23 @@ def test_loud_samples_are_clipped_when_written(tmp_path):
     assert samples.min() == samples.max() == pytest.approx(1.0, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["clip.xyz", "nowhere/clip.wav", "clip"])
-def test_a_name_that_cannot_be_written_is_refused(tmp_path, name):
-    with pytest.raises(AudioError, match=r"cannot write clip.*: name it \.wav or \.flac"):
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("clip.xyz", r"cannot write clip\.xyz: name it \.wav or \.flac"),
+        ("clip", r"cannot write clip: name it \.wav or \.flac"),
+        ("nowhere/clip.wav", r"cannot write clip\.wav: no such folder: .*nowhere"),
+    ],
+)
+def test_a_name_that_cannot_be_written_is_refused(tmp_path, name, sentence):
+    with pytest.raises(AudioError, match=sentence):
         write_audio(tmp_path / name, tone(440), 22050)
+
+
+def test_what_the_system_refuses_to_write_is_an_error_of_the_system(tmp_path):
+    (tmp_path / "clip.wav").mkdir()
+    with pytest.raises(OSError, match=r"cannot write clip\.wav: the disk may be full"):
+        write_audio(tmp_path / "clip.wav", tone(440), 22050)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -51,6 +65,12 @@ def test_a_file_that_is_not_audio_is_refused(tmp_path):
     (tmp_path / "notes.wav").write_text("not audio")
     with pytest.raises(AudioError, match=r"notes\.wav is not audio that can be read"):
         read_audio(tmp_path / "notes.wav")
+
+
+def test_samples_without_a_header_are_refused(tmp_path):
+    (tmp_path / "samples.raw").write_bytes(bytes(4000))
+    with pytest.raises(AudioError, match=r"samples\.raw is not audio that can be read"):
+        read_audio(tmp_path / "samples.raw")
 
 
 def test_a_file_without_samples_is_refused(tmp_path):
@@ -86,6 +106,7 @@ def test_resampling_there_and_back_changes_little():
         (torch.zeros(1), r"clip is 0\.00 s"),
         (torch.full((22050,), float("nan")), "not finite"),
         (torch.full((22050,), float("inf")), "not finite"),
+        (torch.full((22050,), 1000, dtype=torch.int16), r"floating-point samples in \[-1, 1\], got torch.int16"),
         (torch.zeros(2, 2, 22050), r"got \(2, 2, 22050\)"),
     ],
 )
@@ -118,6 +139,15 @@ def test_gain_never_clips_a_peak():
     assert float((waveform * loudness_gain(waveform)).abs().max()) <= PEAK_LIMIT + 1e-6
 
 
+def test_what_would_clip_at_its_level_becomes_quieter_as_a_whole():
+    waveform = tone(440, amplitude=0.4)
+    waveform[1000] = 0.9
+    levelled = at_level(waveform, 0.5, 22050, 22050, 22050)
+    torch.testing.assert_close(levelled, waveform * (PEAK_LIMIT / 0.9))
+    torch.testing.assert_close(at_level(waveform, 1.0, 22050, 22050, 22050), waveform)
+    assert not at_level(torch.zeros(100), 1.0, 22050, 22050, 100).any()
+
+
 def test_silence_keeps_its_level():
     assert loudness_gain(torch.zeros(22050)) == 1.0
 
@@ -135,7 +165,10 @@ def test_formats_that_libsndfile_does_not_know_are_read(tmp_path, ending, codec)
         while (piece := fifo.read(960, partial=True)) is not None:
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
+    everything, _ = read_audio(path)
+    assert everything.shape == (1, pytest.approx(48000, abs=2400))
     samples, sample_rate, whole = read_part(path, 0.25, 0.5)
+    np.testing.assert_array_equal(samples, everything[:, 12000:36000])
     assert sample_rate == 48000
     assert samples.shape == (1, 24000)
     assert whole == pytest.approx(1.0, abs=0.05)

@@ -54,24 +54,33 @@ def test_another_model_is_no_autoencoder(tmp_path):
 def test_latents_know_their_autoencoder_in_any_precision(tiny_cache, tiny_autoencoder, tmp_path):
     arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder)]
     assert main([*arguments, "--out", str(tmp_path / "latents")]) == 0
-    model = load_autoencoder(tiny_autoencoder, MelConfig())
+    model, rows = load_autoencoder(tiny_autoencoder, MelConfig()), read_cache(tiny_cache, MelConfig()).rows
     load_autoencoder(tiny_autoencoder, MelConfig()).half().save_pretrained(tmp_path / "exported")
     exported = load_autoencoder(tmp_path / "exported", MelConfig())
     assert exported.dtype == torch.float32
     for one in (None, model, exported):
-        assert len(read_latents(tmp_path / "latents", one)) == 12
+        assert len(read_latents(tmp_path / "latents", rows, one)) == 12
     torch.nn.init.zeros_(model.vae.post_quant_conv.weight)
     torch.nn.init.zeros_(model.vae.decoder.conv_in.weight)
-    assert len(read_latents(tmp_path / "latents", model)) == 12  # the decoder has no part in them
+    assert len(read_latents(tmp_path / "latents", rows, model)) == 12  # the decoder has no part in them
     torch.nn.init.zeros_(model.vae.encoder.conv_in.weight)
     with pytest.raises(CacheError, match="another autoencoder made the latents in "):
-        read_latents(tmp_path / "latents", model)
+        read_latents(tmp_path / "latents", rows, model)
     model = load_autoencoder(tiny_autoencoder, MelConfig())
     model.latents_mean += 0.1
     with pytest.raises(CacheError, match="another autoencoder made the latents in "):
-        read_latents(tmp_path / "latents", model)
+        read_latents(tmp_path / "latents", rows, model)
     record = tmp_path / "latents" / "autoencoder.json"
     record.write_text('{"latent_channels": 3}')  # of a cache that does not know
-    assert len(read_latents(tmp_path / "latents", model)) == 12
+    assert len(read_latents(tmp_path / "latents", rows, model)) == 12
     record.unlink()
-    assert len(read_latents(tmp_path / "latents", model)) == 12
+    assert len(read_latents(tmp_path / "latents", rows, model)) == 12
+
+
+def test_latents_know_their_clips(tiny_cache, tiny_autoencoder, tmp_path):
+    arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder), "--out", str(tmp_path)]
+    assert main([*arguments, "--clips", "4"]) == 0
+    rows = read_cache(tiny_cache, MelConfig()).rows
+    assert len(read_latents(tmp_path, rows)) == len(read_latents(tmp_path, rows[:4])) == 4
+    with pytest.raises(CacheError, match="are of other clips"):
+        read_latents(tmp_path, rows[1:])

@@ -7,6 +7,7 @@ from train.manifest import (
     ClipGroup,
     ManifestError,
     claim_folder,
+    describe_argument,
     is_finished,
     piece_split,
     read_manifest,
@@ -14,6 +15,18 @@ from train.manifest import (
     write_manifest,
 )
 from train.scores import Note
+
+
+def test_a_folder_of_weights_is_told_from_others_under_its_name(tmp_path):
+    assert describe_argument(["a.sf2"]) == "['a.sf2']"
+    assert describe_argument(tmp_path) == str(tmp_path)
+    (tmp_path / "unet").mkdir()
+    told = []
+    for weights in (b"old", b"new", b"old"):
+        (tmp_path / "unet" / "model.safetensors").write_bytes(weights)
+        told.append(describe_argument(tmp_path))
+    assert told[0] == told[2] != told[1]
+    assert all(one.startswith(f"{tmp_path} (") for one in told)
 
 
 def example(index: int) -> ClipGroup:

@@ -51,6 +51,9 @@ def test_only_what_the_target_can_play_is_compared():
     missed = compare(heard((64, 67), (0.1, 0.6)), source, "piano")
     assert missed["frame_f"] == pytest.approx(0.8)
     assert missed["note_f1_50"] == pytest.approx(0.8)
+    beyond = compare(heard((55, 64, 67), (0.1, 0.1, 0.6)), heard((64, 67), (0.1, 0.6)), "flute")
+    assert beyond == {"frame_f": 1.0, "note_f1_50": 1.0}
+    assert compare(heard((64,), (0.1,)), heard((55,), (0.1,)), "flute") == {"frame_f": None, "note_f1_50": None}
     late = compare(heard((64, 67), (0.2, 0.6)), source, "flute")
     assert late["note_f1_50"] == pytest.approx(0.5)
 

@@ -81,6 +81,15 @@ def test_a_share_of_the_pairs_is_of_the_favoured_direction():
     assert (rows.targets[:300] == plain.targets[:300]).all()
 
 
+def test_favoured_pairs_leave_coloured_targets_alone():
+    latents = sampler().latents
+    coloured = ColouredClips(np.array([1]), np.zeros((1, 4), np.float32), latents[[1]])
+    favouring = PairSampler(ROWS, latents, VOICES, "train", coloured, favoured_share=1.0)
+    rows = favouring.draw(8, torch.Generator().manual_seed(0), coloured=3)
+    assert rows.targets[:3].tolist() == [1, 1, 1]
+    assert set(zip(rows.sources[3:], rows.targets[3:], strict=True)) <= {(0, 1), (3, 4)}
+
+
 def test_without_a_pair_of_the_favoured_direction_every_pair_is_as_likely():
     violins = (row(0, "violin/Pure-40"), row(0, "violin/Rich-40"))
     favouring = PairSampler(violins, np.zeros((2, 2, 3, COLUMNS)), VOICES, "train", favoured_share=1.0)

@@ -7,9 +7,9 @@ import torch
 from diffusers.training_utils import EMAModel
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from stylediff import Vocoder
+from stylediff import StyleEncoder, Vocoder
 from train.runs import Run, TrainingError, choose_precision, generator_at, run_trainer, start_from
-from train.settings import SettingsError, TrainSettings
+from train.settings import SettingsError, TrainSettings, is_due
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +153,24 @@ def test_training_starts_from_saved_weights_of_the_same_shape(tmp_path):
         start_from(str(tmp_path), {"vocoder": Vocoder(blocks=1, width=24)})
     with pytest.raises(SettingsError, match="missing"):
         start_from(str(tmp_path), {"missing": model})
+    weights = tmp_path / "vocoder" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(SettingsError, match=r"cannot start from .*vocoder"):
+        start_from(str(tmp_path), {"vocoder": model})
+
+
+def test_what_is_new_may_be_missing_but_not_thrown_away(tmp_path):
+    deaf, listening = (StyleEncoder(["violin/A-40"], tokens=2, width=16, reference_width=width) for width in (0, 16))
+    deaf.save_pretrained(tmp_path / "deaf")
+    listening.save_pretrained(tmp_path / "listening")
+    start_from(str(tmp_path), {"deaf": StyleEncoder(["violin/A-40"], tokens=2, width=16, reference_width=16)}, ("ref",))
+    with pytest.raises(SettingsError, match="it has reference_width=16, not 0"):
+        start_from(str(tmp_path), {"listening": deaf}, ("ref",))
+
+
+def test_what_is_done_never_is_never_due():
+    assert [is_due(done, 2) for done in (1, 2, 3, 4)] == [False, True, False, True]
+    assert not is_due(4, 0)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from train import stages
 from train.stages import Stage, StageError, execute, follow, planned_steps
 
 
@@ -36,6 +37,27 @@ def test_trainers_have_all_threads(tmp_path: Path) -> None:
 def test_what_is_done_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     done, left = (Stage(name, "no_such_module", [], tmp_path / name) for name in ("done", "left"))
     done.result.write_text("")
+    (tmp_path / "finished.json").write_text('["done"]')
     with pytest.raises(StageError, match="left"):
         follow([done, left], {}, tmp_path)
     assert "== done: done" in capsys.readouterr().out
+
+
+def test_a_result_that_a_failing_command_left_is_not_taken_for_finished(tmp_path: Path) -> None:
+    stage = Stage("half", "no_such_module", [], tmp_path / "half")
+    stage.result.write_text("")
+    with pytest.raises(StageError, match="half"):
+        follow([stage], {}, tmp_path)
+    assert not (tmp_path / "finished.json").exists()
+
+
+def test_a_command_that_ends_well_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    monkeypatch.setattr(stages, "execute", lambda stage, extra: (runs.append(stage.name), stage.result.write_text("")))
+    plan = [Stage(name, "module", [], tmp_path / name) for name in ("one", "two")]
+    for _ in range(2):
+        follow(plan, {}, tmp_path)
+    assert runs == ["one", "two"]
+    plan[1].result.unlink()
+    follow(plan, {}, tmp_path)
+    assert runs == ["one", "two", "two"]

@@ -11,8 +11,8 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.style import StyleEncoder
 from train.denoiser import build_scheduler
-from train.encoding import record_autoencoder
-from train.mel_cache import CacheError
+from train.encoding import record_origin
+from train.mel_cache import CacheError, read_cache
 from train.pairs import PairBatch
 from train.runs import generator_at
 from train.settings import SettingsError
@@ -225,9 +225,10 @@ def test_pictures_need_the_autoencoder_of_the_latents(settings, tmp_path):
     models = [MelAutoencoder(latent_channels=4, block_out_channels=(16,), layers_per_block=1) for _ in range(2)]
     models[1].save_pretrained(tmp_path / "vae")
     shutil.copytree(settings.latents, tmp_path / "latents")
-    record_autoencoder(tmp_path / "latents", models[0])
+    rows = read_cache(settings.cache, MelConfig()).rows[: len(np.load(settings.latents / "latents.npy"))]
+    record_origin(tmp_path / "latents", models[0], rows)
     settings = replace(settings, latents=tmp_path / "latents", autoencoder=str(tmp_path / "vae"))
     with pytest.raises(CacheError, match="another autoencoder made the latents in "):
         train(settings)
-    record_autoencoder(tmp_path / "latents", models[1])
+    record_origin(tmp_path / "latents", models[1], rows)
     train(settings)

@@ -10,7 +10,7 @@ from stylediff.mel import MelConfig
 from tests.tiny import tiny_pipeline
 from train.cache_generated import main as generate
 from train.cache_latents import main as encode
-from train.encoding import record_autoencoder
+from train.encoding import record_origin
 from train.generated import read_generated
 from train.mel_cache import CacheError, read_cache
 from train.runs import generator_at
@@ -150,7 +150,8 @@ def test_pairs_that_cannot_be_generated_give_a_sentence(tiny_cache, folders, tmp
     assert "error: no latents in " in refusal(tmp_path / "none")
     shutil.copytree(folders / "latents", tmp_path / "latents")
     np.save(tmp_path / "latents" / "latents.npy", np.load(folders / "latents" / "latents.npy")[:8])
+    (tmp_path / "latents" / "autoencoder.json").unlink()
     assert "error: the validation split has no clip in a known voice" in refusal(tmp_path / "latents")
-    record_autoencoder(tmp_path / "latents", MelAutoencoder(block_out_channels=(16,), layers_per_block=1))
+    record_origin(tmp_path / "latents", MelAutoencoder(block_out_channels=(16,), layers_per_block=1), ())
     assert "error: another autoencoder made the latents in " in refusal(tmp_path / "latents")
     assert not (tmp_path / "pairs").exists()

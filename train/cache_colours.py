@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         cache, model = open_encoder(args.cache, args.autoencoder)
-        encoded = len(read_latents(args.latents, model))
+        encoded = len(read_latents(args.latents, cache.rows, model))
     except CacheError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

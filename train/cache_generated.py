@@ -64,7 +64,7 @@ def generate_splits(args: argparse.Namespace) -> GeneratedSet:
     """
     pipeline = load_pipeline(args.model)
     cache = read_cache(args.cache, MelConfig())
-    latents = read_latents(args.latents, pipeline.autoencoder)
+    latents = read_latents(args.latents, cache.rows, pipeline.autoencoder)
     pipeline.set_progress_bar_config(disable=True)
     voices = list(pipeline.style_encoder.config.voices)
     generator = torch.Generator().manual_seed(args.seed)

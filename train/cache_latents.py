@@ -2,7 +2,7 @@
 
     python -m train.cache_latents --cache DIR --autoencoder DIR --out DIR
 
-Clips shorter than the longest are followed by encoded silence. Coloured clips of another autoencoder are deleted.
+Clips shorter than the longest are followed by encoded silence. What the folder held, coloured clips as well, is replaced.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from train.colours import forget_coloured
-from train.encoding import BATCH, encode_rows, is_of_another, open_encoder, record_autoencoder
+from train.encoding import BATCH, encode_rows, open_encoder, record_origin
 from train.mel_cache import CacheError
 
 
@@ -33,15 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
     clips = min(len(cache.rows), args.clips or len(cache.rows))
     shape = (clips, model.channels, model.latent_rows, columns)
     args.out.mkdir(parents=True, exist_ok=True)
-    if is_of_another(args.out, model):
-        forget_coloured(args.out)
     latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
     for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
         end = min(start + BATCH, clips)
         latents[start:end] = encode_rows(model, cache.mels[start:end])
     latents.flush()
+    (args.out / "latents.npy").unlink(missing_ok=True)  # in this order nothing is ever taken for something else
+    forget_coloured(args.out)
+    record_origin(args.out, model, cache.rows[:clips])
     (args.out / "latents.part.npy").rename(args.out / "latents.npy")
-    record_autoencoder(args.out, model)
     return 0
 
 

@@ -14,7 +14,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
 from stylediff.instruments import get_instrument
 from stylediff.mel import griffin_lim, waveform_to_mel
-from train.manifest import Clip, ClipGroup, read_manifest
+from train.manifest import Clip, ClipGroup, ManifestError, read_manifest
 from train.metrics import clip_notes, is_one_voice
 from train.scores import Note, notes_in_range
 from train.steadiness import HELD_SECONDS
@@ -128,6 +128,9 @@ def choose_specimens(folders: list[Path], count: int) -> list[Specimen]:
 
     Args:
         folders: data sets; in those of ``import_recordings`` every split counts, since no codec was trained on them.
+
+    Raises:
+        ManifestError: a data set is missing, or none has such clips.
     """
     found: dict[str, dict[str, list[Specimen]]] = {}
     for folder in folders:
@@ -144,4 +147,6 @@ def choose_specimens(folders: list[Path], count: int) -> list[Specimen]:
             clips = splits.get(split, [])
             ordered += take_turns([clips[number] for number in rng.permutation(len(clips))])
         chosen += ordered[:count]
+    if not chosen:
+        raise ManifestError(f"no recordings, and no clips of unseen pieces, in {', '.join(map(str, folders))}")
     return chosen

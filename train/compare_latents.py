@@ -23,7 +23,7 @@ from stylediff.sampling import START, TEMPERATURE
 from train.classifier import InstrumentClassifier
 from train.commands import exit_code
 from train.judges import NoteJudge
-from train.manifest import ManifestError, claim_folder, write_atomically
+from train.manifest import ManifestError, claim_folder, describe_argument, write_atomically
 from train.mel_cache import CacheError, MelCache, read_cache
 from train.metrics import frame_prf, log_mel_error
 from train.scoring import SHIPPED_CLASSIFIER, load_model
@@ -174,7 +174,7 @@ def compare_latents(args: argparse.Namespace) -> None:
     """Trains and measures what is missing, and writes and prints the table."""
     cache = read_cache(args.cache, MelConfig())
     settled = ("cache", "data", "vocoder", "classifier", "minutes", "clips", "pairs")
-    claim_folder(args.out, {name: str(getattr(args, name)) for name in settled})
+    claim_folder(args.out, {name: describe_argument(getattr(args, name)) for name in settled})
     classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
     found = []
     for shape in args.shapes:

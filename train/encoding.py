@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from train.manifest import write_atomically
-from train.mel_cache import CacheError, MelCache, read_cache
+from train.mel_cache import CacheError, MelCache, Row, read_cache
 from train.runs import choose_precision
 
 BATCH = 16
@@ -69,32 +70,36 @@ def encoder_digest(model: MelAutoencoder) -> str:
     return digest.hexdigest()
 
 
-def record_autoencoder(folder: Path, model: MelAutoencoder) -> None:
-    """Writes down beside latents which autoencoder made them."""
-    write_atomically(folder / RECORD, json.dumps({"encoder": encoder_digest(model)}))
+def rows_digest(rows: Sequence[Row]) -> str:
+    """SHA-256 of the table of some clips."""
+    return hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()
 
 
-def is_of_another(folder: Path, model: MelAutoencoder) -> bool:
-    """Whether the record in a latent cache names another autoencoder; a cache without a record is believed."""
-    record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
-    return "encoder" in record and record["encoder"] != encoder_digest(model)
+def record_origin(folder: Path, model: MelAutoencoder, rows: Sequence[Row]) -> None:
+    """Writes down beside latents which autoencoder made them, and of which clips."""
+    write_atomically(folder / RECORD, json.dumps({"encoder": encoder_digest(model), "rows": rows_digest(rows)}))
 
 
-def read_latents(folder: Path, autoencoder: MelAutoencoder | None = None) -> np.ndarray:
+def read_latents(folder: Path, rows: Sequence[Row], autoencoder: MelAutoencoder | None = None) -> np.ndarray:
     """The latents of a latent cache, (clips, channels, rows, columns), mapped from disk.
 
     Args:
-        autoencoder: what they are to be used with, if with any.
+        rows: of the mel cache that they are used with, whose first clips they are of.
+        autoencoder: what they are to be used with, if with any; a cache without a record of its own is believed.
 
     Raises:
-        CacheError: there are none, or another autoencoder made them.
+        CacheError: there are none, or they are of other clips, or another autoencoder made them.
     """
     try:
         latents = np.load(folder / "latents.npy", mmap_mode="r")
     except (OSError, ValueError) as error:
         raise CacheError(f"no latents in {folder}: run train.cache_latents first ({error})") from error
-    if autoencoder is not None and is_of_another(folder, autoencoder):
+    record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
+    if autoencoder is not None and record.get("encoder", encoder_digest(autoencoder)) != encoder_digest(autoencoder):
         raise CacheError(f"another autoencoder made the latents in {folder}: run train.cache_latents with this one")
+    used = rows_digest(rows[: len(latents)])
+    if record.get("rows", used) != used:
+        raise CacheError(f"the latents in {folder} are of other clips: run train.cache_latents with this mel cache")
     return latents
 
 

@@ -115,6 +115,17 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(scratch, path)
 
 
+def describe_argument(value: Any) -> str:
+    """An argument of a command for ``claim_folder``; a folder of weights with a digest of them and their settings."""
+    weights = sorted(value.rglob("*.safetensors")) if isinstance(value, Path) and value.is_dir() else []
+    if not weights:
+        return str(value)
+    digest = hashlib.sha256()
+    for path in sorted([*weights, *value.rglob("*.json")]):
+        digest.update(path.relative_to(value).as_posix().encode() + path.read_bytes())
+    return f"{value} ({digest.hexdigest()[:12]})"
+
+
 def claim_folder(out: Path, settings: dict[str, Any]) -> None:
     """Makes the folder and records its settings, or checks that they are the same as when it was begun.
 

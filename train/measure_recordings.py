@@ -85,16 +85,21 @@ def playable_keys(instrument: str) -> np.ndarray:
 
 
 def compare(heard: HeardNotes, source: HeardNotes, instrument: str) -> Result:
-    """How far the notes that are heard are those heard in the source, as far as the instrument has them."""
+    """How far the notes that are heard are those heard in the source, on the keys that the instrument has.
+
+    Columns are None where the source plays nothing on them.
+    """
     keys = playable_keys(instrument)
-    played = [
-        Note(start, end, int(pitch), int(velocity))
-        for (start, end), pitch, velocity in zip(source.intervals, source.pitches, source.velocities, strict=True)
-        if keys[int(pitch) - LOWEST_PITCH]
+    played, kept = (keys[one.pitches.astype(int) - LOWEST_PITCH] for one in (source, heard))
+    notes = [
+        Note(start, end, int(pitch), 0)
+        for (start, end), pitch in zip(source.intervals[played], source.pitches[played], strict=True)
     ]
+    found = note_f1(tuple(notes), heard.intervals[kept], heard.pitches[kept], 0.05)
+    agreement = frame_prf(heard.roll & keys, source.roll & keys)[2]
     return {
-        "frame_f": frame_prf(heard.roll & keys, source.roll & keys)[2],
-        "note_f1_50": note_f1(tuple(played), heard.intervals, heard.pitches, 0.05),
+        "frame_f": agreement if (source.roll & keys).any() else None,
+        "note_f1_50": found if notes else None,
     }
 
 

@@ -151,7 +151,7 @@ class PairSampler:
         draws = torch.rand(size, 2, generator=generator).numpy()
         of = [self.sources_of[int(number)] for number in targets]
         sources = np.array([rows[int(draw * len(rows))] for rows, draw in zip(of, draws[:, 0], strict=True)])
-        favoured = round(self.favoured_share * size) if len(self.favoured) else 0
+        favoured = min(round(self.favoured_share * size), size - len(picks)) if len(self.favoured) else 0
         if favoured:
             pairs = torch.randint(len(self.favoured), (favoured,), generator=generator).numpy()
             sources[-favoured:], targets[-favoured:] = self.favoured[pairs].T

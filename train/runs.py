@@ -18,7 +18,7 @@ from torch import nn
 
 from train.commands import exit_code
 from train.mel_cache import CacheError
-from train.settings import Settings, SettingsError, TrainSettings, parse_settings
+from train.settings import Settings, SettingsError, TrainSettings, is_due, parse_settings
 
 
 class TrainingError(RuntimeError):
@@ -53,21 +53,22 @@ def start_from(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ..
     Args:
         initial: the pipeline's folder; "" leaves models as they are.
         parts: models by the names of their folders in it.
-        new: settings and weights whose names begin with one of these may be missing from it or differ.
+        new: settings and weights whose names begin with one of these may be missing from it, or empty there.
 
     Raises:
-        SettingsError: a part is missing or was built with other settings; the message names its folder.
+        SettingsError: a part is missing, damaged, or was built with other settings; the message names its folder.
     """
     for name, model in parts.items() if initial else ():
         folder = Path(initial) / name
         try:
             saved = json.loads((folder / "config.json").read_text())
             weights = safetensors.torch.load_file(folder / "diffusion_pytorch_model.safetensors")
-        except OSError as error:
+        except (OSError, ValueError, safetensors.SafetensorError) as error:
             raise SettingsError(f"cannot start from {folder}: {error}") from error
         built = json.loads(json.dumps(dict(model.config)))
         for key, value in saved.items():
-            if not key.startswith("_") and not key.startswith(new) and built.get(key) != value:
+            is_free = key.startswith("_") or (key.startswith(new) and not value)
+            if not is_free and built.get(key) != value:
                 raise SettingsError(f"cannot start from {folder}: it has {key}={value!r}, not {built.get(key)!r}")
         kept = {name: value for name, value in model.state_dict().items() if name.startswith(new)}
         model.load_state_dict(kept | weights)
@@ -153,7 +154,7 @@ class Run:
                     group["lr"] = self.settings.learning_rate_at(self.step)
             yield self.step
             self.step += 1
-            if self.step % self.settings.log_every == 0:
+            if is_due(self.step, self.settings.log_every):
                 self._log(time.monotonic() - started)
             if self._is_time_up(started):
                 break
@@ -218,7 +219,7 @@ class Run:
 
     def wants_images(self) -> bool:
         main = self.accelerator.is_main_process
-        return main and (self.step + 1) % self.settings.image_every == 0
+        return main and is_due(self.step + 1, self.settings.image_every)
 
     def log_image(self, name: str, image: np.ndarray) -> None:
         """Shows a picture, (height, width, 3) uint8, in TensorBoard."""

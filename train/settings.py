@@ -84,6 +84,11 @@ class TrainSettings:
         write_atomically(path, json.dumps(values, indent=1))
 
 
+def is_due(done: int, every: int) -> bool:
+    """Whether something that is done every so many steps (0: never) is to be done after that many."""
+    return bool(every) and done % every == 0
+
+
 def parse_settings(cls: type[Settings], description: str, arguments: list[str] | None = None) -> Settings:
     """Settings from the command line: a field ``batch_size`` is the flag ``--batch-size``; bools take no value."""
     parser = argparse.ArgumentParser(description=description)

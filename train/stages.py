@@ -26,7 +26,7 @@ class Stage:
         name: what it makes.
         module: of ``train`` to run.
         flags: its arguments, but for the steps of a trainer.
-        result: file that is there once the stage is finished.
+        result: a file that it leaves.
         run: folder of a trainer's run, whose steps a budget decides; None for other stages.
     """
 
@@ -85,7 +85,7 @@ def planned_steps(stage: Stage, minutes: float, out: Path) -> list[str]:
 
 
 def follow(stages: list[Stage], minutes: dict[str, float], out: Path) -> None:
-    """Runs every stage whose result is not there yet.
+    """Runs every stage that has not ended well yet, as ``finished.json`` in ``out`` tells, or whose result is gone.
 
     Args:
         minutes: of trainers by the names of their stages; others run their default number of steps.
@@ -93,8 +93,12 @@ def follow(stages: list[Stage], minutes: dict[str, float], out: Path) -> None:
     Raises:
         StageError: a stage failed.
     """
+    path = out / "finished.json"
+    finished = json.loads(path.read_text()) if path.is_file() else []
     for stage in stages:
-        if stage.result.is_file():
+        if stage.name in finished and stage.result.is_file():
             print(f"== {stage.name}: done", flush=True)
             continue
         execute(stage, planned_steps(stage, minutes.get(stage.name, 0.0), out))
+        finished = [*dict.fromkeys([*finished, stage.name])]
+        write_atomically(path, json.dumps(finished))

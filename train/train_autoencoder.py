@@ -19,7 +19,7 @@ from stylediff.plotting import mels_to_image
 from train.losses import edges
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
-from train.settings import SettingsError, TrainSettings
+from train.settings import SettingsError, TrainSettings, is_due
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
             run.backward(loss)
             run.record(parts)
         run.update("autoencoder")
-        if settings.validate_every and (step + 1) % settings.validate_every == 0:
+        if is_due(step + 1, settings.validate_every):
             run.record({"validation": validation_error(model, cache, held_out)})
         if run.wants_images():
             mel_in = cache.tensor(int(held_out[0]))[None].to(device)

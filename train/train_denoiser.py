@@ -27,7 +27,7 @@ from train.encoding import load_autoencoder, read_latents
 from train.mel_cache import read_cache
 from train.pairs import PairBatch, PairSampler, default_first
 from train.runs import Run, generator_at, run_trainer, start_from
-from train.settings import TrainSettings
+from train.settings import TrainSettings, is_due
 
 PREVIEW_STEPS = 10
 VALIDATION_BATCHES = 8
@@ -176,7 +176,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
     """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
     cache = read_cache(settings.cache, MelConfig())
     autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
-    latents = read_latents(settings.latents, autoencoder)
+    latents = read_latents(settings.latents, cache.rows, autoencoder)
     voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
     rows, coloured = cache.rows[: len(latents)], read_coloured(settings.latents)
     sampler = PairSampler(rows, latents, voices, "train", coloured, cache.mel.log_floor, settings.favoured_share)
@@ -208,7 +208,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
             run.backward(loss)
             run.record(parts)
         run.update("denoiser")
-        if (step + 1) % settings.validate_every == 0 and len(unseen.targets):
+        if is_due(step + 1, settings.validate_every) and len(unseen.targets):
             run.record({"validation": validation_loss(run.models["denoiser"], average, unseen, settings, device)})
         if autoencoder is not None and run.wants_images():
             mels = sample_mels(model, autoencoder, batch, PREVIEW_STEPS, generator)

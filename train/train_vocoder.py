@@ -25,7 +25,7 @@ from train.encoding import load_autoencoder, through_autoencoder
 from train.losses import magnitude_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
-from train.settings import TrainSettings
+from train.settings import TrainSettings, is_due
 from train.waveforms import magnitude_error, read_waveform, vocoder_errors
 
 EDGE_FRAMES = 8  # around a crop, so that its mel knows what comes before and after
@@ -216,7 +216,7 @@ def train(settings: VocoderSettings) -> Vocoder:
             run.backward(loss)
             run.record(parts)
         run.update("vocoder", settings.clip_norm)
-        if (step + 1) % settings.validate_every == 0:
+        if is_due(step + 1, settings.validate_every):
             with averaged(vocoder, average):
                 run.record({"validation": magnitude_error(vocoder, cache, held_out, settings.data)})
         if run.wants_images():
