@@ -33,7 +33,11 @@ def main() -> int:
     page, options = build_page(pipeline, HERE / "README.md", example_clips())
     if pipeline.device.type == "cpu":  # a GPU may be borrowed, and only for visitors
         threading.Thread(target=warm_up, args=(pipeline,), daemon=True).start()
-    page.launch(server_name=args.host, server_port=args.port, **options)
+    try:
+        page.launch(server_name=args.host, server_port=args.port, **options)
+    except OSError as error:  # the port is taken, or the address is none of this machine
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -148,7 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
             convert(pipeline, args, style, source, path)
             print(path)
         except (AudioError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            named = f"{error}" if source.name in str(error) else f"{source.name}: {error}"
+            print(f"error: {named}", file=sys.stderr)
             failed = True
     return 2 if failed else 0
 

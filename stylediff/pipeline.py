@@ -165,7 +165,10 @@ class StyleTransferPipeline(DiffusionPipeline):
             AudioError, ValueError: a waveform that cannot be used or is silent; a model that takes no reference.
         """
         heard = waveform[..., : 10 * sample_rate]
-        mono = to_mono(heard, sample_rate, self.mel.sample_rate).to(self._execution_device)
+        try:
+            mono = to_mono(heard, sample_rate, self.mel.sample_rate).to(self._execution_device)
+        except AudioError as error:
+            raise AudioError(f"the reference clip cannot be used: {error}") from error
         mel = waveform_to_mel(mono[None] * loudness_gain(mono), self.mel)
         if float(mel.max()) <= self.mel.log_floor:
             raise AudioError("the reference clip is silent: no instrument can be heard in it")

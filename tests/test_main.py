@@ -49,6 +49,13 @@ def test_several_files_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(model
     assert "notes.wav is not audio that can be read" in capsys.readouterr().err
 
 
+def test_an_error_names_its_file(model, clip, tmp_path, capsys):
+    soundfile.write(tmp_path / "short.wav", np.zeros(2205), 22050)
+    arguments = ["--to", "harp", "--out-dir", str(tmp_path / "all"), "--steps", "1", "--model", model]
+    assert main([str(tmp_path / "short.wav"), str(clip), *arguments]) == 2
+    assert "error: short.wav: clip is 0.10 s; at least 0.5 s is needed" in capsys.readouterr().err
+
+
 def test_sources_of_the_same_name_do_not_overwrite_each_other(model, clip, tmp_path, capsys):
     folder, sources = tmp_path / "all", [clip]
     for number, name in enumerate(("a/my clip ü.wav", "a/my clip ü.flac", "other.wav"), 2):

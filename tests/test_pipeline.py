@@ -115,6 +115,8 @@ def test_a_reference_clip_is_a_target_and_can_be_mixed_with_a_name(pipeline):
 
 
 def test_a_reference_that_cannot_be_used_is_a_sentence(pipeline):
+    with pytest.raises(AudioError, match=r"the reference clip cannot be used: clip is 0\.20 s"):
+        pipeline.encode_reference(torch.zeros(4410), 22050)
     with pytest.raises(AudioError, match="the reference clip is silent"):
         pipeline.encode_reference(torch.zeros(22050), 22050)
     with pytest.raises(ValueError, match=r"style tokens must be of shape \(1, 2, 16\), got \(2, 16\)"):

@@ -2,7 +2,7 @@
 
     python -m train.cache_latents --cache DIR --autoencoder DIR --out DIR
 
-Clips shorter than the longest are followed by encoded silence. What the folder held, coloured clips as well, is replaced.
+Clips shorter than the longest are followed by encoded silence. What the folder held, coloured clips too, is replaced.
 """
 
 import argparse

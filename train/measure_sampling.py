@@ -77,6 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (CheckpointError, CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    levels = pipeline.scheduler.config.num_train_timesteps
+    if max(args.steps) - 1 > min(args.start) * levels:
+        parser.error(f"{max(args.steps)} steps are more than there are in {min(args.start):g} of {levels} noise levels")
     settings = list(itertools.product(args.steps, args.start, args.temperature))
     pairs = draw_pairs(cache, pipeline, args.pairs)
     judge = NoteJudge() if args.listen else None

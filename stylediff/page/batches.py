@@ -1,5 +1,6 @@
 """Several files at once: every one converted alike, and a zip of what came of them."""
 
+import logging
 import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -9,12 +10,14 @@ from typing import Any
 import gradio as gr
 
 from stylediff.audio import write_audio
-from stylediff.page.choices import PRESETS, ChoiceError, Choices, file_stem
+from stylediff.page.choices import PRESETS, ChoiceError, Choices, safe_name
 from stylediff.page.clips import MAX_SECONDS, load_clip
 from stylediff.page.conversions import Converter, Step
-from stylediff.page.handlers import NO_CLIP, sentences, show_status
+from stylediff.page.handlers import BROKEN, NO_CLIP, sentences, show_status
 from stylediff.page.languages import words_for
 from stylediff.page.scratch import new_folder
+
+LOG = logging.getLogger(__name__)
 
 Line = tuple[str, str]  # a file's name, and its result's name or why there is none
 
@@ -29,7 +32,8 @@ def convert_file(
             if isinstance(event, Step):
                 yield event
             else:
-                result = unused_path(folder, file_stem(clip.name, choices.target, choices.seed))
+                stem = f"{safe_name(clip.name) or 'clip'}_to_{choices.target}_seed{choices.seed}"
+                result = unused_path(folder, stem)
                 write_audio(result, event.audio, event.sample_rate)
                 yield result
 
@@ -63,7 +67,10 @@ class Batches:
     def convert_all(
         self, paths: list[str] | None, target: str, preset: str, seed: float, request: gr.Request
     ) -> Iterator[tuple[Any, Any, Any]]:
-        """Converts files in turn; updates are status, table of outcomes, and zip. A bad file stops no other."""
+        """Converts files in turn; updates are status, table of outcomes, and results, in the end as one zip.
+
+        A bad file stops no other, and what is done stays when the rest is stopped.
+        """
         words = words_for(request.headers.get("accept-language"))
         with sentences():
             if not paths:
@@ -87,5 +94,9 @@ class Batches:
                                 lines.append((path.name, event.name))
                 except ValueError as error:  # AudioError is one
                     lines.append((path.name, str(error)))
-                yield show_status(title, number / len(paths)), show_lines(lines), gr.skip()
-            yield show_status(f"{len(list(folder.glob('*.wav')))} / {len(paths)}"), show_lines(lines), pack(folder)
+                except (OSError, RuntimeError, MemoryError):
+                    LOG.exception("a conversion failed")
+                    lines.append((path.name, BROKEN))
+                results = sorted(map(str, folder.glob("*.wav")))
+                yield show_status(title, number / len(paths)), show_lines(lines), results or gr.skip()
+            yield show_status(f"{len(results)} / {len(paths)}"), show_lines(lines), pack(folder)

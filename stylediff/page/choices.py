@@ -1,6 +1,7 @@
 """What a visitor chooses: the settings of one conversion, as JSON and as a link's query string."""
 
 import json
+import re
 import secrets
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -128,10 +129,11 @@ def safe_name(name: str) -> str:
 def file_stem(source: str, target: str, seed: int) -> str:
     """Name of a result, as ``piano_to_violin_seed1``.
 
-    An instrument that the source's name begins with stands for it; otherwise the name itself does.
+    An instrument that is the first word of the source's name stands for it; otherwise the name itself does.
 
     Args:
         target: an instrument, or the name of a reference clip.
     """
-    known = next((name for name in INSTRUMENT_NAMES if source.lower().startswith(name)), None)
+    first_word = re.split(r"[\W_]", source.lower())[0]
+    known = first_word if first_word in INSTRUMENT_NAMES else None
     return f"{known or safe_name(source) or 'clip'}_to_{safe_name(target)}_seed{seed}"

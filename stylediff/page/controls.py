@@ -9,7 +9,7 @@ import gradio as gr
 
 from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.page.choices import LARGEST_SEED, MAX_GUIDANCE, MAX_STEPS, PRESETS, ChoiceError, Choices
+from stylediff.page.choices import LARGEST_SEED, LATEST_START_S, MAX_GUIDANCE, MAX_STEPS, PRESETS, ChoiceError, Choices
 from stylediff.page.clips import MAX_SECONDS
 from stylediff.page.handlers import sentences
 
@@ -37,7 +37,7 @@ class Controls:
     guidance: gr.Slider
     strength: gr.Slider
     seed: gr.Number
-    start_s: gr.Slider
+    start_s: gr.Number
     length_s: gr.Slider
     like: gr.Slider
     dynamics: gr.Slider
@@ -85,7 +85,7 @@ def build_controls(t: Labels, listens: bool, mends: bool) -> Controls:
     target, reference, like, is_matching = build_style(t, listens)
     preset = preset_buttons(t, "preset")
     with gr.Accordion(t("part"), open=False), gr.Row():
-        start = gr.Slider(0, 600, 0, step=0.5, label=t("start"), elem_id="start")
+        start = gr.Number(0, label=t("start"), minimum=0, maximum=LATEST_START_S, step=0.5, elem_id="start")
         length = gr.Slider(0.5, MAX_SECONDS, min(10.0, MAX_SECONDS), step=0.5, label=t("length"), elem_id="length")
     with gr.Accordion(t("advanced"), open=False, elem_id="advanced"):
         steps = gr.Slider(1, MAX_STEPS, 20, step=1, label=t("steps"), elem_id="steps")
@@ -107,17 +107,23 @@ def build_controls(t: Labels, listens: bool, mends: bool) -> Controls:
     return controls
 
 
+def shown(choices: Choices) -> dict[str, Any]:
+    """Settings as the controls can show them: no longer than this page converts."""
+    return choices.to_dict() | {"length_s": min(choices.length_s, MAX_SECONDS)}
+
+
 def load_settings(path: str) -> list[Any]:
     """Settings from a file, in the order of the controls."""
     with sentences():
-        return list(Choices.from_json(Path(path).read_text(encoding="utf-8", errors="replace")).to_dict().values())
+        choices = Choices.from_json(Path(path).read_text(encoding="utf-8", errors="replace"))
+    return list(shown(choices).values())
 
 
 def read_query(request: gr.Request) -> list[Any]:
     """Settings from the link that opened the page; those of a link that makes no sense are left alone."""
     query = {name: value for name, value in request.query_params.items() if not name.startswith("__")}
     try:
-        choices = Choices.from_dict(query).to_dict()
+        choices = shown(Choices.from_dict(query))
     except ChoiceError as error:
         gr.Warning(str(error))
         return [gr.skip()] * len(Choices().to_dict())

@@ -41,6 +41,9 @@ def show_status(text: str, share: float | None = None) -> str:
     return f'<div class="status" role="status">{bar}<span>{html.escape(text)}</span></div>'
 
 
+BROKEN = "Something broke on this side, and the conversion was given up. Please try again."
+
+
 @contextmanager
 def sentences() -> Iterator[None]:
     """Turns what goes wrong into a sentence that the page shows."""
@@ -50,7 +53,7 @@ def sentences() -> Iterator[None]:
         raise gr.Error(str(error)) from error
     except (OSError, RuntimeError, MemoryError) as error:
         LOG.exception("a conversion failed")
-        raise gr.Error("Something broke on this side, and the conversion was given up. Please try again.") from error
+        raise gr.Error(BROKEN) from error
 
 
 class Handlers:

@@ -95,11 +95,18 @@ def build_convert_tab(
         for button, new_seed in ((go, controls.random_seed), (again, gr.State(True)))
     ]
     connect_stop(stop, runs, parts["status"])
-    parts["use"].click(lambda path: path or gr.skip(), parts["result"], source, api_visibility="private", queue=False)
+    parts["use"].click(take_result, parts["result"], source, api_visibility="private", queue=False)
     if results:
         with gallery:
             build_gallery(results, t, handlers, source, outputs)
     return controls
+
+
+def take_result(path: str | None) -> Any:
+    """A result as the next source."""
+    if path and not Path(path).is_file():
+        raise gr.Error("Results are kept for an hour, and this one is gone. Please convert the clip again.")
+    return path or gr.skip()
 
 
 def connect_run(
@@ -157,7 +164,7 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
         go = gr.Button(t("convert_all"), variant="primary", elem_id="batch_go")
         stop = gr.Button(t("stop"), variant="stop")
     status, table = gr.HTML("", elem_id="batch_status"), gr.Markdown(elem_id="outcomes")
-    archive = gr.File(label=t("zip"), interactive=False, elem_id="zip")
+    archive = gr.File(label=t("zip"), file_count="multiple", interactive=False, elem_id="zip")
     run = go.click(
         Batches(converter).convert_all, [files, target, preset, seed], [status, table, archive],
         show_progress="hidden", api_name="batch", **MODEL,
@@ -180,7 +187,7 @@ def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Pat
         with gr.Tab(t("about_tab")):
             gr.HTML(draw_flow())
             gr.Markdown(write_about(readme))
-        page.load(read_query, None, controls.all(), api_visibility="private", queue=False)
+        page.load(read_query, None, controls.all(), api_visibility="private", concurrency_limit=None)
     options = {
         "max_file_size": f"{MAX_UPLOAD_MB}mb",
         "theme": gr.themes.Soft(),

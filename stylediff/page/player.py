@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
 
 TEMPLATE = """
 ${value ? `
@@ -94,9 +93,9 @@ def build_player() -> gr.HTML:
 
 
 def player_value(player: gr.HTML, source: Path, output: Path, gain_db: float, words: dict[str, str]) -> dict[str, Any]:
-    """What the player shows: two files, copied to where gradio serves them, and by how much the second is louder."""
-    urls = [
-        "gradio_api/file=" + processing_utils.save_file_to_cache(path, cache_dir=player.GRADIO_CACHE)
-        for path in (source, output)
-    ]
+    """What the player shows: two files, and by how much the second is louder.
+
+    They are copied to where gradio serves them, and removed from there when it removes the other copies.
+    """
+    urls = [f"gradio_api/file={player.move_resource_to_block_cache(path)}" for path in (source, output)]
     return {"a": urls[0], "b": urls[1], "gain_db": round(gain_db, 1), "words": words}

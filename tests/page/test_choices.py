@@ -71,6 +71,7 @@ def test_seeds_differ_and_can_be_used():
     [
         ("piano_fur_elise", "piano_to_violin_seed1"),
         ("Violin 3", "violin_to_violin_seed1"),
+        ("harpsichord_suite", "harpsichord_suite_to_violin_seed1"),
         ("my clip/..\\x", "my_clip____x_to_violin_seed1"),
         ("", "clip_to_violin_seed1"),
         ("ü" * 60, "ü" * 40 + "_to_violin_seed1"),

@@ -5,7 +5,9 @@ import zipfile
 import gradio as gr
 import pytest
 
-from stylediff.page.controls import build_controls
+from stylediff.page.choices import Choices
+from stylediff.page.clips import MAX_SECONDS
+from stylediff.page.controls import build_controls, load_settings
 from tests.tiny import write_tone
 from tests.visitors import choose_steps, upload, wait_until_done
 
@@ -79,7 +81,7 @@ def test_a_visitor_converts_several_files_and_gets_a_zip(visit, tmp_path):
         visitor.click("#zip a[download]")
     download.value.save_as(tmp_path / "results.zip")
     with zipfile.ZipFile(tmp_path / "results.zip") as packed:
-        assert packed.namelist() == ["b_to_trumpet_seed0.wav", "harp_to_trumpet_seed0.wav"]
+        assert packed.namelist() == ["b_to_trumpet_seed0.wav", "harp_a_to_trumpet_seed0.wav"]
 
 
 @pytest.mark.browser
@@ -112,6 +114,13 @@ def test_a_clip_can_be_matched_where_the_model_listens(listens):
         build_controls(str, listens, mends=False)
     tabs = {block.id: block.visible for block in page.blocks.values() if isinstance(block, gr.Tab)}
     assert tabs == {"name": True, "clip": listens}
+
+
+def test_a_settings_file_asks_for_no_more_than_the_page_converts(tmp_path):
+    file = tmp_path / "settings.json"
+    file.write_text('{"length_s": 500, "start_s": 1200}')
+    loaded = dict(zip(Choices().to_dict(), load_settings(str(file)), strict=True))
+    assert (loaded["length_s"], loaded["start_s"]) == (MAX_SECONDS, 1200)
 
 
 @pytest.mark.parametrize("mends", [True, False])

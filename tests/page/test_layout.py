@@ -88,6 +88,13 @@ def test_an_example_is_heard_without_running_the_model(visit):
 
 
 @pytest.mark.browser
+def test_a_link_that_makes_no_sense_is_told(visit):
+    visitor = visit("?target=kazoo&steps=7")
+    visitor.wait_for_selector(".toast-body")
+    assert "unknown instrument 'kazoo'" in visitor.inner_text(".toast-body")
+
+
+@pytest.mark.browser
 def test_settings_travel_by_link_and_by_file(visit, tmp_path):
     visitor = visit("?target=cello&steps=7&seed=42")
     visitor.wait_for_function("document.querySelector('#target input[value=cello]').checked")
