@@ -7,9 +7,11 @@ import torch
 
 from stylediff.mel import MelConfig, transform
 from train.losses import (
+    LEVEL_RANGE_DB,
     adversarial_loss,
     discriminator_loss,
     feature_loss,
+    level_loss,
     magnitude_loss,
     magnitudes,
     mel_loss,
@@ -47,6 +49,18 @@ def test_twice_the_level_is_an_error_of_log_two() -> None:
     assert math.isclose(float(magnitude_loss(doubled, waveform, MEL)), math.log(2), rel_tol=0.01)
     # Spectral convergence of a doubled signal is 1.
     assert math.isclose(float(stft_loss(2 * waveform, waveform)), 1 + math.log(2), rel_tol=0.01)
+
+
+def test_the_level_loss_is_that_of_the_frames_that_can_be_heard() -> None:
+    mel = torch.full((1, 1, 256, 4), -2.0)
+    mel[..., 3] = MEL.log_floor - 10
+    louder = mel + torch.tensor([0.0, 0.5, 0.0, 0.5])
+    assert float(level_loss(louder, mel)) == pytest.approx(0.5 / 4)
+    softest = -2.0 - LEVEL_RANGE_DB * math.log(10) / 20
+    mel[..., 3] = softest
+    assert float(level_loss(louder, mel)) == pytest.approx(0.5 / 4)
+    mel[..., 3] = softest + 1.0
+    assert float(level_loss(louder, mel)) == pytest.approx(1.5 / 4)
 
 
 def test_silence_gives_finite_losses_and_gradients() -> None:

@@ -1,13 +1,17 @@
 """Distances between waveforms and between spectrograms that networks are trained on, and what discriminators add."""
 
+import math
+
 import torch
 
+from stylediff.dynamics import frame_levels
 from stylediff.mel import MelConfig, transform, waveform_to_mel
 
 RESOLUTIONS = (512, 1024, 2048)
 
 # About where log-mels are floored: what is weaker, a mel does not show.
 MAGNITUDE_FLOOR = 1e-2
+LEVEL_RANGE_DB = 40.0
 
 
 def magnitudes(waveform: torch.Tensor, n_fft: int) -> torch.Tensor:
@@ -40,6 +44,16 @@ def stft_loss(waveform: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         logs = ours.clamp_min(MAGNITUDE_FLOOR).log() - theirs.clamp_min(MAGNITUDE_FLOOR).log()
         losses.append(convergence + logs.abs().mean())
     return torch.stack(losses).mean()
+
+
+def level_loss(mel: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of the frames' levels of log-mels (..., mels, frames), in nepers.
+
+    Levels more than 40 dB below the target's loudest frame count as that soft.
+    """
+    ours, theirs = frame_levels(mel), frame_levels(target)
+    softest = theirs.amax(-1, keepdim=True) - LEVEL_RANGE_DB * math.log(10) / 20
+    return (ours.maximum(softest) - theirs.maximum(softest)).abs().mean()
 
 
 def mel_loss(waveform: torch.Tensor, target: torch.Tensor, mel: MelConfig) -> torch.Tensor:

@@ -22,7 +22,7 @@ from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.encoding import load_autoencoder
 from train.generated import GeneratedSet, read_generated
-from train.losses import edges
+from train.losses import edges, level_loss
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer, start_from
 from train.settings import TrainSettings
@@ -39,6 +39,7 @@ class EnhancerSettings(TrainSettings):
         crop_columns: latent columns of a training crop.
         true_share: share of samples whose latents are the true target's, encoded, instead of generated ones.
         edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
+        level_weight: weight of the L1 loss on levels of frames.
         fold, widths, layers: see MelEnhancer.
         average_decay: of the exponential moving average of the weights, which is what ships.
     """
@@ -53,6 +54,7 @@ class EnhancerSettings(TrainSettings):
     crop_columns: int = 12
     true_share: float = 0.15
     edge_weight: float = 0.5
+    level_weight: float = 0.3
     fold: int = 4
     widths: tuple[int, ...] = (48, 64, 96)
     layers: int = 1
@@ -117,14 +119,16 @@ class EnhancerData:
 def enhancer_loss(
     model: nn.Module, batch: EnhancerBatch, settings: EnhancerSettings
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """L1 on log-mels and on their edges, and the parts beside the L1 before enhancing and what share of it is left."""
+    """L1 on log-mels, on their edges and on levels of frames; and its parts, with how much of the first is left."""
     enhanced = model(batch.generated, batch.source).float()
     l1 = (enhanced - batch.target).abs().mean()
     ours, true = edges(enhanced), edges(batch.target)
     edge = torch.stack([(a - b).abs().mean() for a, b in zip(ours, true, strict=True)]).sum()
+    level = level_loss(enhanced, batch.target)
     before = (batch.generated - batch.target).abs().mean()
-    parts = {"l1": l1.detach(), "edge": edge.detach(), "l1_before": before, "l1_left": l1.detach() / before}
-    return l1 + settings.edge_weight * edge, parts
+    parts = {"l1": l1, "edge": edge, "level": level, "l1_before": before, "l1_left": l1 / before}
+    loss = l1 + settings.edge_weight * edge + settings.level_weight * level
+    return loss, {name: part.detach() for name, part in parts.items()}
 
 
 @torch.no_grad()
