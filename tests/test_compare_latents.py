@@ -48,6 +48,7 @@ def finished(tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         for result in ("autoencoder/autoencoder/config.json", "latents/latents.npy", "denoiser/unet/config.json"):
             (folder / result).parent.mkdir(parents=True)
             (folder / result).write_text("")
+        (folder / "finished.json").write_text('["autoencoder", "latents", "denoiser", "pipeline"]')
     torch.manual_seed(0)
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     for row in read_cache(tiny_cache, MEL).rows:
