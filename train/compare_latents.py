@@ -23,12 +23,12 @@ from stylediff.sampling import START, TEMPERATURE
 from train.classifier import InstrumentClassifier
 from train.commands import exit_code
 from train.judges import NoteJudge
-from train.manifest import ManifestError, claim_folder, describe_argument, write_atomically
+from train.manifest import ManifestError, claim_folder, settled_arguments, write_atomically
 from train.mel_cache import CacheError, MelCache, read_cache
 from train.metrics import frame_prf, log_mel_error
 from train.scoring import SHIPPED_CLASSIFIER, load_model
 from train.stages import Stage, StageError, follow
-from train.tables import table_head, table_row
+from train.tables import table_head, table_row, write_page
 from train.transfers import draw_pairs, measure_transfers
 from train.waveforms import read_clips
 
@@ -174,7 +174,7 @@ def compare_latents(args: argparse.Namespace) -> None:
     """Trains and measures what is missing, and writes and prints the table."""
     cache = read_cache(args.cache, MelConfig())
     settled = ("cache", "data", "vocoder", "classifier", "minutes", "clips", "pairs")
-    claim_folder(args.out, {name: describe_argument(getattr(args, name)) for name in settled})
+    claim_folder(args.out, settled_arguments(args, settled))
     classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
     found = []
     for shape in args.shapes:
@@ -183,9 +183,7 @@ def compare_latents(args: argparse.Namespace) -> None:
         follow(build_stages(shape, args), minutes, args.out / shape)
         found.append(measure(shape, args, cache, classifier))
     page = write_markdown(found, args.minutes, args.pairs)
-    write_atomically(args.out / "latents.json", json.dumps([asdict(one) for one in found], indent=1))
-    write_atomically(args.out / "latents.md", page)
-    print(page)
+    write_page(args.out, "latents", [asdict(one) for one in found], page)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -95,7 +95,7 @@ def read_latents(folder: Path, rows: Sequence[Row], autoencoder: MelAutoencoder 
     except (OSError, ValueError) as error:
         raise CacheError(f"no latents in {folder}: run train.cache_latents first ({error})") from error
     record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
-    if autoencoder is not None and record.get("encoder", encoder_digest(autoencoder)) != encoder_digest(autoencoder):
+    if autoencoder is not None and "encoder" in record and record["encoder"] != encoder_digest(autoencoder):
         raise CacheError(f"another autoencoder made the latents in {folder}: run train.cache_latents with this one")
     used = rows_digest(rows[: len(latents)])
     if record.get("rows", used) != used:

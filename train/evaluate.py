@@ -29,7 +29,7 @@ from train.embeddings import EMBEDDINGS
 from train.features import compare_features, embed_folder
 from train.figures import draw_confusion, draw_contact_sheet, draw_pairs, draw_sweep
 from train.folders import score_folder, write_folder_markdown
-from train.manifest import SPLITS, ManifestError, claim_folder, describe_argument, read_manifest, write_atomically
+from train.manifest import SPLITS, ManifestError, claim_folder, read_manifest, settled_arguments, write_atomically
 from train.panels import choose_extremes, choose_panels, copy_extremes, draw_panels
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
 from train.rows import TRUE_TARGET, Sampling, ours
@@ -132,7 +132,7 @@ def evaluate(args: argparse.Namespace) -> str:
     """
     settled = ("model", "data", "classifier", "split", "regression", "soundfont")
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
-    claim_folder(args.out, {name: describe_argument(getattr(args, name)) for name in settled})
+    claim_folder(args.out, settled_arguments(args, settled))
     results = read_results(args.out / "results.jsonl")
     baselines = read_baselines(args.baselines, trials, args.embedding, args.renew)
     samplings = [Sampling(steps) for steps in args.steps]

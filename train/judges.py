@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 
 from stylediff.audio import resample
+from train.scores import Note
 
 ONSET_THRESHOLD, FRAME_THRESHOLD = 0.6, 0.4  # basic-pitch's own, 0.5 and 0.3, split the notes of sampled instruments
 SHORTEST_NOTE_S = 0.058
@@ -39,6 +40,12 @@ class HeardNotes:
     pitches: np.ndarray
     velocities: np.ndarray
     activations: np.ndarray
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The notes as a score has them."""
+        heard = zip(self.intervals, self.pitches, self.velocities, strict=True)
+        return tuple(Note(float(on), float(end), int(pitch), max(1, int(loud))) for (on, end), pitch, loud in heard)
 
     @property
     def roll(self) -> np.ndarray:

@@ -1,9 +1,11 @@
 """The data set on disk: clips of each excerpt with their provenance, and the manifest that lists them all."""
 
+import argparse
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,11 @@ def describe_argument(value: Any) -> str:
     for path in sorted([*weights, *value.rglob("*.json")]):
         digest.update(path.relative_to(value).as_posix().encode() + path.read_bytes())
     return f"{value} ({digest.hexdigest()[:12]})"
+
+
+def settled_arguments(args: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
+    """What ``claim_folder`` records of a command's arguments."""
+    return {name: describe_argument(getattr(args, name)) for name in names}
 
 
 def claim_folder(out: Path, settings: dict[str, Any]) -> None:

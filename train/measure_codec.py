@@ -22,7 +22,7 @@ from train.codec import Specimen, Stage, build_stages, choose_specimens
 from train.codec_page import COLUMNS, write_markdown
 from train.commands import exit_code
 from train.embeddings import ClassifierEmbedding
-from train.manifest import ManifestError, claim_folder, describe_argument, write_atomically
+from train.manifest import ManifestError, claim_folder, settled_arguments, write_atomically
 from train.metrics import is_one_voice
 from train.scoring import SHIPPED_CLASSIFIER, load_judges
 from train.steadiness import hop_stripes, pitch_deviation, pitch_wobble
@@ -101,7 +101,7 @@ def time_stages(stages: dict[str, Stage], specimens: list[Specimen]) -> dict[str
 def measure_codec(args: argparse.Namespace) -> None:
     """Measures what is missing, and writes and prints the page."""
     specimens, stages = choose_specimens(args.data, args.clips), load_stages(args.model)
-    claim_folder(args.out, {name: describe_argument(getattr(args, name)) for name in ("model", "classifier")})
+    claim_folder(args.out, settled_arguments(args, ("model", "classifier")))
     seconds = time_stages(stages, specimens)
     page = write_markdown(measure_all(args, specimens, list(stages)), list(stages), seconds)
     write_atomically(args.out / "codec.md", page)

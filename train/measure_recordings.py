@@ -7,7 +7,7 @@ source, for every voice alike.
 """
 
 import argparse
-import json
+import itertools
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from train.assessment import Result, name_instrument
 from train.codec import Specimen, choose_specimens
 from train.expression import correlation, momentary_loudness
 from train.judges import LOWEST_PITCH, PITCHES, HeardNotes
-from train.manifest import ManifestError, write_atomically
+from train.manifest import ManifestError
 from train.metrics import frame_prf, note_f1
 from train.report import describe, format_cell
-from train.scores import Note
+from train.scores import notes_in_range
 from train.scoring import SHIPPED_CLASSIFIER, load_judges, load_model
-from train.tables import table_head, table_row
+from train.tables import table_head, table_row, write_page
 from train.waveforms import load_waveform
 from train.workers import results_of
 
@@ -68,14 +68,12 @@ def choose_tasks(folders: list[Path], count: int) -> list[Task]:
         raise ManifestError(
             f"no recordings in {', '.join(map(str, folders))}: import some with train.import_recordings"
         )
-    tasks, seen = [], dict.fromkeys((specimen.voice for specimen in specimens), 0)
-    for specimen in specimens:
-        if specimen.instrument in recorded:
+    tasks = []
+    for _, clips in itertools.groupby(specimens, lambda specimen: specimen.voice):
+        for number, specimen in enumerate(clips):
             targets = [name for name in INSTRUMENT_NAMES if name != specimen.instrument]
-            number = seen[specimen.voice]
             tasks.append(Task(specimen, targets[number % len(targets)], number))
-            seen[specimen.voice] += 1
-    return tasks
+    return [task for task in tasks if task.specimen.instrument in recorded]
 
 
 def playable_keys(instrument: str) -> np.ndarray:
@@ -89,13 +87,9 @@ def compare(heard: HeardNotes, source: HeardNotes, instrument: str) -> Result:
 
     Columns are None where the source plays nothing on them.
     """
-    keys = playable_keys(instrument)
-    played, kept = (keys[one.pitches.astype(int) - LOWEST_PITCH] for one in (source, heard))
-    notes = [
-        Note(start, end, int(pitch), 0)
-        for (start, end), pitch in zip(source.intervals[played], source.pitches[played], strict=True)
-    ]
-    found = note_f1(tuple(notes), heard.intervals[kept], heard.pitches[kept], 0.05)
+    keys, notes = playable_keys(instrument), notes_in_range(source.notes, get_instrument(instrument))
+    kept = keys[heard.pitches.astype(int) - LOWEST_PITCH]
+    found = note_f1(notes, heard.intervals[kept], heard.pitches[kept], 0.05)
     agreement = frame_prf(heard.roll & keys, source.roll & keys)[2]
     return {
         "frame_f": agreement if (source.roll & keys).any() else None,
@@ -153,12 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ManifestError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    args.out.mkdir(parents=True, exist_ok=True)
     results.sort(key=lambda one: one["file"])
-    write_atomically(args.out / "recordings.json", json.dumps(results, indent=1))
-    page = write_markdown(results)
-    write_atomically(args.out / "recordings.md", page)
-    print(page)
+    write_page(args.out, "recordings", results, write_markdown(results))
     return 0
 
 

@@ -4,7 +4,6 @@ python -m train.measure_references --data DATASET --out DIR
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.checkpoint import SHIPPED
 from stylediff.instruments import INSTRUMENT_NAMES
-from train.manifest import Clip, ClipGroup, ManifestError, read_manifest, write_atomically
+from train.manifest import Clip, ClipGroup, ManifestError, read_manifest
 from train.metrics import timbre_distance
 from train.report import describe, format_cell
 from train.scoring import load_model
-from train.tables import table_head, table_row
+from train.tables import table_head, table_row, write_page
 from train.trials import TrialError, find_trials
 from train.waveforms import levelled_mel, load_waveform
 from train.workers import results_of
@@ -153,12 +152,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ManifestError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    args.out.mkdir(parents=True, exist_ok=True)
     kept = {"transfers": results, "nearest": nearest.tolist()}
-    write_atomically(args.out / "references.json", json.dumps(kept, indent=1))
-    page = write_markdown(results, nearest)
-    write_atomically(args.out / "references.md", page)
-    print(page)
+    write_page(args.out, "references", kept, write_markdown(results, nearest))
     return 0
 
 

@@ -4,7 +4,6 @@ python -m train.measure_robustness --data DATASET --out DIR
 """
 
 import argparse
-import json
 import sys
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,11 +18,12 @@ from stylediff.checkpoint import SHIPPED
 from train.assessment import Result
 from train.hardships import CLEAN, HARDSHIPS, Recording
 from train.judges import NoteJudge
-from train.manifest import ManifestError, read_manifest, write_atomically
+from train.manifest import ManifestError, read_manifest
 from train.metrics import frame_prf, score_roll
 from train.report import describe, format_cell
 from train.scores import Note
 from train.scoring import load_example, load_model
+from train.tables import write_page
 from train.trials import Example, Trial, choose_trials
 from train.workers import results_of
 
@@ -88,12 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ManifestError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    args.out.mkdir(parents=True, exist_ok=True)
     found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
-    write_atomically(args.out / "robustness.json", json.dumps(found, indent=1))
-    page = write_markdown(found)
-    write_atomically(args.out / "robustness.md", page)
-    print(page)
+    write_page(args.out, "robustness", found, write_markdown(found))
     return 0
 
 

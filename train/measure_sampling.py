@@ -5,7 +5,6 @@ python -m train.measure_sampling --cache MELS --out DIR
 
 import argparse
 import itertools
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +15,9 @@ from stylediff.mel import MelConfig
 from stylediff.sampling import START
 from train.classifier import InstrumentClassifier
 from train.judges import NoteJudge
-from train.manifest import write_atomically
 from train.mel_cache import CacheError, read_cache
 from train.scoring import SHIPPED_CLASSIFIER, load_model
-from train.tables import table_head, table_row
+from train.tables import table_head, table_row, write_page
 from train.transfers import Measured, draw_pairs, measure_transfers
 
 
@@ -84,11 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     pairs = draw_pairs(cache, pipeline, args.pairs)
     judge = NoteJudge() if args.listen else None
     results = measure_transfers(pipeline, cache, pairs, settings, classifier, judge, args.dynamics)
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(args.out / "sampling.json", json.dumps([asdict(one) for one in results], indent=1))
-    page = write_markdown(results, args.pairs)
-    write_atomically(args.out / "sampling.md", page)
-    print(page)
+    write_page(args.out, "sampling", [asdict(one) for one in results], write_markdown(results, args.pairs))
     return 0
 
 

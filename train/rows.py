@@ -13,7 +13,6 @@ from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from stylediff.sampling import TEMPERATURE
 from train.equaliser import match_envelope
 from train.judges import NoteJudge
-from train.scores import Note
 from train.synthesis import Synthesizer
 from train.trials import Example
 
@@ -75,11 +74,7 @@ def play_equalised(example: Example, spectra: dict[str, torch.Tensor], config: M
 
 def play_transcribed(example: Example, judge: NoteJudge, players: Players) -> torch.Tensor:
     """The source's notes as basic-pitch hears them, played by the target's own soundfont: the way of a sequencer."""
-    heard = judge.listen(example.source)
-    notes = tuple(
-        Note(float(start), float(end), int(pitch), max(1, int(velocity)))
-        for (start, end), pitch, velocity in zip(heard.intervals, heard.pitches, heard.velocities, strict=True)
-    )
+    notes = judge.listen(example.source).notes
     synthesizer, program = players[example.voice]
     return torch.from_numpy(synthesizer.render(notes, program, len(example.target), {})).float()
 

@@ -7,7 +7,6 @@ A metric that does not get worse with more damage of a kind is blind to it, and 
 
 import argparse
 import itertools
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,10 +17,10 @@ from tqdm import tqdm
 from stylediff.mel import MelConfig
 from train.assessment import Result, assess
 from train.damages import LADDER, Material
-from train.manifest import ManifestError, read_manifest, write_atomically
+from train.manifest import ManifestError, read_manifest
 from train.report import COLUMNS
 from train.scoring import SHIPPED_CLASSIFIER, load_example, load_judges
-from train.tables import table_head, table_row
+from train.tables import table_head, table_row, write_page
 from train.trials import Trial, TrialError, choose_trials
 from train.waveforms import load_waveform
 from train.workers import results_of
@@ -135,12 +134,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     means = average([result for results in climbed for result in results])
-    args.out.mkdir(parents=True, exist_ok=True)
     values = [{"damage": name, "strength": strength, **row} for (name, strength), row in means.items()]
-    write_atomically(args.out / "ladder.json", json.dumps(values, indent=1))
-    page = write_markdown(means, len(pairs))
-    write_atomically(args.out / "ladder.md", page)
-    print(page)
+    write_page(args.out, "ladder", values, write_markdown(means, len(pairs)))
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from stylediff.audio import write_audio
-from stylediff.page.choices import PRESETS, ChoiceError, Choices, safe_name
+from stylediff.page.choices import PRESETS, ChoiceError, Choices, whole_stem
 from stylediff.page.clips import MAX_SECONDS, load_clip
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.handlers import BROKEN, NO_CLIP, sentences, show_status
@@ -32,8 +32,7 @@ def convert_file(
             if isinstance(event, Step):
                 yield event
             else:
-                stem = f"{safe_name(clip.name) or 'clip'}_to_{choices.target}_seed{choices.seed}"
-                result = unused_path(folder, stem)
+                result = unused_path(folder, whole_stem(clip.name, choices.target, choices.seed))
                 write_audio(result, event.audio, event.sample_rate)
                 yield result
 

@@ -136,4 +136,9 @@ def file_stem(source: str, target: str, seed: int) -> str:
     """
     first_word = re.split(r"[\W_]", source.lower())[0]
     known = first_word if first_word in INSTRUMENT_NAMES else None
-    return f"{known or safe_name(source) or 'clip'}_to_{safe_name(target)}_seed{seed}"
+    return whole_stem(known or source, target, seed)
+
+
+def whole_stem(source: str, target: str, seed: int) -> str:
+    """Name of a result, with the whole of its source's."""
+    return f"{safe_name(source) or 'clip'}_to_{safe_name(target)}_seed{seed}"
