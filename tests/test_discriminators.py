@@ -1,9 +1,17 @@
-"""Shapes and gradients of the vocoder's discriminators."""
+"""Shapes and gradients of the discriminators."""
 
 import pytest
 import torch
 
-from train.discriminators import PERIODS, Discriminators, PeriodDiscriminator, ResolutionDiscriminator
+from train.discriminators import (
+    PERIODS,
+    Discriminators,
+    MelDiscriminator,
+    PeriodDiscriminator,
+    ResolutionDiscriminator,
+    deception_losses,
+    judgement_loss,
+)
 from train.losses import RESOLUTIONS, discriminator_loss
 
 
@@ -67,3 +75,54 @@ def test_a_discriminator_learns_to_tell_tones_from_noise() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
+
+
+def learn_to_judge(make_real, make_fake, steps: int = 15) -> tuple[MelDiscriminator, list[float]]:
+    torch.manual_seed(0)
+    judge = MelDiscriminator(4)
+    optimizer = torch.optim.Adam(judge.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(steps):
+        loss = judgement_loss(judge, make_fake(), make_real(), 1.0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return judge, losses
+
+
+def rough() -> torch.Tensor:
+    return torch.randn(3, 2, 32, 32)
+
+
+def smooth() -> torch.Tensor:
+    return torch.nn.functional.avg_pool2d(rough(), 3, 1, 1)
+
+
+def test_a_discriminator_of_mels_learns_to_tell_blur_and_says_how_to_pass() -> None:
+    judge, losses = learn_to_judge(rough, smooth)
+    assert losses[-1] < 0.5 * losses[0]
+    fake = smooth().requires_grad_()
+    adversarial, feature = deception_losses(judge, fake, rough(), 1.0)
+    assert adversarial.item() > deception_losses(judge, rough(), rough(), 1.0)[0].item()
+    assert feature.item() > 0
+    (gradient,) = torch.autograd.grad(adversarial, fake)
+    better, _ = deception_losses(judge, fake - gradient / gradient.abs().max(), rough(), 1.0)
+    assert better.item() < adversarial.item()
+    assert all(weight.requires_grad for weight in judge.parameters())
+
+
+def test_the_same_patch_higher_up_is_judged_otherwise() -> None:
+    torch.manual_seed(0)
+    judge = MelDiscriminator(4)
+    ((logits,), _) = judge(torch.zeros(1, 2, 64, 32))[0]
+    assert float((logits[..., 3, 2] - logits[..., 5, 2]).abs()) > 1e-5
+
+
+def test_judgements_count_by_their_weights() -> None:
+    judges, real, fake = tiny(), noise(4), noise(5)
+    both = float(judgement_loss(judges, fake, real, 1.0, 2.0))
+    first, second = (float(judgement_loss(judges, fake, real, *weights)) for weights in ((1.0, 0.0), (0.0, 1.0)))
+    assert both == pytest.approx(first + 2 * second, rel=1e-5)
+    with pytest.raises(ValueError, match="zip"):
+        judgement_loss(judges, fake, real, 1.0)

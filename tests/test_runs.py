@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import dataclass
 
@@ -128,6 +129,13 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
     train(LineSettings(out=tmp_path), stop_after=1)
     with pytest.raises(SettingsError, match="was begun with batch_size=8, not 16"):
         start(LineSettings(out=tmp_path, batch_size=16))
+
+
+def test_a_run_can_be_lengthened(tmp_path):
+    train(LineSettings(out=tmp_path), stop_after=2)
+    run, _ = start(LineSettings(out=tmp_path, steps=9, cooldown=0.5))
+    assert list(run.steps()) == list(range(2, 9))
+    assert json.loads((tmp_path / "settings.json").read_text())["steps"] == 9
 
 
 def test_pictures_are_logged_at_their_steps(tmp_path):

@@ -10,6 +10,7 @@ from stylediff.mel import MelConfig
 from tests.tiny import tiny_pipeline
 from train.cache_generated import main as generate
 from train.cache_latents import main as encode
+from train.discriminators import MelDiscriminator
 from train.encoding import record_origin
 from train.generated import read_generated
 from train.mel_cache import CacheError, read_cache
@@ -93,19 +94,28 @@ def test_the_loss_of_a_perfect_answer_is_nothing_and_of_none_what_was_there(sett
     batch = data.crop(settings, generator_at(0, 0, 0, 0))
     assert batch.generated.shape == batch.source.shape == batch.target.shape == (2, 1, 256, 32)
 
-    class Answer(torch.nn.Module):
-        def __init__(self, answer: torch.Tensor) -> None:
-            super().__init__()
-            self.answer = answer
-
-        def forward(self, generated: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-            return self.answer
-
-    loss, parts = enhancer_loss(Answer(batch.target), batch, settings)
+    loss, parts = enhancer_loss(batch.target, batch, settings)
     assert float(loss) == 0
-    loss, parts = enhancer_loss(Answer(batch.generated), batch, settings)
+    loss, parts = enhancer_loss(batch.generated, batch, settings)
     assert float(loss) > float(parts["l1"]) == float(parts["l1_before"]) > 0
     assert float(parts["l1_left"]) == 1.0
+
+
+def test_a_discriminator_learns_beside_the_enhancer(settings, tmp_path):
+    judged = replace(settings, adversarial_weight=0.1)
+    train(judged)
+    state = torch.load(judged.out / "checkpoint.pt", weights_only=True)
+    assert set(state["models"]) == {"enhancer", "discriminator"}
+    train(replace(settings, out=tmp_path / "alone"))
+    theirs = load(tmp_path / "alone")
+    assert any(not torch.equal(value, theirs[name]) for name, value in load(judged.out).items())
+    first = MelDiscriminator()
+    first.load_state_dict(state["models"]["discriminator"])
+    parts = replace(judged, out=tmp_path / "parts")
+    train(replace(parts, minutes=1e-9))
+    train(parts)
+    again = torch.load(parts.out / "checkpoint.pt", weights_only=True)["models"]["discriminator"]
+    assert all(torch.equal(value, again[name]) for name, value in first.state_dict().items())
 
 
 def test_samples_of_true_latents_are_the_target_encoded_and_decoded(settings, folders, tiny_cache):

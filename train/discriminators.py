@@ -1,4 +1,4 @@
-"""Discriminators of the vocoder: by period (HiFi-GAN) and by spectrogram resolution (UnivNet), both small."""
+"""Discriminators: of sound by period (HiFi-GAN) and by resolution (UnivNet), of mels by patches; all small."""
 
 import itertools
 
@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from train.losses import RESOLUTIONS, adversarial_loss, discriminator_loss, feature_loss, magnitudes
 
 PERIODS = (2, 3, 5, 7, 11)
+LEVEL_SCALE = 4.0  # nepers of a log-mel that a discriminator sees as 1
 
 # Logits and feature maps of each discriminator.
 Judgement = tuple[list[torch.Tensor], list[list[torch.Tensor]]]
@@ -98,36 +99,73 @@ class Discriminators(nn.Module):
         return split(periods), split(resolutions)
 
 
+class MelDiscriminator(nn.Module):
+    """Sees patches of a log-mel, where in pitch they are, and the source's beside them (Isola et al. 2017,
+    arXiv 1611.07004, section 3.2): whether this can be what the target instrument makes of that.
+
+    Args:
+        channels: of the first layer.
+    """
+
+    def __init__(self, channels: int = 32) -> None:
+        super().__init__()
+        wide = 2 * channels
+        self.stack = ConvolutionStack(
+            [
+                (3, channels, (5, 5), (2, 2)),
+                (channels, wide, (5, 5), (2, 2)),
+                (wide, wide, (5, 5), (2, 2)),
+                (wide, wide, (3, 3), (1, 1)),
+                (wide, 1, (3, 3), (1, 1)),
+            ]
+        )
+
+    def forward(self, pair: torch.Tensor) -> tuple[Judgement]:
+        """Logits and feature maps.
+
+        Args:
+            pair: log-mels (batch, 2, mels, frames), what is judged and the source.
+        """
+        height = torch.linspace(-1, 1, pair.shape[-2]).to(pair)[:, None].expand_as(pair[:, :1])
+        return (split([self.stack(torch.cat([pair / LEVEL_SCALE, height], dim=1))]),)
+
+
 def split(judged: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> Judgement:
     return [logits for logits, _ in judged], [features for _, features in judged]
 
 
 def judgement_loss(
-    discriminators: nn.Module, waveform: torch.Tensor, target: torch.Tensor, resolution_weight: float
+    discriminators: nn.Module, generated: torch.Tensor, target: torch.Tensor, *weights: float
 ) -> torch.Tensor:
-    """Loss of the discriminators on generated and real waveforms, (batch, samples)."""
+    """Loss of the discriminators on generated and real examples, (batch, ...).
+
+    Args:
+        weights: of each judgement that the discriminators pass.
+    """
     # One pass over both: distributed training allows one forward before each backward.
-    periods, resolutions = discriminators(torch.cat([target, waveform]))
     losses = []
-    for logits, _ in (periods, resolutions):
+    for weight, (logits, _) in zip(weights, discriminators(torch.cat([target, generated])), strict=True):
         real, fake = zip(*(both.chunk(2) for both in logits), strict=True)
-        losses.append(discriminator_loss(list(real), list(fake)))
-    return losses[0] + resolution_weight * losses[1]
+        losses.append(weight * discriminator_loss(list(real), list(fake)))
+    return torch.stack(losses).sum()
 
 
 def deception_losses(
-    discriminators: nn.Module, waveform: torch.Tensor, target: torch.Tensor, resolution_weight: float
+    discriminators: nn.Module, generated: torch.Tensor, target: torch.Tensor, *weights: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What generated waveforms (batch, samples) lack to pass for real: adversarial and feature matching losses.
+    """What generated examples (batch, ...) lack to pass for real: adversarial and feature matching losses.
 
     The discriminators get no gradient.
+
+    Args:
+        weights: of each judgement that the discriminators pass.
     """
     discriminators.requires_grad_(False)
     with torch.no_grad():
         real = discriminators(target)
-    fake = discriminators(waveform)
+    fake = discriminators(generated)
     discriminators.requires_grad_(True)
-    judged = list(zip((1.0, resolution_weight), real, fake, strict=True))
+    judged = list(zip(weights, real, fake, strict=True))
     adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in judged]
     feature = [weight * feature_loss(theirs, ours) for weight, (_, theirs), (_, ours) in judged]
     return torch.stack(adversarial).sum(), torch.stack(feature).sum()

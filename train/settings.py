@@ -22,7 +22,7 @@ class TrainSettings:
 
     Attributes:
         out: folder of the run: settings, checkpoints, logs, exported weights.
-        steps: optimizer steps in all.
+        steps: optimizer steps in all. A run that is resumed may be given more or fewer; learning rates follow.
         batch_size: samples of one forward pass of one process.
         accumulation: forward passes a step.
         learning_rate: peak; reached after ``warmup_steps``, falls linearly to a tenth over the last
@@ -51,6 +51,8 @@ class TrainSettings:
     # Settings that may change between the start of a run and its resumption.
     FREE: ClassVar[tuple[str, ...]] = (
         "out",
+        "steps",
+        "cooldown",
         "cache",
         "latents",
         "minutes",

@@ -20,6 +20,7 @@ from stylediff.enhancer import MelEnhancer
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
+from train.discriminators import MelDiscriminator, deception_losses, judgement_loss
 from train.encoding import load_autoencoder
 from train.generated import GeneratedSet, read_generated
 from train.losses import edges, level_loss
@@ -40,6 +41,7 @@ class EnhancerSettings(TrainSettings):
         true_share: share of samples whose latents are the true target's, encoded, instead of generated ones.
         edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
         level_weight: weight of the L1 loss on levels of frames.
+        adversarial_weight, feature_weight: of what a discriminator adds; without the first (0) there is none.
         fold, widths, layers: see MelEnhancer.
         average_decay: of the exponential moving average of the weights, which is what ships.
     """
@@ -55,6 +57,8 @@ class EnhancerSettings(TrainSettings):
     true_share: float = 0.15
     edge_weight: float = 0.5
     level_weight: float = 0.3
+    adversarial_weight: float = 0.0
+    feature_weight: float = 1.0
     fold: int = 4
     widths: tuple[int, ...] = (48, 64, 96)
     layers: int = 1
@@ -70,6 +74,10 @@ class EnhancerBatch:
     generated: torch.Tensor
     source: torch.Tensor
     target: torch.Tensor
+
+    def beside(self, mel: torch.Tensor) -> torch.Tensor:
+        """A log-mel and the source's, (batch, 2, mels, frames), as the discriminator sees them."""
+        return torch.cat([mel, self.source], dim=1)
 
 
 class EnhancerData:
@@ -117,10 +125,12 @@ class EnhancerData:
 
 
 def enhancer_loss(
-    model: nn.Module, batch: EnhancerBatch, settings: EnhancerSettings
+    enhanced: torch.Tensor, batch: EnhancerBatch, settings: EnhancerSettings, discriminator: nn.Module | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """L1 on log-mels, on their edges and on levels of frames; and its parts, with how much of the first is left."""
-    enhanced = model(batch.generated, batch.source).float()
+    """L1 on log-mels, on their edges and on levels of frames, and what a discriminator adds.
+
+    Its parts are told as well, and how much of the first is left. The discriminator gets no gradient.
+    """
     l1 = (enhanced - batch.target).abs().mean()
     ours, true = edges(enhanced), edges(batch.target)
     edge = torch.stack([(a - b).abs().mean() for a, b in zip(ours, true, strict=True)]).sum()
@@ -128,7 +138,30 @@ def enhancer_loss(
     before = (batch.generated - batch.target).abs().mean()
     parts = {"l1": l1, "edge": edge, "level": level, "l1_before": before, "l1_left": l1 / before}
     loss = l1 + settings.edge_weight * edge + settings.level_weight * level
+    if discriminator is not None:
+        adversarial, feature = deception_losses(discriminator, batch.beside(enhanced), batch.beside(batch.target), 1.0)
+        parts |= {"adversarial": adversarial, "feature": feature}
+        loss = loss + settings.adversarial_weight * adversarial + settings.feature_weight * feature
     return loss, {name: part.detach() for name, part in parts.items()}
+
+
+def take_step(run: Run, batches: list[EnhancerBatch], settings: EnhancerSettings) -> None:
+    """A step of the discriminator, if there is one, and one of the enhancer."""
+    if "discriminator" in run.models:
+        for batch in batches:
+            with torch.no_grad():
+                enhanced = run.plain_models["enhancer"](batch.generated, batch.source)
+            fake, real = batch.beside(enhanced), batch.beside(batch.target)
+            judgement = judgement_loss(run.models["discriminator"], fake, real, 1.0)
+            run.backward(judgement)
+            run.record({"judgement": judgement.detach()})
+        run.update("discriminator")
+    for batch in batches:
+        enhanced = run.models["enhancer"](batch.generated, batch.source).float()
+        loss, parts = enhancer_loss(enhanced, batch, settings, run.plain_models.get("discriminator"))
+        run.backward(loss)
+        run.record(parts)
+    run.update("enhancer")
 
 
 @torch.no_grad()
@@ -151,19 +184,22 @@ def train(settings: EnhancerSettings) -> MelEnhancer:
     model = MelEnhancer(mel=mel.to_dict(), fold=settings.fold, widths=settings.widths, layers=settings.layers)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     start_from(settings.initial, {"enhancer": model})
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+    judges = {"discriminator": MelDiscriminator()} if settings.adversarial_weight else {}
+    models = {"enhancer": model, **judges}
+    optimizers = {
+        name: torch.optim.AdamW(part.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+        for name, part in models.items()
+    }
     average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
-    run = Run(settings, {"enhancer": model}, {"enhancer": optimizer}, {"enhancer": average})
+    run = Run(settings, models, optimizers, {"enhancer": average})
     device, process = run.accelerator.device, run.accelerator.process_index
     data = EnhancerData(cache, generated, autoencoder.to(device))
     for step in run.steps():
-        for micro in range(settings.accumulation):
-            batch = data.crop(settings, generator_at(settings.seed, step, micro, process))
-            loss, parts = enhancer_loss(run.models["enhancer"], batch, settings)
-            run.backward(loss)
-            run.record(parts)
-        run.update("enhancer")
+        draws = [generator_at(settings.seed, step, micro, process) for micro in range(settings.accumulation)]
+        batches = [data.crop(settings, draw) for draw in draws]
+        take_step(run, batches, settings)
         if run.wants_images():
+            batch = batches[0]
             with torch.no_grad():
                 enhanced = model(batch.generated[:1], batch.source[:1])
             mels = [batch.source[0, 0], batch.generated[0, 0], enhanced[0, 0], batch.target[0, 0]]

@@ -167,7 +167,7 @@ def vocoder_loss(
     if waveform is not None:
         parts |= {"mel": mel_loss(waveform, target, mel), "stft": stft_loss(waveform, target)}
         ours, theirs = waveform[: settings.judged_crops], target[: settings.judged_crops]
-        adversarial, feature = deception_losses(discriminators, ours, theirs, settings.resolution_weight)
+        adversarial, feature = deception_losses(discriminators, ours, theirs, 1.0, settings.resolution_weight)
         parts |= {"adversarial": adversarial, "feature": feature}
         loss = loss + settings.mel_weight * parts["mel"] + settings.stft_weight * parts["stft"]
         loss = loss + settings.adversarial_weight * adversarial + settings.feature_weight * feature
@@ -205,8 +205,8 @@ def train(settings: VocoderSettings) -> Vocoder:
             for batch, target in batches:
                 with torch.no_grad():
                     waveform = vocoder(batch[: settings.judged_crops])
-                real = target[: settings.judged_crops]
-                judgement = judgement_loss(run.models["discriminator"], waveform, real, settings.resolution_weight)
+                judges, real = run.models["discriminator"], target[: settings.judged_crops]
+                judgement = judgement_loss(judges, waveform, real, 1.0, settings.resolution_weight)
                 run.backward(judgement)
                 run.record({"discriminators": judgement.detach()})
             run.update("discriminator", settings.clip_norm)
