@@ -17,9 +17,9 @@ from train.stages import Stage, StageError, follow
 SHARES = {
     "autoencoder": 0.08,
     "autoencoder, decoder": 0.05,
-    "denoiser": 0.22,
-    "denoiser, listening": 0.25,
-    "denoiser, colours": 0.14,
+    "denoiser": 0.15,
+    "denoiser, listening": 0.20,
+    "denoiser, colours": 0.26,
     "vocoder": 0.08,
     "vocoder, any tuning": 0.07,
     "enhancer": 0.06,
@@ -32,7 +32,7 @@ LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "-
 # And then to take the colour of its sound from them, to go on learning names, and piano to violin above all.
 COLOURS = [
     *["--reference-width=96", "--reference-share=0.25", "--favoured-share=0.25"],
-    *["--steps=1700", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"],
+    *["--steps=9800", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"],
 ]
 # The vocoder learns short crops in concert pitch first; its default settings are those of what comes after.
 CONCERT_PITCH = [
