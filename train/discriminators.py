@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from stylediff.enhancer import LEVEL_SCALE
 from train.losses import RESOLUTIONS, adversarial_loss, discriminator_loss, feature_loss, magnitudes
 
 PERIODS = (2, 3, 5, 7, 11)
-LEVEL_SCALE = 4.0  # nepers of a log-mel that a discriminator sees as 1
 
 # Logits and feature maps of each discriminator.
 Judgement = tuple[list[torch.Tensor], list[list[torch.Tensor]]]
@@ -100,8 +100,7 @@ class Discriminators(nn.Module):
 
 
 class MelDiscriminator(nn.Module):
-    """Sees patches of a log-mel, where in pitch they are, and the source's beside them (Isola et al. 2017,
-    arXiv 1611.07004, section 3.2): whether this can be what the target instrument makes of that.
+    """Sees patches of a log-mel beside the source's, and at what pitch (Isola et al. 2017, arXiv 1611.07004, 3.2).
 
     Args:
         channels: of the first layer.

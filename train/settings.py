@@ -22,7 +22,8 @@ class TrainSettings:
 
     Attributes:
         out: folder of the run: settings, checkpoints, logs, exported weights.
-        steps: optimizer steps in all. A run that is resumed may be given more or fewer; learning rates follow.
+        steps: optimizer steps in all. A run that is resumed may be given more or fewer; learning
+            rates follow, and whatever is a share of the steps.
         batch_size: samples of one forward pass of one process.
         accumulation: forward passes a step.
         learning_rate: peak; reached after ``warmup_steps``, falls linearly to a tenth over the last
