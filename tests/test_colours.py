@@ -13,7 +13,7 @@ FLOOR = MelConfig().log_floor
 
 
 def energy(mel):
-    return np.exp(2 * mel.astype(np.float64)).sum()
+    return float(mel.double().mul(2).exp().sum())
 
 
 def test_curves_are_smooth_and_as_strong_as_stated():
@@ -26,9 +26,9 @@ def test_curves_are_smooth_and_as_strong_as_stated():
 
 
 def test_colour_changes_the_balance_of_the_bands_and_neither_energy_nor_silence():
-    mel = np.random.default_rng(0).normal(-2, 0.5, (256, 40)).astype(np.float32)
+    mel = torch.from_numpy(np.random.default_rng(0).normal(-2, 0.5, (256, 40)).astype(np.float32))
     mel[:, 30:] = FLOOR
-    curve = draw_curves(1, seed=0, mels=256)[0]
+    curve = torch.from_numpy(draw_curves(1, seed=0, mels=256)[0])
     coloured = colour(mel, curve, FLOOR)
     assert energy(coloured) == pytest.approx(energy(mel), rel=1e-3)
     assert (coloured[:, 30:] == FLOOR).all()
@@ -54,7 +54,7 @@ def test_coloured_clips_are_training_targets_that_the_autoencoder_encoded(tiny_c
     assert clips.curves.shape == (3, 256)
     assert len(set(clips.rows.tolist())) == 3
     assert all((cache.rows[row].split, cache.rows[row].role) == ("train", "target") for row in clips.rows)
-    mel = torch.from_numpy(colour(cache.mels[clips.rows[1]], clips.curves[1], FLOOR))
+    mel = colour(torch.from_numpy(cache.mels[clips.rows[1]]), torch.from_numpy(clips.curves[1]), FLOOR)
     with torch.no_grad():
         expected = model.encode(mel[None, None])[0]
     torch.testing.assert_close(torch.from_numpy(clips.latents[1].astype(np.float32)), expected, rtol=0.1, atol=0.05)

@@ -6,7 +6,7 @@ import torch
 
 from train.colours import ColouredClips
 from train.mel_cache import CacheError, Row
-from train.pairs import SHORTEST_REFERENCE, PairSampler, default_first
+from train.pairs import SHORTEST_REFERENCE, PairSampler, stretches, default_first
 
 COLUMNS = 12
 
@@ -151,3 +151,13 @@ def test_without_references_nothing_is_coloured():
     colouring = PairSampler(ROWS, sampler().latents, VOICES, "train", clips)
     batch = colouring.batch(50, 5, torch.Generator().manual_seed(0))
     assert torch.equal(batch.target, sampler().batch(50, 5, torch.Generator().manual_seed(0)).target)
+
+
+def test_stretches_are_the_same_wherever_the_clips_are():
+    clips = np.random.default_rng(0).normal(size=(6, 3, 4, 20)).astype(np.float16)
+    rows, firsts = np.array([5, 0, 5]), np.array([0, 3, 13])
+    expected = np.stack([clips[row, ..., first : first + 7] for row, first in zip(rows, firsts, strict=True)])
+    for kept in (clips, torch.from_numpy(clips)):
+        cut = stretches(kept, rows, firsts, 7)
+        assert cut.dtype == torch.float32
+        np.testing.assert_array_equal(cut.numpy(), expected.astype(np.float32))

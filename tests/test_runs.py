@@ -9,7 +9,8 @@ from diffusers.training_utils import EMAModel
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stylediff import StyleEncoder, Vocoder
-from train.runs import Run, TrainingError, choose_precision, generator_at, run_trainer, start_from
+from train.initial import start_from
+from train.runs import Run, TrainingError, choose_precision, generator_at, run_trainer
 from train.settings import SettingsError, TrainSettings, is_due
 
 

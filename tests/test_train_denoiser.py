@@ -11,12 +11,13 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.style import StyleEncoder
 from train.denoiser import build_scheduler
+from train.denoiser_data import DenoiserSettings
 from train.encoding import record_origin
 from train.mel_cache import CacheError, read_cache
 from train.pairs import PairBatch
 from train.runs import generator_at
 from train.settings import SettingsError
-from train.train_denoiser import DenoiserSettings, build_model, denoiser_loss, main, train
+from train.train_denoiser import build_model, denoiser_loss, main, train
 
 VOICES = ["piano/Pure-0", "violin/Pure-40"]
 

@@ -9,8 +9,9 @@ import torch
 from stylediff import MelAutoencoder, StyleTransferPipeline, Vocoder
 from stylediff.instruments import INSTRUMENTS
 from train.denoiser import build_scheduler
+from train.denoiser_data import DenoiserSettings
 from train.pairs import default_first
-from train.train_denoiser import DenoiserSettings, build_model
+from train.train_denoiser import build_model
 
 TONE_RATE = 22050
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from train.colours import ColouredClips, colour, draw_curves, save_coloured
@@ -44,11 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     parts = []
     for start in tqdm(range(0, len(rows), BATCH), unit=f"{BATCH} clips"):
         chosen = slice(start, start + BATCH)
-        mels = [
-            colour(cache.mels[row], curve, cache.mel.log_floor)
-            for row, curve in zip(rows[chosen], curves[chosen], strict=True)
-        ]
-        parts.append(encode_rows(model, np.stack(mels)).astype(np.float16))
+        mels, added = (torch.from_numpy(part).to(model.device) for part in (cache.mels[rows[chosen]], curves[chosen]))
+        parts.append(encode_rows(model, colour(mels, added, cache.mel.log_floor)).astype(np.float16))
     if not parts:
         print("error: the latent cache holds no training target", file=sys.stderr)
         return 2

@@ -20,7 +20,7 @@ from stylediff.sampling import TEMPERATURE
 from train.encoding import fast_autocast, read_latents
 from train.generated import GeneratedSet
 from train.mel_cache import CacheError, read_cache
-from train.pairs import PairSampler
+from train.pairs import PairSampler, stretches
 from train.transfers import transfer_latents
 
 BATCH = 16
@@ -37,7 +37,8 @@ def generate(
     latents, sources, targets = [], [], []
     for start in tqdm(range(0, count, BATCH), unit=f"{BATCH} pairs"):
         chosen = sampler.draw(min(BATCH, count - start), generator)
-        source = torch.from_numpy(sampler.latents[chosen.sources].astype(np.float32))
+        firsts = np.zeros(len(chosen.sources), int)
+        source = stretches(sampler.latents, chosen.sources, firsts, sampler.latents.shape[-1])
         voices = torch.tensor([sampler.voice_of[int(number)] for number in chosen.targets])
         number = steps[int(torch.randint(len(steps), (1,), generator=generator))]
         with fast_autocast(pipeline.device):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from train.colours import forget_coloured
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
     for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
         end = min(start + BATCH, clips)
-        latents[start:end] = encode_rows(model, cache.mels[start:end])
+        latents[start:end] = encode_rows(model, torch.from_numpy(cache.mels[start:end].copy()))
     latents.flush()
     (args.out / "latents.npy").unlink(missing_ok=True)  # in this order nothing is ever taken for something else
     forget_coloured(args.out)

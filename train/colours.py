@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.interpolate import CubicSpline
 
 KNOTS = 6  # of a curve, evenly spaced over the bands
@@ -26,7 +27,7 @@ class ColouredClips:
 
     rows: np.ndarray
     curves: np.ndarray
-    latents: np.ndarray
+    latents: np.ndarray | torch.Tensor
 
 
 def draw_curves(count: int, seed: int, mels: int) -> np.ndarray:
@@ -36,17 +37,17 @@ def draw_curves(count: int, seed: int, mels: int) -> np.ndarray:
     return curves.astype(np.float32)
 
 
-def colour(mel: np.ndarray, curve: np.ndarray, floor: float) -> np.ndarray:
-    """A log-mel (mels, frames) with a curve (mels,) added to what sounds, at the energy that it had before.
+def colour(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Tensor:
+    """Log-mels (..., mels, frames) with curves (..., mels) added to what sounds, each at the energy that it had before.
 
     Args:
         floor: log-mels of silence, which stays silent.
     """
-    level = mel.astype(np.float32)
-    changed = level + curve[:, None]
-    energies = [np.exp(2 * clip.astype(np.float64)).sum() for clip in (level, changed)]
-    changed += 0.5 * np.log(energies[0] / energies[1])
-    return np.where(level > floor, np.maximum(changed, floor), floor).astype(np.float32)
+    level = mels.float()
+    changed = level + curves[..., None]
+    energies = [torch.logsumexp(2 * clip, dim=(-2, -1), keepdim=True) for clip in (level, changed)]
+    changed = changed + 0.5 * (energies[0] - energies[1])
+    return torch.where(level > floor, changed.clamp_min(floor), floor)
 
 
 def save_coloured(folder: Path, clips: ColouredClips) -> None:

@@ -25,9 +25,9 @@ def fast_autocast(device: torch.device) -> torch.autocast:
 
 
 @torch.inference_mode()
-def encode_rows(model: MelAutoencoder, mels: np.ndarray) -> np.ndarray:
+def encode_rows(model: MelAutoencoder, mels: torch.Tensor) -> np.ndarray:
     """Normalised latents of (clips, mels, frames) log-mels as float32 (clips, channels, rows, columns)."""
-    batch = torch.from_numpy(mels.astype(np.float32))[:, None].to(model.device)
+    batch = mels.to(model.device)[:, None].float()
     with fast_autocast(model.device):
         return model.encode(batch.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
 

@@ -9,6 +9,7 @@ from stylediff.instruments import get_instrument
 from train.colours import ColouredClips, colour
 from train.mel_cache import CacheError, Row
 
+Clips = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
 SHORTEST_REFERENCE = 172  # frames, two seconds
 FAVOURED = ("piano", "violin")  # source and target of the direction that can be drawn more often than chance would
 
@@ -54,6 +55,32 @@ def default_first(voices: set[str]) -> list[str]:
     return sorted(voices, key=lambda v: (v.split("/")[0], v != get_instrument(v.split("/")[0]).default_voice, v))
 
 
+def near_the_model(clips: Clips) -> Clips:
+    """The clips in the GPU's memory, if there is one: batches are cut there many times faster."""
+    if isinstance(clips, torch.Tensor) or not torch.cuda.is_available():
+        return clips
+    copied = torch.empty(clips.shape, dtype=torch.float16, device="cuda")
+    for start in range(0, len(clips), 1024):
+        part = slice(start, start + 1024)
+        copied[part] = torch.from_numpy(clips[part].astype(np.float16))
+    return copied
+
+
+def stretches(clips: Clips, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
+    """A stretch of each of some clips (clips, ..., columns), in float32 and where the clips are.
+
+    Args:
+        rows, firsts: which clip, and its first column, (stretches,).
+    """
+    if not isinstance(clips, torch.Tensor):
+        pieces = [clips[row, ..., first : first + length] for row, first in zip(rows, firsts, strict=True)]
+        return torch.from_numpy(np.stack(pieces).astype(np.float32))
+    picked = clips[torch.from_numpy(rows).to(clips.device)]
+    columns = torch.from_numpy(firsts).to(clips.device)[:, None] + torch.arange(length, device=clips.device)
+    columns = columns.reshape(len(rows), *[1] * (clips.ndim - 2), length)
+    return picked.gather(-1, columns.expand(*picked.shape[:-1], length)).float()
+
+
 class PairSampler:
     """Draws random pairs of one split from a latent cache.
 
@@ -68,14 +95,15 @@ class PairSampler:
     def __init__(
         self,
         rows: tuple[Row, ...],
-        latents: np.ndarray,
+        latents: Clips,
         voices: list[str],
         split: str,
         coloured: ColouredClips | None = None,
         floor: float = -np.inf,
         favoured_share: float = 0.0,
     ) -> None:
-        self.latents, self.split, self.floor, self.favoured_share = latents, split, floor, favoured_share
+        self.latents, self.voices, self.split, self.floor = latents, voices, split, floor
+        self.favoured_share = favoured_share
         self.voice_of = {number: voices.index(row.voice) for number, row in enumerate(rows) if row.voice in voices}
         groups: dict[int, list[int]] = {}
         for number, row in enumerate(rows):
@@ -107,7 +135,7 @@ class PairSampler:
         return np.array([pair for pair in pairs if self.rows[pair[0]].instrument == source]).reshape(-1, 2)
 
     def batch(
-        self, size: int, columns: int, generator: torch.Generator, mels: np.ndarray | None = None, references: int = 0
+        self, size: int, columns: int, generator: torch.Generator, mels: Clips | None = None, references: int = 0
     ) -> PairBatch:
         """Random pairs, cut to the same random stretch of ``columns`` latent columns.
 
@@ -117,20 +145,15 @@ class PairSampler:
         """
         chosen = self.draw(size, generator, 0 if mels is None else references // 2)
         firsts = (chosen.places * (self.latents.shape[-1] - columns + 1)).astype(int)
-
-        def cut(clips: np.ndarray, rows: np.ndarray, firsts: np.ndarray = firsts) -> torch.Tensor:
-            pieces = [clips[row, :, :, first : first + columns] for row, first in zip(rows, firsts, strict=True)]
-            return torch.from_numpy(np.stack(pieces).astype(np.float32))
-
         heard = None if mels is None else self.draw_references(chosen.targets[:references], mels, generator)
         count = len(chosen.coloured)
-        target = cut(self.latents, chosen.targets[count:], firsts[count:])
+        target = stretches(self.latents, chosen.targets[count:], firsts[count:], columns)
         if self.coloured is not None and heard is not None and count:
-            target = torch.cat([cut(self.coloured.latents, chosen.coloured, firsts[:count]), target])
-            for mel, curve in zip(heard[:count, 0].numpy(), self.coloured.curves[chosen.coloured], strict=True):
-                mel[:] = colour(mel, curve, self.floor)
+            target = torch.cat([stretches(self.coloured.latents, chosen.coloured, firsts[:count], columns), target])
+            curves = torch.from_numpy(self.coloured.curves[chosen.coloured]).to(heard)
+            heard[:count, 0] = colour(heard[:count, 0], curves, self.floor)
         voices = torch.tensor([self.voice_of[int(number)] for number in chosen.targets])
-        return PairBatch(cut(self.latents, chosen.sources), target, voices, heard)
+        return PairBatch(stretches(self.latents, chosen.sources, firsts, columns), target, voices, heard)
 
     def draw(self, size: int, generator: torch.Generator, coloured: int = 0) -> PairRows:
         """Random pairs, as rows of the cache.
@@ -157,7 +180,7 @@ class PairSampler:
             sources[-favoured:], targets[-favoured:] = self.favoured[pairs].T
         return PairRows(sources, targets, draws[:, 1], picks)
 
-    def draw_references(self, targets: np.ndarray, mels: np.ndarray, generator: torch.Generator) -> torch.Tensor:
+    def draw_references(self, targets: np.ndarray, mels: Clips, generator: torch.Generator) -> torch.Tensor:
         """Log-mels (targets, 1, mels, frames) of other music in the same voices, all of one random length.
 
         A voice that plays nothing else stands for itself.
@@ -165,12 +188,12 @@ class PairSampler:
         shortest = min(SHORTEST_REFERENCE, mels.shape[-1])
         frames = int(torch.randint(shortest, mels.shape[-1] + 1, (1,), generator=generator))
         draws = torch.rand(len(targets), 2, generator=generator).numpy()
-        clips = []
+        rows, begins = [], []
         for number, (draw, start) in zip(targets, draws, strict=True):
             group, candidates = self.rows[number].group, self.of_voice[self.rows[number].voice]
             first = int(draw * len(candidates))
             turns = (candidates[(first + turn) % len(candidates)] for turn in range(len(candidates)))
             chosen = next((other for other in turns if self.rows[other].group != group), int(number))
-            begin = int(start * (mels.shape[-1] - frames + 1))
-            clips.append(mels[chosen, :, begin : begin + frames])
-        return torch.from_numpy(np.stack(clips).astype(np.float32))[:, None]
+            rows.append(chosen)
+            begins.append(int(start * (mels.shape[-1] - frames + 1)))
+        return stretches(mels, np.array(rows), np.array(begins), frames)[:, None]

@@ -1,6 +1,5 @@
 """One training run: its folder, exact resumption, logs, and the loop of steps that every trainer shares."""
 
-import json
 import math
 import os
 import subprocess
@@ -9,10 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from accelerate import Accelerator
-from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import nn
 
@@ -45,33 +42,6 @@ def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0
     """
     mixed = np.random.SeedSequence([seed, step, micro, process, stream]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed >> 1))
-
-
-def start_from(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ...] = ()) -> None:
-    """Loads a saved pipeline's weights into models that are to be trained further.
-
-    Args:
-        initial: the pipeline's folder; "" leaves models as they are.
-        parts: models by the names of their folders in it.
-        new: settings and weights whose names begin with one of these may be missing from it, or empty there.
-
-    Raises:
-        SettingsError: a part is missing, damaged, or was built with other settings; the message names its folder.
-    """
-    for name, model in parts.items() if initial else ():
-        folder = Path(initial) / name
-        try:
-            saved = json.loads((folder / "config.json").read_text())
-            weights = safetensors.torch.load_file(folder / "diffusion_pytorch_model.safetensors")
-        except (OSError, ValueError, safetensors.SafetensorError) as error:
-            raise SettingsError(f"cannot start from {folder}: {error}") from error
-        built = json.loads(json.dumps(dict(model.config)))
-        for key, value in saved.items():
-            is_free = key.startswith("_") or (key.startswith(new) and not value)
-            if not is_free and built.get(key) != value:
-                raise SettingsError(f"cannot start from {folder}: it has {key}={value!r}, not {built.get(key)!r}")
-        kept = {name: value for name, value in model.state_dict().items() if name.startswith(new)}
-        model.load_state_dict(kept | weights)
 
 
 class Run:
@@ -107,7 +77,7 @@ class Run:
         for average in self.averages.values():
             average.to(self.accelerator.device)
         self.accelerator.init_trackers("log")
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, float | torch.Tensor] = {}
         self.counts: dict[str, int] = {}
 
     @property
@@ -134,6 +104,8 @@ class Run:
         """
         if not self.accelerator.is_main_process:
             return
+        for name, value in self.sums.items():
+            self._require_finite(name, float(value))
         state = {
             "step": self.step,
             "models": {name: model.state_dict() for name, model in self.plain_models.items()},
@@ -186,9 +158,9 @@ class Run:
         """Adds one forward pass's share of the step's gradient.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss is not finite. On a GPU, which would have to be waited for, ``record`` tells later.
         """
-        if not torch.isfinite(loss):
+        if loss.device.type == "cpu" and not torch.isfinite(loss):
             raise TrainingError(f"loss is {loss.item()} at step {self.step}; the last checkpoint is untouched")
         self.accelerator.backward(loss / self.settings.accumulation)
 
@@ -202,16 +174,25 @@ class Run:
         self.record({f"{name}_gradient": norm})
 
     def record(self, values: Mapping[str, torch.Tensor | float]) -> None:
-        """Adds scalars to the means that are logged next."""
+        """Adds scalars to the means that are logged next.
+
+        Raises:
+            TrainingError: one is not finite. Those on a GPU are looked at when they are logged, or before a checkpoint.
+        """
         for name, value in values.items():
-            number = float(value)
-            if not math.isfinite(number) and not name.endswith("_gradient"):
-                raise TrainingError(f"{name} is {number} at step {self.step}")
+            number = torch.as_tensor(value).detach().float()
+            if number.device.type == "cpu":
+                self._require_finite(name, float(number))
             self.sums[name] = self.sums.get(name, 0.0) + number
             self.counts[name] = self.counts.get(name, 0) + 1
 
+    def _require_finite(self, name: str, number: float) -> float:
+        if not math.isfinite(number) and not name.endswith("_gradient"):
+            raise TrainingError(f"{name} is {number} at step {self.step}; the last checkpoint is untouched")
+        return number
+
     def _log(self, seconds: float) -> None:
-        means = {name: value / self.counts[name] for name, value in self.sums.items()}
+        means = {name: self._require_finite(name, float(sum_) / self.counts[name]) for name, sum_ in self.sums.items()}
         self.accelerator.log(means, step=self.step)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         self.accelerator.print(f"step {self.step}/{self.settings.steps}  {seconds:.0f} s  {shown}", flush=True)

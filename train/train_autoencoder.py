@@ -16,9 +16,10 @@ import torch
 from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
+from train.initial import start_from
 from train.losses import edges
 from train.mel_cache import MelCache, read_cache
-from train.runs import Run, generator_at, run_trainer, start_from
+from train.runs import Run, generator_at, run_trainer
 from train.settings import SettingsError, TrainSettings, is_due
 
 

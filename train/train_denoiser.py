@@ -6,9 +6,7 @@ The same command again goes on where it stopped.
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -21,65 +19,17 @@ from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from stylediff.style import StyleEncoder
 from train.averages import averaged
-from train.colours import read_coloured
 from train.denoiser import Denoiser, build_scheduler
-from train.encoding import load_autoencoder, read_latents
+from train.denoiser_data import DenoiserSettings, read_data
+from train.encoding import load_autoencoder
+from train.initial import start_from
 from train.mel_cache import read_cache
-from train.pairs import PairBatch, PairSampler, default_first
-from train.runs import Run, generator_at, run_trainer, start_from
-from train.settings import TrainSettings, is_due
+from train.pairs import PairBatch, PairSampler
+from train.runs import Run, generator_at, run_trainer
+from train.settings import is_due
 
 PREVIEW_STEPS = 10
 VALIDATION_BATCHES = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenoiserSettings(TrainSettings):
-    """Settings of the denoiser's run.
-
-    Attributes:
-        cache: folder of the mel cache, for its table of clips.
-        latents: folder of the latent cache, with coloured clips if there are any.
-        autoencoder: folder of the MelAutoencoder that made the latents, for pictures in the log ("": no pictures).
-        widths, layers: of the U-Net's levels.
-        head_width: channels of an attention head.
-        tokens, token_width: style tokens.
-        reference_width: channels of the network that listens to reference clips (0: none).
-        reference_share: share of samples whose style is a clip of the voice instead of its name.
-        favoured_share: share of samples that are of the direction piano to violin (``pairs.FAVOURED``).
-        shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
-        validate_every: steps between measurements of the averaged weights on pairs of the validation split.
-        style_dropout: share of samples whose style is replaced by the null tokens.
-        noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
-        regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
-        average_decay: of the exponential moving average of the weights, which is what ships.
-        compile: compile the U-Net, once for each crop length; on CPUs a step then takes five sixths of the time.
-    """
-
-    cache: Path
-    latents: Path
-    autoencoder: str = ""
-    steps: int = 5600
-    batch_size: int = 64
-    learning_rate: float = 6e-4
-    warmup_steps: int = 300
-    widths: tuple[int, ...] = (128, 192, 224)
-    layers: int = 1
-    head_width: int = 32
-    tokens: int = 4
-    token_width: int = 128
-    reference_width: int = 0
-    reference_share: float = 0.5
-    favoured_share: float = 0.0
-    shortest_columns: int = 12
-    style_dropout: float = 0.1
-    noise_power: float = 0.7
-    regression: bool = False
-    average_decay: float = 0.999
-    validate_every: int = 500
-    compile: bool = False
-
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every", "compile")
 
 
 def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) -> Denoiser:
@@ -128,7 +78,7 @@ def denoiser_loss(
     timesteps = (uniform**settings.noise_power * 1000).long().clamp(0, 999)
     if settings.regression:
         timesteps = torch.full_like(timesteps, 999)  # all noise: the velocity is the target, but for its sign
-    noise = torch.randn(batch.target.shape, generator=generator).to(device)
+    noise = noise_like(batch.target, generator)
     dropped = torch.rand(size, generator=generator) < settings.style_dropout
     voices = torch.where(dropped.to(device), -1, batch.voices)
     noisy = scheduler.add_noise(batch.target, noise, timesteps.to(device))
@@ -138,9 +88,17 @@ def denoiser_loss(
     errors = (differences.abs() if settings.regression else differences.square()).mean(dim=(1, 2, 3))
     parts = {"loss": errors.mean().detach()}
     for name, chosen in (("high", timesteps >= 900), ("low", timesteps < 500)):
-        if chosen.any():
-            parts[name] = errors.detach()[chosen.to(device)].mean()
+        if count := int(chosen.sum()):
+            parts[name] = errors.detach() @ chosen.to(errors) / count
     return errors.mean(), parts
+
+
+def noise_like(latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Standard normal noise that a generator on the CPU decides; on a GPU, only its seed."""
+    if latents.device.type != "cpu":
+        seed = int(torch.randint(2**62, (), generator=generator))
+        generator = torch.Generator(latents.device).manual_seed(seed)
+    return torch.randn(latents.shape, generator=generator, device=latents.device)
 
 
 @torch.no_grad()
@@ -176,40 +134,32 @@ def train(settings: DenoiserSettings) -> Denoiser:
     """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
     cache = read_cache(settings.cache, MelConfig())
     autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
-    latents = read_latents(settings.latents, cache.rows, autoencoder)
-    voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
-    rows, coloured = cache.rows[: len(latents)], read_coloured(settings.latents)
-    sampler = PairSampler(rows, latents, voices, "train", coloured, cache.mel.log_floor, settings.favoured_share)
-    unseen = PairSampler(rows, latents, voices, "validation")
-    model = build_model(settings, latents.shape[1], voices)
+    data = read_data(settings, cache, autoencoder)
+    model = build_model(settings, data.train.latents.shape[1], data.train.voices)
     start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
     )
-    average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
+    average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75, foreach=True)
     run = Run(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
     scheduler = build_scheduler()
     device, process = run.accelerator.device, run.accelerator.process_index
     if device.type == "cpu":
         model.unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward pass is slow on CPUs
     if settings.compile:
-        model.unet.compile(dynamic=False)
+        model.unet.compile(dynamic=device.type != "cpu")
     if autoencoder is not None:
         autoencoder.to(device)
-    references = round(settings.reference_share * settings.batch_size) if settings.reference_width else 0
-    heard = cache.mels if references else None
-    lengths = range(min(settings.shortest_columns, latents.shape[-1]), latents.shape[-1] + 1, 4)
     for step in run.steps():
         for micro in range(settings.accumulation):
             generator = generator_at(settings.seed, step, micro, process)
-            columns = lengths[int(torch.randint(len(lengths), (1,), generator=generator))]
-            batch = sampler.batch(settings.batch_size, columns, generator, heard, references).to(device)
+            batch = data.batch(settings, generator).to(device)
             loss, parts = denoiser_loss(run.models["denoiser"], scheduler, batch, settings, generator)
             run.backward(loss)
             run.record(parts)
         run.update("denoiser")
-        if is_due(step + 1, settings.validate_every) and len(unseen.targets):
-            run.record({"validation": validation_loss(run.models["denoiser"], average, unseen, settings, device)})
+        if is_due(step + 1, settings.validate_every) and len(data.unseen.targets):
+            run.record({"validation": validation_loss(run.models["denoiser"], average, data.unseen, settings, device)})
         if autoencoder is not None and run.wants_images():
             mels = sample_mels(model, autoencoder, batch, PREVIEW_STEPS, generator)
             run.log_image("source, output, target", mels_to_image(list(mels.cpu()), autoencoder.mel))

@@ -23,9 +23,10 @@ from stylediff.plotting import mels_to_image
 from train.discriminators import MelDiscriminator, deception_losses, judgement_loss
 from train.encoding import load_autoencoder
 from train.generated import GeneratedSet, read_generated
+from train.initial import start_from
 from train.losses import edges, level_loss
 from train.mel_cache import MelCache, read_cache
-from train.runs import Run, generator_at, run_trainer, start_from
+from train.runs import Run, generator_at, run_trainer
 from train.settings import TrainSettings
 
 

@@ -22,9 +22,10 @@ from stylediff.vocoder import Vocoder
 from train.averages import averaged
 from train.discriminators import Discriminators, deception_losses, judgement_loss
 from train.encoding import load_autoencoder, through_autoencoder
+from train.initial import start_from
 from train.losses import magnitude_loss, mel_loss, stft_loss
 from train.mel_cache import MelCache, read_cache
-from train.runs import Run, generator_at, run_trainer, start_from
+from train.runs import Run, generator_at, run_trainer
 from train.settings import TrainSettings, is_due
 from train.waveforms import magnitude_error, read_waveform, vocoder_errors
 
