@@ -6,7 +6,7 @@ import torch
 
 from train.colours import ColouredClips
 from train.mel_cache import CacheError, Row
-from train.pairs import SHORTEST_REFERENCE, PairSampler, stretches, default_first
+from train.pairs import SHORTEST_REFERENCE, PairSampler, default_first, stretches
 
 COLUMNS = 12
 

@@ -23,11 +23,14 @@ from train.mel_cache import CacheError, read_cache
 from train.pairs import PairSampler, stretches
 from train.transfers import transfer_latents
 
-BATCH = 16
-
 
 def generate(
-    pipeline: StyleTransferPipeline, sampler: PairSampler, count: int, steps: list[int], generator: torch.Generator
+    pipeline: StyleTransferPipeline,
+    sampler: PairSampler,
+    count: int,
+    steps: list[int],
+    generator: torch.Generator,
+    batch: int = 16,
 ) -> GeneratedSet:
     """That many transferred pairs of a sampler, at least one, none of them held out.
 
@@ -35,8 +38,8 @@ def generate(
         CacheError: the sampler has no pair.
     """
     latents, sources, targets = [], [], []
-    for start in tqdm(range(0, count, BATCH), unit=f"{BATCH} pairs"):
-        chosen = sampler.draw(min(BATCH, count - start), generator)
+    for start in tqdm(range(0, count, batch), unit=f"{batch} pairs"):
+        chosen = sampler.draw(min(batch, count - start), generator)
         firsts = np.zeros(len(chosen.sources), int)
         source = stretches(sampler.latents, chosen.sources, firsts, sampler.latents.shape[-1])
         voices = torch.tensor([sampler.voice_of[int(number)] for number in chosen.targets])
@@ -72,7 +75,7 @@ def generate_splits(args: argparse.Namespace) -> GeneratedSet:
     made = []
     for split, count in (("train", args.pairs), ("validation", args.held_out)):
         sampler = PairSampler(cache.rows[: len(latents)], latents, voices, split, favoured_share=args.favoured_share)
-        made.append(generate(pipeline, sampler, count, args.steps, generator))
+        made.append(generate(pipeline, sampler, count, args.steps, generator, args.batch_size))
     return join(*made)
 
 
@@ -86,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--held-out", type=int, default=64, help="of the validation split")
     parser.add_argument("--favoured-share", type=float, default=0.0, help="of the pairs, from piano to violin")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20], help="DDIM steps, one of these a batch")
+    parser.add_argument("--batch-size", type=int, default=16, help="pairs at a time; on GPUs more are faster")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     if min(args.pairs, args.held_out) < 1:

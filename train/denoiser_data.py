@@ -34,7 +34,7 @@ class DenoiserSettings(TrainSettings):
         noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
         regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
         average_decay: of the exponential moving average of the weights, which is what ships.
-        compile: compile the U-Net, on CPUs once for each crop length; a step then takes five sixths of the time there.
+        compile: compile the U-Net, once for each crop length; on CPUs a step then takes five sixths of the time.
     """
 
     cache: Path

@@ -147,7 +147,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
     if device.type == "cpu":
         model.unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward pass is slow on CPUs
     if settings.compile:
-        model.unet.compile(dynamic=device.type != "cpu")
+        model.unet.compile(dynamic=False)
     if autoencoder is not None:
         autoencoder.to(device)
     for step in run.steps():
