@@ -21,7 +21,8 @@ def test_every_stage_reads_what_an_earlier_one_writes(tmp_path, scores, soundfon
         assert not later & set(stage.flags), stage.name
     read = {stage.name: set(stage.flags) & set().union(*made[:number]) for number, stage in enumerate(stages)}
     assert str(tmp_path / "listening") in read["denoiser, colours"]
-    assert str(tmp_path / "colours") in read["pipeline"]
+    assert str(tmp_path / "colours") in read["denoiser, at length"]
+    assert str(tmp_path / "at_length") in read["pipeline"]
 
 
 def test_shares_of_a_budget_add_up_to_all_of_it():
@@ -41,4 +42,4 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, sc
         stage.result.parent.mkdir(parents=True, exist_ok=True)
         stage.result.write_text("")
     assert main(flags) == 0
-    assert capfd.readouterr().out.count(": done") == 16
+    assert capfd.readouterr().out.count(": done") == 17
