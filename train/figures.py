@@ -45,15 +45,19 @@ def draw_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
         ratios: by pair, as "piano -> violin", then by name.
     """
     names = list(next(iter(ratios.values())))
-    figure = Figure(figsize=(6.5 * len(names), 6.5), layout="constrained")
+    figure = Figure(figsize=(6.5 * len(names), 7.2), layout="constrained")
     ticks = range(len(INSTRUMENT_NAMES))
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         matrix = np.full((len(INSTRUMENT_NAMES), len(INSTRUMENT_NAMES)), np.nan)
         for pair, values in ratios.items():
             row, column = (INSTRUMENT_NAMES.index(instrument) for instrument in pair.split(" -> "))
             matrix[row, column] = values[name]
-            axes.text(column, row, f"{values[name]:.2f}", ha="center", va="center", color="white", fontsize=8)
-        axes.imshow(matrix, cmap="cividis", vmin=0, vmax=max(1.0, float(np.nanmax(matrix))))
+        brightest = max(1.0, float(np.nanmax(matrix)))
+        axes.imshow(matrix, cmap="cividis", vmin=0, vmax=brightest)
+        for row, column in np.argwhere(np.isfinite(matrix)):
+            ratio = matrix[row, column]
+            colour = "white" if ratio < 0.6 * brightest else "black"
+            axes.text(column, row, f"{ratio:.2f}", ha="center", va="center", color=colour, fontsize=8)
         axes.set_title(name)
         axes.set_xticks(ticks, INSTRUMENT_NAMES, rotation=60)
         axes.set_yticks(ticks, INSTRUMENT_NAMES)
