@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from train.clips import stretches
 from train.colours import ColouredClips
 from train.mel_cache import CacheError, Row
-from train.pairs import SHORTEST_REFERENCE, PairSampler, default_first, stretches
+from train.pairs import SHORTEST_REFERENCE, PairSampler, default_first
 
 COLUMNS = 12
 

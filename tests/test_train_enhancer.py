@@ -151,6 +151,9 @@ def test_pairs_that_cannot_be_generated_give_a_sentence(tiny_cache, folders, tmp
         with pytest.raises(SystemExit, match="2"):
             generate([*arguments, "--held-out", "0"])
         assert "--pairs and --held-out must be at least 1" in capsys.readouterr().err
+        with pytest.raises(SystemExit, match="2"):
+            generate([*arguments, "--batch-size", "0"])
+        assert "--batch-size must be at least 1" in capsys.readouterr().err
         assert generate(arguments) == 2
         return capsys.readouterr().err
 

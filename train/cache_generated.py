@@ -17,10 +17,11 @@ from stylediff import StyleTransferPipeline
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig
 from stylediff.sampling import TEMPERATURE
+from train.clips import stretches
 from train.encoding import fast_autocast, read_latents
 from train.generated import GeneratedSet
 from train.mel_cache import CacheError, read_cache
-from train.pairs import PairSampler, stretches
+from train.pairs import PairSampler
 from train.transfers import transfer_latents
 
 
@@ -30,7 +31,7 @@ def generate(
     count: int,
     steps: list[int],
     generator: torch.Generator,
-    batch: int = 16,
+    batch: int,
 ) -> GeneratedSet:
     """That many transferred pairs of a sampler, at least one, none of them held out.
 
@@ -94,6 +95,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if min(args.pairs, args.held_out) < 1:
         parser.error("--pairs and --held-out must be at least 1")
+    if args.batch_size < 1:
+        parser.error("--batch-size must be at least 1")
     try:
         generate_splits(args).save(args.out)
     except (CheckpointError, CacheError) as error:

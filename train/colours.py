@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 
+from train.clips import Clips
+
 KNOTS = 6  # of a curve, evenly spaced over the bands
 DEVIATION = 0.5  # nepers, 4 dB, of a knot
 
@@ -27,7 +29,7 @@ class ColouredClips:
 
     rows: np.ndarray
     curves: np.ndarray
-    latents: np.ndarray | torch.Tensor
+    latents: Clips
 
 
 def draw_curves(count: int, seed: int, mels: int) -> np.ndarray:

@@ -7,10 +7,11 @@ from typing import ClassVar
 import torch
 
 from stylediff.latents import MelAutoencoder
+from train.clips import Clips, near_the_model
 from train.colours import ColouredClips, read_coloured
 from train.encoding import read_latents
 from train.mel_cache import MelCache
-from train.pairs import Clips, PairBatch, PairSampler, default_first, near_the_model
+from train.pairs import PairBatch, PairSampler, default_first
 from train.settings import TrainSettings
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from stylediff.instruments import get_instrument
+from train.clips import Clips, stretches
 from train.colours import ColouredClips, colour
 from train.mel_cache import CacheError, Row
 
-Clips = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
 SHORTEST_REFERENCE = 172  # frames, two seconds
 FAVOURED = ("piano", "violin")  # source and target of the direction that can be drawn more often than chance would
 
@@ -53,32 +53,6 @@ class PairRows:
 def default_first(voices: set[str]) -> list[str]:
     """Voice names sorted by instrument, each instrument's default voice first."""
     return sorted(voices, key=lambda v: (v.split("/")[0], v != get_instrument(v.split("/")[0]).default_voice, v))
-
-
-def near_the_model(clips: Clips) -> Clips:
-    """The clips in the GPU's memory, if there is one: batches are cut there many times faster."""
-    if isinstance(clips, torch.Tensor) or not torch.cuda.is_available():
-        return clips
-    copied = torch.empty(clips.shape, dtype=torch.float16, device="cuda")
-    for start in range(0, len(clips), 1024):
-        part = slice(start, start + 1024)
-        copied[part] = torch.from_numpy(clips[part].astype(np.float16))
-    return copied
-
-
-def stretches(clips: Clips, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
-    """A stretch of each of some clips (clips, ..., columns), in float32 and where the clips are.
-
-    Args:
-        rows, firsts: which clip, and its first column, (stretches,).
-    """
-    if not isinstance(clips, torch.Tensor):
-        pieces = [clips[row, ..., first : first + length] for row, first in zip(rows, firsts, strict=True)]
-        return torch.from_numpy(np.stack(pieces).astype(np.float32))
-    picked = clips[torch.from_numpy(rows).to(clips.device)]
-    columns = torch.from_numpy(firsts).to(clips.device)[:, None] + torch.arange(length, device=clips.device)
-    columns = columns.reshape(len(rows), *[1] * (clips.ndim - 2), length)
-    return picked.gather(-1, columns.expand(*picked.shape[:-1], length)).float()
 
 
 class PairSampler:

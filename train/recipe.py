@@ -31,15 +31,10 @@ DECODER = ["--decoder-only", "--steps=2000", "--learning-rate=6e-4", "--warmup-s
 # How the denoiser is trained on once it knows instruments by name, to take clips of them as well.
 LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "--learning-rate=5e-4", "--cooldown=0.4"]
 # And then to take the colour of its sound from them, to go on learning names, and piano to violin above all.
-COLOURS = [
-    *["--reference-width=96", "--reference-share=0.25", "--favoured-share=0.25"],
-    *["--steps=9800", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"],
-]
+MIX = ["--reference-width=96", "--reference-share=0.25", "--favoured-share=0.25"]
+COLOURS = ["--steps=9800", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"]
 # The same in large batches, which a GPU makes in a quarter of an hour: four and a half times as many pairs as before.
-AT_LENGTH = [
-    *["--reference-width=96", "--reference-share=0.25", "--favoured-share=0.25", "--batch-size=1024"],
-    *["--steps=6617", "--learning-rate=1e-3", "--warmup-steps=200", "--cooldown=0.36"],
-]
+AT_LENGTH = ["--batch-size=1024", "--steps=6617", "--learning-rate=1e-3", "--warmup-steps=200", "--cooldown=0.36"]
 # The vocoder learns short crops in concert pitch first; its default settings are those of what comes after.
 CONCERT_PITCH = [
     *["--steps=1480", "--batch-size=16", "--learning-rate=8e-4", "--cooldown=0.4", "--gan-start=0.766"],
@@ -78,8 +73,8 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
         trainer("denoiser", denoiser, pairs, "unet"),
         trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
         Stage("coloured clips", "cache_colours", coloured, latents / "colours.npz"),
-        trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *COLOURS], "unet"),
-        trainer("denoiser, at length", at_length, [*pairs, "--initial", str(colours), *AT_LENGTH], "unet"),
+        trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *MIX, *COLOURS], "unet"),
+        trainer("denoiser, at length", at_length, [*pairs, "--initial", str(colours), *MIX, *AT_LENGTH], "unet"),
         trainer("vocoder", vocoder, [*heard, *CONCERT_PITCH], "vocoder"),
         trainer("vocoder, any tuning", any_tuning, [*heard, "--initial", str(vocoder)], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),

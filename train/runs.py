@@ -104,8 +104,7 @@ class Run:
         """
         if not self.accelerator.is_main_process:
             return
-        for name, value in self.sums.items():
-            self._require_finite(name, float(value))
+        self._means()  # weights are not saved after a value that is not finite
         state = {
             "step": self.step,
             "models": {name: model.state_dict() for name, model in self.plain_models.items()},
@@ -160,8 +159,8 @@ class Run:
         Raises:
             TrainingError: the loss is not finite. On a GPU, which would have to be waited for, ``record`` tells later.
         """
-        if loss.device.type == "cpu" and not torch.isfinite(loss):
-            raise TrainingError(f"loss is {loss.item()} at step {self.step}; the last checkpoint is untouched")
+        if loss.device.type == "cpu":
+            self._require_finite("loss", float(loss))
         self.accelerator.backward(loss / self.settings.accumulation)
 
     def update(self, name: str, clip: float = 1.0) -> None:
@@ -191,8 +190,11 @@ class Run:
             raise TrainingError(f"{name} is {number} at step {self.step}; the last checkpoint is untouched")
         return number
 
+    def _means(self) -> dict[str, float]:
+        return {name: self._require_finite(name, float(sum_) / self.counts[name]) for name, sum_ in self.sums.items()}
+
     def _log(self, seconds: float) -> None:
-        means = {name: self._require_finite(name, float(sum_) / self.counts[name]) for name, sum_ in self.sums.items()}
+        means = self._means()
         self.accelerator.log(means, step=self.step)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         self.accelerator.print(f"step {self.step}/{self.settings.steps}  {seconds:.0f} s  {shown}", flush=True)
