@@ -7,7 +7,7 @@ from stylediff.mel import MelConfig
 from train.cache_colours import main
 from train.cache_latents import main as encode
 from train.colours import DEVIATION, colour, draw_curves, read_coloured
-from train.mel_cache import read_cache
+from train.mel_cache import CacheError, read_cache
 
 FLOOR = MelConfig().log_floor
 
@@ -73,6 +73,21 @@ def test_latents_of_another_autoencoder_are_refused(latents, tmp_path, capsys):
     arguments[arguments.index("--autoencoder") + 1] = str(tmp_path / "other")
     assert main(arguments) == 2
     assert "another autoencoder made the latents in " in capsys.readouterr().err
+    assert read_coloured(folder) is None
+
+
+def test_damaged_coloured_clips_are_told_and_unfinished_ones_are_none(latents):
+    _, arguments, folder = latents
+    assert main([*arguments, "--clips", "3"]) == 0
+    whole = (folder / "coloured.npy").read_bytes()
+    (folder / "coloured.npy").write_bytes(whole[:-7])
+    with pytest.raises(CacheError, match=r"the coloured clips in .* are damaged: run train.cache_colours again"):
+        read_coloured(folder)
+    (folder / "coloured.npy").write_bytes(whole)
+    (folder / "colours.npz").write_bytes((folder / "colours.npz").read_bytes()[:100])
+    with pytest.raises(CacheError, match="are damaged"):
+        read_coloured(folder)
+    (folder / "colours.npz").unlink()
     assert read_coloured(folder) is None
 
 

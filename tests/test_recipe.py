@@ -37,9 +37,13 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, sc
     assert "no such folder of MIDI files" in shown.err
     assert "the stage 'data set' failed" in shown.err
     stages = build_stages(parse_arguments(flags))
+    assert main([*flags[:-4], "--clips", "0", "--test-excerpts", "2"]) == 2  # nothing was made yet: others may be given
+    (tmp_path / "run" / "settings.json").unlink()
     (tmp_path / "run" / "finished.json").write_text(json.dumps([stage.name for stage in stages]))
     for stage in stages:
         stage.result.parent.mkdir(parents=True, exist_ok=True)
         stage.result.write_text("")
     assert main(flags) == 0
     assert capfd.readouterr().out.count(": done") == 17
+    assert main([*flags, "--seed", "1"]) == 2
+    assert "was begun with seed=0, not 1: use another folder" in capfd.readouterr().err

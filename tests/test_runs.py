@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from diffusers.training_utils import EMAModel
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -123,7 +124,18 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path, ba
         run.backward(model.weight.sum() * bad)
     with pytest.raises(TrainingError, match="part is nan at step 3"):
         run.record({"part": torch.tensor(math.nan)})
+    model.weight.grad = torch.full_like(model.weight, bad)
+    weight = model.weight.detach().clone()
+    with pytest.raises(TrainingError, match=r"_gradient is (nan|inf) at step 3"):
+        run.update("line")
+    assert torch.equal(model.weight, weight)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_checkpoints_are_written_where_there_is_no_git(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    train(LineSettings(out=tmp_path), stop_after=1)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["commit"] == ""
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path):
@@ -163,6 +175,10 @@ def test_training_starts_from_saved_weights_of_the_same_shape(tmp_path):
     with pytest.raises(SettingsError, match="missing"):
         start_from(str(tmp_path), {"missing": model})
     weights = tmp_path / "vocoder" / "diffusion_pytorch_model.safetensors"
+    safetensors.torch.save_file({"head.weight": torch.zeros(3, 3)}, weights)
+    with pytest.raises(SettingsError, match=r"cannot start from .*size mismatch for head.weight"):
+        start_from(str(tmp_path), {"vocoder": model})
+    saved.save_pretrained(tmp_path / "vocoder")
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(SettingsError, match=r"cannot start from .*vocoder"):
         start_from(str(tmp_path), {"vocoder": model})

@@ -41,6 +41,11 @@ def test_the_learning_rate_rises_stays_and_falls_to_a_tenth():
     assert rates[97:] == pytest.approx([0.1] * 3)
 
 
+def test_short_runs_reach_the_peak_as_well():
+    settings = ExampleSettings(out=Path("run"), steps=50, learning_rate=1.0, warmup_steps=200, cooldown=0.2)
+    assert [settings.learning_rate_at(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+
+
 def test_settings_are_recorded_as_json(tmp_path):
     ExampleSettings(out=tmp_path / "run", widths=(4, 8)).save()
     recorded = json.loads((tmp_path / "run" / "settings.json").read_text())

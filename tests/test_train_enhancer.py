@@ -7,6 +7,7 @@ import torch
 
 from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline
 from stylediff.mel import MelConfig
+from stylediff.sampling import MAX_STEPS
 from tests.tiny import tiny_pipeline
 from train.cache_generated import main as generate
 from train.cache_latents import main as encode
@@ -164,4 +165,27 @@ def test_pairs_that_cannot_be_generated_give_a_sentence(tiny_cache, folders, tmp
     assert "error: the validation split has no clip in a known voice" in refusal(tmp_path / "latents")
     record_origin(tmp_path / "latents", MelAutoencoder(block_out_channels=(16,), layers_per_block=1), ())
     assert "error: another autoencoder made the latents in " in refusal(tmp_path / "latents")
+    for steps in ("0", str(MAX_STEPS + 1)):
+        with pytest.raises(SystemExit, match="2"):
+            generate(["--cache", str(tiny_cache), "--latents", "none", "--out", str(tmp_path), "--steps", steps])
+        assert "--steps must be 1 to 500" in capsys.readouterr().err
     assert not (tmp_path / "pairs").exists()
+
+
+def test_generated_latents_are_of_the_clips_and_the_autoencoder_they_are_used_with(tiny_cache, folders):
+    rows = read_cache(tiny_cache, MelConfig()).rows
+    pipeline = StyleTransferPipeline.from_pretrained(folders / "model")
+    made = read_generated(folders / "pairs")
+    made.require_origin(rows, pipeline.autoencoder)
+    with pytest.raises(CacheError, match="of other clips than this mel cache's"):
+        made.require_origin(rows[1:], pipeline.autoencoder)
+    other = MelAutoencoder(block_out_channels=(16,), layers_per_block=1)
+    with pytest.raises(CacheError, match="of other latents than this autoencoder's"):
+        made.require_origin(rows, other)
+
+
+def test_pairs_without_their_keys_give_a_sentence(folders, tmp_path):
+    shutil.copytree(folders / "pairs", tmp_path / "pairs")
+    (tmp_path / "pairs" / "pairs.json").write_text("{}")
+    with pytest.raises(CacheError, match=r"no generated latents in .*sources"):
+        read_generated(tmp_path / "pairs")

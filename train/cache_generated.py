@@ -16,9 +16,10 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig
-from stylediff.sampling import TEMPERATURE
+from stylediff.sampling import MAX_STEPS, TEMPERATURE
 from train.clips import stretches
-from train.encoding import fast_autocast, read_latents
+from train.commands import exit_code
+from train.encoding import describe_origin, fast_autocast, read_latents
 from train.generated import GeneratedSet
 from train.mel_cache import CacheError, read_cache
 from train.pairs import PairSampler
@@ -33,11 +34,7 @@ def generate(
     generator: torch.Generator,
     batch: int,
 ) -> GeneratedSet:
-    """That many transferred pairs of a sampler, at least one, none of them held out.
-
-    Raises:
-        CacheError: the sampler has no pair.
-    """
+    """That many transferred pairs of a sampler, at least one, none of them held out."""
     latents, sources, targets = [], [], []
     for start in tqdm(range(0, count, batch), unit=f"{batch} pairs"):
         chosen = sampler.draw(min(batch, count - start), generator)
@@ -53,12 +50,13 @@ def generate(
     return GeneratedSet(np.concatenate(latents), np.concatenate(sources), np.concatenate(targets), 0)
 
 
-def join(train: GeneratedSet, held_out: GeneratedSet) -> GeneratedSet:
+def join(train: GeneratedSet, held_out: GeneratedSet, origin: dict[str, str]) -> GeneratedSet:
+    """One set of both, the second held out."""
     both = (train, held_out)
     latents, sources, targets = (
         np.concatenate([getattr(one, name) for one in both]) for name in ("latents", "sources", "targets")
     )
-    return GeneratedSet(latents, sources, targets, len(held_out.targets))
+    return GeneratedSet(latents, sources, targets, len(held_out.targets), origin)
 
 
 def generate_splits(args: argparse.Namespace) -> GeneratedSet:
@@ -73,11 +71,15 @@ def generate_splits(args: argparse.Namespace) -> GeneratedSet:
     pipeline.set_progress_bar_config(disable=True)
     voices = list(pipeline.style_encoder.config.voices)
     generator = torch.Generator().manual_seed(args.seed)
-    made = []
-    for split, count in (("train", args.pairs), ("validation", args.held_out)):
-        sampler = PairSampler(cache.rows[: len(latents)], latents, voices, split, favoured_share=args.favoured_share)
-        made.append(generate(pipeline, sampler, count, args.steps, generator, args.batch_size))
-    return join(*made)
+    samplers = {}
+    for split in ("train", "validation"):
+        rows = cache.rows[: len(latents)]
+        samplers[split] = PairSampler(rows, latents, voices, split, favoured_share=args.favoured_share)
+        samplers[split].require_pairs()
+    settings = (args.steps, generator, args.batch_size)
+    train = generate(pipeline, samplers["train"], args.pairs, *settings)
+    held_out = generate(pipeline, samplers["validation"], args.held_out, *settings)
+    return join(train, held_out, describe_origin(pipeline.autoencoder, cache.rows))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,12 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--pairs and --held-out must be at least 1")
     if args.batch_size < 1:
         parser.error("--batch-size must be at least 1")
-    try:
-        generate_splits(args).save(args.out)
-    except (CheckpointError, CacheError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if not all(1 <= steps <= MAX_STEPS for steps in args.steps):
+        parser.error(f"--steps must be 1 to {MAX_STEPS}")
+    return exit_code(lambda: generate_splits(args).save(args.out), CheckpointError, CacheError, OSError)
 
 
 if __name__ == "__main__":

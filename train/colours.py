@@ -4,6 +4,8 @@ A few soundfonts hold a few voices of each instrument. With targets and referenc
 random curve, a denoiser cannot go by the voice alone, and learns to take the colour of a sound from the reference.
 """
 
+import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from train.clips import Clips
+from train.mel_cache import CacheError
 
 KNOTS = 6  # of a curve, evenly spaced over the bands
 DEVIATION = 0.5  # nepers, 4 dB, of a knot
@@ -53,8 +56,12 @@ def colour(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Tens
 
 
 def save_coloured(folder: Path, clips: ColouredClips) -> None:
+    """Writes coloured clips beside a latent cache; ``colours.npz`` comes last and says that they are whole."""
+    forget_coloured(folder)
     np.save(folder / "coloured.npy", clips.latents)
-    np.savez(folder / "colours.npz", rows=clips.rows, curves=clips.curves)
+    scratch = folder / "colours.part.npz"
+    np.savez(scratch, rows=clips.rows, curves=clips.curves)
+    os.replace(scratch, folder / "colours.npz")
 
 
 def forget_coloured(folder: Path) -> None:
@@ -64,9 +71,18 @@ def forget_coloured(folder: Path) -> None:
 
 
 def read_coloured(folder: Path) -> ColouredClips | None:
-    """The coloured clips beside a latent cache, if there are any."""
+    """The coloured clips beside a latent cache, if there are any.
+
+    Raises:
+        CacheError: they are damaged.
+    """
     if not (folder / "colours.npz").is_file():
         return None
-    with np.load(folder / "colours.npz") as file:
-        rows, curves = file["rows"], file["curves"]
-    return ColouredClips(rows, curves, np.load(folder / "coloured.npy", mmap_mode="r"))
+    try:
+        with np.load(folder / "colours.npz") as file:
+            rows, curves = file["rows"], file["curves"]
+        return ColouredClips(rows, curves, np.load(folder / "coloured.npy", mmap_mode="r"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CacheError(
+            f"the coloured clips in {folder} are damaged: run train.cache_colours again ({error})"
+        ) from error

@@ -87,21 +87,23 @@ class DenoiserData:
         return self.train.batch(settings.batch_size, columns, generator, self.heard, self.references)
 
 
-def read_data(settings: DenoiserSettings, cache: MelCache, autoencoder: MelAutoencoder | None) -> DenoiserData:
-    """Opens the caches, or copies them to the GPU, where there is one.
+def read_data(
+    settings: DenoiserSettings, cache: MelCache, autoencoder: MelAutoencoder | None, device: torch.device
+) -> DenoiserData:
+    """Opens the caches, or copies them to the model's GPU, where it has one with room for them.
 
     Raises:
         CacheError: see ``read_latents``.
     """
     latents = read_latents(settings.latents, cache.rows, autoencoder)
     voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
-    rows, coloured, near = cache.rows[: len(latents)], read_coloured(settings.latents), near_the_model(latents)
+    rows, coloured, near = cache.rows[: len(latents)], read_coloured(settings.latents), near_the_model(latents, device)
     if coloured is not None:
-        coloured = ColouredClips(coloured.rows, coloured.curves, near_the_model(coloured.latents))
+        coloured = ColouredClips(coloured.rows, coloured.curves, near_the_model(coloured.latents, device))
     references = round(settings.reference_share * settings.batch_size) if settings.reference_width else 0
     return DenoiserData(
         PairSampler(rows, near, voices, "train", coloured, cache.mel.log_floor, settings.favoured_share),
         PairSampler(rows, near, voices, "validation"),
-        near_the_model(cache.mels) if references else None,
+        near_the_model(cache.mels, device) if references else None,
         references,
     )

@@ -130,6 +130,7 @@ class MelDiscriminator(nn.Module):
 
 
 def split(judged: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> Judgement:
+    """Logits of all discriminators, and their features, apart."""
     return [logits for logits, _ in judged], [features for _, features in judged]
 
 

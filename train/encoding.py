@@ -75,9 +75,14 @@ def rows_digest(rows: Sequence[Row]) -> str:
     return hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()
 
 
+def describe_origin(model: MelAutoencoder, rows: Sequence[Row]) -> dict[str, str]:
+    """Digests of the autoencoder that made some latents, and of the clips they are of."""
+    return {"encoder": encoder_digest(model), "rows": rows_digest(rows)}
+
+
 def record_origin(folder: Path, model: MelAutoencoder, rows: Sequence[Row]) -> None:
     """Writes down beside latents which autoencoder made them, and of which clips."""
-    write_atomically(folder / RECORD, json.dumps({"encoder": encoder_digest(model), "rows": rows_digest(rows)}))
+    write_atomically(folder / RECORD, json.dumps(describe_origin(model, rows)))
 
 
 def read_latents(folder: Path, rows: Sequence[Row], autoencoder: MelAutoencoder | None = None) -> np.ndarray:

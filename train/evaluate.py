@@ -33,7 +33,16 @@ from train.manifest import SPLITS, ManifestError, claim_folder, read_manifest, s
 from train.panels import choose_extremes, choose_panels, copy_extremes, draw_panels
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
 from train.rows import TRUE_TARGET, Sampling, ours
-from train.scoring import SHIPPED_CLASSIFIER, Scoring, audio_path, load_model, load_rows, row_folder, time_rows
+from train.scoring import (
+    SHIPPED_CLASSIFIER,
+    Scoring,
+    audio_path,
+    load_judges,
+    load_model,
+    load_rows,
+    row_folder,
+    time_rows,
+)
 from train.synthesis import SynthesisError
 from train.tasks import Task, make_all, plan_tasks, read_results, score_all
 from train.trials import MAIN_PAIRS, Trial, choose_trials
@@ -58,7 +67,7 @@ def measure_spread(tasks: list[Task], baselines: Baselines, scoring: Scoring, ar
             told = baselines.spread.get(group, {}).get(row)
             if told:
                 spread[group][row][embedding] = told[embedding]
-            elif row != TRUE_TARGET and all(row in rows for _, rows in members):
+            elif members and row != TRUE_TARGET and all(row in rows for _, rows in members):
                 files = [audio_path(scoring, trial, row).name for trial, _ in members]
                 spread[group][row][embedding] = compare_features(features[row], features[TRUE_TARGET], files)
     return {group: {row: cells for row, cells in rows.items() if cells} for group, rows in spread.items()}
@@ -152,6 +161,7 @@ def evaluate(args: argparse.Namespace) -> str:
         samplings=tuple(samplings),
     )
     rows = list(load_rows(scoring))
+    load_judges(args.classifier)  # what is missing is told before hours of computing, not after
     headline = ours(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
     costs: dict[str, Any] = {"seconds_per_second": time_once(scoring, trials, rows, args.out / "seconds.json")}
     costs |= {"threads": torch.get_num_threads(), "costs": cost_once(args.model, args.out / "costs.json")}
@@ -191,7 +201,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 10, 20, 50], help="denoising steps")
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0], help="guidance scales")
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.3, 0.5, 0.7, 1.0], help="of the noise")
-    parser.add_argument("--dynamics", type=float, nargs="+", default=[0.0, 0.5, 1.0], help="how far they follow")
+    parser.add_argument("--dynamics", type=float, nargs="+", default=[0.0, 0.25, 0.5, 1.0], help="how far they follow")
     parser.add_argument("--sweep", type=int, default=12, help="clips of a main direction that every setting is run on")
     parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
     parser.add_argument("--baselines", type=Path, help="published report of other weights, to take baselines from")
@@ -206,6 +216,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if (args.data is None) == (args.audio_dir is None) or (args.audio_dir is None) != (args.reference_dir is None):
         parser.error("give either --data, or --audio-dir and --reference-dir")
+    if args.limit is not None and args.limit < 1:
+        parser.error("--limit must be at least 1")
     return args
 
 
@@ -215,7 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> None:
         print(evaluate(args) if args.data else evaluate_folder(args))
 
-    return exit_code(work, ManifestError, SynthesisError, ValueError, OSError)
+    return exit_code(work, ManifestError, SynthesisError, ValueError, OSError, ImportError)
 
 
 if __name__ == "__main__":

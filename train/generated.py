@@ -1,13 +1,18 @@
 """What a model makes of aligned pairs, kept as latents: the enhancer's training set."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from stylediff.latents import MelAutoencoder
+from train.encoding import describe_origin
 from train.manifest import write_atomically
-from train.mel_cache import CacheError
+from train.mel_cache import CacheError, Row
+
+ORIGINS = {"encoder": "latents than this autoencoder's", "rows": "clips than this mel cache's"}
 
 
 @dataclass(frozen=True)
@@ -18,19 +23,32 @@ class GeneratedSet:
         latents: (pairs, channels, rows, columns), float16.
         sources, targets: rows of the mel cache, (pairs,).
         held_out: how many pairs, the last ones, are of the validation split.
+        origin: of which clips and which autoencoder they are (``describe_origin``); one that does not tell is believed.
     """
 
     latents: np.ndarray
     sources: np.ndarray
     targets: np.ndarray
     held_out: int
+    origin: dict[str, str] = field(default_factory=dict)
+
+    def require_origin(self, rows: Sequence[Row], autoencoder: MelAutoencoder) -> None:
+        """Checks that the set is of the clips and of the autoencoder that it is used with.
+
+        Raises:
+            CacheError: it is not.
+        """
+        for name, digest in describe_origin(autoencoder, rows).items():
+            if self.origin.get(name, digest) != digest:
+                raise CacheError(f"the generated latents are of other {ORIGINS[name]}: run train.cache_generated again")
 
     def save(self, folder: Path) -> None:
         """Writes the set; ``pairs.json`` comes last and says that it is whole."""
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pairs.json").unlink(missing_ok=True)
         np.save(folder / "latents.npy", self.latents)
         pairs = {"sources": self.sources.tolist(), "targets": self.targets.tolist(), "held_out": self.held_out}
-        write_atomically(folder / "pairs.json", json.dumps(pairs))
+        write_atomically(folder / "pairs.json", json.dumps(pairs | {"origin": self.origin}))
 
 
 def read_generated(folder: Path) -> GeneratedSet:
@@ -42,6 +60,7 @@ def read_generated(folder: Path) -> GeneratedSet:
     try:
         pairs = json.loads((folder / "pairs.json").read_text())
         latents = np.load(folder / "latents.npy", mmap_mode="r")
-    except (OSError, ValueError) as error:
+        sources, targets = np.array(pairs["sources"]), np.array(pairs["targets"])
+        return GeneratedSet(latents, sources, targets, pairs["held_out"], pairs.get("origin", {}))
+    except (OSError, ValueError, KeyError) as error:
         raise CacheError(f"no generated latents in {folder}: {error}") from error
-    return GeneratedSet(latents, np.array(pairs["sources"]), np.array(pairs["targets"]), pairs["held_out"])

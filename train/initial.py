@@ -34,4 +34,7 @@ def start_from(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ..
             if not is_free and built.get(key) != value:
                 raise SettingsError(f"cannot start from {folder}: it has {key}={value!r}, not {built.get(key)!r}")
         kept = {name: value for name, value in model.state_dict().items() if name.startswith(new)}
-        model.load_state_dict(kept | weights)
+        try:
+            model.load_state_dict(kept | weights)
+        except RuntimeError as error:
+            raise SettingsError(f"cannot start from {folder}: {error}") from error

@@ -73,9 +73,14 @@ def magnitude_loss(magnitude: torch.Tensor, target: torch.Tensor, mel: MelConfig
     return (magnitude.clamp_min(MAGNITUDE_FLOOR).log() - theirs.clamp_min(MAGNITUDE_FLOOR).log()).abs().mean()
 
 
-def edges(mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Differences between neighbouring bands and between neighbouring frames."""
-    return mel.diff(dim=-2), mel.diff(dim=-1)
+def edge_loss(mel: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """L1 distances of differences between neighbouring bands, plus those between neighbouring frames, in nepers.
+
+    Args:
+        mel, target: log-mels (..., mels, frames).
+    """
+    bands = (mel.diff(dim=-2) - target.diff(dim=-2)).abs().mean()
+    return bands + (mel.diff(dim=-1) - target.diff(dim=-1)).abs().mean()
 
 
 def discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:

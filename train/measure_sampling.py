@@ -69,8 +69,11 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if not all(0 < start <= 1 for start in args.start):
         parser.error("--start must be above 0 and at most 1")
+    if min(args.steps) < 1:
+        parser.error("--steps must be at least 1")
     try:
         pipeline, cache = load_model(args.model), read_cache(args.cache, MelConfig())
+        pairs = draw_pairs(cache, pipeline, args.pairs)
         classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
     except (CheckpointError, CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -79,7 +82,6 @@ def main(arguments: list[str] | None = None) -> int:
     if max(args.steps) - 1 > min(args.start) * levels:
         parser.error(f"{max(args.steps)} steps are more than there are in {min(args.start):g} of {levels} noise levels")
     settings = list(itertools.product(args.steps, args.start, args.temperature))
-    pairs = draw_pairs(cache, pipeline, args.pairs)
     judge = NoteJudge() if args.listen else None
     results = measure_transfers(pipeline, cache, pairs, settings, classifier, judge, args.dynamics)
     write_page(args.out, "sampling", [asdict(one) for one in results], write_markdown(results, args.pairs))

@@ -108,6 +108,11 @@ class PairSampler:
         pairs = [(other, number) for number in chosen for other in self.sources_of[int(number)]]
         return np.array([pair for pair in pairs if self.rows[pair[0]].instrument == source]).reshape(-1, 2)
 
+    def require_pairs(self) -> None:
+        """Raises CacheError where the split has no pair; the message names it."""
+        if not len(self.targets):
+            raise CacheError(f"the {self.split} split has no clip in a known voice with another of the same music")
+
     def batch(
         self, size: int, columns: int, generator: torch.Generator, mels: Clips | None = None, references: int = 0
     ) -> PairBatch:
@@ -138,8 +143,7 @@ class PairSampler:
         Raises:
             CacheError: the split has no pair; the message names it.
         """
-        if not len(self.targets):
-            raise CacheError(f"the {self.split} split has no clip in a known voice with another of the same music")
+        self.require_pairs()
         targets = self.targets[torch.randint(len(self.targets), (size,), generator=generator).numpy()]
         picks = np.empty(0, int)
         if self.coloured is not None and coloured:

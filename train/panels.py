@@ -31,7 +31,7 @@ def choose_extremes(trials: list[Trial], results: list[Result], headline: str) -
     """The three trials with the smallest and the three with the largest log-mel error against doing nothing."""
     errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
     ranked = sorted(trials, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
-    few = min(EXTREMES, len(ranked) // 2)
+    few = min(EXTREMES, max(1, len(ranked) // 2))
     return ranked[:few], ranked[len(ranked) - few :][::-1]
 
 

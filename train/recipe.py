@@ -7,13 +7,17 @@ is timed for a moment and given as many steps as fit into its share. The device 
 """
 
 import argparse
+import json
 import sys
-from functools import partial
 from pathlib import Path
 
+import torch
+
 from train.commands import exit_code
+from train.manifest import ManifestError, claim_folder
 from train.stages import Stage, StageError, follow
 
+SETTLED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # of an interrupted recipe
 SHARES = {
     "autoencoder": 0.08,
     "autoencoder, decoder": 0.05,
@@ -34,7 +38,8 @@ LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "-
 MIX = ["--reference-width=96", "--reference-share=0.25", "--favoured-share=0.25"]
 COLOURS = ["--steps=9800", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"]
 # The same in large batches, which a GPU makes in a quarter of an hour: four and a half times as many pairs as before.
-AT_LENGTH = ["--batch-size=1024", "--steps=6617", "--learning-rate=1e-3", "--warmup-steps=200", "--cooldown=0.36"]
+AT_LENGTH = ["--steps=6617", "--learning-rate=1e-3", "--warmup-steps=200", "--cooldown=0.36"]
+AT_ONCE, IN_PARTS = ["--batch-size=1024"], ["--batch-size=64", "--accumulation=16"]  # on a GPU, and on CPUs
 # The vocoder learns short crops in concert pitch first; its default settings are those of what comes after.
 CONCERT_PITCH = [
     *["--steps=1480", "--batch-size=16", "--learning-rate=8e-4", "--cooldown=0.4", "--gan-start=0.766"],
@@ -62,6 +67,7 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     heard = ["--data", str(data), *encoder]
     plain, generated, enhancer = (out / name for name in ("plain", "generated", "enhancer"))
     generate = ["--model", str(plain), *cache, "--latents", str(latents), "--favoured-share=0.25", "--pairs=3000"]
+    long = [*AT_LENGTH, *(AT_ONCE if torch.cuda.is_available() else IN_PARTS)]
     export = [*encoder, "--denoiser", str(at_length), "--vocoder", str(any_tuning / "vocoder")]
     enhanced = [*export, "--enhancer", str(enhancer / "enhancer")]
     return [
@@ -74,7 +80,7 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
         trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
         Stage("coloured clips", "cache_colours", coloured, latents / "colours.npz"),
         trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *MIX, *COLOURS], "unet"),
-        trainer("denoiser, at length", at_length, [*pairs, "--initial", str(colours), *MIX, *AT_LENGTH], "unet"),
+        trainer("denoiser, at length", at_length, [*pairs, "--initial", str(colours), *MIX, *long], "unet"),
         trainer("vocoder", vocoder, [*heard, *CONCERT_PITCH], "vocoder"),
         trainer("vocoder, any tuning", any_tuning, [*heard, "--initial", str(vocoder)], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
@@ -100,9 +106,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    args.out.mkdir(parents=True, exist_ok=True)
     minutes = {name: args.minutes * share for name, share in SHARES.items()}
-    return exit_code(partial(follow, build_stages(args), minutes, args.out), StageError)
+
+    def work() -> None:
+        if not (args.out / "finished.json").is_file():  # nothing made yet: what was mistyped may be mended
+            (args.out / "settings.json").unlink(missing_ok=True)
+        claim_folder(args.out, json.loads(json.dumps({name: getattr(args, name) for name in SETTLED}, default=str)))
+        follow(build_stages(args), minutes, args.out)
+
+    return exit_code(work, StageError, ManifestError, OSError)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,12 +26,12 @@ class TrainingError(RuntimeError):
 def choose_precision(wanted: str) -> str:
     """accelerate's ``mixed_precision`` for a setting; "auto" takes bf16 where it is the faster one.
 
-    That is a GPU that supports it, or a CPU with matrix tiles (AMX); other CPUs emulate bf16 slowly.
+    That is a GPU that computes in it, or a CPU with matrix tiles (AMX); others emulate bf16 slowly.
     """
     if wanted != "auto":
         return wanted
     if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     return "bf16" if has_tiles else "no"
 
@@ -95,6 +96,8 @@ class Run:
             optimizer.load_state_dict(state["optimizers"][name])
         for name, average in self.averages.items():
             average.load_state_dict(state["averages"][name])
+        if self.accelerator.scaler is not None and state.get("scaler"):
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.accelerator.print(f"resumed {self.settings.out} at step {self.step}")
 
     def save_checkpoint(self) -> None:
@@ -110,6 +113,7 @@ class Run:
             "models": {name: model.state_dict() for name, model in self.plain_models.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.plain_optimizers.items()},
             "averages": {name: average.state_dict() for name, average in self.averages.items()},
+            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             "commit": current_commit(),
         }
         scratch = self.checkpoint_path.with_suffix(".part")
@@ -164,13 +168,17 @@ class Run:
         self.accelerator.backward(loss / self.settings.accumulation)
 
     def update(self, name: str, clip: float = 1.0) -> None:
-        """One optimizer step of a model, its gradient norm clipped, and of its moving average."""
+        """One optimizer step of a model, its gradient norm clipped, and of its moving average.
+
+        Raises:
+            TrainingError: the gradient is not finite, as for ``record``; with fp16 such a step is left out.
+        """
         norm = self.accelerator.clip_grad_norm_(self.models[name].parameters(), clip)
+        self.record({f"{name}_gradient": norm})
         self.optimizers[name].step()
         self.optimizers[name].zero_grad(set_to_none=True)
         if name in self.averages:
             self.averages[name].step(self.plain_models[name].parameters())
-        self.record({f"{name}_gradient": norm})
 
     def record(self, values: Mapping[str, torch.Tensor | float]) -> None:
         """Adds scalars to the means that are logged next.
@@ -186,7 +194,8 @@ class Run:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def _require_finite(self, name: str, number: float) -> float:
-        if not math.isfinite(number) and not name.endswith("_gradient"):
+        is_left_out = self.accelerator.scaler is not None and name.endswith("_gradient")
+        if not math.isfinite(number) and not is_left_out:
             raise TrainingError(f"{name} is {number} at step {self.step}; the last checkpoint is untouched")
         return number
 
@@ -211,7 +220,9 @@ class Run:
 
 
 def current_commit() -> str:
-    """The repository's commit, or "" outside one."""
+    """The repository's commit, or "" outside one or without git."""
+    if shutil.which("git") is None:
+        return ""
     folder = Path(__file__).parent
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip()

@@ -26,8 +26,8 @@ class TrainSettings:
             rates follow, and whatever is a share of the steps.
         batch_size: samples of one forward pass of one process.
         accumulation: forward passes a step.
-        learning_rate: peak; reached after ``warmup_steps``, falls linearly to a tenth over the last
-            ``cooldown`` share of the steps.
+        learning_rate: peak; reached after ``warmup_steps``, or a tenth of the steps if that is less, falls
+            linearly to a tenth over the last ``cooldown`` share of the steps.
         precision: "no", "bf16", "fp16", or "auto": bf16 where the hardware multiplies it faster.
         initial: pipeline folder with the weights to start from ("": random ones).
         minutes: stop, with a checkpoint, after that long in this process and at least one step (0: never).
@@ -66,7 +66,7 @@ class TrainSettings:
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step."""
-        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        rise = min(1.0, (step + 1) / max(1, min(self.warmup_steps, self.steps // 10)))
         left = (self.steps - step) / max(1.0, self.cooldown * self.steps)
         return self.learning_rate * rise * max(0.1, min(1.0, left))
 

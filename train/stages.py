@@ -55,7 +55,10 @@ def execute(stage: Stage, extra: list[str]) -> None:
 
 
 def steps_in(stage: Stage, minutes: float) -> int:
-    """Steps that fit into that many minutes, from a short trial run in a scratch folder."""
+    """Steps that fit into that many minutes, from a short trial run in a scratch folder.
+
+    The first steps are timed: a trainer whose later ones cost more, as the vocoder's do, takes longer.
+    """
     assert stage.run is not None
     scratch = stage.run.with_name(f"{stage.run.name}.trial")
     shutil.rmtree(scratch, ignore_errors=True)

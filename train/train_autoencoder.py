@@ -17,7 +17,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.initial import start_from
-from train.losses import edges
+from train.losses import edge_loss
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer
 from train.settings import SettingsError, TrainSettings, is_due
@@ -94,8 +94,7 @@ def autoencoder_loss(
     """
     reconstruction, divergence = model(mel, generator)
     l1 = (reconstruction - mel).abs().mean()
-    (ours_up, ours_along), (true_up, true_along) = edges(reconstruction), edges(mel)
-    edge = (ours_up - true_up).abs().mean() + (ours_along - true_along).abs().mean()
+    edge = edge_loss(reconstruction, mel)
     loss = l1 + settings.edge_weight * edge + settings.kl_weight * divergence
     return loss, {"l1": l1.detach(), "edge": edge.detach(), "kl": divergence.detach()}
 

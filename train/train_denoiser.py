@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
@@ -29,7 +30,7 @@ from train.runs import Run, generator_at, run_trainer
 from train.settings import is_due
 
 PREVIEW_STEPS = 10
-VALIDATION_BATCHES = 8
+VALIDATION_BATCHES, VALIDATION_SIZE = 8, 64  # whatever the training batches are, so that runs can be compared
 
 
 def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) -> Denoiser:
@@ -110,7 +111,7 @@ def validation_loss(
     with averaged(model, average):
         for number in range(VALIDATION_BATCHES):
             generator = generator_at(settings.seed, 0, number, 0, stream=1)
-            batch = sampler.batch(settings.batch_size, sampler.latents.shape[-1], generator).to(device)
+            batch = sampler.batch(VALIDATION_SIZE, sampler.latents.shape[-1], generator).to(device)
             losses.append(float(denoiser_loss(model, build_scheduler(), batch, settings, generator)[0]))
     return sum(losses) / len(losses)
 
@@ -134,7 +135,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
     """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
     cache = read_cache(settings.cache, MelConfig())
     autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
-    data = read_data(settings, cache, autoencoder)
+    data = read_data(settings, cache, autoencoder, PartialState().device)
     model = build_model(settings, data.train.latents.shape[1], data.train.voices)
     start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
     optimizer = torch.optim.AdamW(

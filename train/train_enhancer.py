@@ -24,7 +24,7 @@ from train.discriminators import MelDiscriminator, deception_losses, judgement_l
 from train.encoding import load_autoencoder
 from train.generated import GeneratedSet, read_generated
 from train.initial import start_from
-from train.losses import edges, level_loss
+from train.losses import edge_loss, level_loss
 from train.mel_cache import MelCache, read_cache
 from train.runs import Run, generator_at, run_trainer
 from train.settings import TrainSettings
@@ -38,7 +38,7 @@ class EnhancerSettings(TrainSettings):
         cache: folder of the mel cache.
         generated: folder that ``train.cache_generated`` wrote.
         autoencoder: folder of the MelAutoencoder of those latents.
-        crop_columns: latent columns of a training crop.
+        crop_columns: latent columns of a training crop, where clips are not shorter.
         true_share: share of samples whose latents are the true target's, encoded, instead of generated ones.
         edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
         level_weight: weight of the L1 loss on levels of frames.
@@ -102,8 +102,9 @@ class EnhancerData:
     def crop(self, settings: EnhancerSettings, generator: torch.Generator) -> EnhancerBatch:
         """Random crops of random training pairs."""
         chosen = torch.randint(self.train_pairs, (settings.batch_size,), generator=generator).numpy()
-        stride, columns = self.autoencoder.frame_stride, settings.crop_columns
-        first = int(torch.randint(self.generated.latents.shape[-1] - columns + 1, (1,), generator=generator))
+        stride, longest = self.autoencoder.frame_stride, self.generated.latents.shape[-1]
+        columns = min(settings.crop_columns, longest)
+        first = int(torch.randint(longest - columns + 1, (1,), generator=generator))
         frames = (first * stride, columns * stride)
         target = self.mels(self.generated.targets[chosen], *frames)
         mel = self.decode(self.generated.latents[chosen, :, :, first : first + columns])
@@ -133,8 +134,7 @@ def enhancer_loss(
     Its parts are told as well, and how much of the first is left. The discriminator gets no gradient.
     """
     l1 = (enhanced - batch.target).abs().mean()
-    ours, true = edges(enhanced), edges(batch.target)
-    edge = torch.stack([(a - b).abs().mean() for a, b in zip(ours, true, strict=True)]).sum()
+    edge = edge_loss(enhanced, batch.target)
     level = level_loss(enhanced, batch.target)
     before = (batch.generated - batch.target).abs().mean()
     parts = {"l1": l1, "edge": edge, "level": level, "l1_before": before, "l1_left": l1 / before}
@@ -181,6 +181,7 @@ def train(settings: EnhancerSettings) -> MelEnhancer:
     mel = MelConfig()
     cache, generated = read_cache(settings.cache, mel), read_generated(settings.generated)
     autoencoder = load_autoencoder(settings.autoencoder, mel)
+    generated.require_origin(cache.rows, autoencoder)
     torch.manual_seed(settings.seed)
     model = MelEnhancer(mel=mel.to_dict(), fold=settings.fold, widths=settings.widths, layers=settings.layers)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -79,10 +79,10 @@ def run(
     pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reference: Clip | None, reporter: Reporter
 ) -> None:
     """Converts a clip, and puts the result, or the error, into the reporter's queue."""
-    # Each run counts its own timesteps: two runs must not share a scheduler.
-    own = StyleTransferPipeline(**(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}))
-    own.set_progress_bar_config(disable=True)
     try:
+        # Each run counts its own timesteps: two runs must not share a scheduler.
+        own = StyleTransferPipeline(**(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}))
+        own.set_progress_bar_config(disable=True)
         result = own(
             torch.from_numpy(clip.samples),
             clip.sample_rate,
@@ -95,13 +95,12 @@ def run(
             generator=torch.Generator().manual_seed(choices.seed),
             callback_on_step_end=reporter,
         )
+        tensors = {name: value.cpu() for name, value in result.items() if isinstance(value, torch.Tensor)}
+        reporter.events.put(StyleTransferOutput(sample_rate=result.sample_rate, **tensors))
     except Stopped:
         return
     except BaseException as error:  # whatever it is, it belongs to whoever waits for the result
         reporter.events.put(error)
-        return
-    tensors = {name: value.cpu() for name, value in result.items() if isinstance(value, torch.Tensor)}
-    reporter.events.put(StyleTransferOutput(sample_rate=result.sample_rate, **tensors))
 
 
 def convert(
