@@ -175,7 +175,7 @@ def test_training_starts_from_saved_weights_of_the_same_shape(tmp_path):
     with pytest.raises(SettingsError, match="missing"):
         start_from(str(tmp_path), {"missing": model})
     weights = tmp_path / "vocoder" / "diffusion_pytorch_model.safetensors"
-    safetensors.torch.save_file({"head.weight": torch.zeros(3, 3)}, weights)
+    safetensors.torch.save_file({**saved.state_dict(), "head.weight": torch.zeros(3, 3)}, weights)
     with pytest.raises(SettingsError, match=r"cannot start from .*size mismatch for head.weight"):
         start_from(str(tmp_path), {"vocoder": model})
     saved.save_pretrained(tmp_path / "vocoder")

@@ -96,10 +96,10 @@ def build_stages(shape: str, args: argparse.Namespace) -> list[Stage]:
 
 @torch.no_grad()
 def measure_codec(
-    pipeline: StyleTransferPipeline, cache: MelCache, rows: np.ndarray, data: Path
+    pipeline: StyleTransferPipeline, cache: MelCache, rows: np.ndarray, data: Path, judge: NoteJudge
 ) -> tuple[float, float, float]:
     """Error, error with noisy latents, and pitch F-measure of clips through autoencoder and vocoder."""
-    judge, generator = NoteJudge(), torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     measured = []
     for mel, original in read_clips(cache, rows, data):
         latents = pipeline.encode_mel(mel.to(pipeline.device))
@@ -112,14 +112,17 @@ def measure_codec(
     return float(error), float(noisy_error), float(frame_f)
 
 
-def measure(shape: str, args: argparse.Namespace, cache: MelCache, classifier: InstrumentClassifier) -> Found:
+def measure(
+    shape: str, args: argparse.Namespace, cache: MelCache, classifier: InstrumentClassifier, judge: NoteJudge
+) -> Found:
     """What the finished pipeline of a shape gives, measured once."""
     out: Path = args.out / shape
     if (out / "found.json").is_file():
         return Found(**json.loads((out / "found.json").read_text()))
     pipeline, steps = load_model(out / "model"), json.loads((out / "steps.json").read_text())
     rows = cache.split("validation")
-    error, noisy_error, frame_f = measure_codec(pipeline, cache, rows[:: -(-len(rows) // args.pairs)], args.data)
+    chosen = rows[:: -(-len(rows) // args.pairs)]
+    error, noisy_error, frame_f = measure_codec(pipeline, cache, chosen, args.data, judge)
     pairs = draw_pairs(cache, pipeline, args.pairs)
     once, often = measure_transfers(
         pipeline, cache, pairs, [(1, START, TEMPERATURE), (20, START, TEMPERATURE)], classifier
@@ -176,12 +179,13 @@ def compare_latents(args: argparse.Namespace) -> None:
     settled = ("cache", "data", "vocoder", "classifier", "minutes", "clips", "pairs")
     claim_folder(args.out, settled_arguments(args, settled))
     classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
+    judge = NoteJudge()  # before the training: a missing package is told at once
     found = []
     for shape in args.shapes:
         print(f"== {shape}", flush=True)
         minutes = {"autoencoder": args.minutes, "denoiser": args.minutes}
         follow(build_stages(shape, args), minutes, args.out / shape)
-        found.append(measure(shape, args, cache, classifier))
+        found.append(measure(shape, args, cache, classifier, judge))
     page = write_markdown(found, args.minutes, args.pairs)
     write_page(args.out, "latents", [asdict(one) for one in found], page)
 
@@ -197,9 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
     parser.add_argument("--clips", type=int, default=12000, help="the first clips of the cache, to train denoisers on")
     parser.add_argument("--pairs", type=int, default=48, help="clips and pairs to measure on")
-    return exit_code(
-        partial(compare_latents, parser.parse_args(arguments)), CacheError, ManifestError, StageError, OSError
-    )
+    refusals = (CacheError, ManifestError, StageError, OSError, ImportError)
+    return exit_code(partial(compare_latents, parser.parse_args(arguments)), *refusals)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Weights to begin a training run with."""
 
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,4 +38,4 @@ def start_from(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ..
         try:
             model.load_state_dict(kept | weights)
         except RuntimeError as error:
-            raise SettingsError(f"cannot start from {folder}: {error}") from error
+            raise SettingsError(f"cannot start from {folder}: {textwrap.shorten(str(error), 300)}") from error

@@ -164,7 +164,7 @@ class Run:
             TrainingError: the loss is not finite. On a GPU, which would have to be waited for, ``record`` tells later.
         """
         if loss.device.type == "cpu":
-            self._require_finite("loss", float(loss))
+            self._require_finite("loss", float(loss.detach()))
         self.accelerator.backward(loss / self.settings.accumulation)
 
     def update(self, name: str, clip: float = 1.0) -> None:
