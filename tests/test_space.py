@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,9 @@ def front_matter() -> dict[str, str]:
 
 def space_files() -> list[Path]:
     """The tracked files that the README's upload command does not leave out."""
-    words = shlex.split(re.search(r"^hf upload .*$", README, flags=re.MULTILINE)[0])
-    excluded = words[words.index("--exclude") + 1 :]
+    command = re.search(r"^hf upload (.*\\\n)*.*$", README, flags=re.MULTILINE)[0]
+    words = shlex.split(command.replace("\\\n", " "))
+    excluded = [pattern for flag, pattern in pairwise(words) if flag == "--exclude"]  # one each
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [Path(name) for name in listed.splitlines() if not any(fnmatch(name, pattern) for pattern in excluded)]
 
