@@ -67,3 +67,9 @@ def test_half_a_command_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["--audio-dir", str(tmp_path), "--out", str(tmp_path)])
     assert "give either --data, or --audio-dir and --reference-dir" in capsys.readouterr().err
+
+
+def test_no_clips_at_all_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--data", str(tmp_path), "--out", str(tmp_path / "report"), "--limit", "0"])
+    assert "--limit must be at least 1" in capsys.readouterr().err
