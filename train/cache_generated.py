@@ -34,7 +34,11 @@ def generate(
     generator: torch.Generator,
     batch: int,
 ) -> GeneratedSet:
-    """That many transferred pairs of a sampler, at least one, none of them held out."""
+    """That many transferred pairs of a sampler, at least one, none of them held out.
+
+    Raises:
+        CacheError: the sampler has no pair.
+    """
     latents, sources, targets = [], [], []
     for start in tqdm(range(0, count, batch), unit=f"{batch} pairs"):
         chosen = sampler.draw(min(batch, count - start), generator)
@@ -71,15 +75,17 @@ def generate_splits(args: argparse.Namespace) -> GeneratedSet:
     pipeline.set_progress_bar_config(disable=True)
     voices = list(pipeline.style_encoder.config.voices)
     generator = torch.Generator().manual_seed(args.seed)
-    samplers = {}
-    for split in ("train", "validation"):
-        rows = cache.rows[: len(latents)]
-        samplers[split] = PairSampler(rows, latents, voices, split, favoured_share=args.favoured_share)
-        samplers[split].require_pairs()
-    settings = (args.steps, generator, args.batch_size)
-    train = generate(pipeline, samplers["train"], args.pairs, *settings)
-    held_out = generate(pipeline, samplers["validation"], args.held_out, *settings)
-    return join(train, held_out, describe_origin(pipeline.autoencoder, cache.rows))
+    rows = cache.rows[: len(latents)]
+    train, unseen = (
+        PairSampler(rows, latents, voices, split, favoured_share=args.favoured_share)
+        for split in ("train", "validation")
+    )
+    unseen.require_pairs()  # told before the training pairs are made, not after
+    made, held_out = (
+        generate(pipeline, sampler, count, args.steps, generator, args.batch_size)
+        for sampler, count in ((train, args.pairs), (unseen, args.held_out))
+    )
+    return join(made, held_out, describe_origin(pipeline.autoencoder, cache.rows))
 
 
 def main(arguments: list[str] | None = None) -> int:

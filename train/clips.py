@@ -4,8 +4,6 @@ import numpy as np
 import torch
 
 Clips = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
-
-
 MEMORY_SHARE = 0.8  # of what is free on a GPU that clips may take
 
 

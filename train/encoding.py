@@ -75,9 +75,15 @@ def rows_digest(rows: Sequence[Row]) -> str:
     return hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()
 
 
-def describe_origin(model: MelAutoencoder, rows: Sequence[Row]) -> dict[str, str]:
-    """Digests of the autoencoder that made some latents, and of the clips they are of."""
-    return {"encoder": encoder_digest(model), "rows": rows_digest(rows)}
+def describe_origin(model: MelAutoencoder | None, rows: Sequence[Row]) -> dict[str, str]:
+    """Digests of the autoencoder that made some latents, if it is known, and of the clips they are of."""
+    return ({} if model is None else {"encoder": encoder_digest(model)}) | {"rows": rows_digest(rows)}
+
+
+def foreign_part(origin: dict[str, str], model: MelAutoencoder | None, rows: Sequence[Row]) -> str | None:
+    """Which entry of ``origin``, from ``describe_origin``, is not of these; what it does not tell is believed."""
+    used = describe_origin(model, rows)
+    return next((name for name, digest in used.items() if origin.get(name, digest) != digest), None)
 
 
 def record_origin(folder: Path, model: MelAutoencoder, rows: Sequence[Row]) -> None:
@@ -100,10 +106,10 @@ def read_latents(folder: Path, rows: Sequence[Row], autoencoder: MelAutoencoder 
     except (OSError, ValueError) as error:
         raise CacheError(f"no latents in {folder}: run train.cache_latents first ({error})") from error
     record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
-    if autoencoder is not None and "encoder" in record and record["encoder"] != encoder_digest(autoencoder):
+    foreign = foreign_part(record, autoencoder, rows[: len(latents)])
+    if foreign == "encoder":
         raise CacheError(f"another autoencoder made the latents in {folder}: run train.cache_latents with this one")
-    used = rows_digest(rows[: len(latents)])
-    if record.get("rows", used) != used:
+    if foreign == "rows":
         raise CacheError(f"the latents in {folder} are of other clips: run train.cache_latents with this mel cache")
     return latents
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stylediff.latents import MelAutoencoder
-from train.encoding import describe_origin
+from train.encoding import foreign_part
 from train.manifest import write_atomically
 from train.mel_cache import CacheError, Row
 
@@ -38,9 +38,9 @@ class GeneratedSet:
         Raises:
             CacheError: it is not.
         """
-        for name, digest in describe_origin(autoencoder, rows).items():
-            if self.origin.get(name, digest) != digest:
-                raise CacheError(f"the generated latents are of other {ORIGINS[name]}: run train.cache_generated again")
+        foreign = foreign_part(self.origin, autoencoder, rows)
+        if foreign is not None:
+            raise CacheError(f"the generated latents are of other {ORIGINS[foreign]}: run train.cache_generated again")
 
     def save(self, folder: Path) -> None:
         """Writes the set; ``pairs.json`` comes last and says that it is whole."""

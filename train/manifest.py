@@ -140,11 +140,11 @@ def claim_folder(out: Path, settings: dict[str, Any]) -> None:
         ManifestError: begun with other settings; the message names the first that differs.
     """
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "settings.json"
+    path, told = out / "settings.json", json.dumps(settings, indent=1, default=str)
     if not path.is_file():
-        write_atomically(path, json.dumps(settings, indent=1))
+        write_atomically(path, told)
         return
     begun = json.loads(path.read_text())
-    for name, value in json.loads(json.dumps(settings)).items():
+    for name, value in json.loads(told).items():
         if begun.get(name) != value:
             raise ManifestError(f"{out} was begun with {name}={begun.get(name)!r}, not {value!r}: use another folder")

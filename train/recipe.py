@@ -7,7 +7,6 @@ is timed for a moment and given as many steps as fit into its share. The device 
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -111,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> None:
         if not (args.out / "finished.json").is_file():  # nothing made yet: what was mistyped may be mended
             (args.out / "settings.json").unlink(missing_ok=True)
-        claim_folder(args.out, json.loads(json.dumps({name: getattr(args, name) for name in SETTLED}, default=str)))
+        claim_folder(args.out, {name: getattr(args, name) for name in SETTLED})
         follow(build_stages(args), minutes, args.out)
 
     return exit_code(work, StageError, ManifestError, OSError)

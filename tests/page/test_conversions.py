@@ -57,16 +57,16 @@ def test_there_are_never_more_previews_than_asked_for(pipeline):
 
 
 def test_a_closed_conversion_computes_no_further(pipeline):
+    before = workers()
     calls = []
     hook = pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
     events = convert(pipeline, CLIP, Choices(steps=50), previews=0)
-    before = workers()
     assert next(events).number == 1
-    (worker,) = workers() - before
     events.close()
+    done = len(calls)
     hook.remove()
-    assert len(calls) < 50
-    assert not worker.is_alive()
+    assert done <= 4
+    assert workers() == before
     assert isinstance([*convert(pipeline, CLIP, CHOICES, previews=0)][-1], StyleTransferOutput)
 
 
