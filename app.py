@@ -4,11 +4,13 @@ import argparse
 import os
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.page.computing import load_apart
 from stylediff.page.conversions import warm_up
 from stylediff.page.layout import build_page
 
@@ -26,7 +28,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     args = parser.parse_args()
     try:
-        pipeline = load_pipeline(args.model)
+        pipeline = load_apart(partial(load_pipeline, args.model))
     except CheckpointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

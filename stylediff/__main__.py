@@ -20,7 +20,7 @@ from stylediff.inputs import check_inputs
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import mels_to_image
-from stylediff.sampling import TEMPERATURE
+from stylediff.sampling import STEPS, TEMPERATURE
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
@@ -33,7 +33,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--like-weight", type=float, default=1.0, help="weight of --like against --to (1)")
     parser.add_argument("-o", "--out", type=Path, help="output file (.wav or .flac), for one source")
     parser.add_argument("--out-dir", type=Path, help="output folder, for several sources")
-    parser.add_argument("--steps", type=int, default=20, help="passes: a guess, and DDIM steps that refine it (20)")
+    steps_help = f"passes: a guess, and DDIM steps that refine it ({STEPS})"
+    parser.add_argument("--steps", type=int, default=STEPS, help=steps_help)
     parser.add_argument("--guidance", type=float, default=1.0, help="guidance scale; 1 is off and twice as fast (1)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 keeps the source, 1 starts from noise (1)")
     parser.add_argument("--temperature", type=float, default=TEMPERATURE, help=f"deviation of noise ({TEMPERATURE})")

@@ -18,7 +18,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from stylediff.output import StyleTransferOutput
 from stylediff.public import public
-from stylediff.sampling import START, TEMPERATURE, choose_timesteps, starts_from_noise, take_step
+from stylediff.sampling import START, STEPS, TEMPERATURE, choose_timesteps, starts_from_noise, take_step
 from stylediff.style import StyleEncoder
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
@@ -86,7 +86,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         waveform: torch.Tensor,
         sample_rate: int,
         target: str | torch.Tensor = "violin",
-        num_inference_steps: int = 20,
+        num_inference_steps: int = STEPS,
         guidance_scale: float = 1.0,
         strength: float = 1.0,
         temperature: float = TEMPERATURE,
@@ -105,8 +105,8 @@ class StyleTransferPipeline(DiffusionPipeline):
                 (1, tokens, width) from ``encode_target``, ``encode_reference`` or a ``torch.lerp`` of two of them.
             num_inference_steps: passes of the U-Net: a first guess, and DDIM steps that refine it.
             guidance_scale: weight of the style against no style (Ho and Salimans 2022); 1 saves the second pass.
-            strength: share of the steps that are run, starting from the noised source; 1 starts from noise,
-                0 returns the source through the autoencoder.
+            strength: share of the noise levels that are passed through, starting from the source noised to the highest
+                of them; 1 starts from noise, 0 returns the source through the autoencoder.
             temperature: deviation of the noise in what is refined; below 1, outputs vary less and err less.
             enhance: whether the enhancer, where there is one, corrects the generated mel.
             dynamics: how far the output's loudness follows the clip's, 0 (as generated) to 1.

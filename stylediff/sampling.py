@@ -6,13 +6,21 @@ and DDIM goes on from there. A temperature scales this noise, as in Kingma and D
 arXiv 1807.03039).
 """
 
+import math
+
 import torch
 from diffusers import DDIMScheduler
 
 # Measured on validation pairs, see DECISIONS.md.
+STEPS = 4
 TEMPERATURE = 0.3
 START = 0.5  # of the noise levels of training, where refining starts
 MAX_STEPS = 500  # for more, that share of the levels is too small
+
+
+def count_steps(steps: int, strength: float) -> int:
+    """Steps that are run of an even schedule of that many, from a share of the noise levels down."""
+    return math.ceil(round(steps * strength, 6))
 
 
 def choose_timesteps(
@@ -22,15 +30,18 @@ def choose_timesteps(
 
     Args:
         steps: at most ``MAX_STEPS``.
-        strength: below 1, that share of the steps instead, the last ones of an even schedule.
+        strength: below 1, the first timestep is at that share of the levels instead, and those after it are the ones of
+            an even schedule from the highest level down.
     """
-    count = round(steps * strength)
-    if count < steps:
-        scheduler.set_timesteps(steps, device=device)
-        return scheduler.timesteps[steps - count :]
-    scheduler.set_timesteps(max(1, round((steps - 1) / start)), device=device)
-    refining = scheduler.timesteps[len(scheduler.timesteps) - steps + 1 :]
-    return torch.cat([torch.tensor([scheduler.config.num_train_timesteps - 1], device=device), refining])
+    schedule = max(1, round((steps - 1) / start)) if strength == 1 else steps
+    scheduler.set_timesteps(schedule, device=device)
+    count = count_steps(steps, strength)
+    if count == 0:
+        return scheduler.timesteps[:0]
+    first = max(0, round(scheduler.config.num_train_timesteps * strength) - 1)
+    return torch.cat(
+        [torch.tensor([first], device=device), scheduler.timesteps[len(scheduler.timesteps) - count + 1 :]]
+    )
 
 
 def starts_from_noise(scheduler: DDIMScheduler, timesteps: torch.Tensor) -> bool:
@@ -48,12 +59,18 @@ def take_step(
 ) -> torch.Tensor:
     """Latents after one of the timesteps (DDIM: Song et al. 2020, arXiv 2010.02502, eq. 12).
 
-    After the guess they are the guess, noised to the next timestep with the noise that it was made from; after the
-    last one there is no noise, also where the scheduler's whole numbers of timesteps would leave some.
+    After the first they are what it predicts, noised to the next timestep, which may be at any distance: with the noise
+    that a guess was made from, or else with the predicted noise. After the last one there is no noise, also where the
+    scheduler's whole numbers of timesteps would leave some.
     """
     taken = scheduler.step(velocity, timesteps[step], latents)
     if step + 1 == len(timesteps):
         return taken.pred_original_sample
-    if step == 0 and starts_from_noise(scheduler, timesteps):
-        return scheduler.add_noise(taken.pred_original_sample, temperature * latents, timesteps[1:2])
-    return taken.prev_sample
+    if step > 0:
+        return taken.prev_sample
+    if starts_from_noise(scheduler, timesteps):
+        noise = temperature * latents
+    else:
+        kept = scheduler.alphas_cumprod[timesteps[0]]
+        noise = kept.sqrt() * velocity + (1 - kept).sqrt() * latents
+    return scheduler.add_noise(taken.pred_original_sample, noise, timesteps[1:2])

@@ -121,9 +121,9 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
     torch.testing.assert_close(rows[ours(2)](example), outputs[ours(2)])
 
 
-def test_other_pairs_run_our_model_at_the_headline_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
+def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
     names = [IDENTITY, ours(4), ours(20), ours(20, 2.0), ORACLE, GRIFFIN_LIM]
-    tasks = plan_tasks(choose_trials(dataset[1], "test", 2, 1), names, ours(20), {ours(20, 2.0)}, sweep=1)
+    tasks = plan_tasks(choose_trials(dataset[1], "test", 2, 1), names, {ours(20)}, {ours(20, 2.0)}, sweep=1)
     rows = [rows for trial, rows in tasks if trial.pair == ("piano", "violin")]
     assert rows == [tuple(names), (IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM)]
     assert {rows for trial, rows in tasks if trial.pair == ("harp", "violin")} == {(IDENTITY, ours(20), ORACLE)}

@@ -102,7 +102,7 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
     assert "| parameters, unet | 16.90 M |" in page
     assert "| operations, denoising step | 7.25 G |" in page
     assert "| peak memory, converting | 3072 MiB |" in page
-    assert "| time from file to file, 20 steps | 1.23 s |" in page
+    assert "| time from file to file, 4 steps | 1.23 s |" in page
     assert "| | classifier | classifier, ∞ | windows | pixels | pixels, ∞ | windows |" in page
     assert "| ours, 20 steps | 1.500 | 1.250 | 40 | 0.500 | 0.250 | 80 |" in page
     assert "| piano -> violin | 0.300 | 0.500 | 0.500 |" in page

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stylediff.sampling import MAX_STEPS, choose_timesteps, starts_from_noise, take_step
+from stylediff.sampling import MAX_STEPS, choose_timesteps, count_steps, starts_from_noise, take_step
 from train.denoiser import build_scheduler
 
 CPU = torch.device("cpu")
@@ -15,6 +15,8 @@ CPU = torch.device("cpu")
         (5, 1.0, [999, 499, 374, 249, 124]),
         (4, 0.75, [749, 499, 249]),
         (4, 0.5, [499, 249]),
+        (4, 0.9, [899, 749, 499, 249]),
+        (4, 0.2, [199]),
         (4, 0.0, []),
     ],
 )
@@ -23,6 +25,7 @@ def test_a_guess_from_noise_and_even_steps_from_the_middle_down(steps, strength,
     chosen = choose_timesteps(scheduler, steps, strength, CPU)
     assert chosen.tolist() == timesteps
     assert starts_from_noise(scheduler, chosen) == (strength == 1.0)
+    assert count_steps(steps, strength) == len(timesteps)
 
 
 @pytest.mark.parametrize("steps", [20, 37, 251, MAX_STEPS])
@@ -48,12 +51,12 @@ def test_the_guess_is_noised_to_the_next_timestep():
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 20])
-@pytest.mark.parametrize("strength", [1.0, 0.5])
+@pytest.mark.parametrize("strength", [1.0, 0.85, 0.5])
 def test_a_denoiser_that_knows_the_target_arrives_at_it(steps, strength):
     scheduler = build_scheduler()
     timesteps = choose_timesteps(scheduler, steps, strength, CPU)
     noise, target = torch.randn(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    latents = noise if len(timesteps) == steps else scheduler.add_noise(target, noise, timesteps[:1])
+    latents = noise if strength == 1 else scheduler.add_noise(target, noise, timesteps[:1])
     for step, timestep in enumerate(timesteps):
         known = scheduler.alphas_cumprod[timestep]
         velocity = (known.sqrt() * latents - target) / (1 - known).sqrt()

@@ -20,7 +20,7 @@ import torch
 from stylediff.checkpoint import SHIPPED
 from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.sampling import TEMPERATURE
+from stylediff.sampling import STEPS, TEMPERATURE
 from train.assessment import Result
 from train.baselines import UNHEARD, Baselines, add_baselines, check_baselines, read_baselines
 from train.commands import exit_code
@@ -32,7 +32,7 @@ from train.folders import score_folder, write_folder_markdown
 from train.manifest import SPLITS, ManifestError, claim_folder, read_manifest, settled_arguments, write_atomically
 from train.panels import choose_extremes, choose_panels, copy_extremes, draw_panels
 from train.report import ALL_PAIRS, MAIN_DIRECTIONS, Spread, summarize, tabulate, write_markdown
-from train.rows import TRUE_TARGET, Sampling, ours
+from train.rows import REGRESSION, TRUE_TARGET, Sampling, ours
 from train.scoring import (
     SHIPPED_CLASSIFIER,
     Scoring,
@@ -49,7 +49,7 @@ from train.trials import MAIN_PAIRS, Trial, choose_trials
 
 HEADLINE_STEPS = 20
 TIMED_TRIALS = 5
-SETTLED_STEPS = (4, 10, 20, 50)  # run on every clip of the main directions
+SETTLED_STEPS = (STEPS, 10, 20, 50)  # run on every clip of the main directions
 
 
 def measure_spread(tasks: list[Task], baselines: Baselines, scoring: Scoring, args: argparse.Namespace) -> Spread:
@@ -79,9 +79,9 @@ def extra_rows(scoring: Scoring, headline: str) -> set[str]:
     return {ours(*sampling) for sampling in scoring.samplings} - settled - {headline}
 
 
-def time_once(scoring: Scoring, trials: list[Trial], rows: list[str], path: Path) -> dict[str, float]:
+def time_once(scoring: Scoring, trials: list[Trial], path: Path) -> dict[str, float]:
     """Seconds of compute for a second of sound by row; measured once, before other processes compete for the cores."""
-    if not path.is_file() or json.loads(path.read_text()).keys() != set(rows):
+    if not path.is_file() or json.loads(path.read_text()).keys() != load_rows(scoring).keys():
         write_atomically(path, json.dumps(time_rows(scoring, trials[:TIMED_TRIALS]), indent=1))
     return json.loads(path.read_text())
 
@@ -143,7 +143,8 @@ def evaluate(args: argparse.Namespace) -> str:
     trials = choose_trials(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
     claim_folder(args.out, settled_arguments(args, settled))
     results = read_results(args.out / "results.jsonl")
-    baselines = read_baselines(args.baselines, trials, args.embedding, args.renew)
+    renewed = [*args.renew, *([REGRESSION] if args.regression else [])]
+    baselines = read_baselines(args.baselines, trials, args.embedding, renewed)
     samplings = [Sampling(steps) for steps in args.steps]
     samplings += [Sampling(HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
     samplings += [Sampling(HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
@@ -160,12 +161,12 @@ def evaluate(args: argparse.Namespace) -> str:
         soundfonts=tuple(args.soundfont),
         samplings=tuple(samplings),
     )
-    rows = list(load_rows(scoring))
+    rows = baselines.add_to(load_rows(scoring))
     load_judges(args.classifier)  # what is missing is told before hours of computing, not after
     headline = ours(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
-    costs: dict[str, Any] = {"seconds_per_second": time_once(scoring, trials, rows, args.out / "seconds.json")}
+    costs: dict[str, Any] = {"seconds_per_second": time_once(scoring, trials, args.out / "seconds.json")}
     costs |= {"threads": torch.get_num_threads(), "costs": cost_once(args.model, args.out / "costs.json")}
-    tasks = plan_tasks(trials, rows, headline, extra_rows(scoring, headline), args.sweep)
+    tasks = plan_tasks(trials, rows, {headline, ours(STEPS)}, extra_rows(scoring, headline), args.sweep)
     check_baselines(baselines, trials, scoring)
     make_all(tasks, scoring, args.workers, baselines.has_unheard)
     results = add_baselines(baselines, results, tasks, args.out / "results.jsonl")

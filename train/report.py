@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.sampling import STEPS
 from train.assessment import Result
 from train.metrics import bootstrap_interval
 from train.rows import AUTOENCODER, IDENTITY, ORACLE, TRUE_TARGET
@@ -206,7 +207,7 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
     ]
     lines += [f"| parameters, {part} | {count / 1e6:.2f} M |" for part, count in costs["parameters"].items()]
     lines += [f"| operations, {part} | {count / 1e9:.2f} G |" for part, count in costs["operations"].items()]
-    lines += [f"| time from file to file, 20 steps | {costs['file_seconds']:.2f} s |"]
+    lines += [f"| time from file to file, {STEPS} steps | {costs['file_seconds']:.2f} s |"]
     lines += [f"| peak memory, {when} | {size / 2**20:.0f} MiB |" for when, size in costs["peak_memory_bytes"].items()]
     return lines
 

@@ -26,18 +26,17 @@ def read_results(path: Path) -> list[Result]:
     return [json.loads(line) for line in whole]
 
 
-def plan_tasks(trials: list[Trial], names: list[str], headline: str, extra: set[str], sweep: int) -> list[Task]:
+def plan_tasks(trials: list[Trial], names: list[str], chosen: set[str], extra: set[str], sweep: int) -> list[Task]:
     """The rows to run on each trial.
 
-    Off the main directions, our model runs at one setting only, and Griffin-Lim, slow and no part of what is measured,
-    not at all.
+    Off the main directions, our model runs at chosen settings only, and Griffin-Lim, slow and no part of what is
+    measured, not at all.
 
     Args:
+        chosen: rows of our model that run on every trial.
         extra: rows that run on the first ``sweep`` trials of a main direction only.
     """
-    everywhere = tuple(
-        name for name in names if name == headline or not (name.startswith("ours") or name == GRIFFIN_LIM)
-    )
+    everywhere = tuple(name for name in names if name in chosen or not (name.startswith("ours") or name == GRIFFIN_LIM))
     regular = tuple(name for name in names if name not in extra)
     seen: Counter[Pair] = Counter()
     tasks: list[Task] = []

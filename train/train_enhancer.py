@@ -21,7 +21,7 @@ from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.discriminators import MelDiscriminator, deception_losses, judgement_loss
-from train.encoding import load_autoencoder
+from train.encoding import fast_autocast, load_autoencoder, through_autoencoder
 from train.generated import GeneratedSet, read_generated
 from train.initial import start_from
 from train.losses import edge_loss, level_loss
@@ -91,7 +91,9 @@ class EnhancerData:
     @torch.no_grad()
     def decode(self, latents: np.ndarray) -> torch.Tensor:
         """Log-mels of latents (batch, channels, rows, columns)."""
-        return self.autoencoder.decode(torch.from_numpy(latents.astype(np.float32)).to(self.autoencoder.device))
+        batch = torch.from_numpy(latents.astype(np.float32)).to(self.autoencoder.device)
+        with fast_autocast(self.autoencoder.device):
+            return self.autoencoder.decode(batch.contiguous(memory_format=torch.channels_last)).float()
 
     def mels(self, rows: np.ndarray, first: int, frames: int) -> torch.Tensor:
         """Log-mels of clips; silence follows where a clip is shorter than its latents."""
@@ -110,8 +112,7 @@ class EnhancerData:
         mel = self.decode(self.generated.latents[chosen, :, :, first : first + columns])
         true = torch.rand(settings.batch_size, generator=generator) < settings.true_share
         if true.any():
-            with torch.no_grad():
-                mel[true] = self.autoencoder.decode(self.autoencoder.encode(target[true].to(mel.device)))
+            mel[true] = through_autoencoder(target[true], self.autoencoder).to(mel.device)
         return EnhancerBatch(mel, self.mels(self.generated.sources[chosen], *frames).to(mel), target.to(mel))
 
     def held_out(self) -> Iterator[EnhancerBatch]:

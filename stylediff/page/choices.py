@@ -8,11 +8,12 @@ from typing import Any
 
 from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
+from stylediff.sampling import STEPS
 
 MAX_STEPS, MAX_GUIDANCE = 50, 4.0
 LARGEST_SEED = 2**31 - 1
 LATEST_START_S = 86_400.0
-PRESETS = {"fast": (4, 1.0), "balanced": (20, 1.0), "best": (50, 1.0)}  # steps, guidance
+PRESETS = {"fast": (2, 1.0), "balanced": (STEPS, 1.0), "best": (20, 1.0)}  # steps, guidance
 
 
 class ChoiceError(ValueError):
@@ -54,7 +55,7 @@ class Choices:
     """
 
     target: str = "violin"
-    steps: int = 20
+    steps: int = STEPS
     guidance: float = 1.0
     strength: float = 1.0
     seed: int = 0

@@ -12,6 +12,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.page.choices import LARGEST_SEED, LATEST_START_S, MAX_GUIDANCE, MAX_STEPS, PRESETS, ChoiceError, Choices
 from stylediff.page.clips import MAX_SECONDS
 from stylediff.page.handlers import sentences
+from stylediff.sampling import STEPS
 
 Labels = Callable[[str], Any]
 
@@ -88,7 +89,7 @@ def build_controls(t: Labels, listens: bool, mends: bool) -> Controls:
         start = gr.Number(0, label=t("start"), minimum=0, maximum=LATEST_START_S, step=0.5, elem_id="start")
         length = gr.Slider(0.5, MAX_SECONDS, min(10.0, MAX_SECONDS), step=0.5, label=t("length"), elem_id="length")
     with gr.Accordion(t("advanced"), open=False, elem_id="advanced"):
-        steps = gr.Slider(1, MAX_STEPS, 20, step=1, label=t("steps"), elem_id="steps")
+        steps = gr.Slider(1, MAX_STEPS, STEPS, step=1, label=t("steps"), elem_id="steps")
         guidance = gr.Slider(1, MAX_GUIDANCE, 1, step=0.25, label=t("guidance"), elem_id="guidance")
         strength = gr.Slider(0, 1, 1, step=0.05, label=t("strength"), elem_id="strength")
         dynamics = gr.Slider(0, 1, DYNAMICS, step=0.05, label=t("dynamics"), elem_id="dynamics")

@@ -5,7 +5,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import wait
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,13 +15,21 @@ import torch
 from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices
 from stylediff.page.clips import Clip
+from stylediff.page.computing import compute
 from stylediff.page.zero_gpu import on_gpu
 from stylediff.pipeline import StyleTransferPipeline
+from stylediff.sampling import count_steps
 
-PREVIEWS = 4  # pictures while denoising at most; each costs a decoding
+PREVIEWS = 4  # pictures while denoising at most
+STEPS_A_PREVIEW = 10  # at least between two of them: each costs a decoding, as much as three steps
 
 # Of a clip, choices, the most previews and a reference clip: yields each step, and the result last.
 Converter = Callable[[Clip, Choices, int, Clip | None], Generator["Step | StyleTransferOutput", None, None]]
+
+
+def count_previews(steps: int) -> int:
+    """Pictures that a conversion of that many steps shows on its way at most."""
+    return min(PREVIEWS, steps // STEPS_A_PREVIEW)
 
 
 class Stopped(Exception):
@@ -80,6 +90,8 @@ def run(
 ) -> None:
     """Converts a clip, and puts the result, or the error, into the reporter's queue."""
     try:
+        if reporter.stop.is_set():
+            raise Stopped
         # Each run counts its own timesteps: two runs must not share a scheduler.
         own = StyleTransferPipeline(**(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}))
         own.set_progress_bar_config(disable=True)
@@ -113,15 +125,14 @@ def convert(
         ValueError: a reference for a model that takes none.
     """
     reporter = Reporter(
-        total=round(choices.steps * choices.strength),
+        total=count_steps(choices.steps, choices.strength),
         frames=pipeline.mel.frames(round(clip.seconds * pipeline.mel.sample_rate)),
         previews=previews,
         events=queue.Queue(),
         stop=threading.Event(),
         started=time.monotonic(),
     )
-    worker = threading.Thread(target=run, args=(pipeline, clip, choices, reference, reporter), daemon=True)
-    worker.start()
+    work = compute(partial(run, pipeline, clip, choices, reference, reporter))
     try:
         while True:
             event = reporter.events.get()
@@ -132,7 +143,7 @@ def convert(
                 return
     finally:
         reporter.stop.set()
-        worker.join()
+        wait([work])
 
 
 def build_converter(pipeline: StyleTransferPipeline) -> Converter:

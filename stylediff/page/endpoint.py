@@ -16,6 +16,7 @@ from stylediff.page.conversions import Converter
 from stylediff.page.handlers import NO_CLIP, NO_REFERENCE, sentences
 from stylediff.page.results import style_name
 from stylediff.page.scratch import new_folder
+from stylediff.sampling import STEPS
 
 
 def path_of(file: Any, refusal: str) -> str:
@@ -38,7 +39,7 @@ def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[
     def convert_one(
         source: FileData,
         target: str = "violin",
-        steps: int = 20,
+        steps: int = STEPS,
         guidance: float = 1.0,
         strength: float = 1.0,
         seed: int = 0,

@@ -16,7 +16,7 @@ from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices, draw_seed
 from stylediff.page.clips import MAX_SECONDS, Clip, load_clip
-from stylediff.page.conversions import PREVIEWS, Converter, Step
+from stylediff.page.conversions import Converter, Step, count_previews
 from stylediff.page.gallery import result_settings
 from stylediff.page.languages import words_for
 from stylediff.page.player import player_value
@@ -105,7 +105,7 @@ class Handlers:
             clip = load_clip(path, choices.start_s, choices.length_s)
             reference = load_clip(reference_path, 0.0, MAX_SECONDS) if is_matching and reference_path else None
             source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
-            with closing(self.converter(clip, choices, PREVIEWS, reference)) as events:
+            with closing(self.converter(clip, choices, count_previews(choices.steps), reference)) as events:
                 for event in events:
                     if isinstance(event, Step):
                         yield fill(self.show_step(event, source_mel, words))

@@ -12,6 +12,7 @@ from stylediff.page.about import draw_flow, write_about
 from stylediff.page.batches import Batches
 from stylediff.page.choices import LARGEST_SEED
 from stylediff.page.clips import FILE_TYPES, MAX_UPLOAD_MB, describe_limits
+from stylediff.page.computing import CONCURRENCY
 from stylediff.page.controls import Controls, Labels, build_controls, instrument_buttons, preset_buttons, read_query
 from stylediff.page.conversions import Converter, build_converter
 from stylediff.page.endpoint import build_endpoint
@@ -22,7 +23,6 @@ from stylediff.page.player import build_player
 from stylediff.pipeline import StyleTransferPipeline
 
 QUEUE_SIZE = int(os.environ.get("STYLEDIFF_QUEUE", "16"))
-CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))
 LAST_STEP_SECONDS = 1.0
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # what everything that runs the model shares

@@ -15,6 +15,8 @@ try:
 except ImportError:
     spaces = None
 
+FORKS = spaces is not None  # whether each conversion runs in a fork of this process
+
 START_SECONDS, PASS_SECONDS = 8.0, 0.1  # a pass is one network on one window
 OTHER_PASSES = 4  # encoding, decoding, correcting, making sound
 PADDED_FRAMES = 64  # the pipeline pads to multiples of this at most

@@ -31,7 +31,7 @@ def test_a_conversion_is_made_and_shown_on_every_screen(visit, clip, screen, the
     visitor.get_by_label("Fast").first.check()
     visitor.click("#advanced button")
     visitor.wait_for_selector("#steps input[type=number]")
-    assert visitor.input_value("#steps input[type=number]") == "4"
+    assert visitor.input_value("#steps input[type=number]") == "2"
     for name, value in (("guidance", "1.5"), ("strength", "0.8")):
         visitor.fill(f"#{name} input[type=number]", value)
         visitor.press(f"#{name} input[type=number]", "Tab")

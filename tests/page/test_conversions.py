@@ -11,7 +11,19 @@ from stylediff.audio import AudioError
 from stylediff.output import StyleTransferOutput
 from stylediff.page.choices import Choices
 from stylediff.page.clips import Clip
-from stylediff.page.conversions import PREVIEWS, Reporter, Step, build_converter, choose_style, convert, run, warm_up
+from stylediff.page.computing import CONCURRENCY, compute, work_off
+from stylediff.page.conversions import (
+    PREVIEWS,
+    Reporter,
+    Step,
+    build_converter,
+    choose_style,
+    convert,
+    count_previews,
+    run,
+    warm_up,
+)
+from stylediff.sampling import STEPS
 from tests.tiny import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")
@@ -24,8 +36,8 @@ def pipeline():
 
 
 def workers() -> set[threading.Thread]:
-    """Threads that convert; a page that another test opened has threads of its own."""
-    return {thread for thread in threading.enumerate() if getattr(thread, "_target", None) is run}
+    """Threads that convert."""
+    return {thread for thread in threading.enumerate() if getattr(thread, "_target", None) is work_off}
 
 
 def test_steps_come_first_and_then_what_the_pipeline_gives(pipeline):
@@ -56,7 +68,23 @@ def test_there_are_never_more_previews_than_asked_for(pipeline):
         assert min(total, 3) - 1 <= shown <= PREVIEWS
 
 
+def test_few_steps_show_no_picture_on_the_way_and_many_a_few():
+    assert [count_previews(steps) for steps in (1, STEPS, 9, 20, 50)] == [0, 0, 0, 2, PREVIEWS]
+
+
+def test_a_conversion_given_up_before_its_turn_computes_nothing(pipeline):
+    reporter = Reporter(8, 4, 0, queue.Queue(), threading.Event(), 0.0)
+    reporter.stop.set()
+    calls = []
+    hook = pipeline.autoencoder.vae.encoder.register_forward_hook(lambda *_: calls.append(1))
+    run(pipeline, CLIP, CHOICES, None, reporter)
+    hook.remove()
+    assert calls == []
+    assert reporter.events.empty()
+
+
 def test_a_closed_conversion_computes_no_further(pipeline):
+    compute(int).result()
     before = workers()
     calls = []
     hook = pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
@@ -67,6 +95,7 @@ def test_a_closed_conversion_computes_no_further(pipeline):
     hook.remove()
     assert done <= 4
     assert workers() == before
+    assert len(before) == CONCURRENCY
     assert isinstance([*convert(pipeline, CLIP, CHOICES, previews=0)][-1], StyleTransferOutput)
 
 

@@ -1,0 +1,66 @@
+"""The lasting threads that everything the page computes with the model runs in, one for each conversion at a time.
+
+OpenMP keeps a pool of threads for each thread that computes in parallel, and idle members wait ready only while all
+pools together fit the cores: after that every small operation waits for them to be woken. So the model is loaded and
+used in the same threads, and all others compute on one core.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import lru_cache
+from typing import TypeVar
+
+import torch
+
+from stylediff.page.zero_gpu import FORKS
+
+CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))  # conversions at a time
+
+Result = TypeVar("Result")
+Job = Callable[[], None]
+
+
+def work_off(jobs: "queue.SimpleQueue[Job]", cores: int) -> None:
+    """Does jobs in turn, for ever, on that many cores."""
+    torch.set_num_threads(cores)
+    torch.get_num_threads()  # a thread that has never asked takes the number that is set last, wherever it is set
+    while True:
+        jobs.get()()
+
+
+@lru_cache(maxsize=1)
+def open_queue() -> "queue.SimpleQueue[Job]":
+    """Jobs of the lasting threads, which start with it: in the process that first computes, which may be a fork."""
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    for _ in range(CONCURRENCY):
+        threading.Thread(target=work_off, args=(jobs, torch.get_num_threads()), daemon=True).start()
+    return jobs
+
+
+def compute(function: Callable[[], Result]) -> "Future[Result]":
+    """What a function gives, or raises, once a lasting thread has come to it."""
+    future: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # whatever it is, it belongs to whoever waits for the result
+            future.set_exception(error)
+
+    open_queue().put(work)
+    return future
+
+
+def load_apart(load: Callable[[], Result]) -> Result:
+    """What ``load`` gives, run in a lasting thread; this thread and later ones use one core each from then on.
+
+    Where conversions run in forks of this process, which its threads do not reach, it is run right here.
+    """
+    if FORKS:
+        return load()
+    loaded = compute(load).result()
+    torch.set_num_threads(1)
+    return loaded
