@@ -1,6 +1,7 @@
 """Borrowing a GPU for each conversion where the page runs on Hugging Face ZeroGPU; elsewhere nothing happens."""
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ try:
 except ImportError:
     spaces = None
 
-FORKS = spaces is not None  # whether each conversion runs in a fork of this process
+# Whether each conversion runs in a fork of this process; the package is also there on Spaces without ZeroGPU.
+FORKS = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 START_SECONDS, PASS_SECONDS = 8.0, 0.1  # a pass is one network on one window
 OTHER_PASSES = 4  # encoding, decoding, correcting, making sound

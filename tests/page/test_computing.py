@@ -5,7 +5,8 @@ import threading
 import pytest
 from conftest import ROOT
 
-from stylediff.page.computing import compute
+from stylediff.page import computing
+from stylediff.page.computing import compute, load_apart
 
 LOADING = """
 import threading
@@ -46,3 +47,8 @@ def test_only_the_lasting_thread_computes_on_several_cores():
     cores, *others = map(int, numbers.split())
     assert others == [cores, 1, 1]
     assert is_same_thread == "True"
+
+
+def test_where_conversions_are_forks_nothing_is_loaded_apart(monkeypatch):
+    monkeypatch.setattr(computing, "FORKS", True)
+    assert load_apart(threading.get_ident) == threading.get_ident()
