@@ -151,6 +151,7 @@ def test_wrong_folders_give_a_sentence(
     def refusal(data: Path, autoencoder: Path) -> str:
         folders = {"cache": settings.cache, "out": settings.out, "data": data, "autoencoder": autoencoder}
         tiny = ["--blocks", "1", "--width", "16", "--discriminator-channels", "2", "--crop-frames", "8"]
+        tiny += ["--precision", "no"]  # as in the other tests: a process has one
         assert main([*tiny, *(word for name, path in folders.items() for word in (f"--{name}", str(path)))]) == 2
         return capsys.readouterr().err
 
