@@ -1,5 +1,7 @@
 """Log-mels as pictures."""
 
+from typing import Literal
+
 import librosa
 import matplotlib
 import numpy as np
@@ -76,7 +78,11 @@ def to_image(figure: Figure) -> Image.Image:
 
 
 def spectrogram_figure(
-    mels: list[torch.Tensor], names: tuple[str, ...], config: MelConfig, top: float | None = None
+    mels: list[torch.Tensor],
+    names: tuple[str, ...],
+    config: MelConfig,
+    top: float | None = None,
+    title_side: Literal["left", "center", "right"] = "center",
 ) -> Image.Image:
     """Log-mels side by side on the same axes and colour scale, in seconds and Hz.
 
@@ -84,12 +90,13 @@ def spectrogram_figure(
         mels: each (mels, frames) in nepers.
         names: a title for each.
         top: value shown brightest; the loudest of them all without.
+        title_side: where titles stand.
     """
     top = brightest(mels, config) if top is None else top
     figure = Figure(figsize=(6 * len(mels), 4), dpi=100, layout="constrained")
     for axes, mel, name in zip(figure.subplots(1, len(mels), sharey=True, squeeze=False)[0], mels, names, strict=True):
         shown = show_bands(axes, mel, "magma", (top - DYNAMIC_RANGE, top), config)
-        axes.set_title(name)
+        axes.set_title(name, loc=title_side)
     bar = figure.colorbar(shown, ax=figure.axes, pad=0.01)
     bar.set_ticks([top - drop / DECIBELS for drop in (0, 20, 40, 60)], labels=["0", "-20", "-40", "-60"])
     bar.set_label("dB below the loudest")

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from stylediff.mel import MelConfig
-from stylediff.plotting import DYNAMIC_RANGE, colour_image, mels_to_image
+from stylediff.plotting import DYNAMIC_RANGE, colour_image, mels_to_image, spectrogram_figure
 
 
 def test_low_bands_lie_at_the_bottom():
@@ -33,3 +33,13 @@ def test_silence_is_dark():
     config = MelConfig()
     image = mels_to_image([torch.full((256, 4), config.log_floor)], config)
     assert image.max() < 10
+
+
+def test_a_title_stands_on_the_side_it_is_given():
+    mel = torch.zeros(256, 40)
+    for side, is_left in (("left", True), ("right", False)):
+        figure = spectrogram_figure([mel], ("violin",), MelConfig(), title_side=side)
+        columns = np.nonzero((np.asarray(figure.convert("L"))[4:14, 60:480] < 128).any(axis=0))[0]
+        assert len(columns)
+        assert (columns.max() < 200) == is_left
+        assert (columns.min() > 220) == (not is_left)

@@ -149,12 +149,13 @@ class Handlers:
         """Both spectrograms on one colour scale: side by side, as a slider, and their difference."""
         top = brightest([source, mel], self.mel)
         names = (words["input"].lower(), target)
-        pair = [
-            spectrogram_figure([one], (name,), self.mel, top) for one, name in zip((source, mel), names, strict=True)
-        ]
+        pair = (
+            spectrogram_figure([source], names[:1], self.mel, top, "left"),
+            spectrogram_figure([mel], names[1:], self.mel, top, "right"),
+        )
         return {
             "side": spectrogram_figure([source, mel], names, self.mel, top),
-            "slider": tuple(pair),
+            "slider": pair,
             "difference": difference_figure(source, mel, self.mel),
         }
 
