@@ -8,14 +8,15 @@ class Instrument:
     """One instrument a clip can be transferred to.
 
     A *voice* is one soundfont preset that plays the instrument, written ``instrument/soundfont-program``
-    (``violin/OPEN_small-40``). The plain name of an instrument means its default voice.
+    (``violin/OPEN_small-40``), with the bank after a dot if it is not the first (``violin/RealOpen-40.1``). The plain
+    name of an instrument means its default voice.
 
     Attributes:
         name: English name, the label used everywhere.
         programs: General MIDI programs (bank 0) that play it, the most typical first.
         lowest, highest: playable range as MIDI note numbers, inclusive.
         polyphony: most notes that sound together, on average over a clip, in music written for it here.
-        default_soundfont: file stem of the soundfont whose first program is the default voice.
+        default_preset: soundfont's file stem, program and bank of the voice that new models are trained on most.
         colour: hex colour from the Okabe-Ito palette and its neighbours, readable for the colour-blind.
     """
 
@@ -24,7 +25,7 @@ class Instrument:
     lowest: int
     highest: int
     polyphony: float
-    default_soundfont: str
+    default_preset: str
     colour: str
 
     def voice(self, soundfont: str, program: int | None = None) -> str:
@@ -33,21 +34,21 @@ class Instrument:
 
     @property
     def default_voice(self) -> str:
-        return self.voice(self.default_soundfont)
+        return f"{self.name}/{self.default_preset}"
 
 
 INSTRUMENTS: tuple[Instrument, ...] = (
-    Instrument("piano", (0, 1), 21, 108, 10.0, "FluidR3", "#0072B2"),
-    Instrument("guitar", (24, 25, 26), 40, 88, 6.0, "FluidR3", "#D55E00"),
-    Instrument("harp", (46,), 24, 103, 8.0, "FluidR3", "#E69F00"),
-    Instrument("violin", (40,), 55, 103, 3.0, "OPEN_small", "#CC79A7"),
-    Instrument("cello", (42,), 36, 81, 3.0, "GeneralUser", "#882255"),
-    Instrument("strings", (48,), 28, 96, 6.0, "GeneralUser", "#AA4499"),
-    Instrument("trumpet", (56,), 52, 84, 3.0, "GeneralUser", "#F0E442"),
-    Instrument("saxophone", (65,), 49, 81, 3.0, "GeneralUser", "#117733"),
-    Instrument("clarinet", (71,), 50, 91, 3.0, "GeneralUser", "#009E73"),
-    Instrument("flute", (73,), 60, 96, 3.0, "GeneralUser", "#56B4E9"),
-    Instrument("vibraphone", (11,), 53, 89, 6.0, "GeneralUser", "#999999"),
+    Instrument("piano", (0, 1), 21, 108, 10.0, "GeneralUser-0", "#0072B2"),
+    Instrument("guitar", (24, 25, 26), 40, 88, 6.0, "RealOpen-24.1", "#D55E00"),
+    Instrument("harp", (46,), 24, 103, 8.0, "FluidR3-46", "#E69F00"),
+    Instrument("violin", (40,), 55, 103, 3.0, "OPEN_small-40", "#CC79A7"),
+    Instrument("cello", (42,), 36, 81, 3.0, "GeneralUser-42", "#882255"),
+    Instrument("strings", (48,), 28, 96, 6.0, "GeneralUser-48", "#AA4499"),
+    Instrument("trumpet", (56,), 52, 84, 3.0, "RealOpen-56", "#F0E442"),
+    Instrument("saxophone", (65,), 49, 81, 3.0, "RealOpen-65.1", "#117733"),
+    Instrument("clarinet", (71,), 50, 91, 3.0, "RealOpen-71", "#009E73"),
+    Instrument("flute", (73,), 60, 96, 3.0, "RealOpen-73.1", "#56B4E9"),
+    Instrument("vibraphone", (11,), 53, 89, 6.0, "GeneralUser-11", "#999999"),
 )
 
 INSTRUMENT_NAMES: tuple[str, ...] = tuple(instrument.name for instrument in INSTRUMENTS)

@@ -19,6 +19,8 @@ class Degradation:
         noise_db: level of added noise against the clip's RMS.
         lowpass_hz: bandwidth, as lossy coding or cheap microphones leave it.
         bits: sample resolution.
+        ring_s: how much longer notes of a struck or plucked instrument are held, as under a half-pressed pedal.
+        plain: True for notes without gestures, as a sequencer plays them.
     """
 
     detune_cents: float = 0.0
@@ -30,6 +32,8 @@ class Degradation:
     noise_db: float = -120.0
     lowpass_hz: float = 0.0
     bits: int = 16
+    ring_s: float = 0.0
+    plain: bool = False
 
     @property
     def controls(self) -> dict[int, int]:
@@ -48,12 +52,14 @@ def draw_degradation(rng: np.random.Generator) -> Degradation:
         detune_cents=draw(0.4, -50, 50, 0.0),
         pedal=bool(rng.random() < 0.25),
         expression=int(draw(0.3, 70, 127, 127)),
-        reverb_s=draw(0.45, 0.2, 1.8, 0.0),
-        reverb_mix=draw(1.0, 0.05, 0.4, 0.0),
+        reverb_s=draw(0.65, 0.2, 2.5, 0.0),
+        reverb_mix=draw(1.0, 0.05, 0.6, 0.0),
         tilt_db=draw(0.5, -12, 8, 0.0),
         noise_db=draw(0.4, -60, -25, -120.0),
         lowpass_hz=draw(0.25, 3000, 9500, 0.0),
         bits=int(draw(0.1, 8, 12, 16)),
+        ring_s=draw(0.3, 0.1, 0.8, 0.0),
+        plain=bool(rng.random() < 0.25),
     )
 
 

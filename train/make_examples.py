@@ -18,7 +18,7 @@ from stylediff.audio import loudness_gain
 from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
 from train.scores import Note
-from train.synthesis import SynthesisError, Synthesizer, open_synthesizer, soundfont_programs
+from train.synthesis import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_presets
 
 START_S, FADE_S, LONGEST_S = 0.1, 0.15, 8.0
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -155,11 +155,12 @@ def perform(piece: Piece) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def render_piece(piece: Piece, player: Synthesizer, sample_rate: int) -> np.ndarray:
+def render_piece(piece: Piece, soundfont: Path, player: Synthesizer, sample_rate: int) -> np.ndarray:
     """The clip of a piece, (samples,) float32, faded out at its end."""
     notes = perform(piece)
     seconds = min(LONGEST_S, max(note.end for note in notes) + piece.ring_s)
-    waveform = player.render(notes, get_instrument(piece.instrument).programs[0], round(seconds * sample_rate), {})
+    preset = Preset(soundfont, get_instrument(piece.instrument).programs[0])
+    waveform = player.render(notes, preset, round(seconds * sample_rate), {})
     waveform = waveform * loudness_gain(torch.from_numpy(waveform))
     fade = round(FADE_S * sample_rate)
     waveform[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
@@ -173,9 +174,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     sample_rate = MelConfig().sample_rate
     try:
-        missing = {get_instrument(piece.instrument).programs[0] for piece in PIECES} - soundfont_programs(
-            args.soundfont
-        )
+        offered = {preset.program for preset in soundfont_presets(args.soundfont) if preset.bank == 0}
+        missing = {get_instrument(piece.instrument).programs[0] for piece in PIECES} - offered
         if missing:
             raise SynthesisError(f"{args.soundfont.name} lacks programs {', '.join(map(str, sorted(missing)))}")
         player = open_synthesizer(args.soundfont, sample_rate)
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     args.out.mkdir(parents=True, exist_ok=True)
     for piece in PIECES:
-        waveform = render_piece(piece, player, sample_rate)
+        waveform = render_piece(piece, args.soundfont, player, sample_rate)
         soundfile.write(args.out / f"{piece.name}.flac", waveform, sample_rate, subtype="PCM_16")
     return 0
 

@@ -1,6 +1,7 @@
 """The plan of a data set: which excerpts it has, and which voices play each, drawn reproducibly."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,13 @@ import numpy as np
 from stylediff.instruments import Instrument
 from stylediff.mel import MelConfig
 from train.manifest import SHARES, piece_split
+from train.performance import roll_chords
 from train.scores import Excerpt, ScoreError, cut_excerpt, playable_by, random_excerpt
+from train.synthesis import Preset
 
-TARGETS, OTHER_TARGETS, SOURCES = 4, 1, 2  # clips of a training excerpt: default voices, other voices, degraded
+TARGETS, OTHER_TARGETS, SOURCES = 3, 3, 2  # clips of a training excerpt: default voices, other voices, degraded
 RANDOM_SHARE = 0.05
+ROLLED_SHARE, ROLL_S = 0.15, (0.02, 0.12)  # excerpts whose chords are rolled, and over how long
 FAVOURED = {"piano": 2.0, "violin": 2.0}
 MAX_DRAWS = 500
 
@@ -21,14 +25,14 @@ class Plan:
     """Everything a worker needs to make excerpt ``index`` of the data set.
 
     Attributes:
-        voices: voice name -> (soundfont, program), the training soundfonts.
+        voices: voice name -> preset, of the training soundfonts.
         test_voices: the same for the test soundfont.
         excerpts, test_excerpts: how many of each; test excerpts have the first indices.
     """
 
     groups: dict[str, list[Path]]
-    voices: dict[str, tuple[Path, int]]
-    test_voices: dict[str, tuple[Path, int]]
+    voices: dict[str, Preset]
+    test_voices: dict[str, Preset]
     out: Path
     samples: int
     excerpts: int
@@ -80,6 +84,9 @@ def draw_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
             except ScoreError as error:
                 problem = f"; {error}"
                 continue
+        if excerpt is not None and rng.random() < ROLLED_SHARE:
+            rolled = tuple(roll_chords(excerpt.notes, float(rng.uniform(*ROLL_S))))
+            excerpt = replace(excerpt, notes=rolled)
         if excerpt is not None and len(usable_instruments(plan, excerpt)) >= 3:
             return excerpt
     raise ScoreError(f"found no usable excerpt for the {split} split in {MAX_DRAWS} draws{problem}")
@@ -108,11 +115,16 @@ def draw_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generato
     if split == "validation":
         drawn = rng.permutation(others)[: len(defaults)].tolist() if others else []
         return [(voice, "target") for voice in defaults + drawn]
+    others_of = Counter(voice.split("/")[0] for voice in others)
     weights = np.array([FAVOURED.get(instrument.name, 1.0) for instrument in playable])
     count = min(TARGETS, len(defaults))
     chosen = rng.choice(len(defaults), size=count, replace=False, p=weights / weights.sum())
     roles = [(defaults[int(i)], "target") for i in chosen]
     missing = TARGETS + OTHER_TARGETS - count
-    roles += [(str(voice), "target") for voice in rng.permutation(others)[:missing]]
+    shares = [FAVOURED.get(name, 1.0) / others_of[name] for name in (voice.split("/")[0] for voice in others)]
+    missing = min(missing, len(others))
+    if missing:
+        drawn = rng.choice(others, size=missing, replace=False, p=np.array(shares) / sum(shares))
+        roles += [(str(voice), "target") for voice in drawn]
     everything = defaults + others
     return roles + [(everything[int(rng.integers(len(everything)))], "source") for _ in range(SOURCES)]

@@ -12,6 +12,7 @@ import functools
 import shutil
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,9 +37,10 @@ from train.manifest import (
     save_group,
     write_manifest,
 )
+from train.performance import IDIOMS, Gesture, let_ring, note_shapes, sample_gestures
 from train.planning import OTHER_TARGETS, SOURCES, TARGETS, Plan, draw_excerpt, draw_roles
-from train.scores import Excerpt, ScoreError, find_pieces, notes_in_range, read_tracks
-from train.synthesis import SynthesisError, Synthesizer, open_synthesizer, soundfont_voices
+from train.scores import Excerpt, ScoreError, find_pieces, is_in_range, notes_in_range, read_tracks
+from train.synthesis import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_voices
 from train.workers import results_of
 
 
@@ -49,13 +51,31 @@ def synthesizer(soundfont: Path, sample_rate: int) -> Synthesizer:
 
 
 def render_clip(
-    plan: Plan, excerpt: Excerpt, voice: str, how: Degradation, rng: np.random.Generator
+    plan: Plan,
+    excerpt: Excerpt,
+    gestures: Sequence[Gesture],
+    voice: str,
+    how: Degradation,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, float, int]:
-    """Samples of one clip, the gain that set its loudness, and how many notes the instrument had to leave out."""
-    soundfont, program = plan.voices.get(voice) or plan.test_voices[voice]
-    notes = notes_in_range(excerpt.notes, get_instrument(voice.split("/")[0]))
-    player = synthesizer(soundfont, plan.mel.sample_rate)
-    waveform = player.render(notes, program, plan.samples, how.controls, how.detune_cents)
+    """Render one clip of an excerpt.
+
+    Args:
+        gestures: one for each note of the excerpt.
+
+    Returns:
+        Samples, the gain that set their loudness, and how many notes the instrument had to leave out.
+    """
+    preset = plan.voices.get(voice) or plan.test_voices[voice]
+    instrument = get_instrument(voice.split("/")[0])
+    notes = notes_in_range(excerpt.notes, instrument)
+    shapes = note_shapes(gestures, instrument.name, voice)
+    played = [shape for note, shape in zip(excerpt.notes, shapes, strict=True) if is_in_range(note, instrument)]
+    if how.plain or None in played:
+        played = []
+        notes = let_ring(notes, how.ring_s) if how.ring_s and instrument.name not in IDIOMS else notes
+    player = synthesizer(preset.soundfont, plan.mel.sample_rate)
+    waveform = player.render(notes, preset, plan.samples, how.controls, how.detune_cents, played)
     waveform = degrade(waveform, plan.mel.sample_rate, how, rng)
     gain = loudness_gain(torch.from_numpy(waveform))
     return waveform * gain, gain, len(excerpt.notes) - len(notes)
@@ -68,6 +88,7 @@ def render_excerpt(plan: Plan, index: int) -> None:
     rng = np.random.default_rng([plan.seed, index])
     split = plan.split_of(index)
     excerpt = draw_excerpt(plan, split, rng)
+    gestures = sample_gestures(excerpt.notes, rng)
     scratch = plan.out / "clips" / f".{index:06d}.part"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -75,7 +96,7 @@ def render_excerpt(plan: Plan, index: int) -> None:
     for number, (voice, role) in enumerate(draw_roles(plan, excerpt, split, rng)):
         degraded = role == "source" and split == "train"
         how = draw_degradation(rng) if degraded else Degradation()
-        waveform, gain, left_out = render_clip(plan, excerpt, voice, how, rng)
+        waveform, gain, left_out = render_clip(plan, excerpt, gestures, voice, how, rng)
         file = f"{number}_{voice.replace('/', '_')}.flac"
         soundfile.write(scratch / file, waveform, plan.mel.sample_rate, subtype="PCM_16")
         details = asdict(how) if degraded else {}
@@ -113,7 +134,7 @@ def build_plan(args: argparse.Namespace) -> Plan:
     """
     mel = MelConfig()
     frames = -(-mel.frames(round(args.seconds * mel.sample_rate)) // FRAME_MULTIPLE) * FRAME_MULTIPLE
-    voices: dict[str, tuple[Path, int]] = {}
+    voices: dict[str, Preset] = {}
     for soundfont in args.soundfont:
         voices |= soundfont_voices(soundfont)
     per_excerpt = TARGETS + OTHER_TARGETS + SOURCES

@@ -13,7 +13,7 @@ from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from stylediff.sampling import TEMPERATURE
 from train.equaliser import match_envelope
 from train.judges import NoteJudge
-from train.synthesis import Synthesizer
+from train.synthesis import Preset, Synthesizer
 from train.trials import Example
 
 IDENTITY = "identity"
@@ -29,7 +29,7 @@ TRUE_TARGET = "true target"
 Row = Callable[[Example], torch.Tensor]
 
 # A synthesizer and its program for each voice that can be played.
-Players = dict[str, tuple[Synthesizer, int]]
+Players = dict[str, tuple[Synthesizer, Preset]]
 
 
 class Sampling(NamedTuple):
@@ -75,8 +75,8 @@ def play_equalised(example: Example, spectra: dict[str, torch.Tensor], config: M
 def play_transcribed(example: Example, judge: NoteJudge, players: Players) -> torch.Tensor:
     """The source's notes as basic-pitch hears them, played by the target's own soundfont: the way of a sequencer."""
     notes = judge.listen(example.source).notes
-    synthesizer, program = players[example.voice]
-    return torch.from_numpy(synthesizer.render(notes, program, len(example.target), {})).float()
+    synthesizer, preset = players[example.voice]
+    return torch.from_numpy(synthesizer.render(notes, preset, len(example.target), {})).float()
 
 
 def play_transfer(example: Example, pipeline: StyleTransferPipeline, sampling: Sampling) -> torch.Tensor:

@@ -90,9 +90,14 @@ def mean_polyphony(notes: tuple[Note, ...] | list[Note]) -> float:
     return total / max(covered, 1e-9)
 
 
+def is_in_range(note: Note, instrument: Instrument) -> bool:
+    """True if an instrument can play a note."""
+    return instrument.lowest <= note.pitch <= instrument.highest
+
+
 def notes_in_range(notes: tuple[Note, ...], instrument: Instrument) -> tuple[Note, ...]:
     """The notes an instrument can play; the others are left out."""
-    return tuple(note for note in notes if instrument.lowest <= note.pitch <= instrument.highest)
+    return tuple(note for note in notes if is_in_range(note, instrument))
 
 
 def playable_by(notes: tuple[Note, ...]) -> list[Instrument]:

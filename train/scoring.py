@@ -76,15 +76,16 @@ def load_players(soundfonts: tuple[str, ...], voices: tuple[str, ...]) -> Player
     Raises:
         TrialError: a voice is in none of the soundfonts.
     """
-    offered = {voice: place for argument in soundfonts for voice, place in soundfont_voices(argument).items()}
+    offered = {voice: preset for argument in soundfonts for voice, preset in soundfont_voices(argument).items()}
     players: Players = {}
     opened: dict[Path, Synthesizer] = {}
     for voice in voices if soundfonts else ():
         if voice not in offered:
             raise TrialError(f"none of the soundfonts has the voice {voice}; name them all, or none")
-        path, program = offered[voice]
+        preset = offered[voice]
+        path = preset.soundfont
         opened[path] = opened.get(path) or open_synthesizer(path, MelConfig().sample_rate)
-        players[voice] = opened[path], program
+        players[voice] = opened[path], preset
     return players
 
 

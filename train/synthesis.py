@@ -1,18 +1,26 @@
-"""Soundfonts to sound: notes played by FluidSynth, or by tinysoundfont where FluidSynth's library is missing."""
+"""Play notes with a soundfont: by FluidSynth, or by tinysoundfont where FluidSynth's library is missing."""
 
 import ctypes
 import importlib
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from stylediff.instruments import INSTRUMENTS
+from train.performance import Shape, note_curves
 from train.scores import LEAD_IN_S, Note
 
 BLOCK = 64  # FluidSynth computes 64 samples at a time: events on that grid sound the same whatever came before
 GAIN = 0.4
+CONTROL = 4 * BLOCK  # samples between values of a control curve
+CHANNELS = tuple(channel for channel in range(16) if channel != 9)  # 9 is the drum channel of General MIDI
+RELEASE_S = 0.3  # a channel's last note may ring that long before the channel gets another pitch bend
+EXPRESSION = 11
+DRUM_BANK = 120  # banks from here on hold drum kits and sound effects in General MIDI 2
 FLUID_WARN = 2
 
 
@@ -20,16 +28,36 @@ class SynthesisError(RuntimeError):
     """A soundfont that cannot be used, or no synthesizer to play it."""
 
 
+@dataclass(frozen=True, order=True)
+class Preset:
+    """One preset of a soundfont file."""
+
+    soundfont: Path
+    program: int
+    bank: int = 0
+
+    @property
+    def number(self) -> str:
+        """Program, and bank where it is not the first: "40", "40.1"."""
+        return f"{self.program}.{self.bank}" if self.bank else str(self.program)
+
+
 class Synthesizer(Protocol):
-    """Plays one soundfont."""
+    """Plays the presets of one soundfont."""
 
     def render(
-        self, notes: tuple[Note, ...], program: int, samples: int, controls: dict[int, int], detune_cents: float = 0.0
+        self,
+        notes: tuple[Note, ...],
+        preset: Preset,
+        samples: int,
+        controls: dict[int, int],
+        detune_cents: float = 0.0,
+        shapes: Sequence[Shape | None] = (),
     ) -> np.ndarray: ...
 
 
-def soundfont_programs(path: Path) -> set[int]:
-    """Programs of bank 0 that a soundfont offers, read from its preset headers (SoundFont 2.04, section 7.2).
+def soundfont_presets(path: Path) -> list[Preset]:
+    """Melodic presets of a soundfont, read from its headers (SoundFont 2.04, section 7.2), bank 0 first.
 
     Raises:
         SynthesisError: missing or not a soundfont.
@@ -42,45 +70,89 @@ def soundfont_programs(path: Path) -> set[int]:
         raise SynthesisError(f"{path.name} is not a soundfont (.sf2 or .sf3)")
     (size,) = struct.unpack_from("<I", data, at + 4)
     headers = (struct.unpack_from("<HH", data, at + 8 + offset + 20) for offset in range(0, size - 38, 38))
-    return {program for program, bank in headers if bank == 0}
+    presets = {Preset(path, program, bank) for program, bank in headers if bank < DRUM_BANK}
+    return sorted(presets, key=lambda preset: (preset.bank, preset.program))
 
 
-def soundfont_voices(argument: str) -> dict[str, tuple[Path, int]]:
-    """Voices a soundfont gives, from a path or ``path:program,program`` to use only those programs.
+def soundfont_voices(argument: str) -> dict[str, Preset]:
+    """Voices a soundfont gives, from a path or ``path:program,program.bank`` to use only those presets.
+
+    Banks above 0 are read from fonts that hold nothing but our instruments' programs: elsewhere they are variations
+    of a synthesizer's own.
 
     Returns:
-        voice name -> (soundfont, program).
+        voice name -> preset; a preset outside bank 0 is called ``instrument/soundfont-program.bank``.
 
     Raises:
         SynthesisError: not a soundfont, or none of our instruments in it.
     """
     name, _, wanted = argument.partition(":")
     path = Path(name)
-    offered = soundfont_programs(path)
+    offered = soundfont_presets(path)
+    known = {program for instrument in INSTRUMENTS for program in instrument.programs}
+    is_ours = {preset.program for preset in offered} <= known
     if wanted:
-        if not all(program.isdecimal() for program in wanted.split(",")):
-            raise SynthesisError(f"programs after the colon are numbers like 40,42, not {wanted!r}")
-        offered &= {int(program) for program in wanted.split(",")}
+        if not all(number.replace(".", "", 1).isdecimal() for number in wanted.split(",")):
+            raise SynthesisError(f"presets after the colon are numbers like 40,42.1, not {wanted!r}")
+        offered = [preset for preset in offered if preset.number in wanted.split(",")]
+    elif not is_ours:
+        offered = [preset for preset in offered if preset.bank == 0]
     # Fonts with the full General MIDI bank have other instruments at the second and third programs of a family:
     # they count only where the first one of the family is missing or the font is a small one.
-    small = len(offered) <= 12
+    small = is_ours or len(offered) <= 12
     voices = {}
     for instrument in INSTRUMENTS:
-        for program in instrument.programs:
-            if program in offered and (small or program in (instrument.programs[0], 25)):
-                voices[instrument.voice(path.stem, program)] = (path, program)
+        for preset in offered:
+            if preset.program in instrument.programs and (small or preset.program in (instrument.programs[0], 25)):
+                voices[f"{instrument.name}/{path.stem}-{preset.number}"] = preset
     if not voices:
         raise SynthesisError(f"{path.name} has none of the instruments")
     return voices
 
 
-def note_events(notes: tuple[Note, ...], sample_rate: int) -> list[tuple[int, int, int, int]]:
-    """(sample, is_onset, pitch, velocity) in time order on the 64-sample grid, ends before onsets."""
+@dataclass(frozen=True, order=True)
+class Event:
+    """One message to a synthesizer.
+
+    Attributes:
+        sample: when, on the grid of ``BLOCK`` samples.
+        rank: order of messages at the same sample: ends, then controls, then onsets.
+        kind: "off", "bend" (cents), "expression" (0-127) or "on" (velocity).
+    """
+
+    sample: int
+    rank: int
+    channel: int
+    kind: str
+    pitch: int = 0
+    value: float = 0.0
+
+
+def note_events(notes: tuple[Note, ...], sample_rate: int, shapes: Sequence[Shape | None] = ()) -> list[Event]:
+    """Messages for some notes in time order.
+
+    Args:
+        shapes: one for each note, or none. A note with a shape has a channel of its own, since pitch bend and
+            expression act on a whole channel.
+    """
+
+    def grid(seconds: float) -> int:
+        return round((seconds + LEAD_IN_S) * sample_rate / BLOCK) * BLOCK
+
     events = []
-    for note in notes:
-        start = round((note.start + LEAD_IN_S) * sample_rate / BLOCK) * BLOCK
-        end = max(start + BLOCK, round((note.end + LEAD_IN_S) * sample_rate / BLOCK) * BLOCK)
-        events += [(start, 1, note.pitch, note.velocity), (end, 0, note.pitch, 0)]
+    free_at = dict.fromkeys(CHANNELS, -np.inf)
+    for note, shape in zip(notes, shapes or [None] * len(notes), strict=True):
+        start, end = grid(note.start), max(grid(note.start) + BLOCK, grid(note.end))
+        channel = 0
+        if shape is not None:
+            channel = min(free_at, key=lambda number: (max(free_at[number], note.start), number))
+            free_at[channel] = note.end + RELEASE_S
+            times = np.arange(start, end + CONTROL, CONTROL)
+            cents, levels = note_curves(note, shape, (times - start) / sample_rate)
+            for time, bent, level in zip(times.tolist(), cents, levels, strict=True):
+                events.append(Event(time, 1, channel, "bend", 0, float(bent)))
+                events.append(Event(time, 1, channel, "expression", 0, float(level)))
+        events += [Event(start, 2, channel, "on", note.pitch, note.velocity), Event(end, 0, channel, "off", note.pitch)]
     return sorted(events)
 
 
@@ -125,29 +197,52 @@ class FluidSynthesizer:
         return synth
 
     def render(
-        self, notes: tuple[Note, ...], program: int, samples: int, controls: dict[int, int], detune_cents: float = 0.0
+        self,
+        notes: tuple[Note, ...],
+        preset: Preset,
+        samples: int,
+        controls: dict[int, int],
+        detune_cents: float = 0.0,
+        shapes: Sequence[Shape | None] = (),
     ) -> np.ndarray:
-        """Mono float32 samples of (samples,), the lead-in already cut; ``controls`` are MIDI controllers to set."""
+        """Play notes with a preset.
+
+        Args:
+            controls: MIDI controllers to set before the first note.
+            detune_cents: offset of every pitch.
+            shapes: one for each note, or none.
+
+        Returns:
+            Mono float32 samples of (samples,), the lead-in already cut.
+        """
         library, synth = self.module._fl, self._new_synth()
-        synth.program_select(0, library.fluid_synth_add_sfont(synth.synth, self.font), 0, program)
-        for controller, value in controls.items():
-            synth.cc(0, controller, value)
-        synth.pitch_bend(0, bend(detune_cents))
+        font = library.fluid_synth_add_sfont(synth.synth, self.font)
+        events = note_events(notes, self.sample_rate, shapes)
+        for channel in sorted({event.channel for event in events}):
+            synth.program_select(channel, font, preset.bank, preset.program)
+            for controller, value in controls.items():
+                synth.cc(channel, controller, value)
+            synth.pitch_bend(channel, bend(detune_cents))
         lead_in = round(LEAD_IN_S * self.sample_rate / BLOCK) * BLOCK
         total = -(-(lead_in + samples) // BLOCK) * BLOCK
         left, right = np.zeros(total, np.float32), np.zeros(total, np.float32)
+        full = controls.get(EXPRESSION, 127)
         position = 0
-        for at, is_onset, pitch, velocity in [*note_events(notes, self.sample_rate), (total, -1, 0, 0)]:
-            at = min(at, total)
+        for event in [*events, Event(total, 3, 0, "end")]:
+            at = min(event.sample, total)
             if at > position:
                 library.fluid_synth_write_float(
                     synth.synth, at - position, left.ctypes.data, position, 1, right.ctypes.data, position, 1
                 )
                 position = at
-            if is_onset == 1:
-                synth.noteon(0, pitch, velocity)
-            elif is_onset == 0:
-                synth.noteoff(0, pitch)
+            if event.kind == "on":
+                synth.noteon(event.channel, event.pitch, int(event.value))
+            elif event.kind == "off":
+                synth.noteoff(event.channel, event.pitch)
+            elif event.kind == "bend":
+                synth.pitch_bend(event.channel, bend(detune_cents + event.value))
+            elif event.kind == "expression":
+                synth.cc(event.channel, EXPRESSION, round(full * event.value / 127))
         synth.system_reset()
         library.fluid_synth_remove_sfont(synth.synth, self.font)
         synth.delete()
@@ -167,28 +262,41 @@ class TinySynthesizer:
             raise SynthesisError(f"tinysoundfont cannot load {soundfont.name}") from error
 
     def render(
-        self, notes: tuple[Note, ...], program: int, samples: int, controls: dict[int, int], detune_cents: float = 0.0
+        self,
+        notes: tuple[Note, ...],
+        preset: Preset,
+        samples: int,
+        controls: dict[int, int],
+        detune_cents: float = 0.0,
+        shapes: Sequence[Shape | None] = (),
     ) -> np.ndarray:
         """As FluidSynthesizer.render."""
         self.synth.sounds_off()
-        self.synth.control_change(0, 121, 0)  # all controllers back to their defaults
-        self.synth.program_select(0, self.font, 0, program)
-        for controller, value in controls.items():
-            self.synth.control_change(0, controller, value)
-        self.synth.pitchbend(0, 8192 + bend(detune_cents))
+        events = note_events(notes, self.sample_rate, shapes)
+        full = controls.get(EXPRESSION, 127)
+        for channel in sorted({event.channel for event in events}):
+            self.synth.control_change(channel, 121, 0)  # all controllers back to their defaults
+            self.synth.program_select(channel, self.font, preset.bank, preset.program)
+            for controller, value in controls.items():
+                self.synth.control_change(channel, controller, value)
+            self.synth.pitchbend(channel, 8192 + bend(detune_cents))
         lead_in = round(LEAD_IN_S * self.sample_rate / BLOCK) * BLOCK
         total = -(-(lead_in + samples) // BLOCK) * BLOCK
         blocks, position = [], 0
-        for at, is_onset, pitch, velocity in [*note_events(notes, self.sample_rate), (total, -1, 0, 0)]:
-            at = min(at, total)
+        for event in [*events, Event(total, 3, 0, "end")]:
+            at = min(event.sample, total)
             if at > position:
                 stereo = np.frombuffer(bytes(self.synth.generate(at - position)), np.float32).reshape(-1, 2)
                 blocks.append(stereo.mean(1))
                 position = at
-            if is_onset == 1:
-                self.synth.noteon(0, pitch, velocity)
-            elif is_onset == 0:
-                self.synth.noteoff(0, pitch)
+            if event.kind == "on":
+                self.synth.noteon(event.channel, event.pitch, int(event.value))
+            elif event.kind == "off":
+                self.synth.noteoff(event.channel, event.pitch)
+            elif event.kind == "bend":
+                self.synth.pitchbend(event.channel, min(16383, 8192 + bend(detune_cents + event.value)))
+            elif event.kind == "expression":
+                self.synth.control_change(event.channel, EXPRESSION, round(full * event.value / 127))
         return np.concatenate(blocks)[lead_in : lead_in + samples]
 
 
