@@ -1,0 +1,185 @@
+"""Recordings of real instruments: which instrument plays, which piece, and which third is kept for evaluation.
+
+The table ``recordings.csv`` beside this file names every recording that was used here, its piece and its split. A piece
+is a composition with its opening and closing repeats, or all takes of one session on freesound.org, so that no clip of
+a held-out piece has a sibling in training. Pieces that the table does not name are split by a hash of their name.
+"""
+
+import csv
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from stylediff.audio import SILENCE_RMS, AudioError, read_audio, to_mono
+from stylediff.instruments import INSTRUMENT_NAMES
+from train.scores import Note
+
+TABLE = Path(__file__).with_suffix(".csv")
+TRAIN, HELD_OUT = "train", "held_out"
+SPLITS = (TRAIN, HELD_OUT)
+HELD_OUT_SHARE = 1 / 3
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".m4a")
+OTHER_NAMES = {"sax": "saxophone", "celli": "cello", "violoncello": "cello", "vibes": "vibraphone", "string": "strings"}
+
+CLIP_S, SHORTEST_CLIP_S = 5.5, 3.0
+BLOCK_S = 0.05
+SOUNDING_SHARE = 0.7  # of a clip's blocks
+SOUNDING_DB = -40.0  # against the loudest block of the recording
+
+
+class RecordingError(ValueError):
+    """A folder of recordings that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One audio file.
+
+    Attributes:
+        path: the file.
+        instrument: name of the instrument that plays, or None if neither file nor folder names exactly one.
+        piece: music it holds; all recordings of a piece are in one split.
+        split: "train" or "held_out".
+        good_sound: whether it may serve as an example of the instrument's sound; False for low bit rates.
+    """
+
+    path: Path
+    instrument: str | None
+    piece: str
+    split: str
+    good_sound: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name without the folder of this machine, ``violin/clip``."""
+        return f"{self.path.parent.name}/{self.path.stem}"
+
+    @property
+    def notes_path(self) -> Path | None:
+        """Table of the notes that are played, ``clip.notes.csv`` beside the file, or None."""
+        path = self.path.with_suffix(".notes.csv")
+        return path if path.is_file() else None
+
+
+@cache
+def listed_recordings() -> dict[str, dict[str, str]]:
+    """Rows of the table by recording, ``violin/clip``."""
+    with TABLE.open(newline="") as file:
+        return {row["recording"]: row for row in csv.DictReader(file)}
+
+
+def split_of(piece: str) -> str:
+    """Split of a piece: as the table says, else by a hash of its name, a third held out.
+
+    Returns:
+        "train" or "held_out".
+    """
+    for row in listed_recordings().values():
+        if row["piece"] == piece:
+            return row["split"]
+    draw = int(hashlib.sha256(piece.encode()).hexdigest()[:8], 16) / 16**8
+    return HELD_OUT if draw < HELD_OUT_SHARE else TRAIN
+
+
+def instrument_in(text: str) -> str | None:
+    """The one instrument that a name mentions, singular or plural; None for none or several."""
+    words = re.findall(r"[a-z]+", text.lower())
+    names = {OTHER_NAMES.get(word, word) for word in [*words, *(word.removesuffix("s") for word in words)]}
+    found = [name for name in INSTRUMENT_NAMES if name in names]
+    return found[0] if len(found) == 1 else None
+
+
+def instrument_of(path: Path, folder: Path) -> str | None:
+    """Instrument named by the innermost folder that names one, up to ``folder`` itself, or by the file."""
+    inner = path.relative_to(folder).parent.parts
+    for name in [*reversed(inner), folder.name, path.stem]:
+        if (instrument := instrument_in(name)) is not None:
+            return instrument
+    return None
+
+
+def describe_recording(path: Path, folder: Path) -> Recording:
+    """Instrument, piece and split of one file below ``folder``."""
+    row = listed_recordings().get(f"{path.parent.name}/{path.stem}")
+    if row is None:
+        return Recording(path, instrument_of(path, folder), path.stem, split_of(path.stem))
+    return Recording(path, path.parent.name, row["piece"], row["split"], row["good_sound"] == "yes")
+
+
+def list_recordings(folder: Path) -> list[Recording]:
+    """All recordings below a folder, in sorted order.
+
+    Raises:
+        RecordingError: no such folder, or no audio file in it.
+    """
+    if not folder.is_dir():
+        raise RecordingError(f"no such folder of recordings: {folder}")
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise RecordingError(f"no recording ({', '.join(SUFFIXES)}) in {folder}")
+    return [describe_recording(path, folder) for path in paths]
+
+
+def load_recording(path: Path, sample_rate: int) -> torch.Tensor:
+    """Mono waveform of a recording, (samples,) at ``sample_rate``.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    samples, stored_rate = read_audio(path)
+    return to_mono(torch.from_numpy(samples), stored_rate, sample_rate)
+
+
+def read_notes(path: Path) -> tuple[Note, ...]:
+    """Notes of a table with the columns ``start_s``, ``end_s`` and ``pitch``, and perhaps ``velocity``.
+
+    Raises:
+        RecordingError: a column is missing, or a cell is not a number.
+    """
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return tuple(
+            Note(float(row["start_s"]), float(row["end_s"]), int(row["pitch"]), int(row.get("velocity") or 80))
+            for row in rows
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordingError(f"{path.name} needs the columns start_s, end_s and pitch, all numbers") from error
+
+
+def cut_clips(waveform: torch.Tensor, sample_rate: int) -> list[tuple[int, int]]:
+    """Clips of 5.5 s that follow each other, the last one perhaps shorter, without those that are mostly silent.
+
+    Args:
+        waveform: (samples,).
+
+    Returns:
+        (start, samples) of each clip.
+    """
+    block = round(BLOCK_S * sample_rate)
+    whole = len(waveform) // block
+    level = waveform[: whole * block].reshape(whole, block).square().mean(1).sqrt()
+    if whole == 0 or float(level.max()) < SILENCE_RMS:
+        return []
+    sounding = level > max(float(level.max()) * 10 ** (SOUNDING_DB / 20), SILENCE_RMS)
+    first, last = (int(index) for index in torch.nonzero(sounding).flatten()[[0, -1]])
+    length, shortest = round(CLIP_S / BLOCK_S), round(SHORTEST_CLIP_S / BLOCK_S)
+    clips = []
+    for start in range(first, last + 1, length):
+        blocks = sounding[start : min(start + length, last + 1)]
+        if len(blocks) >= shortest and float(blocks.float().mean()) >= SOUNDING_SHARE:
+            clips.append((start * block, len(blocks) * block))
+    return clips
+
+
+def load_clips(recording: Recording, sample_rate: int) -> list[torch.Tensor]:
+    """Clips of a recording, (samples,) each; none if it cannot be read or is too short."""
+    try:
+        waveform = load_recording(recording.path, sample_rate)
+    except AudioError:
+        return []
+    return [waveform[start : start + samples] for start, samples in cut_clips(waveform, sample_rate)]
