@@ -1,5 +1,6 @@
 """What the denoiser is trained with: its settings, and pairs cut from the caches."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -88,15 +89,23 @@ class DenoiserData:
 
 
 def read_data(
-    settings: DenoiserSettings, cache: MelCache, autoencoder: MelAutoencoder | None, device: torch.device
+    settings: DenoiserSettings,
+    cache: MelCache,
+    autoencoder: MelAutoencoder | None,
+    device: torch.device,
+    known_voices: Iterable[str] = (),
 ) -> DenoiserData:
     """Opens the caches, or copies them to the model's GPU, where it has one with room for them.
+
+    Args:
+        known_voices: voices that the model has to know beside those of the cache.
 
     Raises:
         CacheError: see ``read_latents``.
     """
     latents = read_latents(settings.latents, cache.rows, autoencoder)
-    voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
+    played = {row.voice for row in cache.rows if row.split == "train" and row.paired}
+    voices = default_first(played | set(known_voices))
     rows, coloured, near = cache.rows[: len(latents)], read_coloured(settings.latents), near_the_model(latents, device)
     if coloured is not None:
         coloured = ColouredClips(coloured.rows, coloured.curves, near_the_model(coloured.latents, device))

@@ -23,7 +23,7 @@ from train.averages import averaged
 from train.denoiser import Denoiser, build_scheduler
 from train.denoiser_data import DenoiserSettings, read_data
 from train.encoding import load_autoencoder
-from train.initial import start_from
+from train.initial import saved_voices, start_from
 from train.mel_cache import read_cache
 from train.pairs import PairBatch, PairSampler
 from train.runs import Run, generator_at, run_trainer
@@ -135,7 +135,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
     """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
     cache = read_cache(settings.cache, MelConfig())
     autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
-    data = read_data(settings, cache, autoencoder, PartialState().device)
+    data = read_data(settings, cache, autoencoder, PartialState().device, saved_voices(settings.initial))
     model = build_model(settings, data.train.latents.shape[1], data.train.voices)
     start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
     optimizer = torch.optim.AdamW(
