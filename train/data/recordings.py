@@ -1,7 +1,7 @@
 """Recordings of real instruments: which instrument plays, which piece, and which third is kept for evaluation.
 
 The table ``recordings.csv`` beside this file names every recording that was used here, its piece and its split. A piece
-is a composition with its opening and closing repeats, or all takes of one session on freesound.org, so that no clip of
+is a composition, or the takes of one session on freesound.org (for one flautist, each exercise), so that no clip of
 a held-out piece has a sibling in training. Pieces that the table does not name are split by a hash of their name.
 """
 
