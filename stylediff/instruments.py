@@ -28,10 +28,6 @@ class Instrument:
     default_preset: str
     colour: str
 
-    def voice(self, soundfont: str, program: int | None = None) -> str:
-        """Name of the voice that plays this instrument from a soundfont."""
-        return f"{self.name}/{soundfont}-{self.programs[0] if program is None else program}"
-
     @property
     def default_voice(self) -> str:
         return f"{self.name}/{self.default_preset}"

@@ -35,8 +35,17 @@ def chunk(name: bytes, content: bytes) -> bytes:
     return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def write_soundfont(path: Path, programs: tuple[int, ...] = PROGRAMS, harmonics: tuple[float, ...] = (1.0,)) -> Path:
-    """A SoundFont 2.01 whose presets all play one looped tone of 441 Hz with the given strengths of harmonics."""
+def write_soundfont(
+    path: Path,
+    programs: tuple[int, ...] = PROGRAMS,
+    harmonics: tuple[float, ...] = (1.0,),
+    banks: tuple[int, ...] = (),
+) -> Path:
+    """A SoundFont 2.01 whose presets all play one looped tone of 441 Hz with the given strengths of harmonics.
+
+    Args:
+        banks: one for each program; all in bank 0 by default.
+    """
     rate, period, periods = 22050, 50, 40
     phase = 2 * np.pi * np.arange(period * periods) / period
     tone = sum(strength * np.sin((n + 1) * phase) for n, strength in enumerate(harmonics)) / sum(harmonics)
@@ -47,8 +56,8 @@ def write_soundfont(path: Path, programs: tuple[int, ...] = PROGRAMS, harmonics:
         return text.encode().ljust(20, b"\0")
 
     presets = [
-        name(f"program {program}") + struct.pack("<HHHIII", program, 0, index, 0, 0, 0)
-        for index, program in enumerate(programs)
+        name(f"program {program}") + struct.pack("<HHHIII", program, bank, index, 0, 0, 0)
+        for index, (program, bank) in enumerate(zip(programs, banks or (0,) * len(programs), strict=True))
     ]
     presets.append(name("EOP") + struct.pack("<HHHIII", 0, 0, len(programs), 0, 0, 0))
     preset_zones = b"".join(struct.pack("<HH", index, 0) for index in range(len(programs) + 1))

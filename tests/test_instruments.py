@@ -17,10 +17,8 @@ def test_every_range_lies_on_the_piano():
 
 
 def test_a_voice_is_named_after_soundfont_and_program():
-    guitar = get_instrument("guitar")
-    assert guitar.voice("TimGM") == "guitar/TimGM-24"
-    assert guitar.voice("TimGM", 25) == "guitar/TimGM-25"
-    assert guitar.default_voice == "guitar/FluidR3-24"
+    assert get_instrument("violin").default_voice == "violin/OPEN_small-40"
+    assert get_instrument("flute").default_voice == "flute/RealOpen-73.1"
 
 
 def test_an_unknown_name_lists_the_known_ones():

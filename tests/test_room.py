@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+
+from stylediff.room import ROOMS, add_room, get_room, impulse_response
+
+RATE = 22050
+NAMES = [name for name, room in ROOMS.items() if room is not None]
+
+
+def decay_time(response: np.ndarray) -> float:
+    """RT60 from the slope between -5 and -25 dB of the backward-integrated energy (Schroeder 1965)."""
+    energy = np.cumsum(response[::-1] ** 2)[::-1]
+    level = 10 * np.log10(energy / energy[0])
+    first, last = (int(np.argmax(level < bound)) for bound in (-5, -25))
+    return 3 * (last - first) / RATE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_room_decays_as_long_as_it_says(name):
+    room = get_room(name)
+    assert decay_time(impulse_response(room, RATE)) == pytest.approx(room.decay_s, rel=0.4)
+
+
+def test_high_frequencies_decay_faster():
+    response = impulse_response(get_room("hall"), RATE)
+    quarter = len(response) // 4
+    early, late = (
+        np.abs(np.fft.rfft(part * np.hanning(quarter)))
+        for part in (response[:quarter], response[quarter : 2 * quarter])
+    )
+    hz = np.fft.rfftfreq(quarter, 1 / RATE)
+    lost = [np.mean(early[band] ** 2) / np.mean(late[band] ** 2) for band in (hz < 1500, hz > 4000)]
+    assert lost[1] > 2 * lost[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_energy_and_length_stay(name):
+    clip = torch.randn(RATE, generator=torch.Generator().manual_seed(0)) * 0.1
+    made = add_room(clip, RATE, name)
+    assert made.shape == clip.shape
+    assert made.dtype == clip.dtype
+    assert float(made.square().sum()) == pytest.approx(float(clip.square().sum()), rel=1e-4)
+
+
+def test_a_dry_room_and_silence_change_nothing():
+    clip = torch.randn(RATE, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(add_room(clip, RATE, "dry"), clip)
+    assert torch.equal(add_room(torch.zeros(RATE), RATE, "hall"), torch.zeros(RATE))
+
+
+def test_the_tail_is_kept_if_asked_for():
+    click = torch.zeros(RATE)
+    click[-1] = 1.0
+    made = add_room(click, RATE, "hall", keep_tail=True)
+    assert len(made) == RATE + round(1.9 * RATE) - 1
+    assert float(made[RATE:].abs().max()) > 1e-3
+
+
+def test_an_onset_stays_where_it_is():
+    click = torch.zeros(RATE)
+    click[1000] = 1.0
+    made = add_room(click, RATE, "room")
+    assert int(made.abs().argmax()) == 1000
+    assert float(made[:1000].abs().max()) < 1e-9
+
+
+def test_an_unknown_room_is_named():
+    with pytest.raises(ValueError, match="unknown room 'cave'; choose one of dry, studio, room, hall"):
+        add_room(torch.ones(RATE), RATE, "cave")
