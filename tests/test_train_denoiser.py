@@ -13,6 +13,7 @@ from stylediff.style import StyleEncoder
 from train.denoiser import build_scheduler
 from train.denoiser_data import DenoiserSettings
 from train.encoding import record_origin
+from train.initial import grow_embedding
 from train.mel_cache import CacheError, read_cache
 from train.pairs import PairBatch
 from train.runs import generator_at
@@ -202,6 +203,29 @@ def test_listening_to_references_is_trained_and_can_begin_from_a_model_without(s
     assert not torch.equal(style["reference.head.weight"], before["reference.head.weight"])
     with pytest.raises(SettingsError, match="it has tokens=2, not 3"):
         train(replace(listening, out=tmp_path / "other", tokens=3))
+
+
+def test_voices_of_the_initial_weights_are_kept_and_new_ones_start_from_their_instruments(settings, tmp_path):
+    train(settings)
+    model = build_model(settings, 4, VOICES)
+    names = ["flute/Old-73", *VOICES]
+    model.style_encoder = StyleEncoder(names, 2, settings.token_width, mel=MelConfig().to_dict())
+    saved = tmp_path / "saved"
+    model.unet.save_pretrained(saved / "unet")
+    model.style_encoder.save_pretrained(saved / "style_encoder")
+    grown = train(replace(settings, out=tmp_path / "more", initial=str(saved), steps=1, learning_rate=0.0))
+    assert set(grown.style_encoder.config.voices) == set(names)
+    weight = grown.style_encoder.voice_embedding.weight.detach()
+    for number, name in enumerate(grown.style_encoder.config.voices):
+        known = model.style_encoder.voice_embedding.weight[names.index(name)]
+        torch.testing.assert_close(weight[number], known.detach())
+
+
+def test_an_unknown_voice_starts_as_the_mean_of_its_instruments_voices():
+    known = ["piano/A-0", "piano/B-0", "violin/A-40"]
+    weight = torch.tensor([[1.0, 0.0], [3.0, 2.0], [10.0, 10.0]])
+    grown = grow_embedding(weight, known, ["piano/C-0", "violin/A-40", "harp/A-46"])
+    torch.testing.assert_close(grown, torch.tensor([[2.0, 1.0], [10.0, 10.0], [14 / 3, 4.0]]))
 
 
 def test_what_cannot_be_trained_from_is_said(tiny_cache, tiny_latents, tmp_path, capsys):
