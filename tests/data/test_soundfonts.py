@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from stylediff.instruments import INSTRUMENTS
+from tests.helpers.files import PROGRAMS, write_soundfont
+from train.data.excerpts import LEAD_IN_S
+from train.data.notes import Note
+from train.data.soundfonts import (
+    FluidSynthesizer,
+    SynthesisError,
+    TinySynthesizer,
+    bend,
+    note_events,
+    open_synthesizer,
+    soundfont_programs,
+    soundfont_voices,
+)
+
+SAMPLE_RATE = 22050
+NOTE = (Note(0.0, 0.9, 69, 100),)
+OTHERS = (Note(0.0, 0.5, 60, 127), Note(0.1, 0.9, 72, 40), Note(0.3, 0.8, 76, 90))
+
+
+@pytest.fixture(params=[FluidSynthesizer, TinySynthesizer])
+def player(request, soundfonts):
+    try:
+        return request.param(soundfonts[1], SAMPLE_RATE)
+    except ImportError as error:
+        pytest.skip(f"{request.param.__name__}: {error}")
+
+
+def peak_hz(waveform: np.ndarray) -> float:
+    return float(np.abs(np.fft.rfft(waveform)).argmax()) * SAMPLE_RATE / len(waveform)
+
+
+def cents(hz: float, reference_hz: float) -> float:
+    return 1200 * np.log2(hz / reference_hz)
+
+
+@pytest.mark.parametrize(("pitch", "hz"), [(57, 220.0), (69, 440.0), (81, 880.0)])
+def test_a_note_sounds_at_its_pitch(player, pitch, hz):
+    waveform = player.render((Note(0.0, 2.0, pitch, 100),), 40, 2 * SAMPLE_RATE, {})
+    assert waveform.shape == (2 * SAMPLE_RATE,)
+    assert waveform.dtype == np.float32
+    assert abs(cents(peak_hz(waveform), hz)) < 10
+
+
+def test_the_same_notes_sound_the_same_after_other_clips(player):
+    first = player.render(NOTE, 40, SAMPLE_RATE, {})
+    for program in (0, 73):
+        player.render(OTHERS, program, SAMPLE_RATE, {64: 127, 11: 80}, 37.0)
+    again = player.render(NOTE, 40, SAMPLE_RATE, {})
+    assert np.abs(first).max() > 0.01
+    assert first.tobytes() == again.tobytes()
+
+
+def test_a_note_starts_and_ends_in_time(player):
+    waveform = player.render((Note(0.5, 1.0, 69, 100),), 40, 2 * SAMPLE_RATE, {})
+    level = np.abs(waveform).reshape(-1, 441).max(1)  # 20 ms each
+    assert level[:24].max() < 1e-3
+    assert level[26] > 0.3 * level.max()
+    assert level[-20:].max() < 0.01 * level.max()
+
+
+def test_notes_of_the_lead_in_still_sound_at_the_start(player):
+    waveform = player.render((Note(-0.5, 0.5, 69, 100),), 40, SAMPLE_RATE, {})
+    assert np.abs(waveform[:441]).max() > 0.3 * np.abs(waveform).max()
+
+
+def test_no_notes_are_silence(player):
+    assert np.abs(player.render((), 40, SAMPLE_RATE, {})).max() < 1e-6
+
+
+def test_louder_velocities_are_louder(player):
+    quiet, loud = (player.render((Note(0.0, 0.9, 69, v),), 40, SAMPLE_RATE, {}).std() for v in (40, 120))
+    assert loud > 1.5 * quiet
+
+
+def test_expression_lowers_the_level(player):
+    quiet, loud = (player.render(NOTE, 40, SAMPLE_RATE, {11: value}).std() for value in (60, 127))
+    assert quiet < 0.7 * loud
+
+
+def test_detuning_moves_the_pitch(player):
+    straight = peak_hz(player.render((Note(0.0, 2.0, 81, 100),), 40, 2 * SAMPLE_RATE, {}))
+    detuned = peak_hz(player.render((Note(0.0, 2.0, 81, 100),), 40, 2 * SAMPLE_RATE, {}, 50.0))
+    assert cents(detuned, straight) == pytest.approx(50, abs=4)
+
+
+def test_the_tiny_soundfont_offers_every_instrument(soundfonts):
+    assert soundfont_programs(soundfonts[0]) == set(PROGRAMS)
+    voices = soundfont_voices(str(soundfonts[0]))
+    assert list(voices) == [instrument.voice("Pure") for instrument in INSTRUMENTS]
+    assert voices["violin/Pure-40"] == (soundfonts[0], 40)
+
+
+def test_programs_after_a_colon_choose_voices(soundfonts):
+    assert list(soundfont_voices(f"{soundfonts[0]}:40,0")) == ["piano/Pure-0", "violin/Pure-40"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "complaint"),
+    [
+        ("nowhere.sf2", r"no such soundfont: nowhere\.sf2"),
+        ("text.sf2", r"text\.sf2 is not a soundfont"),
+        ("drums.sf2", r"drums\.sf2 has none of the instruments"),
+        ("drums.sf2:violin", "programs after the colon are numbers like 40,42, not 'violin'"),
+    ],
+)
+def test_unusable_soundfonts_are_refused_with_a_reason(tmp_path, monkeypatch, argument, complaint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.sf2").write_text("not a soundfont")
+    write_soundfont(tmp_path / "drums.sf2", programs=(113,))
+    with pytest.raises(SynthesisError, match=complaint):
+        soundfont_voices(argument)
+
+
+def test_a_damaged_soundfont_is_refused_when_loaded(tmp_path, player):
+    write_soundfont(tmp_path / "damaged.sf2")
+    (tmp_path / "damaged.sf2").write_bytes((tmp_path / "damaged.sf2").read_bytes()[:2000])
+    with pytest.raises(SynthesisError, match=r"cannot load damaged\.sf2"):
+        type(player)(tmp_path / "damaged.sf2", SAMPLE_RATE)
+
+
+def test_any_soundfont_is_opened_by_a_synthesizer_that_is_there(soundfonts):
+    waveform = open_synthesizer(soundfonts[0], SAMPLE_RATE).render(NOTE, 0, SAMPLE_RATE, {})
+    assert abs(cents(peak_hz(waveform), 440.0)) < 10
+
+
+def test_events_lie_on_the_grid_with_ends_before_onsets():
+    events = note_events((Note(0.0, 1.0, 60, 80), Note(1.0, 1.0, 60, 90)), SAMPLE_RATE)
+    assert all(sample % 64 == 0 for sample, *_ in events)
+    assert [is_onset for _, is_onset, *_ in events] == [1, 0, 1, 0]
+    assert events[0][0] == pytest.approx(LEAD_IN_S * SAMPLE_RATE, abs=32)
+    assert events[3][0] - events[2][0] == 64
+
+
+def test_pitch_bend_covers_two_semitones():
+    assert [bend(c) for c in (0, 100, -200, 500)] == [0, 4096, -8192, 8191]
