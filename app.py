@@ -10,8 +10,8 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from stylediff.checkpoint import CheckpointError, load_pipeline
-from stylediff.page.computing import load_apart
 from stylediff.page.conversions import warm_up
+from stylediff.page.inference_thread import load_apart
 from stylediff.page.layout import build_page
 
 HERE = Path(__file__).parent

@@ -2,11 +2,10 @@
 
 from diffusers import ModelMixin, SchedulerMixin
 
+from stylediff.autoencoder import MelAutoencoder
 from stylediff.enhancer import MelEnhancer
-from stylediff.latents import MelAutoencoder
-from stylediff.output import StyleTransferOutput
-from stylediff.pipeline import StyleTransferPipeline
-from stylediff.style import StyleEncoder
+from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
+from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 
 # diffusers looks the base classes of saved components up in the module that their index names.

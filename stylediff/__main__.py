@@ -16,11 +16,11 @@ from tqdm import tqdm
 from stylediff.audio import AudioError, read_audio, write_audio
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.dynamics import DYNAMICS
-from stylediff.inputs import check_inputs
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import mels_to_image
 from stylediff.sampling import STEPS, TEMPERATURE
+from stylediff.settings import check_inputs
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 

@@ -1,31 +1,53 @@
 """The whole path of sound on tensors: waveform to mel to latents, denoising, and back to a waveform."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
 from stylediff.audio import AudioError, at_level, loudness_gain, to_mono
+from stylediff.autoencoder import MelAutoencoder
 from stylediff.dynamics import DYNAMICS, follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
-from stylediff.inputs import check_inputs
-from stylediff.latents import MelAutoencoder
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
-from stylediff.output import StyleTransferOutput
 from stylediff.public import public
 from stylediff.sampling import START, STEPS, TEMPERATURE, choose_timesteps, starts_from_noise, take_step
-from stylediff.style import StyleEncoder
+from stylediff.settings import check_inputs
+from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
 
 WINDOW_FRAMES, OVERLAP_FRAMES = 448, 128
 COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
 SHORTEST_FRAMES = 192  # the shortest crop the denoiser saw in training
+
+
+@public
+@dataclass
+class StyleTransferOutput(BaseOutput):
+    """Result of a transfer.
+
+    Attributes:
+        audio: (samples,), exactly as long as the input and at its sample rate, and as loud where that does not clip;
+            None for "mel" and "latent".
+        sample_rate: of ``audio``, Hz.
+        mel: (mels, frames) generated log-mel, at the loudness the model works at; None for "latent".
+        source_mel: (mels, frames) log-mel of the input at that loudness.
+        latents: (1, channels, rows, columns).
+    """
+
+    audio: Any
+    sample_rate: int
+    mel: Any
+    source_mel: torch.Tensor
+    latents: torch.Tensor
 
 
 @public

@@ -10,7 +10,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from torch import nn
 
 from stylediff.mel import MelConfig, mel_filters
-from stylediff.phases import SMALLEST, inverse_transform, refine_phases, track_phases
+from stylediff.phase_reconstruction import SMALLEST, inverse_transform, refine_phases, track_phases
 from stylediff.public import public
 from stylediff.windows import crossfade
 

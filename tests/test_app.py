@@ -1,13 +1,11 @@
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.tiny import tiny_pipeline
-
-ROOT = Path(__file__).parent.parent
+from tests.helpers.files import ROOT
+from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
 @pytest.mark.slow

@@ -2,34 +2,44 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
-# A module imports only from rows above its own.
+from tests.helpers.files import ROOT
+
+# A module of the library imports only from rows above its own.
 LAYERS = (
     {"public", "hub", "instruments", "audio", "mel"},
-    {"windows", "plotting", "phases", "reference", "output", "sampling", "dynamics"},
-    {"enhancer", "latents", "style", "vocoder"},
-    {"inputs"},
+    {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics"},
+    {"autoencoder", "denoiser", "enhancer", "style_encoder", "vocoder"},
+    {"settings"},
     {"pipeline"},
     {"checkpoint"},
     {"__main__"},
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
-MAX_LINES = 250
+# A module of the training imports only from its own package and from those of the rows above.
+PACKAGES = ({"common", "models"}, {"data"}, {"trainers", "evaluation"}, {"experiments"}, {"recipe"}, {"__main__"})
+PACKAGE_LAYER = {name: number for number, names in enumerate(PACKAGES) for name in names}
+MAX_LINES = 400
+MAX_TOP_LEVEL = 5  # files of the training outside its packages
 LIBRARY = sorted((ROOT / "stylediff").glob("*.py"))
-TRAINING = sorted((ROOT / "train").glob("*.py"))
-PAGE = sorted((ROOT / "stylediff" / "page").glob("*.py"))
+TRAINING = sorted((ROOT / "train").rglob("*.py"))
+PAGE = sorted((ROOT / "stylediff" / "page").rglob("*.py"))
 SOURCES = [*LIBRARY, *PAGE, *TRAINING, ROOT / "app.py"]
 # Where an import's name is not the name of its distribution.
 DISTRIBUTIONS = {"PIL": "pillow", "fluidsynth": "pyfluidsynth"}
 # Installed without their dependencies or only where they are wanted, see train/requirements.txt.
 NOT_LISTED = {"basic_pitch", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -45,13 +55,25 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} has a relative import"
             module = str(node.module)
-            inside = module in ("stylediff", "train")
-            names |= {f"{module}.{alias.name}" for alias in node.names} if inside else {module}
+            parts = module.split(".")
+            is_package = (parts[0] == "train" and len(parts) <= 2) or module == "stylediff"
+            names |= {f"{module}.{alias.name}" for alias in node.names} if is_package else {module}
     return names
 
 
-def has_main(path: Path) -> bool:
-    return any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree_of(path).body)
+def upward_imports(train: Path) -> list[str]:
+    """Imports against the layers of the training packages in a folder, as "file imports module"."""
+    wrong = []
+    for path in sorted(train.rglob("*.py")):
+        package = path.relative_to(train).parts[0].removesuffix(".py")
+        for name in sorted(imports_of(path)):
+            parts = name.split(".")
+            if parts[0] == "train" and package != "__init__":
+                other = parts[1]
+                assert other in PACKAGE_LAYER, f"give {other} its place in the layers"
+                if other != package and PACKAGE_LAYER[other] >= PACKAGE_LAYER[package]:
+                    wrong.append(f"{path.relative_to(train).as_posix()} imports {name}")
+    return wrong
 
 
 def required(file: str) -> set[str]:
@@ -73,7 +95,7 @@ def outside_imports(paths: list[Path]) -> set[str]:
     return {DISTRIBUTIONS.get(name, name).lower() for name in tops}
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_a_module_imports_only_lower_layers(path):
     if path.stem == "__init__":
         return
@@ -86,28 +108,50 @@ def test_a_module_imports_only_lower_layers(path):
             assert LAYER_OF[inner] < LAYER_OF[path.stem], f"{path.name} imports {name}, which is not below it"
 
 
-@pytest.mark.parametrize("path", PAGE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PAGE, ids=name_of)
 def test_the_page_stands_on_the_library_and_not_on_the_training(path):
     tops = {name.split(".")[0] for name in imports_of(path)}
     assert not tops & {"train", "app", "accelerate"}
 
 
-@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
-def test_training_scripts_never_import_each_other(path):
-    scripts = {f"train.{script.stem}" for script in TRAINING if has_main(script)}
-    imported = {".".join(name.split(".")[:2]) for name in imports_of(path)}
-    assert not imported & scripts
-    assert "app" not in imported
+def test_training_packages_import_only_lower_ones():
+    assert upward_imports(ROOT / "train") == []
+    assert not any("app" in imports_of(path) for path in TRAINING)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("data/pairs.py", "import train.experiments.sampling"),
+        ("common/files.py", "from train.data.manifest import Clip"),
+        ("models/losses.py", "from train import recipe"),
+        ("trainers/loop.py", "from train.evaluation.metrics import log_mel_error"),
+        ("evaluation/metrics.py", "from train.trainers import loop"),
+        ("experiments/new/deep.py", "from train.recipe import main"),
+    ],
+)
+def test_a_planted_upward_import_is_found(file, line, tmp_path):
+    train = tmp_path / "train"
+    shutil.copytree(ROOT / "train", train, ignore=shutil.ignore_patterns("pretrained", "results", "__pycache__"))
+    (train / file).parent.mkdir(exist_ok=True)
+    with (train / file).open("a") as source:
+        source.write(f"\n\ndef planted() -> None:\n    {line}\n")
+    [found] = upward_imports(train)
+    assert found.startswith(f"{file} imports train.")
+
+
+def test_training_modules_lie_in_packages():
+    assert len(list((ROOT / "train").glob("*.py"))) <= MAX_TOP_LEVEL
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_a_file_opens_with_a_docstring_and_is_short(path):
     assert (ast.get_docstring(tree_of(path)) or "").strip()
     lines = len(path.read_text().splitlines())
     assert lines <= (150 if path.name == "app.py" else MAX_LINES), f"{path.name} has {lines} lines"
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *TRAINING], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*LIBRARY, *TRAINING], ids=name_of)
 def test_a_module_only_defines_things(path):
     """No statement at module level but imports, definitions, constants and the call of main."""
     for node in tree_of(path).body[1:]:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT
 from gradio_client import Client, handle_file
+
+from tests.helpers.files import ROOT
 
 README = (ROOT / "README.md").read_text()
 EXAMPLE = ROOT / "examples" / "piano_fur_elise.flac"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from train.commands import exit_code
-from train.manifest import ManifestError, claim_folder
-from train.stages import Stage, StageError, follow
+from train.common.cli import exit_code
+from train.common.files import FolderError, claim_folder
+from train.common.job_chain import Stage, StageError, follow
 
 SETTLED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # of an interrupted recipe
 SHARES = {
@@ -59,34 +59,36 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
 
     def trainer(name: str, run: Path, flags: list[str], result: str) -> Stage:
         flags = [*cache, "--out", str(run), "--seed", str(args.seed), *flags]
-        return Stage(name, f"train_{name.split(',')[0]}", flags, run / result / "config.json", run)
+        return Stage(name, f"trainers.{name.split(',')[0]}", flags, run / result / "config.json", run)
 
     pairs = ["--latents", str(latents), *encoder]
     coloured = [*cache, *pairs]
     heard = ["--data", str(data), *encoder]
+    exporter = "trainers.export_pipeline"
     plain, generated, enhancer = (out / name for name in ("plain", "generated", "enhancer"))
-    generate = ["--model", str(plain), *cache, "--latents", str(latents), "--favoured-share=0.25", "--pairs=3000"]
+    generate = ["--model", str(plain), *cache, "--latents", str(latents), "--out", str(generated)]
+    generate += ["--favoured-share=0.25", "--pairs=3000"]
     long = [*AT_LENGTH, *(AT_ONCE if torch.cuda.is_available() else IN_PARTS)]
     export = [*encoder, "--denoiser", str(at_length), "--vocoder", str(any_tuning / "vocoder")]
     enhanced = [*export, "--enhancer", str(enhancer / "enhancer")]
     return [
-        Stage("data set", "render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
-        Stage("mels", "cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
+        Stage("data set", "data.render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
+        Stage("mels", "data.cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
         trainer("autoencoder", autoencoder, [], "autoencoder"),
         trainer("autoencoder, decoder", decoder, ["--initial", str(autoencoder), *DECODER], "autoencoder"),
-        Stage("latents", "cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
+        Stage("latents", "data.cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
         trainer("denoiser", denoiser, pairs, "unet"),
         trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
-        Stage("coloured clips", "cache_colours", coloured, latents / "colours.npz"),
+        Stage("coloured clips", "data.cache_equalized", coloured, latents / "colours.npz"),
         trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *MIX, *COLOURS], "unet"),
         trainer("denoiser, at length", at_length, [*pairs, "--initial", str(colours), *MIX, *long], "unet"),
         trainer("vocoder", vocoder, [*heard, *CONCERT_PITCH], "vocoder"),
         trainer("vocoder, any tuning", any_tuning, [*heard, "--initial", str(vocoder)], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
-        Stage("pipeline, not enhanced", "export", [*export, "--out", str(plain)], plain / "model_index.json"),
-        Stage("generated pairs", "cache_generated", [*generate, "--out", str(generated)], generated / "pairs.json"),
+        Stage("pipeline, not enhanced", exporter, [*export, "--out", str(plain)], plain / "model_index.json"),
+        Stage("generated pairs", "data.cache_transfers", generate, generated / "pairs.json"),
         trainer("enhancer", enhancer, ["--generated", str(generated), *encoder], "enhancer"),
-        Stage("pipeline", "export", [*enhanced, "--out", str(out / "model")], out / "model" / "model_index.json"),
+        Stage("pipeline", exporter, [*enhanced, "--out", str(out / "model")], out / "model" / "model_index.json"),
     ]
 
 
@@ -113,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
         claim_folder(args.out, {name: getattr(args, name) for name in SETTLED})
         follow(build_stages(args), minutes, args.out)
 
-    return exit_code(work, StageError, ManifestError, OSError)
+    return exit_code(work, StageError, FolderError, OSError)
 
 
 if __name__ == "__main__":

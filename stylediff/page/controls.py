@@ -9,9 +9,9 @@ import gradio as gr
 
 from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.page.choices import LARGEST_SEED, LATEST_START_S, MAX_GUIDANCE, MAX_STEPS, PRESETS, ChoiceError, Choices
-from stylediff.page.clips import MAX_SECONDS
 from stylediff.page.handlers import sentences
+from stylediff.page.settings import LARGEST_SEED, LATEST_START_S, MAX_GUIDANCE, MAX_STEPS, PRESETS, ChoiceError, Choices
+from stylediff.page.uploads import MAX_SECONDS
 from stylediff.sampling import STEPS
 
 Labels = Callable[[str], Any]

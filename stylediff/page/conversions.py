@@ -12,12 +12,11 @@ from functools import partial
 import numpy as np
 import torch
 
-from stylediff.output import StyleTransferOutput
-from stylediff.page.choices import Choices
-from stylediff.page.clips import Clip
-from stylediff.page.computing import compute
+from stylediff.page.inference_thread import compute
+from stylediff.page.settings import Choices
+from stylediff.page.uploads import Clip
 from stylediff.page.zero_gpu import on_gpu
-from stylediff.pipeline import StyleTransferPipeline
+from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
 from stylediff.sampling import count_steps
 
 PREVIEWS = 4  # pictures while denoising at most

@@ -13,14 +13,14 @@ import torch
 
 from stylediff.audio import loudness_gain, read_audio, to_mono
 from stylediff.mel import MelConfig, waveform_to_mel
-from stylediff.output import StyleTransferOutput
-from stylediff.page.choices import Choices, draw_seed
-from stylediff.page.clips import MAX_SECONDS, Clip, load_clip
 from stylediff.page.conversions import Converter, Step, count_previews
-from stylediff.page.gallery import result_settings
-from stylediff.page.languages import words_for
+from stylediff.page.examples import result_settings
 from stylediff.page.player import player_value
-from stylediff.page.results import ResultFiles, draw_preview, louder_by_db, style_name, write_files
+from stylediff.page.result_files import ResultFiles, draw_preview, louder_by_db, style_name, write_files
+from stylediff.page.settings import Choices, draw_seed
+from stylediff.page.translations import words_for
+from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
+from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import brightest, difference_figure, spectrogram_figure
 
 LOG = logging.getLogger(__name__)

@@ -9,17 +9,17 @@ from typing import Any
 import gradio as gr
 
 from stylediff.page.about import draw_flow, write_about
-from stylediff.page.batches import Batches
-from stylediff.page.choices import LARGEST_SEED
-from stylediff.page.clips import FILE_TYPES, MAX_UPLOAD_MB, describe_limits
-from stylediff.page.computing import CONCURRENCY
+from stylediff.page.api import build_endpoint
+from stylediff.page.batch_tab import Batches
 from stylediff.page.controls import Controls, Labels, build_controls, instrument_buttons, preset_buttons, read_query
 from stylediff.page.conversions import Converter, build_converter
-from stylediff.page.endpoint import build_endpoint
-from stylediff.page.gallery import example_label, find_results
+from stylediff.page.examples import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, Handlers, show_status
-from stylediff.page.languages import build_labels, words_for
+from stylediff.page.inference_thread import CONCURRENCY
 from stylediff.page.player import build_player
+from stylediff.page.settings import LARGEST_SEED
+from stylediff.page.translations import build_labels, words_for
+from stylediff.page.uploads import FILE_TYPES, MAX_UPLOAD_MB, describe_limits
 from stylediff.pipeline import StyleTransferPipeline
 
 QUEUE_SIZE = int(os.environ.get("STYLEDIFF_QUEUE", "16"))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from stylediff.mel import MelConfig
-from stylediff.page.choices import Choices
-from stylediff.page.clips import Clip
+from stylediff.page.settings import Choices
+from stylediff.page.uploads import Clip
 from stylediff.pipeline import OVERLAP_FRAMES, WINDOW_FRAMES
 from stylediff.windows import window_starts
 

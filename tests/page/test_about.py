@@ -1,6 +1,5 @@
-from conftest import ROOT
-
 from stylediff.page.about import FLOW, SECTIONS, draw_flow, section, write_about
+from tests.helpers.files import ROOT
 
 PAGE = "# Title\n\n## Results\n\n![sheet](a.png)\n<!-- results -->\nnumbers\n<!-- /results -->\n\n## Limits\n\nnone\n"
 

@@ -5,11 +5,11 @@ import zipfile
 import gradio as gr
 import pytest
 
-from stylediff.page.choices import Choices
-from stylediff.page.clips import MAX_SECONDS
 from stylediff.page.controls import build_controls, load_settings
-from tests.tiny import write_tone
-from tests.visitors import choose_steps, upload, wait_until_done
+from stylediff.page.settings import Choices
+from stylediff.page.uploads import MAX_SECONDS
+from tests.helpers.tiny_pipeline import write_tone
+from tests.helpers.visitors import choose_steps, upload, wait_until_done
 
 DESKTOP = {"viewport": {"width": 1280, "height": 1000}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}

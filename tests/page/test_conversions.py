@@ -8,10 +8,6 @@ import torch
 
 from stylediff import MelEnhancer, StyleTransferPipeline
 from stylediff.audio import AudioError
-from stylediff.output import StyleTransferOutput
-from stylediff.page.choices import Choices
-from stylediff.page.clips import Clip
-from stylediff.page.computing import CONCURRENCY, compute, work_off
 from stylediff.page.conversions import (
     PREVIEWS,
     Reporter,
@@ -23,8 +19,12 @@ from stylediff.page.conversions import (
     run,
     warm_up,
 )
+from stylediff.page.inference_thread import CONCURRENCY, compute, work_off
+from stylediff.page.settings import Choices
+from stylediff.page.uploads import Clip
+from stylediff.pipeline import StyleTransferOutput
 from stylediff.sampling import STEPS
-from tests.tiny import tiny_pipeline
+from tests.helpers.tiny_pipeline import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")
 CHOICES = Choices("harp", steps=8, seed=3)

@@ -6,12 +6,12 @@ import pytest
 import soundfile
 
 from stylediff.mel import MelConfig
-from stylediff.page.choices import Choices
 from stylediff.page.conversions import build_converter
 from stylediff.page.handlers import OUTPUTS, Handlers
 from stylediff.page.layout import take_result
 from stylediff.page.player import build_player
-from tests.tiny import tiny_pipeline, write_tone
+from stylediff.page.settings import Choices
+from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
 
 REQUEST = gr.Request(headers={"accept-language": "en"})
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from tests.visitors import choose_steps, upload, wait_until_done
+from tests.helpers.visitors import choose_steps, upload, wait_until_done
 
 SLOW_STEPS = 50
 

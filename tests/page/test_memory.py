@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stylediff.page.choices import Choices
-from stylediff.page.clips import load_clip
 from stylediff.page.conversions import convert
-from stylediff.page.results import write_files
-from tests.tiny import tiny_pipeline
-from train.costs import STATUS
+from stylediff.page.result_files import write_files
+from stylediff.page.settings import Choices
+from stylediff.page.uploads import load_clip
+from tests.helpers.tiny_pipeline import tiny_pipeline
+from train.evaluation.costs import STATUS
 
 CONVERSIONS, ALLOWED_MIB = 200, 40
 

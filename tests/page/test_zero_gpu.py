@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from stylediff.page.choices import Choices
-from stylediff.page.clips import Clip
+from stylediff.page.settings import Choices
+from stylediff.page.uploads import Clip
 from stylediff.page.zero_gpu import PASS_SECONDS, START_SECONDS, on_gpu, seconds_needed, spaces
-from tests.tiny import tiny_pipeline
+from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
 def clip(seconds: float) -> Clip:

@@ -16,7 +16,7 @@ import torch
 
 from stylediff.audio import SILENCE_RMS, AudioError, read_audio, to_mono
 from stylediff.instruments import INSTRUMENT_NAMES
-from train.scores import Note
+from train.data.notes import Note
 
 TABLE = Path(__file__).with_suffix(".csv")
 TRAIN, HELD_OUT = "train", "held_out"

@@ -1,0 +1,101 @@
+"""Several files at once: every one converted alike, and a zip of what came of them."""
+
+import logging
+import zipfile
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from stylediff.audio import write_audio
+from stylediff.page.conversions import Converter, Step
+from stylediff.page.handlers import BROKEN, NO_CLIP, sentences, show_status
+from stylediff.page.settings import PRESETS, ChoiceError, Choices, whole_stem
+from stylediff.page.temp_folders import new_folder
+from stylediff.page.translations import words_for
+from stylediff.page.uploads import MAX_SECONDS, load_clip
+
+LOG = logging.getLogger(__name__)
+
+Line = tuple[str, str]  # a file's name, and its result's name or why there is none
+
+
+def convert_file(
+    converter: Converter, path: Path, choices: Choices, folder: Path
+) -> Generator[Step | Path, None, None]:
+    """Converts one file into a folder; yields its steps, then the result's path."""
+    clip = load_clip(path, choices.start_s, choices.length_s)
+    with closing(converter(clip, choices, 0, None)) as events:
+        for event in events:
+            if isinstance(event, Step):
+                yield event
+            else:
+                result = unused_path(folder, whole_stem(clip.name, choices.target, choices.seed))
+                write_audio(result, event.audio, event.sample_rate)
+                yield result
+
+
+def unused_path(folder: Path, stem: str) -> Path:
+    """A wav file of that name, numbered if several sources have it."""
+    names = (f"{stem}{number}" for number in ("", *(f"_{count}" for count in range(2, 10_000))))
+    return next(path for name in names if not (path := folder / f"{name}.wav").exists())
+
+
+def show_lines(lines: list[Line]) -> str:
+    """What came of each file so far, as Markdown."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {outcome.replace('|', '/')} |" for name, outcome in lines)])
+
+
+def pack(folder: Path) -> str:
+    """A zip of a folder's wav files, beside them."""
+    archive = folder / "stylediff.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted(folder.glob("*.wav")):
+            packed.write(path, path.name)
+    return str(archive)
+
+
+class Batches:
+    """The page's batch tab, around a converter."""
+
+    def __init__(self, converter: Converter) -> None:
+        self.converter = converter
+
+    def convert_all(
+        self, paths: list[str] | None, target: str, preset: str, seed: float, request: gr.Request
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        """Converts files in turn; updates are status, table of outcomes, and results, in the end as one zip.
+
+        A bad file stops no other, and what is done stays when the rest is stopped.
+        """
+        words = words_for(request.headers.get("accept-language"))
+        with sentences():
+            if not paths:
+                raise ValueError(NO_CLIP)
+            if preset not in PRESETS:
+                raise ChoiceError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+            steps, guidance = PRESETS[preset]
+            chosen = {"target": target, "steps": steps, "guidance": guidance, "seed": seed or 0}
+            choices = Choices.from_dict(chosen | {"length_s": MAX_SECONDS})
+            folder = new_folder()
+            lines: list[Line] = []
+            for number, path in enumerate(map(Path, paths), 1):
+                title = words["file_of"].format(number=number, total=len(paths), name=path.name)
+                try:
+                    with closing(convert_file(self.converter, path, choices, folder)) as events:
+                        for event in events:
+                            if isinstance(event, Step):
+                                share = (number - 1 + event.number / event.total) / len(paths)
+                                yield show_status(title, share), gr.skip(), gr.skip()
+                            else:
+                                lines.append((path.name, event.name))
+                except ValueError as error:  # AudioError is one
+                    lines.append((path.name, str(error)))
+                except (OSError, RuntimeError, MemoryError):
+                    LOG.exception("a conversion failed")
+                    lines.append((path.name, BROKEN))
+                results = sorted(map(str, folder.glob("*.wav")))
+                yield show_status(title, number / len(paths)), show_lines(lines), results or gr.skip()
+            yield show_status(f"{len(results)} / {len(paths)}"), show_lines(lines), pack(folder)

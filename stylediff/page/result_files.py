@@ -1,0 +1,62 @@
+"""What a conversion leaves behind: sound in two formats, its settings, pictures, and a line of facts."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from stylediff.audio import loudness_gain, to_mono, write_audio
+from stylediff.mel import MelConfig
+from stylediff.page.settings import Choices, file_stem
+from stylediff.page.temp_folders import new_folder
+from stylediff.page.uploads import Clip
+from stylediff.plotting import mels_to_image
+
+PREVIEW_SIZE = (1200, 400)
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Files of one result, in a folder of their own: the clip as it was taken, the result, and its settings."""
+
+    source: Path
+    wav: Path
+    flac: Path
+    settings: Path
+
+
+def style_name(choices: Choices, reference: Clip | None) -> str:
+    """What a result is called after: the instrument, or the reference clip."""
+    return choices.target if reference is None else f"like_{reference.name}"
+
+
+def write_files(
+    clip: Clip, audio: torch.Tensor, sample_rate: int, choices: Choices, reference: Clip | None = None
+) -> ResultFiles:
+    """Writes a result, (samples,) or (channels, samples), as wav, flac and settings."""
+    folder = new_folder()
+    stem = file_stem(clip.name, style_name(choices, reference), choices.seed)
+    files = ResultFiles(*(folder / name for name in ("source.wav", f"{stem}.wav", f"{stem}.flac", f"{stem}.json")))
+    write_audio(files.source, torch.from_numpy(clip.samples), clip.sample_rate)
+    write_audio(files.wav, audio, sample_rate)
+    write_audio(files.flac, audio, sample_rate)
+    names = {"source": clip.name} | ({} if reference is None else {"reference": reference.name})
+    files.settings.write_text(json.dumps(choices.to_dict() | names, indent=1))
+    return files
+
+
+def louder_by_db(clip: Clip, audio: torch.Tensor, sample_rate: int, config: MelConfig) -> float:
+    """By how many decibels a result, as ``write_files`` takes it, is louder than its clip, where both sound."""
+    source = loudness_gain(to_mono(torch.from_numpy(clip.samples), clip.sample_rate, config.sample_rate))
+    result = loudness_gain(to_mono(audio, sample_rate, config.sample_rate))
+    return 20 * float(np.log10(source / result))
+
+
+def draw_preview(source_mel: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> Image.Image:
+    """A log-mel that is still being denoised, beside its source, both (mels, frames); quick, without axes."""
+    before, now = (mels_to_image([one], config) for one in (source_mel, mel))
+    gap = np.full((before.shape[0], 4, 3), 128, np.uint8)
+    return Image.fromarray(np.concatenate([before, gap, now], axis=1)).resize(PREVIEW_SIZE)

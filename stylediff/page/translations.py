@@ -1,0 +1,30 @@
+"""The page's texts in six languages, which stand in ``translations.json``."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import gradio as gr
+
+TEXTS = Path(__file__).with_name("translations.json")
+FALLBACK = "en"
+
+
+@lru_cache(maxsize=1)
+def load_texts() -> dict[str, dict[str, str]]:
+    """Texts by language and key."""
+    return json.loads(TEXTS.read_text(encoding="utf-8"))
+
+
+def build_labels() -> gr.I18n:
+    """Labels that the browser shows in the visitor's language."""
+    return gr.I18n(**load_texts())
+
+
+def words_for(accepted: str | None) -> dict[str, str]:
+    """Texts in the first language of an Accept-Language header that there are texts in, else in English."""
+    for part in (accepted or "").split(","):
+        language = part.split(";")[0].strip().split("-")[0].lower()
+        if language in load_texts():
+            return load_texts()[language]
+    return load_texts()[FALLBACK]

@@ -1,0 +1,42 @@
+"""How commands end: with what they made, with a sentence, or to be gone on with."""
+
+import errno
+
+import pytest
+
+from train.common.cli import exit_code
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+def refuse() -> None:
+    raise ValueError("no such clip")
+
+
+def fill_the_disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def lose_a_file() -> None:
+    raise FileNotFoundError("clip.flac")
+
+
+def test_exit_codes_and_sentences(capsys: pytest.CaptureFixture) -> None:
+    assert exit_code(lambda: print("made"), ValueError) == 0
+    assert capsys.readouterr().out == "made\n"
+    assert exit_code(refuse, ValueError) == 2
+    assert capsys.readouterr().err == "error: no such clip\n"
+    assert exit_code(stop, ValueError) == 130
+    assert "run the same command again" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no such clip"):
+        exit_code(refuse, OSError)
+
+
+def test_a_full_disk_is_a_sentence_and_other_failures_of_files_are_not(capsys: pytest.CaptureFixture) -> None:
+    for refusal in (ValueError, OSError):
+        assert exit_code(fill_the_disk, refusal) == 2
+        assert "the disk is full; make room and run the same command again" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):
+        exit_code(lose_a_file, ValueError)

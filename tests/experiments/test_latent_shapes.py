@@ -1,0 +1,79 @@
+"""The comparison of latent shapes: what its commands build, and its table of finished shapes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from stylediff import StyleEncoder, StyleTransferPipeline
+from stylediff.mel import MelConfig
+from tests.helpers.tiny_pipeline import tiny_pipeline
+from train.data.mel_cache import read_cache
+from train.experiments.latent_shapes import SHAPES, build_stages, main
+from train.models.instrument_classifier import InstrumentClassifier
+from train.trainers.autoencoder import AutoencoderSettings, build_model
+from train.trainers.settings import parse_settings
+
+MEL = MelConfig()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_names_the_latents_of_its_autoencoder(shape: str, tmp_path: Path) -> None:
+    channels, rows, columns = map(int, shape.split("x"))
+    args = type("Args", (), {"out": tmp_path, "cache": tmp_path, "vocoder": tmp_path, "clips": 10})()
+    stages = build_stages(shape, args)
+    model = build_model(parse_settings(AutoencoderSettings, "", stages[0].flags), MEL)
+    with torch.no_grad():
+        mel = torch.zeros(1, 1, MEL.n_mels, columns * MEL.n_mels // rows)
+        assert model.vae.encode(model.fold(mel)).latent_dist.mode().shape == (1, channels, rows, columns)
+        assert model.encode(mel).shape == (1, channels * (rows // 16) ** 2, 16, 28)
+    made = [str(stage.result.parent) for stage in stages]
+    assert made[0] in stages[1].flags, "the autoencoder that was trained is the one that encodes"
+    assert made[0] in stages[3].flags, "and the one that is exported"
+
+
+@pytest.fixture
+def finished(tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Arguments for two shapes whose commands have run, with tiny parts."""
+    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
+    monkeypatch.setattr("train.evaluation.embeddings.WINDOW_FRAMES", 16)
+    style = StyleEncoder(voices=["piano/Pure-0", "violin/Pure-40"], tokens=2, width=16)
+    pipeline = StyleTransferPipeline(**tiny_pipeline().components | {"style_encoder": style})
+    for shape in ("4x32x56", "16x16x28"):
+        folder = tmp_path / "out" / shape
+        pipeline.save_pretrained(folder / "model")
+        (folder / "steps.json").write_text(json.dumps({"autoencoder": 11, "denoiser": 7}))
+        for result in ("autoencoder/autoencoder/config.json", "latents/latents.npy", "denoiser/unet/config.json"):
+            (folder / result).parent.mkdir(parents=True)
+            (folder / result).write_text("")
+        (folder / "finished.json").write_text('["autoencoder", "latents", "denoiser", "pipeline"]')
+    torch.manual_seed(0)
+    InstrumentClassifier().save_pretrained(tmp_path / "classifier")
+    for row in read_cache(tiny_cache, MEL).rows:
+        path = tmp_path / row.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * torch.randn(row.frames * MEL.hop_length).numpy(), MEL.sample_rate)
+    folders = {"cache": tiny_cache, "data": tmp_path, "vocoder": tmp_path, "out": tmp_path / "out"}
+    arguments = [word for name, path in folders.items() for word in (f"--{name}", str(path))]
+    arguments += ["--classifier", str(tmp_path / "classifier"), "--pairs", "2"]
+    return [*arguments, "--shapes", "4x32x56", "16x16x28"]
+
+
+def test_finished_shapes_are_only_measured(finished: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(finished) == 0
+    first, second = json.loads((tmp_path / "out" / "latents.json").read_text())
+    assert (first.pop("shape"), second.pop("shape")) == ("4 x 32 x 56", "16 x 16 x 28")
+    assert first == pytest.approx(second), "they are the same weights"
+    assert (first["autoencoder_steps"], first["denoiser_steps"]) == (11, 7)
+    assert first["error"] > 0
+    assert first["error"] != first["noisy_error"]
+    assert 0 <= first["frame_f"] <= 1
+    assert "| 4 x 32 x 56 | " in capsys.readouterr().out
+
+
+def test_a_missing_cache_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folders = {"cache": tmp_path, "data": tmp_path, "vocoder": tmp_path, "out": tmp_path}
+    assert main([word for name, path in folders.items() for word in (f"--{name}", str(path))]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,44 @@
+"""A pipeline of real components, small enough to run in a test, and a clip for it."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from stylediff import MelAutoencoder, StyleTransferPipeline, Vocoder
+from stylediff.denoiser import build_scheduler
+from stylediff.instruments import INSTRUMENTS
+from train.data.pairs import default_first
+from train.trainers.denoiser import DenoiserSettings, build_model
+
+TONE_RATE = 22050
+
+
+def tiny_pipeline() -> StyleTransferPipeline:
+    """Random weights; every instrument's default voice is known."""
+    torch.manual_seed(0)
+    autoencoder = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=4)
+    settings = DenoiserSettings(
+        out=Path(),
+        cache=Path(),
+        latents=Path(),
+        widths=(16, 16, 16),
+        head_width=8,
+        tokens=2,
+        token_width=16,
+        reference_width=16,
+    )
+    voices = default_first({instrument.default_voice for instrument in INSTRUMENTS})
+    denoiser = build_model(settings, 4, voices)
+    vocoder = Vocoder(blocks=1, width=16)
+    pipeline = StyleTransferPipeline(autoencoder, denoiser.unet, build_scheduler(), denoiser.style_encoder, vocoder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def write_tone(path: Path, samples: int = 30001, rate: int = TONE_RATE, channels: int = 1) -> Path:
+    """A file with a tone of 440 Hz."""
+    wave = 0.3 * np.sin(np.arange(samples) * 2 * np.pi * 440 / rate)
+    soundfile.write(path, np.stack([wave] * channels, axis=1), rate)
+    return path

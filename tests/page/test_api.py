@@ -1,0 +1,120 @@
+"""The endpoint as programs use it, around a tiny pipeline."""
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from tests.helpers.tiny_pipeline import TONE_RATE as RATE
+from tests.helpers.tiny_pipeline import write_tone
+
+
+def test_the_endpoint_gives_a_file_as_long_as_its_input(address, clip):
+    client = Client(address, verbose=False)
+    audio, facts = client.predict(source=handle_file(str(clip)), target="harp", steps=2, seed=5, api_name="/convert")
+    assert Path(audio).name == "clip_to_harp_seed5.wav"
+    assert soundfile.info(audio).frames == 30001
+    assert facts["clip"] == "22.05 kHz mono → 22.05 kHz mono, seconds 0.0–1.4 (whole clip)"
+    assert (facts["target"], facts["steps"], facts["guidance"]) == ("harp", 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "ending"), [(96000, 1, "wav"), (8000, 6, "wav"), (44100, 2, "mp3"), (48000, 1, "ogg")]
+)
+def test_any_rate_and_number_of_channels_comes_back_as_long_as_it_was(address, tmp_path, rate, channels, ending):
+    path = write_tone(tmp_path / f"clip.{ending}", rate, rate, channels)
+    client = Client(address, verbose=False)
+    audio, _ = client.predict(source=handle_file(str(path)), steps=1, api_name="/convert")
+    assert soundfile.info(audio).samplerate == rate
+    assert soundfile.info(audio).frames == soundfile.info(path).frames
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"these are not samples", "is not audio that can be read"),
+        (b"", "is not audio that can be read"),
+        (np.full(RATE, np.nan), "not finite numbers"),
+        (np.zeros(2000), "at least 0.5 s is needed"),
+    ],
+)
+def test_what_cannot_be_used_gives_a_sentence(address, tmp_path, content, sentence):
+    path = tmp_path / "notes.wav"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        soundfile.write(path, content, RATE, subtype="FLOAT")
+    client = Client(address, verbose=False)
+    with pytest.raises(Exception, match=sentence) as refused:
+        client.predict(source=handle_file(str(path)), steps=2, api_name="/convert")
+    assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"source": None}, "Add a clip first"),
+        ({"source": "clip.wav"}, "Add a clip first"),
+        ({"source": {"path": None}}, "Add a clip first"),
+        ({"reference": "clip.wav"}, "Add a clip of the instrument to match"),
+        ({"target": None}, "unknown instrument 'None'"),
+        ({"steps": None}, "steps must be a number, got None"),
+        ({"guidance": None}, "guidance must be a number, got None"),
+        ({"strength": "all"}, "strength must be a number, got 'all'"),
+        ({"seed": None}, "seed must be a number, got None"),
+        ({"start_s": None}, "start_s must be a number, got None"),
+        ({"length_s": []}, r"length_s must be a number, got \[\]"),
+        ({"like": None}, "like must be a number, got None"),
+    ],
+)
+def test_arguments_of_another_kind_give_a_sentence(address, clip, wrong, sentence):
+    arguments = {"source": handle_file(str(clip)), "steps": 1} | wrong
+    with pytest.raises(AppError, match=sentence):
+        Client(address, verbose=False).predict(**arguments, api_name="/convert")
+
+
+def answer_to(address: str, source: str, start_s: str = "0") -> str:
+    """What the server says to a request that no client would make."""
+    call = f"{address}gradio_api/call/convert"
+    values = f'{{"data": [{source}, "harp", 1, 1, 1, 0, {start_s}, 10, null, 1, 0.5, true]}}'
+    event = httpx.post(call, content=values, headers={"Content-Type": "application/json"}).json()["event_id"]
+    return httpx.get(f"{call}/{event}", timeout=60).text
+
+
+def test_a_part_that_begins_at_infinity_gives_a_sentence(address):
+    answer = answer_to(address, "null", start_s="1e999")
+    assert "start_s must be 0 to 86400, got inf" in answer
+
+
+def test_a_file_of_the_machine_that_was_not_uploaded_is_refused(address, clip):
+    plain = answer_to(address, f'{{"path": "{clip}"}}')
+    assert plain.startswith("event: error")
+    assert "Add a clip first" in plain
+    marked = answer_to(address, f'{{"path": "{clip}", "meta": {{"_type": "gradio.FileData"}}}}')
+    assert marked.startswith("event: error")
+
+
+def test_silence_comes_back_without_an_error(address, tmp_path):
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros(RATE), RATE)
+    audio, _ = Client(address, verbose=False).predict(source=handle_file(str(path)), steps=1, api_name="/convert")
+    assert soundfile.info(audio).frames == RATE
+
+
+def test_a_reference_clip_changes_what_comes_back(address, clip, tmp_path):
+    reference = write_tone(tmp_path / "my flute.wav", 50_000)
+    client = Client(address, verbose=False)
+    sounds = {}
+    for name, extra in {"named": {}, "half": {"like": 0.5}, "whole": {"like": 1.0}, "none": {"like": 0.0}}.items():
+        if extra:
+            extra |= {"reference": handle_file(str(reference))}
+        audio, facts = client.predict(source=handle_file(str(clip)), steps=1, **extra, api_name="/convert")
+        sounds[name] = soundfile.read(audio)[0]
+    assert Path(audio).name == "clip_to_like_my_flute_seed0.wav"
+    assert facts["like"] == 0.0
+    assert np.array_equal(sounds["named"], sounds["none"])
+    assert not np.array_equal(sounds["half"], sounds["whole"])

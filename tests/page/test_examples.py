@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import gradio as gr
+
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.page.examples import example_label, find_results
+from stylediff.page.layout import build_page
+from tests.helpers.files import ROOT
+from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
+
+
+def test_a_title_may_hold_the_word_that_names_are_split_at(tmp_path: Path) -> None:
+    source = tmp_path / "trumpet_ode_to_joy.flac"
+    (tmp_path / "outputs").mkdir()
+    result = tmp_path / "outputs" / "trumpet_ode_to_joy_to_cello_seed0.flac"
+    result.touch()
+    assert example_label(source, find_results([source])[source]) == "trumpet → cello: ode to joy"
+
+
+def test_an_example_without_its_result_is_left_out(tmp_path: Path) -> None:
+    sources = [tmp_path / "piano_a.flac", tmp_path / "harp_b.flac"]
+    assert find_results(sources) == {}
+    (tmp_path / "outputs").mkdir()
+    result = tmp_path / "outputs" / "harp_b_to_cello_seed0.flac"
+    result.touch()
+    (tmp_path / "outputs" / "piano_a_to_cello.flac").touch()
+    assert find_results(sources) == {sources[1]: result}
+
+
+def test_a_page_is_built_without_the_results_of_its_examples(tmp_path: Path) -> None:
+    page, _ = build_page(tiny_pipeline(), tmp_path / "README.md", [write_tone(tmp_path / "piano_a.wav")])
+    assert not any(isinstance(block, gr.Dataset) for block in page.blocks.values())
+
+
+def test_every_example_ships_with_its_result() -> None:
+    sources = sorted((ROOT / "examples").glob("*.flac"))
+    results = find_results(sources)
+    assert list(results) == sources
+    for source, result in results.items():
+        target = example_label(source, result).split(": ")[0].split(" → ")[1]
+        assert target in INSTRUMENT_NAMES
+        assert result.stat().st_size > 50_000

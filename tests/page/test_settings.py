@@ -1,0 +1,81 @@
+import json
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+
+from stylediff.page.settings import LARGEST_SEED, PRESETS, ChoiceError, Choices, draw_seed, file_stem
+
+CHOSEN = Choices("harp", 7, 1.5, 0.8, 123456789, 2.5, 12.0, 0.25, 0.75, False)
+
+
+def test_settings_survive_json_and_a_link():
+    assert Choices.from_json(json.dumps(CHOSEN.to_dict())) == CHOSEN
+    assert Choices.from_dict(dict(parse_qsl(urlencode(CHOSEN.to_dict())))) == CHOSEN
+
+
+def test_values_in_order_are_read_as_those_by_name_are():
+    assert Choices.from_values("harp", "7", 1.5, "0.8", 123456789.0, 2.5, 12, 0.25, 0.75, "false") == CHOSEN
+    with pytest.raises(ChoiceError, match="steps must be a number, got None"):
+        Choices.from_values("harp", None, *list(CHOSEN.to_dict().values())[2:])
+
+
+def test_what_is_not_named_keeps_its_default_and_what_is_unknown_is_ignored():
+    assert Choices.from_dict({"seed": "5", "colour": "red"}) == Choices(seed=5)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"target": "kazoo"}, "unknown instrument 'kazoo'"),
+        ({"steps": 0}, "steps must be 1 to 50, got 0"),
+        ({"guidance": 9}, "guidance must be 1 to 4, got 9"),
+        ({"strength": "nan"}, "strength must be 0 to 1"),
+        ({"seed": -1}, "seed must be 0 to"),
+        ({"steps": "many"}, "steps must be a number, got 'many'"),
+        ({"steps": "inf"}, "steps must be a number"),
+        ({"length_s": 0.1}, "length_s must be 0.5"),
+        ({"like": 1.5}, "like must be 0 to 1"),
+        ({"start_s": 1e999}, "start_s must be 0 to 86400, got inf"),
+        ({"strength": None}, "strength must be a number, got None"),
+        ({"guidance": "loud"}, "guidance must be a number, got 'loud'"),
+        ({"target": None}, "unknown instrument 'None'"),
+        ({"enhance": "perhaps"}, "enhance must be true or false, got 'perhaps'"),
+        ({"enhance": None}, "enhance must be true or false, got None"),
+    ],
+)
+def test_a_wrong_setting_is_named(values, sentence):
+    with pytest.raises(ChoiceError, match=sentence):
+        Choices.from_dict(values)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"colour": 1}', "\x00"])
+def test_a_file_without_settings_is_refused(text):
+    with pytest.raises(ChoiceError, match="the settings file"):
+        Choices.from_json(text)
+
+
+def test_presets_are_valid_settings():
+    assert set(PRESETS) == {"fast", "balanced", "best"}
+    for steps, guidance in PRESETS.values():
+        Choices(steps=steps, guidance=guidance)
+
+
+def test_seeds_differ_and_can_be_used():
+    seeds = {draw_seed() for _ in range(8)}
+    assert len(seeds) > 1
+    assert all(0 <= Choices(seed=seed).seed <= LARGEST_SEED for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("source", "stem"),
+    [
+        ("piano_fur_elise", "piano_to_violin_seed1"),
+        ("Violin 3", "violin_to_violin_seed1"),
+        ("harpsichord_suite", "harpsichord_suite_to_violin_seed1"),
+        ("my clip/..\\x", "my_clip____x_to_violin_seed1"),
+        ("", "clip_to_violin_seed1"),
+        ("ü" * 60, "ü" * 40 + "_to_violin_seed1"),
+    ],
+)
+def test_results_are_named_after_source_target_and_seed(source, stem):
+    assert file_stem(source, "violin", 1) == stem

@@ -1,0 +1,155 @@
+"""What visitors may bring, as they bring it: every format, and everything that is no clip."""
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from tests.helpers.tiny_pipeline import TONE_RATE, write_tone
+from tests.helpers.visitors import choose_steps, upload, wait_until_done
+
+ENCODED = {"m4a": "aac", "webm": "libopus"}  # what PyAV writes; libsndfile writes the others
+
+
+def write_encoded(path, codec: str) -> None:
+    """A tone of 1.4 s in a container that libsndfile does not know."""
+    rate = 48000
+    tone = (0.3 * np.sin(np.arange(int(1.4 * rate)) * 2 * np.pi * 440 / rate)).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+        frame.rate = rate
+        resampler = av.AudioResampler(format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size)
+        pieces = [*resampler.resample(frame), *resampler.resample(None)]
+        for packet in (packet for piece in [*pieces, None] for packet in stream.encode(piece)):
+            container.mux(packet)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("ending", ["wav", "flac", "mp3", "ogg", "opus", "aiff", "m4a", "webm"])
+def test_every_format_that_is_named_is_taken(visit, tmp_path, ending):
+    path = tmp_path / f"ünusual 'näme'.{ending}"
+    if ending in ENCODED:
+        write_encoded(path, ENCODED[ending])
+    elif ending == "opus":
+        wave = 0.3 * np.sin(np.arange(67200) * 2 * np.pi * 440 / 48000)
+        soundfile.write(path, wave, 48000, format="OGG", subtype="OPUS")
+    else:
+        write_tone(path)
+    visitor = visit("?steps=1")
+    upload(visitor, path)
+    visitor.click("#go")
+    wait_until_done(visitor)
+    assert "kHz mono → 22.05 kHz mono, seconds 0.0–1." in visitor.inner_text("#facts")
+
+
+def write_samples(path, samples, rate=TONE_RATE):
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("words.wav", b"these are not samples", "is not audio that can be read"),
+        ("empty.wav", b"", "is not audio that can be read"),
+        ("picture.mp3", b"\x89PNG\r\n\x1a\n" + bytes(500), "is not audio that can be read"),
+        ("short.wav", np.full(4410, 0.1), "at least 0.5 s is needed"),
+        ("nan.wav", np.full(TONE_RATE, np.nan), "not finite numbers"),
+    ],
+)
+def test_what_is_no_clip_gives_a_sentence_and_the_page_goes_on(visit, clip, tmp_path, name, content, sentence):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        write_samples(path, content)
+    visitor = visit("?steps=1")
+    visitor.set_input_files("#source input[type=file]", str(path))
+    visitor.wait_for_selector("#source button[aria-label=Clear]")
+    visitor.click("#go")
+    visitor.wait_for_selector(".toast-body")
+    said = visitor.inner_text(".toast-body")
+    assert sentence in said
+    assert str(tmp_path) not in said
+    visitor.click(".toast-close")
+    visitor.click("#source button[aria-label=Clear]")
+    upload(visitor, clip)
+    visitor.click("#go")
+    wait_until_done(visitor)
+
+
+@pytest.mark.browser
+def test_a_file_over_the_limit_is_refused_before_it_is_read(visit, tmp_path):
+    path = tmp_path / "huge.wav"
+    with path.open("wb") as file:
+        file.truncate(200 * 2**20)
+    visitor = visit()
+    visitor.set_input_files("#source input[type=file]", str(path))
+    visitor.wait_for_selector(".toast-body")
+    assert "exceed" in visitor.inner_text(".toast-body")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("rate", "channels", "facts"),
+    [(96000, 1, "96 kHz mono"), (44100, 2, "44.1 kHz stereo"), (8000, 6, "8 kHz 6 channels")],
+)
+def test_what_is_done_to_unusual_files_is_said(visit, tmp_path, rate, channels, facts):
+    path = tmp_path / "unusual.wav"
+    write_tone(path, rate, rate, channels)
+    visitor = visit("?steps=1")
+    upload(visitor, path)
+    visitor.click("#go")
+    wait_until_done(visitor)
+    assert visitor.inner_text("#facts").startswith(f"{facts} → 22.05 kHz mono")
+
+
+@pytest.mark.browser
+def test_silence_is_taken(visit, tmp_path):
+    path = tmp_path / "silence.wav"
+    write_samples(path, np.zeros(TONE_RATE))
+    visitor = visit("?steps=1")
+    upload(visitor, path)
+    visitor.click("#go")
+    wait_until_done(visitor)
+
+
+@pytest.mark.browser
+def test_the_part_that_was_chosen_is_converted(visit, tmp_path):
+    path = write_tone(tmp_path / "long.wav", 10 * TONE_RATE)
+    visitor = visit("?steps=1&start_s=2&length_s=1.5")
+    upload(visitor, path)
+    visitor.click("#go")
+    wait_until_done(visitor)
+    assert "seconds 2.0–3.5 (of 10.0 s)" in visitor.inner_text("#facts")
+
+
+@pytest.mark.browser
+def test_the_microphone_is_heard(visit):
+    visitor = visit("?steps=1")
+    visitor.click("#source button[aria-label='Record audio']")
+    visitor.click("#source button.record-button")
+    visitor.wait_for_timeout(1500)
+    visitor.click("#source button.stop-button")
+    visitor.wait_for_selector("#source .waveform-container")
+    visitor.click("#go")
+    wait_until_done(visitor)
+
+
+@pytest.mark.browser
+def test_two_visitors_and_one_who_leaves_do_not_disturb_each_other(visit, clip):
+    first, second, leaver = (visit() for _ in range(3))
+    for visitor, steps in ((leaver, 50), (first, 6), (second, 3)):
+        upload(visitor, clip)
+        choose_steps(visitor, steps)
+    leaver.click("#go")
+    leaver.wait_for_function("document.querySelector('#status').innerText.startsWith('Step')", timeout=30_000)
+    first.click("#go")
+    second.click("#go")
+    leaver.reload(wait_until="domcontentloaded")
+    leaver.wait_for_selector("#go")
+    for visitor in (first, second):
+        wait_until_done(visitor)
+        assert visitor.locator("#output .waveform-container").count() == 1
+    assert leaver.inner_text("#status") == ""

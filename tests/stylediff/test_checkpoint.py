@@ -1,0 +1,26 @@
+import pytest
+import torch
+
+from stylediff.checkpoint import SHIPPED, VARIABLE, CheckpointError, load_pipeline
+from stylediff.instruments import INSTRUMENTS
+from tests.helpers.tiny_pipeline import tiny_pipeline
+
+
+def test_the_environment_names_another_model_and_the_argument_wins(tmp_path, monkeypatch):
+    pipeline = tiny_pipeline().to(dtype=torch.float16)
+    pipeline.save_pretrained(tmp_path / "model")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "model"))
+    assert tuple(load_pipeline().unet.config.block_out_channels) == pipeline.unet.config.block_out_channels
+    assert load_pipeline().unet.dtype == torch.float32
+    with pytest.raises(CheckpointError, match="nowhere"):
+        load_pipeline(str(tmp_path / "nowhere"))
+
+
+def test_the_shipped_weights_are_half_precision_below_64_mb_and_know_every_instrument():
+    files = list(SHIPPED.rglob("*.safetensors"))
+    assert len(files) >= 3
+    assert sum(path.stat().st_size for path in files) <= 64e6
+    pipeline = load_pipeline(str(SHIPPED))
+    for instrument in INSTRUMENTS:
+        index = pipeline.style_encoder.voice_index(instrument.name)
+        assert pipeline.style_encoder.config.voices[index] == instrument.default_voice

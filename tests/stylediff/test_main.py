@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from stylediff.__main__ import PICTURE_ENDINGS, main
+from tests.helpers.tiny_pipeline import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    tiny_pipeline().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "my clip ü.wav"
+    soundfile.write(path, 0.3 * np.sin(np.arange(30000) / 10), 22050)
+    return path
+
+
+def test_one_file_becomes_one_file_and_a_picture(model, clip, tmp_path, capsys):
+    out, picture = tmp_path / "out.wav", tmp_path / "out.png"
+    arguments = [str(clip), "--to", "violin", "-o", str(out), "--steps", "2", "--model", model]
+    assert main([*arguments, "--spectrogram", str(picture)]) == 0
+    assert soundfile.info(out).frames == 30000
+    assert Image.open(picture).size == (118, 2 * 256 + 2)
+    assert str(out) in capsys.readouterr().out
+
+
+def test_the_seed_decides_the_bytes(model, clip, tmp_path):
+    files = []
+    for number, seed in enumerate(("5", "5", "6")):
+        files.append(tmp_path / f"{number}.wav")
+        main([str(clip), "--to", "flute", "-o", str(files[-1]), "--steps", "1", "--seed", seed, "--model", model])
+    first, again, other = (path.read_bytes() for path in files)
+    assert first == again != other
+
+
+def test_several_files_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(model, clip, tmp_path, capsys):
+    bad = tmp_path / "notes.wav"
+    bad.write_text("these are not samples")
+    folder = tmp_path / "all"
+    code = main([str(bad), str(clip), "--to", "harp", "--out-dir", str(folder), "--steps", "1", "--model", model])
+    assert code == 2
+    assert [path.name for path in folder.iterdir()] == ["my clip ü_to_harp_seed0.wav"]
+    assert "notes.wav is not audio that can be read" in capsys.readouterr().err
+
+
+def test_an_error_names_its_file(model, clip, tmp_path, capsys):
+    soundfile.write(tmp_path / "short.wav", np.zeros(2205), 22050)
+    arguments = ["--to", "harp", "--out-dir", str(tmp_path / "all"), "--steps", "1", "--model", model]
+    assert main([str(tmp_path / "short.wav"), str(clip), *arguments]) == 2
+    assert "error: short.wav: clip is 0.10 s; at least 0.5 s is needed" in capsys.readouterr().err
+
+
+def test_sources_of_the_same_name_do_not_overwrite_each_other(model, clip, tmp_path, capsys):
+    folder, sources = tmp_path / "all", [clip]
+    for number, name in enumerate(("a/my clip ü.wav", "a/my clip ü.flac", "other.wav"), 2):
+        sources.append(tmp_path / name)
+        sources[-1].parent.mkdir(exist_ok=True)
+        soundfile.write(sources[-1], 0.3 * np.sin(np.arange(number * 20_000) / 10), 22050)
+    arguments = [*map(str, sources), "--to", "harp", "--out-dir", str(folder), "--steps", "1", "--model", model]
+    names = [f"my clip ü_to_harp_seed0{number}.wav" for number in ("", "_2", "_3")] + ["other_to_harp_seed0.wav"]
+    for _ in range(2):
+        assert main(arguments) == 0
+        assert capsys.readouterr().out.splitlines() == [str(folder / name) for name in names]
+    lengths = {path.name: soundfile.info(path).frames for path in folder.iterdir()}
+    assert lengths == dict(zip(names, (30_000, 40_000, 60_000, 80_000), strict=True))
+
+
+def test_a_clip_of_an_instrument_can_be_the_target(model, clip, tmp_path):
+    like = tmp_path / "my_flute.wav"
+    soundfile.write(like, 0.3 * np.sin(np.arange(60000) / 5), 22050)
+    files = {}
+    for name, extra in {
+        "named": ["--to", "flute"],
+        "clip": ["--like", str(like)],
+        "both": ["--to", "flute", "--like", str(like), "--like-weight", "0.5"],
+        "clip alone": ["--to", "flute", "--like", str(like)],
+    }.items():
+        out = tmp_path / name
+        assert main([str(clip), *extra, "--out-dir", str(out), "--steps", "1", "--model", model]) == 0
+        files[name] = next(out.iterdir())
+    assert files["clip"].name == "my clip ü_to_my_flute_seed0.wav"
+    sounds = {name: path.read_bytes() for name, path in files.items()}
+    assert sounds["clip"] == sounds["clip alone"]
+    assert len(set(sounds.values())) == 3
+
+
+@pytest.mark.parametrize(
+    "extra", [[], ["--to", "harp", "--like-weight", "0.5"], ["--to", "harp", "--like-weight", "2"]]
+)
+def test_a_style_that_is_not_given_or_weighed_against_nothing_is_refused(clip, extra):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(clip), "-o", "a.wav", *extra])
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        (["--like", "none.wav", "-o", "x.wav"], "no such file: none.wav"),
+        (["--to", "kazoo", "-o", "x.wav"], "unknown target 'kazoo'"),
+        (["--to", "violin", "-o", "x.wav", "--steps", "0"], "num_inference_steps must be"),
+    ],
+)
+def test_bad_arguments_give_one_sentence_and_exit_code_2(model, clip, extra, sentence, capsys):
+    assert main([str(clip), *extra, "--model", model]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "Traceback" not in error
+
+
+def test_a_missing_model_gives_one_sentence(clip, tmp_path, capsys):
+    arguments = [str(clip), "--to", "violin", "-o", "x.wav", "--model", str(tmp_path)]
+    assert main(arguments) == 2
+    assert "no StyleDiff model can be loaded" in capsys.readouterr().err
+
+
+def test_neither_or_both_outputs_are_refused(clip):
+    for outputs in ([], ["-o", "a.wav", "--out-dir", "b"]):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(clip), "--to", "violin", *outputs])
+        assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        (["-o", "a.mp3"], "cannot write a.mp3: name it .wav or .flac"),
+        (["-o", "a"], "cannot write a: name it .wav or .flac"),
+        (["-o", "nowhere/a.wav"], "cannot write a.wav: no such folder: nowhere"),
+        (["-o", "a.wav", "--spectrogram", "a.xyz"], "cannot write a.xyz: name it .png, .jpg"),
+        (["-o", "a.wav", "--spectrogram", "a"], "cannot write a: name it .png, .jpg"),
+        (["-o", "a.wav", "--spectrogram", "nowhere/a.png"], "cannot write a.png: no such folder: nowhere"),
+        (["-o", "a.wav", "--seed", str(2**64)], "--seed must be -2^63 to 2^64 - 1, got 18446744073709551616"),
+        (["-o", "a.wav", "--seed", str(-(2**63) - 1)], "--seed must be -2^63 to 2^64 - 1, got -9223372036854775809"),
+    ],
+)
+def test_what_could_not_be_written_or_seeded_is_refused_before_anything_is_loaded(extra, sentence, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["none.wav", "--to", "violin", "--model", "none", *extra])
+    assert stopped.value.code == 2
+    assert f"error: {sentence}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", PICTURE_ENDINGS)
+def test_every_ending_that_is_named_can_be_written(tmp_path, ending):
+    Image.new("RGB", (3, 2)).save(tmp_path / f"a{ending}")

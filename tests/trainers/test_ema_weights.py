@@ -1,0 +1,22 @@
+"""Averaged weights stand in for a model's own and give way to them again."""
+
+import pytest
+import torch
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from train.trainers.loop import averaged
+
+
+def test_a_model_has_its_average_within_and_its_own_weights_after() -> None:
+    model = nn.Linear(2, 2)
+    average = EMAModel(model.parameters(), decay=0.5)
+    begun = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight.add_(1.0)
+    with averaged(model, average):
+        assert torch.equal(model.weight, begun)
+    assert torch.equal(model.weight, begun + 1)
+    with pytest.raises(RuntimeError, match="halfway"), averaged(model, average):
+        raise RuntimeError("halfway")
+    assert torch.equal(model.weight, begun + 1)

@@ -1,0 +1,29 @@
+import torch
+
+from stylediff import StyleTransferPipeline
+from tests.helpers.tiny_pipeline import tiny_pipeline
+from train.trainers.export_pipeline import main
+
+
+def test_exported_parts_make_a_half_precision_pipeline_with_the_same_weights(tmp_path, capsys):
+    parts = tiny_pipeline()
+    parts.autoencoder.save_pretrained(tmp_path / "autoencoder")
+    parts.vocoder.save_pretrained(tmp_path / "vocoder")
+    for name in ("unet", "style_encoder", "scheduler"):
+        getattr(parts, name).save_pretrained(tmp_path / "denoiser" / name)
+    folders = [f"--{name}={tmp_path / name}" for name in ("autoencoder", "denoiser", "vocoder")]
+    assert main([*folders, "--out", str(tmp_path / "model")]) == 0
+    assert "MB of weights" in capsys.readouterr().out
+    loaded = StyleTransferPipeline.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    for name, weight in parts.unet.state_dict().items():
+        torch.testing.assert_close(loaded.unet.state_dict()[name], weight, rtol=1e-3, atol=1e-3)
+    assert loaded.scheduler.config.prediction_type == "v_prediction"
+    assert all(str(tmp_path) not in path.read_text() for path in (tmp_path / "model").rglob("*.json"))
+    stored = (tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
+    assert stored < 2.2 * sum(weight.numel() for weight in parts.unet.state_dict().values()) + 100_000
+
+
+def test_missing_parts_give_a_sentence(tmp_path, capsys):
+    code = main([f"--autoencoder={tmp_path}", f"--denoiser={tmp_path}", f"--out={tmp_path / 'model'}"])
+    assert code == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,1 @@
+"""Plumbing: files, command lines, processes, precision, Markdown, chains of jobs."""

@@ -1,0 +1,52 @@
+"""Files written whole or not at all, and folders locked to the settings that they were begun with."""
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+class FolderError(ValueError):
+    """A folder that was begun with other settings."""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_text(text)
+    os.replace(scratch, path)
+
+
+def describe_argument(value: Any) -> str:
+    """An argument of a command for ``claim_folder``; a folder of weights with a digest of them and their settings."""
+    weights = sorted(value.rglob("*.safetensors")) if isinstance(value, Path) and value.is_dir() else []
+    if not weights:
+        return str(value)
+    digest = hashlib.sha256()
+    for path in sorted([*weights, *value.rglob("*.json")]):
+        digest.update(path.relative_to(value).as_posix().encode() + path.read_bytes())
+    return f"{value} ({digest.hexdigest()[:12]})"
+
+
+def settled_arguments(args: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
+    """What ``claim_folder`` records of a command's arguments."""
+    return {name: describe_argument(getattr(args, name)) for name in names}
+
+
+def claim_folder(out: Path, settings: dict[str, Any]) -> None:
+    """Makes the folder and records its settings, or checks that they are the same as when it was begun.
+
+    Raises:
+        FolderError: begun with other settings; the message names the first that differs.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    path, told = out / "settings.json", json.dumps(settings, indent=1, default=str)
+    if not path.is_file():
+        write_atomically(path, told)
+        return
+    begun = json.loads(path.read_text())
+    for name, value in json.loads(told).items():
+        if begun.get(name) != value:
+            raise FolderError(f"{out} was begun with {name}={begun.get(name)!r}, not {value!r}: use another folder")

@@ -1,0 +1,26 @@
+"""Tables in Markdown, and the pages that they stand on."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from train.common.files import write_atomically
+
+
+def table_head(heads: Iterable[str]) -> list[str]:
+    """The two lines that open a table with these columns; a column's head may be empty."""
+    names = list(heads)
+    return ["|" + "".join(f" {name} |" if name else " |" for name in names), "|---" * len(names) + "|"]
+
+
+def table_row(cells: Iterable[object]) -> str:
+    """A table's line."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def write_page(folder: Path, name: str, values: object, page: str) -> None:
+    """Writes a page, prints it, and writes the values that it was made from beside it as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / f"{name}.json", json.dumps(values, indent=1))
+    write_atomically(folder / f"{name}.md", page)
+    print(page)

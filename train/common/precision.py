@@ -1,0 +1,22 @@
+"""The floating-point precision that is fastest on the hardware at hand."""
+
+import torch
+
+
+def choose_precision(wanted: str) -> str:
+    """accelerate's ``mixed_precision`` for a setting; "auto" takes bf16 where it is the faster one.
+
+    That is a GPU that computes in it, or a CPU with matrix tiles (AMX) or AVX-512's bf16 products; others emulate bf16
+    slowly.
+    """
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return "bf16" if any(getattr(torch.cpu, check, bool)() for check in checks) else "no"
+
+
+def fast_autocast(device: torch.device) -> torch.autocast:
+    """A context in which networks compute in bfloat16 where that is the faster precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16")

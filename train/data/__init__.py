@@ -1,0 +1,1 @@
+"""From scores and soundfonts to clips, caches and aligned pairs."""

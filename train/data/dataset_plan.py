@@ -1,0 +1,131 @@
+"""The plan of a data set: which excerpts it has, and which voices play each, drawn reproducibly."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from stylediff.instruments import Instrument
+from stylediff.mel import MelConfig
+from train.data.excerpts import Excerpt, ScoreError, cut_excerpt, random_excerpt
+from train.data.manifest import SHARES, piece_split
+from train.data.notes import playable_by
+from train.data.performance import roll_chords
+from train.data.soundfonts import Preset
+
+TARGETS, OTHER_TARGETS, SOURCES = 3, 3, 2  # clips of a training excerpt: default voices, other voices, degraded
+RANDOM_SHARE = 0.05
+ROLLED_SHARE, ROLL_S = 0.15, (0.02, 0.12)  # excerpts whose chords are rolled, and over how long
+FAVOURED = {"piano": 2.0, "violin": 2.0}
+MAX_DRAWS = 500
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a worker needs to make excerpt ``index`` of the data set.
+
+    Attributes:
+        voices: voice name -> preset, of the training soundfonts.
+        test_voices: the same for the test soundfont.
+        excerpts, test_excerpts: how many of each; test excerpts have the first indices.
+    """
+
+    groups: dict[str, list[Path]]
+    voices: dict[str, Preset]
+    test_voices: dict[str, Preset]
+    out: Path
+    samples: int
+    excerpts: int
+    test_excerpts: int
+    seed: int
+    mel: MelConfig = MelConfig()
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.mel.sample_rate
+
+    def split_of(self, index: int) -> str:
+        if index < self.test_excerpts:
+            return "test"
+        return "validation" if index < self.test_excerpts + self.validation_excerpts else "train"
+
+    @property
+    def validation_excerpts(self) -> int:
+        return max(1, round(SHARES["validation"] / 2 * self.excerpts))
+
+    def voices_of(self, instrument: Instrument) -> list[str]:
+        """Voices of an instrument, its default voice first (the first at hand where that one is missing)."""
+        names = [name for name in self.voices if name.split("/")[0] == instrument.name]
+        return sorted(names, key=lambda name: name != instrument.default_voice)
+
+
+def draw_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
+    """A random excerpt of a piece of that split, playable by three instruments or more.
+
+    Folders are drawn with a probability that grows as the square root of their number of pieces.
+
+    Raises:
+        ScoreError: hundreds of draws gave nothing: too few or too short scores for that split.
+    """
+    names = list(plan.groups)
+    weights = np.sqrt([len(plan.groups[name]) for name in names])
+    problem = ""
+    for _ in range(MAX_DRAWS):
+        if split == "train" and rng.random() < RANDOM_SHARE:
+            excerpt: Excerpt | None = random_excerpt(plan.seconds, rng)
+        else:
+            folder = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+            path = plan.groups[folder][int(rng.integers(len(plan.groups[folder])))]
+            piece = f"{folder}/{path.name}"
+            if piece_split(piece) != split:
+                continue
+            try:
+                excerpt = cut_excerpt(path, piece, plan.seconds, rng)
+            except ScoreError as error:
+                problem = f"; {error}"
+                continue
+        if excerpt is not None and rng.random() < ROLLED_SHARE:
+            rolled = tuple(roll_chords(excerpt.notes, float(rng.uniform(*ROLL_S))))
+            excerpt = replace(excerpt, notes=rolled)
+        if excerpt is not None and len(usable_instruments(plan, excerpt)) >= 3:
+            return excerpt
+    raise ScoreError(f"found no usable excerpt for the {split} split in {MAX_DRAWS} draws{problem}")
+
+
+def usable_instruments(plan: Plan, excerpt: Excerpt) -> list[Instrument]:
+    return [instrument for instrument in playable_by(excerpt.notes) if plan.voices_of(instrument)]
+
+
+def draw_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """(voice, role) of each clip to render of an excerpt.
+
+    Training excerpts give seven clips. Test and validation excerpts give every playable instrument in its default
+    voice; the test adds the test soundfont's voices, which are sources, and validation another training voice each.
+    """
+    playable = usable_instruments(plan, excerpt)
+    defaults = [plan.voices_of(instrument)[0] for instrument in playable]
+    if split == "test":
+        names = {instrument.name for instrument in playable}
+        first_of: dict[str, str] = {}
+        for voice in plan.test_voices:
+            first_of.setdefault(voice.split("/")[0], voice)
+        sources = [voice for name, voice in first_of.items() if name in names]
+        return [(voice, "target") for voice in defaults] + [(voice, "source") for voice in sources]
+    others = [voice for instrument in playable for voice in plan.voices_of(instrument)[1:]]
+    if split == "validation":
+        drawn = rng.permutation(others)[: len(defaults)].tolist() if others else []
+        return [(voice, "target") for voice in defaults + drawn]
+    others_of = Counter(voice.split("/")[0] for voice in others)
+    weights = np.array([FAVOURED.get(instrument.name, 1.0) for instrument in playable])
+    count = min(TARGETS, len(defaults))
+    chosen = rng.choice(len(defaults), size=count, replace=False, p=weights / weights.sum())
+    roles = [(defaults[int(i)], "target") for i in chosen]
+    missing = TARGETS + OTHER_TARGETS - count
+    shares = [FAVOURED.get(name, 1.0) / others_of[name] for name in (voice.split("/")[0] for voice in others)]
+    missing = min(missing, len(others))
+    if missing:
+        drawn = rng.choice(others, size=missing, replace=False, p=np.array(shares) / sum(shares))
+        roles += [(str(voice), "target") for voice in drawn]
+    everything = defaults + others
+    return roles + [(everything[int(rng.integers(len(everything)))], "source") for _ in range(SOURCES)]

@@ -1,0 +1,156 @@
+"""Cuts recordings of one instrument into clips: a data set without pairs, for the autoencoder and the vocoder.
+
+    python -m train.data.import_recordings --in DIR --instrument violin --out DIR [--license TEXT]
+
+Clips are stretches without pauses. The split is by recording, and the voice is named after the folder that a recording
+lies in. An interrupted run goes on where it stopped, and recordings that were added since are cut as well.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from tqdm import tqdm
+
+from stylediff.audio import SILENCE_RMS, AudioError, loudness_gain, read_audio, to_mono
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.mel import MelConfig
+from train.common.cli import exit_code
+from train.common.files import FolderError, claim_folder, write_atomically
+from train.data.manifest import FRAME_MULTIPLE, Clip, ClipGroup, ManifestError, piece_split, save_group, write_manifest
+
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif")
+SHORTEST, LONGEST = 3, 7  # multiples of FRAME_MULTIPLE: 2.2 s and 5.2 s
+BLOCK_S = 0.05
+PAUSE_S = 0.5
+SILENCE_DB = -40.0  # against the loudest block of the recording
+
+
+def find_recordings(folder: Path) -> list[Path]:
+    """Audio files below a folder, in sorted order.
+
+    Raises:
+        ManifestError: no such folder, or no recording in it.
+    """
+    if not folder.is_dir():
+        raise ManifestError(f"no such folder of recordings: {folder}")
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise ManifestError(f"no recording ({', '.join(SUFFIXES)}) in {folder}")
+    return paths
+
+
+def sounding_stretches(waveform: torch.Tensor, sample_rate: int) -> list[tuple[int, int]]:
+    """(start, end) samples of what lies between pauses; a pause is half a second or more near silence.
+
+    Args:
+        waveform: (samples,).
+    """
+    block = round(BLOCK_S * sample_rate)
+    whole = len(waveform) // block * block
+    level = waveform[:whole].reshape(-1, block).square().mean(1).sqrt()
+    threshold = max(float(level.max()) * 10 ** (SILENCE_DB / 20), SILENCE_RMS)
+    sounding = torch.nonzero(level > threshold).flatten().numpy()
+    if len(sounding) == 0:
+        return []
+    breaks = np.flatnonzero(np.diff(sounding) > round(PAUSE_S / BLOCK_S)) + 1
+    return [(int(run[0]) * block, (int(run[-1]) + 1) * block) for run in np.split(sounding, breaks)]
+
+
+def cut_positions(waveform: torch.Tensor, mel: MelConfig) -> list[tuple[int, int]]:
+    """(start, samples) of the clips of a recording: each stretch in clips as long as allowed, its last one shorter."""
+    unit = FRAME_MULTIPLE * mel.hop_length
+    positions = []
+    for start, end in sounding_stretches(waveform, mel.sample_rate):
+        while end - start >= SHORTEST * unit:
+            samples = min(LONGEST, (end - start) // unit) * unit
+            positions.append((start, samples))
+            start += samples
+    return positions
+
+
+def import_recording(path: Path, folder: Path, out: Path, instrument: str, licence: str, first: int) -> int:
+    """Saves the clips of one recording as groups ``first`` and on, and returns how many there are.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    mel = MelConfig()
+    samples, sample_rate = read_audio(path)
+    waveform = to_mono(torch.from_numpy(samples), sample_rate, mel.sample_rate)
+    origin = path.relative_to(folder).as_posix()
+    voice = f"{instrument}/{path.resolve().parent.name}"
+    positions = cut_positions(waveform, mel)
+    for index, (start, length) in enumerate(positions, start=first):
+        scratch = out / "clips" / f".{index:06d}.part"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        clip = waveform[start : start + length]
+        gain = loudness_gain(clip)
+        file = f"0_{voice.replace('/', '_')}.flac"
+        soundfile.write(scratch / file, (clip * gain).numpy(), mel.sample_rate, subtype="PCM_16")
+        start_s = round(start / mel.sample_rate, 3)
+        details = {"origin": origin, "start_s": start_s, "licence": licence}
+        file = f"clips/{index:06d}/{file}"
+        clips = (Clip(file, instrument, voice, "target", round(gain, 5), 0, details),)
+        group = ClipGroup(index, piece_split(origin), False, origin, "all", start_s, 1.0, 0, (), clips)
+        save_group(out, group, scratch)
+    return len(positions)
+
+
+def import_recordings(folder: Path, out: Path, instrument: str, licence: str) -> list[ClipGroup]:
+    """Imports the recordings that are not imported yet, and writes the manifest of all.
+
+    Raises:
+        ManifestError: nothing to import.
+        FolderError: the folder was begun for another instrument.
+    """
+    paths = find_recordings(folder)
+    claim_folder(out, {"instrument": instrument, "licence": licence})
+    (out / "clips").mkdir(exist_ok=True)
+    progress = out / "recordings.json"
+    counts: dict[str, int] = json.loads(progress.read_text()) if progress.is_file() else {}
+    waiting = [path for path in paths if path.relative_to(folder).as_posix() not in counts]
+    for path in tqdm(waiting, unit="recording"):
+        origin = path.relative_to(folder).as_posix()
+        try:
+            counts[origin] = import_recording(path, folder, out, instrument, licence, sum(counts.values()))
+        except AudioError as error:
+            tqdm.write(f"left out: {origin}: {error}", file=sys.stderr)
+            continue
+        if not counts[origin]:
+            tqdm.write(f"left out: {origin} has no {shortest_seconds():.1f} s without a pause", file=sys.stderr)
+        write_atomically(progress, json.dumps(counts))
+    if not sum(counts.values()):
+        raise ManifestError(f"no recording in {folder} gave a clip of {shortest_seconds():.1f} s or more")
+    return write_manifest(out, list(range(sum(counts.values()))))
+
+
+def shortest_seconds() -> float:
+    return MelConfig().seconds(SHORTEST * FRAME_MULTIPLE)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--in", dest="folder", type=Path, required=True, help="folder of recordings")
+    parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--license", default="", help="licence of the recordings, kept with every clip")
+    args = parser.parse_args(arguments)
+
+    def work() -> None:
+        groups = import_recordings(args.folder, args.out, args.instrument, args.license)
+        seconds = sum(soundfile.info(args.out / group.clips[0].file).duration for group in groups)
+        recordings = len({group.piece for group in groups})
+        print(f"{len(groups)} clips, {seconds / 60:.1f} min, of {recordings} recordings")
+
+    return exit_code(work, ManifestError, FolderError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The data set on disk: clips of each excerpt with their provenance, and the manifest that lists them all."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from train.common.files import write_atomically
+from train.data.notes import Note
+
+SPLITS = ("train", "validation", "test")
+SHARES = {"validation": 0.04, "test": 0.10}
+FRAME_MULTIPLE = 64  # frames of a clip: divides by the strides of every model tried
+
+
+class ManifestError(ValueError):
+    """A data set that is missing, unfinished or made with other settings."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One audio file.
+
+    Attributes:
+        file: path below the data set's folder.
+        instrument, voice: what plays; the voice is the soundfont preset, or the recording set.
+        role: "target" for a clean render, "source" for a degraded one that is never a target.
+        gain: factor from the synthesizer's level to the clip's.
+        notes_left_out: notes of the excerpt outside the instrument's range.
+        details: degradation of a source, or origin of a recording.
+    """
+
+    file: str
+    instrument: str
+    voice: str
+    role: str
+    gain: float
+    notes_left_out: int
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ClipGroup:
+    """Clips of the same music, aligned to the sample; a recording is a group of one clip without notes."""
+
+    index: int
+    split: str
+    paired: bool
+    piece: str
+    tracks: str
+    start_s: float
+    tempo: float
+    transposition: int
+    notes: tuple[Note, ...]
+    clips: tuple[Clip, ...]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "ClipGroup":
+        notes = tuple(Note(*note) for note in values["notes"])
+        return cls(**{**values, "notes": notes, "clips": tuple(Clip(**clip) for clip in values["clips"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        notes = [[round(n.start, 4), round(n.end, 4), n.pitch, n.velocity] for n in self.notes]
+        return {**asdict(self), "notes": notes}
+
+
+def piece_split(piece: str) -> str:
+    """Split of a piece, by a hash of its name: it never changes when pieces are added."""
+    draw = int(hashlib.sha256(piece.encode()).hexdigest()[:8], 16) / 16**8
+    if draw < SHARES["test"]:
+        return "test"
+    return "validation" if draw < SHARES["test"] + SHARES["validation"] else "train"
+
+
+def group_folder(out: Path, index: int) -> Path:
+    return out / "clips" / f"{index:06d}"
+
+
+def save_group(out: Path, group: ClipGroup, scratch: Path) -> None:
+    """Moves a scratch folder that holds the group's clips into the data set, whole or not at all."""
+    (scratch / "group.json").write_text(json.dumps(group.to_dict()))
+    final = group_folder(out, group.index)
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(scratch, final)
+
+
+def is_finished(out: Path, index: int) -> bool:
+    return (group_folder(out, index) / "group.json").is_file()
+
+
+def write_manifest(out: Path, indices: list[int]) -> list[ClipGroup]:
+    """Gathers the finished groups into ``manifest.jsonl``, one line a group, and returns them."""
+    lines = [(group_folder(out, index) / "group.json").read_text() for index in indices]
+    write_atomically(out / "manifest.jsonl", "\n".join(lines) + "\n")
+    return [ClipGroup.from_dict(json.loads(line)) for line in lines]
+
+
+def read_manifest(folder: Path) -> list[ClipGroup]:
+    """All groups of a data set.
+
+    Raises:
+        ManifestError: there is no manifest: the data set is missing or its rendering did not finish.
+    """
+    path = folder / "manifest.jsonl"
+    if not path.is_file():
+        raise ManifestError(f"no manifest.jsonl in {folder}: render the data set first, or let it finish")
+    return [ClipGroup.from_dict(json.loads(line)) for line in path.read_text().splitlines()]

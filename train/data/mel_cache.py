@@ -1,0 +1,145 @@
+"""Log-mels of a whole data set as one memory-mapped float16 array, with the table of its clips."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stylediff.mel import MelConfig
+from train.common.files import write_atomically
+from train.data.manifest import Clip, ClipGroup
+
+
+class CacheError(ValueError):
+    """A cache that is missing, unfinished or made with other numbers."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip of the cache; rows of one group are the same music.
+
+    Attributes:
+        file: path below the data set's folder, or below the one that all data sets of the cache are in.
+    """
+
+    file: str
+    group: int
+    split: str
+    paired: bool
+    instrument: str
+    voice: str
+    role: str
+    frames: int
+
+    @classmethod
+    def of(cls, group: ClipGroup, clip: Clip, frames: int) -> "Row":
+        return cls(clip.file, group.index, group.split, group.paired, clip.instrument, clip.voice, clip.role, frames)
+
+
+@dataclass(frozen=True)
+class MelCache:
+    """Log-mels in nepers, ``mels`` of shape (clips, mels, frames), and one Row for each."""
+
+    mels: np.memmap
+    rows: tuple[Row, ...]
+    mel: MelConfig
+
+    def split(self, name: str) -> np.ndarray:
+        """Row numbers of a split.
+
+        Raises:
+            CacheError: no clip is in that split.
+        """
+        numbers = [number for number, row in enumerate(self.rows) if row.split == name]
+        if not numbers:
+            raise CacheError(f"the mel cache holds no clip of the {name} split")
+        return np.array(numbers)
+
+    def tensor(self, number: int, start: int = 0, frames: int | None = None) -> torch.Tensor:
+        """Log-mel of one row as float32 (1, mels, frames), to the end of its clip where no length is given."""
+        end = self.rows[number].frames if frames is None else start + frames
+        return torch.from_numpy(self.mels[number, :, start:end].astype(np.float32)).unsqueeze(0)
+
+
+def create_cache(folder: Path, rows: list[Row], mel: MelConfig) -> np.memmap:
+    """Makes an empty cache to be filled, or opens the one that was begun; ``finish_cache`` marks it whole.
+
+    Raises:
+        CacheError: begun with other clips or another MelConfig; the message names the field.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {"mel": mel.to_dict(), "rows": [list(vars(row).values()) for row in rows]}
+    if (folder / "rows.json").is_file():
+        begun = json.loads((folder / "rows.json").read_text())
+        require_same_mel(begun["mel"], mel, folder)
+        if begun["rows"] != description["rows"]:
+            raise CacheError(f"the mel cache in {folder} was begun with other clips: use another folder")
+    write_atomically(folder / "rows.json", json.dumps(description))
+    shape = (len(rows), mel.n_mels, max(row.frames for row in rows))
+    mode = "r+" if (folder / "mels.npy").is_file() else "w+"
+    return np.lib.format.open_memmap(folder / "mels.npy", mode=mode, dtype=np.float16, shape=shape)
+
+
+def require_same_mel(begun: dict[str, Any], mel: MelConfig, folder: Path) -> None:
+    try:
+        mel.require_same(MelConfig(**begun), f"the mel cache in {folder}")
+    except ValueError as error:
+        raise CacheError(str(error)) from error
+
+
+def finish_cache(folder: Path) -> None:
+    write_atomically(folder / "finished", "")
+
+
+def read_cache(folder: Path, mel: MelConfig) -> MelCache:
+    """Opens a finished cache.
+
+    Raises:
+        CacheError: missing, unfinished, or made with another MelConfig; the message names the field.
+    """
+    if not (folder / "finished").is_file():
+        raise CacheError(f"no finished mel cache in {folder}: run train.data.cache_mels first")
+    description = json.loads((folder / "rows.json").read_text())
+    require_same_mel(description["mel"], mel, folder)
+    rows = tuple(Row(*values) for values in description["rows"])
+    return MelCache(np.load(folder / "mels.npy", mmap_mode="r"), rows, mel)
+
+
+Clips = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
+MEMORY_SHARE = 0.8  # of what is free on a GPU that clips may take
+
+
+def near_the_model(clips: Clips, device: torch.device) -> Clips:
+    """The clips in float16 in the memory of a model's GPU, where batches are cut many times faster.
+
+    They stay as they are where the model is on a CPU, or its GPU has no room for them.
+    """
+    if isinstance(clips, torch.Tensor) or device.type != "cuda":
+        return clips
+    if 2 * clips.size > MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return clips
+    copied = torch.empty(clips.shape, dtype=torch.float16, device=device)
+    for start in range(0, len(clips), 1024):
+        part = slice(start, start + 1024)
+        copied[part] = torch.from_numpy(clips[part].astype(np.float16))
+    return copied
+
+
+def stretches(clips: Clips, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
+    """A stretch of each of some clips, (stretches, ..., length), in float32 and where the clips are.
+
+    Args:
+        clips: (clips, ..., columns).
+        rows, firsts: which clip, and its first column, (stretches,).
+        length: columns of a stretch.
+    """
+    if not isinstance(clips, torch.Tensor):
+        pieces = [clips[row, ..., first : first + length] for row, first in zip(rows, firsts, strict=True)]
+        return torch.from_numpy(np.stack(pieces).astype(np.float32))
+    picked = clips[torch.from_numpy(rows).to(clips.device)]
+    columns = torch.from_numpy(firsts).to(clips.device)[:, None] + torch.arange(length, device=clips.device)
+    columns = columns.reshape(len(rows), *[1] * (clips.ndim - 2), length)
+    return picked.gather(-1, columns.expand(*picked.shape[:-1], length)).float()

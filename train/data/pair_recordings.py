@@ -1,0 +1,272 @@
+"""Pair recordings with renders of their notes: real clips as sources and as targets of a data set.
+
+    python -m train.data.pair_recordings --recordings DIR --soundfont FILE... --out DIR
+
+The notes of a recording are those of its table, or what basic-pitch hears. Their onsets are moved to where the sound
+rises, and a clip whose render does not agree with its recording is left out. Held-out recordings are never used.
+"""
+
+import argparse
+import functools
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+import torch
+from tqdm import tqdm
+
+from stylediff.audio import AudioError, loudness_gain
+from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
+from stylediff.mel import MelConfig
+from train.common.cli import exit_code
+from train.common.files import FolderError, claim_folder
+from train.common.parallel import results_of
+from train.data.excerpts import separate_repeats
+from train.data.manifest import Clip, ClipGroup, ManifestError, is_finished, save_group, write_manifest
+from train.data.note_agreement import frame_prf, note_f1
+from train.data.notes import Note, clip_notes, playable_by
+from train.data.performance import note_shapes, sample_gestures
+from train.data.recordings import (
+    TRAIN,
+    Recording,
+    RecordingError,
+    cut_clips,
+    list_recordings,
+    load_recording,
+    read_notes,
+)
+from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_voices
+from train.data.transcription import NoteJudge
+
+FRAMES = 448  # of a clip, as long as rendered ones
+RECORDED = "recorded"  # the voice of a recording is ``instrument/recorded``
+ONSET_SEARCH_S = 0.04
+ONSET_HOP = 128
+NOTE_F1, FRAME_F = 0.5, 0.55  # least agreement of a clip with its re-rendered notes
+
+
+@dataclass(frozen=True)
+class PairingPlan:
+    """What a worker needs to pair one clip.
+
+    Attributes:
+        voices: voice name -> preset.
+        clips: recording, first sample and number of samples of every clip, at the rate of ``mel``.
+        renders: rendered clips beside each recorded one.
+    """
+
+    out: Path
+    voices: dict[str, Preset]
+    clips: tuple[tuple[Recording, int, int], ...]
+    renders: int
+    seed: int
+    mel: MelConfig = MelConfig()
+
+
+@functools.cache
+def synthesizer(soundfont: Path, sample_rate: int) -> Synthesizer:
+    """One synthesizer a soundfont and process."""
+    return open_synthesizer(soundfont, sample_rate)
+
+
+@functools.cache
+def transcriber() -> NoteJudge:
+    """basic-pitch, loaded once a process."""
+    return NoteJudge()
+
+
+@functools.lru_cache(maxsize=2)
+def whole_recording(path: Path, sample_rate: int) -> torch.Tensor:
+    """A recording, kept while its clips are cut."""
+    return load_recording(path, sample_rate)
+
+
+def refine_onsets(notes: tuple[Note, ...], waveform: np.ndarray, sample_rate: int) -> tuple[Note, ...]:
+    """Notes whose onsets are moved to the strongest rise of the sound near them.
+
+    Args:
+        waveform: (samples,) of the clip.
+
+    Returns:
+        As many notes; onsets move by at most ``ONSET_SEARCH_S``.
+    """
+    strength = librosa.onset.onset_strength(y=waveform, sr=sample_rate, n_fft=1024, hop_length=ONSET_HOP)
+    reach = round(ONSET_SEARCH_S * sample_rate / ONSET_HOP)
+    distance = np.abs(np.arange(-reach, reach + 1)) / reach
+    padded = np.pad(strength, reach)
+    moved = []
+    for note in notes:
+        center = round(note.start * sample_rate / ONSET_HOP)
+        if not 0 <= center < len(strength):
+            moved.append(note)
+            continue
+        nearby = padded[center : center + 2 * reach + 1] * (1 - 0.5 * distance)
+        shift = (int(nearby.argmax()) - reach) * ONSET_HOP / sample_rate
+        start = max(0.0, note.start + shift) if nearby.max() > 1.5 * np.median(strength) else note.start
+        moved.append(replace(note, start=min(start, note.end - 0.03)))
+    return tuple(separate_repeats(sorted(moved, key=lambda note: (note.start, note.pitch))))
+
+
+def onset_velocities(notes: tuple[Note, ...], waveform: np.ndarray, sample_rate: int) -> tuple[Note, ...]:
+    """Notes with velocities from the level of the sound in the 80 ms after their onsets, the median being 80."""
+    width = round(0.08 * sample_rate)
+    starts = [max(0, round(note.start * sample_rate)) for note in notes]
+    levels = [20 * np.log10(np.sqrt(np.mean(waveform[at : at + width] ** 2) + 1e-9) + 1e-9) for at in starts]
+    middle = float(np.median(levels)) if levels else 0.0
+    return tuple(
+        replace(note, velocity=int(np.clip(round(80 * 10 ** ((level - middle) / 40)), 30, 120)))
+        for note, level in zip(notes, levels, strict=True)
+    )
+
+
+def notes_of(recording: Recording, start_s: float, waveform: torch.Tensor, sample_rate: int) -> tuple[Note, ...]:
+    """Notes of a clip of a recording, in seconds from its start, onsets refined."""
+    seconds = len(waveform) / sample_rate
+    if recording.notes_path is not None:
+        known = read_notes(recording.notes_path)
+        shifted = (replace(note, start=note.start - start_s, end=note.end - start_s) for note in known)
+        notes = clip_notes(tuple(shifted), seconds)
+    else:
+        notes = transcriber().listen(waveform).notes
+    samples = waveform.numpy()
+    return onset_velocities(refine_onsets(notes, samples, sample_rate), samples, sample_rate)
+
+
+def agrees(waveform: torch.Tensor, rendered: torch.Tensor, notes: tuple[Note, ...]) -> bool:
+    """True if the render of some notes sounds the same notes as the recording that they come from."""
+    heard, again = transcriber().listen(waveform), transcriber().listen(rendered)
+    score = note_f1(heard.notes, again.intervals, again.pitches, 0.1)
+    return len(notes) >= 2 and score >= NOTE_F1 and frame_prf(again.roll, heard.roll)[2] >= FRAME_F
+
+
+def pair_clip(plan: PairingPlan, index: int) -> bool:
+    """Save a recorded clip with renders of its notes; False if the renders do not agree with it."""
+    if is_finished(plan.out, index):
+        return True
+    recording, first, samples = plan.clips[index]
+    assert recording.instrument is not None
+    rate, rng = plan.mel.sample_rate, np.random.default_rng([plan.seed, index])
+    clip = whole_recording(recording.path, rate)[first : first + samples]
+    clip = clip * loudness_gain(clip)
+    notes = notes_of(recording, first / rate, clip, rate)
+    own = [voice for voice in plan.voices if voice.startswith(f"{recording.instrument}/")]
+    playable = [i.name for i in playable_by(notes)] if notes else []
+    if not own or not playable:
+        return False
+    own_default = get_instrument(recording.instrument).default_voice
+    drawn = [own_default if own_default in own else own[0]]
+    rest = [voice for voice in plan.voices if voice.split("/")[0] in playable and voice not in drawn]
+    defaults = [voice for voice in rest if get_instrument(voice.split("/")[0]).default_voice == voice]
+    count = min(plan.renders - 1, len(rest))
+    weights = np.array([3.0 if voice in defaults else 0.5 for voice in rest])
+    if count:
+        drawn += rng.choice(rest, size=count, replace=False, p=weights / weights.sum()).tolist()
+    gestures = sample_gestures(notes, rng)
+    renders = []
+    for voice in drawn:
+        preset, instrument = plan.voices[voice], get_instrument(voice.split("/")[0])
+        pairs = [
+            (note, shape)
+            for note, shape in zip(notes, note_shapes(gestures, instrument.name, voice), strict=True)
+            if instrument.lowest <= note.pitch <= instrument.highest
+        ]
+        shapes = [shape for _, shape in pairs]
+        player = synthesizer(preset.soundfont, rate)
+        kept = tuple(note for note, _ in pairs)
+        waveform = player.render(kept, preset, samples, {}, 0.0, [] if None in shapes else shapes)
+        gain = loudness_gain(torch.from_numpy(waveform))
+        renders.append((voice, waveform * gain, gain, len(notes) - len(kept)))
+    if not agrees(clip, torch.from_numpy(renders[0][1]), notes):
+        return False
+    save_pairs(plan, index, clip, notes, renders)
+    return True
+
+
+def save_pairs(
+    plan: PairingPlan,
+    index: int,
+    clip: torch.Tensor,
+    notes: tuple[Note, ...],
+    renders: list[tuple[str, np.ndarray, float, int]],
+) -> None:
+    """Write a recorded clip and its renders as one group of aligned clips."""
+    recording, first, _ = plan.clips[index]
+    scratch = plan.out / "clips" / f".{index:06d}.part"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    role = "target" if recording.good_sound else "source"
+    voice = f"{recording.instrument}/{RECORDED}"
+    made = [(voice, clip.numpy(), 1.0, 0, role), *((*render, "target") for render in renders)]
+    clips = []
+    for number, (name, waveform, gain, left_out, part) in enumerate(made):
+        file = f"{number}_{name.replace('/', '_')}.flac"
+        soundfile.write(scratch / file, waveform, plan.mel.sample_rate, subtype="PCM_16")
+        details = {"origin": recording.name} if number == 0 else {}
+        path = f"clips/{index:06d}/{file}"
+        clips.append(Clip(path, name.split("/")[0], name, part, round(gain, 5), left_out, details))
+    start_s = round(first / plan.mel.sample_rate, 3)
+    save_group(
+        plan.out,
+        ClipGroup(index, "train", True, recording.piece, "all", start_s, 1.0, 0, notes, tuple(clips)),
+        scratch,
+    )
+
+
+def list_clips(folder: Path, mel: MelConfig) -> tuple[tuple[Recording, int, int], ...]:
+    """Clips of the recordings that may be trained on, each long recording cut twice, half a clip apart.
+
+    Raises:
+        RecordingError: no recording in the folder may be trained on, or names its instrument.
+    """
+    length = FRAMES * mel.hop_length
+    clips = []
+    for recording in list_recordings(folder):
+        if recording.split != TRAIN or recording.instrument not in INSTRUMENT_NAMES:
+            continue
+        try:
+            waveform = load_recording(recording.path, mel.sample_rate)
+        except AudioError as error:
+            tqdm.write(f"left out: {recording.name}: {error}", file=sys.stderr)
+            continue
+        for offset in (0, length // 2):
+            cut = cut_clips(waveform[offset:], mel.sample_rate)
+            starts = [offset + start for start, _ in cut[:1]]
+            if not starts:
+                continue
+            for start in range(starts[0], len(waveform) - length // 2, length):
+                clips.append((recording, start, min(length, len(waveform) - start) // mel.hop_length * mel.hop_length))
+    if not clips:
+        raise RecordingError(f"no recording in {folder} may be trained on and names its instrument")
+    return tuple(clips)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--recordings", type=Path, required=True, help="folder of recordings, named by instrument")
+    parser.add_argument("--soundfont", nargs="+", required=True, help="soundfonts, FILE or FILE:preset,...")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--renders", type=int, default=6, help="rendered clips beside each recorded one")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+
+    def work() -> None:
+        voices = {name: preset for font in args.soundfont for name, preset in soundfont_voices(font).items()}
+        plan = PairingPlan(args.out, voices, list_clips(args.recordings, MelConfig()), args.renders, args.seed)
+        claim_folder(args.out, {"voices": sorted(voices), "clips": len(plan.clips), "renders": args.renders})
+        (args.out / "clips").mkdir(exist_ok=True)
+        job = functools.partial(pair_clip, plan)
+        indices = range(len(plan.clips))
+        kept = sum(tqdm(results_of(job, indices, args.workers, chunk_size=8), total=len(indices), unit="clip"))
+        write_manifest(args.out, [index for index in indices if is_finished(args.out, index)])
+        print(f"{kept} of {len(indices)} recorded clips agree with their notes")
+
+    return exit_code(work, RecordingError, SynthesisError, ManifestError, FolderError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""Renders aligned clips: the same excerpts of scores, played by many instruments in many voices.
+
+    python -m train.data.render_dataset --midi DIR... --soundfont FILE... --test-soundfont FILE --out DIR
+
+Every excerpt is drawn from its own random stream, so the set depends on the seed and not on the number of workers,
+and an interrupted run goes on where it stopped. Pieces, not excerpts, are split into train, validation and test; the
+test soundfont plays only the source side of the test.
+"""
+
+import argparse
+import functools
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from tqdm import tqdm
+
+from stylediff.audio import loudness_gain
+from stylediff.instruments import INSTRUMENTS, get_instrument
+from stylediff.mel import MelConfig
+from train.common.cli import exit_code
+from train.common.files import FolderError, claim_folder
+from train.common.parallel import results_of
+from train.data.augmentation import Degradation, degrade, draw_degradation
+from train.data.dataset_plan import OTHER_TARGETS, SOURCES, TARGETS, Plan, draw_excerpt, draw_roles
+from train.data.excerpts import Excerpt, ScoreError, find_pieces, read_tracks
+from train.data.manifest import (
+    FRAME_MULTIPLE,
+    SPLITS,
+    Clip,
+    ClipGroup,
+    ManifestError,
+    is_finished,
+    save_group,
+    write_manifest,
+)
+from train.data.notes import is_in_range, notes_in_range
+from train.data.performance import IDIOMS, Gesture, let_ring, note_shapes, sample_gestures
+from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_voices
+
+
+@functools.cache
+def synthesizer(soundfont: Path, sample_rate: int) -> Synthesizer:
+    """One synthesizer a soundfont and process: some take seconds to load."""
+    return open_synthesizer(soundfont, sample_rate)
+
+
+def render_clip(
+    plan: Plan,
+    excerpt: Excerpt,
+    gestures: Sequence[Gesture],
+    voice: str,
+    how: Degradation,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, float, int]:
+    """Render one clip of an excerpt.
+
+    Args:
+        gestures: one for each note of the excerpt.
+
+    Returns:
+        Samples, the gain that set their loudness, and how many notes the instrument had to leave out.
+    """
+    preset = plan.voices.get(voice) or plan.test_voices[voice]
+    instrument = get_instrument(voice.split("/")[0])
+    notes = notes_in_range(excerpt.notes, instrument)
+    shapes = note_shapes(gestures, instrument.name, voice)
+    played = [shape for note, shape in zip(excerpt.notes, shapes, strict=True) if is_in_range(note, instrument)]
+    if how.plain or None in played:
+        played = []
+        notes = let_ring(notes, how.ring_s) if how.ring_s and instrument.name not in IDIOMS else notes
+    player = synthesizer(preset.soundfont, plan.mel.sample_rate)
+    waveform = player.render(notes, preset, plan.samples, how.controls, how.detune_cents, played)
+    waveform = degrade(waveform, plan.mel.sample_rate, how, rng)
+    gain = loudness_gain(torch.from_numpy(waveform))
+    return waveform * gain, gain, len(excerpt.notes) - len(notes)
+
+
+def render_excerpt(plan: Plan, index: int) -> None:
+    """Draws, renders and saves excerpt ``index``; nothing of it counts until all of it is there."""
+    if is_finished(plan.out, index):
+        return
+    rng = np.random.default_rng([plan.seed, index])
+    split = plan.split_of(index)
+    excerpt = draw_excerpt(plan, split, rng)
+    gestures = sample_gestures(excerpt.notes, rng)
+    scratch = plan.out / "clips" / f".{index:06d}.part"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    clips = []
+    for number, (voice, role) in enumerate(draw_roles(plan, excerpt, split, rng)):
+        degraded = role == "source" and split == "train"
+        how = draw_degradation(rng) if degraded else Degradation()
+        waveform, gain, left_out = render_clip(plan, excerpt, gestures, voice, how, rng)
+        file = f"{number}_{voice.replace('/', '_')}.flac"
+        soundfile.write(scratch / file, waveform, plan.mel.sample_rate, subtype="PCM_16")
+        details = asdict(how) if degraded else {}
+        file = f"clips/{index:06d}/{file}"
+        clips.append(Clip(file, voice.split("/")[0], voice, role, round(gain, 5), left_out, details))
+    group = ClipGroup(index, split, True, *astuple_head(excerpt), excerpt.notes, tuple(clips))
+    save_group(plan.out, group, scratch)
+
+
+def astuple_head(excerpt: Excerpt) -> tuple[str, str, float, float, int]:
+    return excerpt.piece, excerpt.tracks, excerpt.start_s, excerpt.tempo, excerpt.transposition
+
+
+def summarize(groups: list[ClipGroup], seconds: float, out: Path) -> str:
+    """Minutes of each instrument in each split, and the disk space used."""
+    minutes: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for group in groups:
+        for clip in group.clips:
+            minutes[clip.instrument, group.split] += seconds / 60
+    lines = [f"{'minutes':12s}" + "".join(f"{split:>12s}" for split in SPLITS)]
+    for instrument in INSTRUMENTS:
+        row = "".join(f"{minutes[instrument.name, split]:12.1f}" for split in SPLITS)
+        lines.append(f"{instrument.name:12s}{row}")
+    clips = sum(len(group.clips) for group in groups)
+    used = sum(path.stat().st_size for path in out.rglob("*.flac"))
+    lines.append(f"{len(groups)} excerpts, {clips} clips, {clips * seconds / 3600:.1f} h, {used / 1e9:.2f} GB")
+    return "\n".join(lines)
+
+
+def build_plan(args: argparse.Namespace) -> Plan:
+    """The plan behind the command line's arguments.
+
+    Raises:
+        ScoreError, SynthesisError: scores or soundfonts that cannot be used.
+    """
+    mel = MelConfig()
+    frames = -(-mel.frames(round(args.seconds * mel.sample_rate)) // FRAME_MULTIPLE) * FRAME_MULTIPLE
+    voices: dict[str, Preset] = {}
+    for soundfont in args.soundfont:
+        voices |= soundfont_voices(soundfont)
+    per_excerpt = TARGETS + OTHER_TARGETS + SOURCES
+    return Plan(
+        groups=find_pieces(args.midi),
+        voices=voices,
+        test_voices=soundfont_voices(args.test_soundfont),
+        out=args.out,
+        samples=frames * mel.hop_length,
+        excerpts=args.test_excerpts + -(-args.clips // per_excerpt),
+        test_excerpts=args.test_excerpts,
+        seed=args.seed,
+    )
+
+
+def render(plan: Plan, workers: int) -> list[ClipGroup]:
+    """Renders what is missing of the plan and writes the manifest."""
+    waiting = [index for index in range(plan.excerpts) if not is_finished(plan.out, index)]
+    job = functools.partial(render_excerpt, plan)
+    for _ in tqdm(results_of(job, waiting, workers, chunk_size=4), total=len(waiting), unit="excerpt"):
+        pass
+    return write_manifest(plan.out, list(range(plan.excerpts)))
+
+
+def check_scores(plan: Plan) -> list[str]:
+    """Sentences about the MIDI files that cannot be used."""
+    problems = []
+    for paths in plan.groups.values():
+        for path in paths:
+            try:
+                read_tracks(path)
+            except ScoreError as error:
+                problems.append(str(error))
+    return problems
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
+    parser.add_argument("--soundfont", nargs="+", required=True, help="training soundfonts, FILE or FILE:program,...")
+    parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources, never trained on")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=30000, help="clips to train and validate on, at least")
+    parser.add_argument("--test-excerpts", type=int, default=140)
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, rounded up to whole frames")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+
+    def work() -> None:
+        plan = build_plan(args)
+        settings = {"clips": args.clips, "test_excerpts": args.test_excerpts, "seed": args.seed}
+        settings |= {"samples": plan.samples, "voices": sorted(plan.voices), "test_voices": sorted(plan.test_voices)}
+        settings |= {"pieces": sum(map(len, plan.groups.values()))}
+        claim_folder(plan.out, settings)
+        (plan.out / "clips").mkdir(exist_ok=True)
+        for problem in check_scores(plan):
+            print(f"left out: {problem}", file=sys.stderr)
+        groups = render(plan, args.workers)
+        print(summarize(groups, plan.seconds, plan.out))
+
+    return exit_code(work, ScoreError, SynthesisError, ManifestError, FolderError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Waveforms of clips on disk: whole ones, and crops aligned to mel frames."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from stylediff.audio import fit_length, loudness_gain, read_audio, resample
+from stylediff.mel import MelConfig, waveform_to_mel
+from train.data.mel_cache import CacheError, MelCache, Row
+
+
+def load_waveform(path: Path) -> torch.Tensor:
+    """Samples (samples,) of a mono file."""
+    samples, _ = read_audio(path)
+    return torch.from_numpy(samples[0])
+
+
+def levelled_mel(waveform: torch.Tensor, mel: MelConfig) -> torch.Tensor:
+    """Log-mel (1, 1, mels, frames) of a waveform (samples,) brought to the loudness of the data set."""
+    return waveform_to_mel((waveform * loudness_gain(waveform))[None], mel)
+
+
+def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int, cents: float = 0.0) -> torch.Tensor:
+    """Samples that some frames of a clip stand for, (frames * hop_length,), silent where the clip is not.
+
+    Args:
+        data: folder that ``row.file`` is below.
+        start: first frame; negative before the clip's beginning.
+        cents: how much higher it sounds, played faster from ``start`` on.
+
+    Raises:
+        CacheError: there is no such clip, or it cannot be read.
+    """
+    speed = 2 ** (cents / 1200)
+    first, wanted = start * mel.hop_length, math.ceil(frames * mel.hop_length * speed)
+    length = max(0, wanted + min(first, 0))
+    try:
+        samples, _ = soundfile.read(data / row.file, frames=length, start=max(first, 0), dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise CacheError(f"{data} is not the data that the mel cache was made from: {error}") from error
+    silence = torch.zeros(wanted - length)
+    played = torch.cat([silence, fit_length(torch.from_numpy(samples), length)])
+    played = resample(played, round(mel.sample_rate * speed), mel.sample_rate)
+    return fit_length(played, frames * mel.hop_length)
+
+
+def read_clips(cache: MelCache, rows: np.ndarray, data: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Whole clips: log-mels (1, 1, mels, frames) and waveforms (1, frames * hop_length)."""
+    for row in rows:
+        mel = cache.tensor(int(row))[None]
+        yield mel, read_waveform(data, cache.rows[row], cache.mel, 0, mel.shape[-1])[None]

@@ -1,0 +1,1 @@
+"""Metrics, compared systems, and the report on the test split."""

@@ -1,0 +1,174 @@
+"""Embeddings of sound and of its picture, for Fréchet distances, kept by compared system."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+
+from stylediff.audio import resample
+from stylediff.mel import MelConfig
+from stylediff.plotting import mels_to_image
+from train.common.parallel import results_of
+from train.data.waveforms import levelled_mel, load_waveform
+from train.evaluation.frechet import compare_sets
+from train.models.instrument_classifier import InstrumentClassifier
+
+# Features (windows, dimensions) of a waveform (samples,) at the mel's sample rate.
+Embedding = Callable[[torch.Tensor], np.ndarray]
+
+WINDOW_FRAMES = 86  # about a second
+
+
+def split_windows(mel: torch.Tensor) -> torch.Tensor:
+    """Whole windows of a log-mel (1, 1, mels, frames), or a shorter one as it is: (windows, 1, mels, frames)."""
+    whole = max(1, mel.shape[-1] // WINDOW_FRAMES)
+    return torch.cat(mel[..., : whole * WINDOW_FRAMES].chunk(whole, dim=-1))
+
+
+class ClassifierEmbedding:
+    """Penultimate activations of the instrument classifier, a second at a time; needs no network connection."""
+
+    def __init__(self, folder: Path) -> None:
+        self.classifier = InstrumentClassifier.from_pretrained(folder).eval()
+
+    @torch.no_grad()
+    def __call__(self, waveform: torch.Tensor) -> np.ndarray:
+        return self.classifier.features(split_windows(levelled_mel(waveform, self.classifier.mel))).numpy()
+
+
+class VggishEmbedding:
+    """VGGish (Hershey et al. 2017, arXiv 1609.09430), the features of the original Fréchet audio distance."""
+
+    SAMPLE_RATE = 16000
+
+    def __init__(self) -> None:
+        self.network = torch.hub.load("harritaylor/torchvggish", "vggish", trust_repo=True).eval()
+        self.network.postprocess = False
+
+    @torch.no_grad()
+    def __call__(self, waveform: torch.Tensor) -> np.ndarray:
+        samples = resample(waveform, MelConfig().sample_rate, self.SAMPLE_RATE)
+        return np.atleast_2d(self.network.forward(samples.numpy(), self.SAMPLE_RATE).cpu().numpy())
+
+
+class ClapEmbedding:
+    """CLAP trained on music (Wu et al. 2023, arXiv 2211.06687), one vector a clip; needs the package transformers."""
+
+    SAMPLE_RATE, MODEL = 48000, "laion/larger_clap_music"
+
+    def __init__(self) -> None:
+        from transformers import ClapModel, ClapProcessor
+
+        self.network = ClapModel.from_pretrained(self.MODEL).eval()
+        self.processor = ClapProcessor.from_pretrained(self.MODEL)
+
+    @torch.no_grad()
+    def __call__(self, waveform: torch.Tensor) -> np.ndarray:
+        samples = resample(waveform, MelConfig().sample_rate, self.SAMPLE_RATE).numpy()
+        inputs = self.processor(audios=samples, sampling_rate=self.SAMPLE_RATE, return_tensors="pt")
+        return self.network.get_audio_features(**inputs).numpy()
+
+
+def draw_picture(waveform: torch.Tensor) -> torch.Tensor:
+    """The spectrogram picture of a waveform (samples,), as the page shows it: (3, height, width) between 0 and 1."""
+    config = MelConfig()
+    mel = levelled_mel(waveform, config)[0, 0]
+    return torch.from_numpy(mels_to_image([mel], config)).permute(2, 0, 1).float() / 255
+
+
+class PixelEmbedding:
+    """The picture itself, averaged over a grid of cells, half a second wide; needs no network connection."""
+
+    ROWS = 32
+
+    def __call__(self, waveform: torch.Tensor) -> np.ndarray:
+        grey = draw_picture(waveform).mean(0)
+        columns = max(1, round(grey.shape[1] / (WINDOW_FRAMES / 2)))
+        return functional.adaptive_avg_pool2d(grey[None, None], (self.ROWS, columns))[0, 0].T.numpy()
+
+
+class InceptionEmbedding:
+    """Inception v3 on the picture, as in the Fréchet inception distance, with torchvision's ImageNet weights."""
+
+    SIZE = 299
+
+    def __init__(self) -> None:
+        self.network = torch.hub.load("pytorch/vision", "inception_v3", weights="IMAGENET1K_V1", trust_repo=True).eval()
+        self.network.fc = torch.nn.Identity()
+
+    @torch.no_grad()
+    def __call__(self, waveform: torch.Tensor) -> np.ndarray:
+        picture = draw_picture(waveform)[None]
+        resized = functional.interpolate(picture, (self.SIZE, self.SIZE), mode="bilinear", antialias=True)
+        return self.network(2 * resized - 1).numpy()
+
+
+def load_embedding(name: str, classifier: Path) -> Embedding:
+    """An embedding by name.
+
+    Args:
+        name: one of EMBEDDINGS.
+        classifier: folder of the instrument classifier, for the embedding of that name.
+
+    Raises:
+        ValueError: no such embedding, or its network cannot be had here; the message says why.
+    """
+    if name not in EMBEDDINGS:
+        raise ValueError(f"unknown embedding {name!r}; choose one of {', '.join(EMBEDDINGS)}")
+    try:
+        return ClassifierEmbedding(classifier) if name == "classifier" else EMBEDDINGS[name]()
+    except (ImportError, OSError) as error:
+        raise ValueError(f"the embedding {name!r} cannot be loaded here: {error}") from error
+
+
+EMBEDDINGS: dict[str, type] = {
+    "classifier": ClassifierEmbedding,
+    "pixels": PixelEmbedding,
+    "vggish": VggishEmbedding,
+    "clap": ClapEmbedding,
+    "inception": InceptionEmbedding,
+}
+
+FEW = 64  # files for which other processes are not worth their start
+
+Features = dict[str, np.ndarray]  # by the name of the audio file, (windows, dimensions) each
+
+
+@lru_cache(maxsize=1)
+def cached_embedding(name: str, classifier: Path) -> Embedding:
+    return load_embedding(name, classifier)
+
+
+def embed(path: Path, name: str, classifier: Path) -> tuple[str, np.ndarray]:
+    """An audio file's name and its features."""
+    return path.name, cached_embedding(name, classifier)(load_waveform(path))
+
+
+def embed_folder(folder: Path, kept: Path, name: str, classifier: Path, workers: int) -> Features:
+    """Features of the audio files in a folder; those that ``kept`` (.npz) already holds are not made again.
+
+    Args:
+        name: of the embedding.
+        classifier: folder of the instrument classifier.
+    """
+    features: Features = dict(np.load(kept)) if kept.is_file() else {}
+    missing = [path for path in sorted(folder.glob("*.flac")) if path.name not in features]
+    if missing:
+        workers = workers if len(missing) > FEW else 1
+        made = results_of(partial(embed, name=name, classifier=classifier), missing, workers, chunk_size=8)
+        features |= dict(tqdm(made, total=len(missing), unit="clip", desc=f"{name}, {folder.name}"))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        scratch = kept.with_suffix(".part.npz")
+        np.savez(scratch, **features)  # type: ignore[arg-type]
+        scratch.replace(kept)
+    return features
+
+
+def compare_features(ours: Features, theirs: Features, names: list[str]) -> dict[str, float]:
+    """Fréchet distance of the files of these names, its extrapolation to infinitely many, and the number of windows."""
+    mine, reference = (np.concatenate([features[name] for name in names]) for features in (ours, theirs))
+    return compare_sets(mine, reference)

@@ -1,0 +1,150 @@
+"""Figures of an evaluation: confusions, pairs, settings, and spectrograms of single cases."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from matplotlib.figure import Figure
+
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.mel import MelConfig
+from stylediff.plotting import mels_to_image
+from train.data.waveforms import levelled_mel, load_waveform
+from train.evaluation.cases import MAIN_PAIRS, Trial
+from train.evaluation.clip_scores import Result
+from train.evaluation.report import COLUMNS, Table
+from train.evaluation.runner import Scoring, audio_path
+from train.evaluation.systems import IDENTITY, TRUE_TARGET, ours
+
+SWEPT = ("log_mel_error", "timbre_distance", "frame_f", "named_target")
+
+
+def draw_confusion(matrix: np.ndarray) -> Figure:
+    """The confusion matrix, (targets, names), as a figure."""
+    figure = Figure(figsize=(7.5, 7), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(INSTRUMENT_NAMES))
+    axes.set_xticks(ticks, INSTRUMENT_NAMES, rotation=60)
+    axes.set_yticks(ticks, INSTRUMENT_NAMES)
+    axes.set_xlabel("heard as")
+    axes.set_ylabel("target")
+    for row, column in np.argwhere(matrix >= 0.005):
+        share = matrix[row, column]
+        axes.text(column, row, f"{share:.2f}", ha="center", va="center", color="white" if share > 0.5 else "black")
+    return figure
+
+
+def draw_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
+    """Titled pictures (height, width, 3), three in a row, as a figure."""
+    lines = -(-len(panels) // 3)
+    figure = Figure(figsize=(15, 6.5 * lines), layout="constrained")
+    for axes, (title, image) in zip(figure.subplots(lines, 3, squeeze=False).flat, panels, strict=False):
+        axes.imshow(image, aspect="auto", interpolation="nearest")
+        axes.set_title(title)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    return figure
+
+
+def draw_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
+    """Each of the key ratios as a matrix, sources down and targets across.
+
+    Args:
+        ratios: by pair, as "piano -> violin", then by name.
+    """
+    names = list(next(iter(ratios.values())))
+    figure = Figure(figsize=(6.5 * len(names), 7.2), layout="constrained")
+    ticks = range(len(INSTRUMENT_NAMES))
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        matrix = np.full((len(INSTRUMENT_NAMES), len(INSTRUMENT_NAMES)), np.nan)
+        for pair, values in ratios.items():
+            row, column = (INSTRUMENT_NAMES.index(instrument) for instrument in pair.split(" -> "))
+            matrix[row, column] = values[name]
+        brightest = max(1.0, float(np.nanmax(matrix)))
+        axes.imshow(matrix, cmap="cividis", vmin=0, vmax=brightest)
+        for row, column in np.argwhere(np.isfinite(matrix)):
+            ratio = matrix[row, column]
+            colour = "white" if ratio < 0.6 * brightest else "black"
+            axes.text(column, row, f"{ratio:.2f}", ha="center", va="center", color=colour, fontsize=8)
+        axes.set_title(name)
+        axes.set_xticks(ticks, INSTRUMENT_NAMES, rotation=60)
+        axes.set_yticks(ticks, INSTRUMENT_NAMES)
+    return figure
+
+
+def draw_sweep(
+    table: Table,
+    steps: list[int],
+    guidance: list[float],
+    temperatures: list[float],
+    dynamics: list[float],
+    headline_steps: int,
+) -> Figure:
+    """Some columns against the number of steps, the guidance, the temperature and the dynamics, with 95 % intervals."""
+    lines: list[tuple[str, list[tuple[float, str]]]] = [
+        ("steps", [(number, ours(number)) for number in steps]),
+        ("guidance", [(scale, ours(headline_steps, scale)) for scale in guidance]),
+        ("temperature", [(one, ours(headline_steps, temperature=one)) for one in temperatures]),
+        ("dynamics", [(one, ours(headline_steps, dynamics=one)) for one in dynamics]),
+    ]
+    figure = Figure(figsize=(4 * len(SWEPT), 3.5 * len(lines)), layout="constrained")
+    axes = figure.subplots(len(lines), len(SWEPT), squeeze=False)
+    for line, (label, settings) in enumerate(lines):
+        known = [(place, table[name]) for place, name in settings if name in table]
+        for number, column in enumerate(SWEPT):
+            cells = [cells[column] for _, cells in known]
+            means = np.array([cell["mean"] for cell in cells])
+            reach = np.array([[cell["mean"] - cell["low"], cell["high"] - cell["mean"]] for cell in cells]).T
+            axes[line, number].errorbar([place for place, _ in known], means, reach, marker="o", capsize=3)
+            axes[line, number].set_xlabel(label)
+            axes[line, number].set_title(COLUMNS[column])
+        if line == 0:
+            for one in axes[line]:
+                one.set_xscale("log")
+                one.set_xticks(steps, [str(number) for number in steps])
+    return figure
+
+
+SHEET_PANELS = 12
+EXTREMES = 3
+
+
+def choose_panels(trials: list[Trial]) -> list[Trial]:
+    """Trials of twelve directions, the main ones among them; the first of each, not the best."""
+    pairs = {trial.pair: trial for trial in reversed(trials)}
+    others = [trial for pair, trial in sorted(pairs.items()) if pair not in MAIN_PAIRS]
+    chosen = [pairs[pair] for pair in MAIN_PAIRS if pair in pairs]
+    chosen += others[:: max(1, len(others) // (SHEET_PANELS - len(chosen)))]
+    return chosen[:SHEET_PANELS]
+
+
+def choose_extremes(trials: list[Trial], results: list[Result], headline: str) -> tuple[list[Trial], list[Trial]]:
+    """The three trials with the smallest and the three with the largest log-mel error against doing nothing."""
+    errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
+    ranked = sorted(trials, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
+    few = min(EXTREMES, max(1, len(ranked) // 2))
+    return ranked[:few], ranked[len(ranked) - few :][::-1]
+
+
+def draw_panels(trials: list[Trial], scoring: Scoring, headline: str) -> list[tuple[str, np.ndarray]]:
+    """Log-mels of source, output and target above each other, with a title, for each trial."""
+    panels = []
+    for trial in trials:
+        waveforms = [load_waveform(audio_path(scoring, trial, row)) for row in (IDENTITY, headline, TRUE_TARGET)]
+        mels = [levelled_mel(waveform, MelConfig())[0, 0] for waveform in waveforms]
+        panels.append((" → ".join(trial.pair) + ": source, output, target", mels_to_image(mels, MelConfig())))
+    return panels
+
+
+def copy_extremes(best: list[Trial], worst: list[Trial], scoring: Scoring, headline: str, out: Path) -> None:
+    """Source, output and target of each trial as Ogg Vorbis in ``out``, in place of what was there."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for kind, trials in {"best": best, "worst": worst}.items():
+        for number, trial in enumerate(trials, 1):
+            for name, row in {"source": IDENTITY, "output": headline, "target": TRUE_TARGET}.items():
+                samples = load_waveform(audio_path(scoring, trial, row)).numpy()
+                file = out / f"{kind}_{number}_{'_to_'.join(trial.pair)}_{name}.ogg"
+                soundfile.write(file, samples, MelConfig().sample_rate)

@@ -1,0 +1,137 @@
+"""Scores a folder of audio files against references of the same names: any system's outputs, by the same metrics.
+
+python -m train.evaluation.score_folder --audio-dir OUTPUTS --reference-dir TARGETS --out DIR
+"""
+
+import argparse
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff.audio import AudioError, fit_length, read_audio, to_mono
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.mel import MelConfig
+from train.common.cli import exit_code
+from train.common.files import write_atomically
+from train.common.parallel import results_of
+from train.evaluation.clip_scores import Result, compare_with_source, compare_with_target, name_instrument
+from train.evaluation.embeddings import EMBEDDINGS, load_embedding
+from train.evaluation.frechet import compare_sets
+from train.evaluation.report import COLUMNS, describe, format_cell
+from train.evaluation.runner import SHIPPED_CLASSIFIER, load_judges
+
+ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff")
+
+
+def pair_files(audio: Path, references: Path) -> list[tuple[Path, Path]]:
+    """Files of two folders that have the same name but for the ending.
+
+    Raises:
+        AudioError: there are none, or an output has no reference; the message names it.
+    """
+    theirs = {path.stem: path for path in sorted(references.glob("*")) if path.suffix.lower() in ENDINGS}
+    ours = [path for path in sorted(audio.glob("*")) if path.suffix.lower() in ENDINGS]
+    if not ours:
+        raise AudioError(f"no audio files in {audio}")
+    for path in ours:
+        if path.stem not in theirs:
+            raise AudioError(f"{path.name} has no reference of that name in {references}")
+    return [(path, theirs[path.stem]) for path in ours]
+
+
+def load_pair(pair: tuple[Path, Path]) -> tuple[torch.Tensor, torch.Tensor]:
+    """An output and its reference at the mel's sample rate, the output cut or padded to the reference's length."""
+    loaded = []
+    for path in pair:
+        samples, sample_rate = read_audio(path)
+        loaded.append(to_mono(torch.from_numpy(samples), sample_rate, MelConfig().sample_rate))
+    return fit_length(loaded[0], len(loaded[1])), loaded[1]
+
+
+def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None) -> Result:
+    """Columns of one output; its pitches are compared with those heard in the reference.
+
+    Args:
+        classifier: folder of the instrument classifier.
+        instrument: what the outputs should be heard as, or None.
+    """
+    judges = load_judges(classifier)
+    output, reference = load_pair(pair)
+    heard = [judges.notes.listen(waveform) for waveform in (output, reference)]
+    result = {"file": pair[0].name} | compare_with_source(*heard) | compare_with_target(output, reference, MelConfig())
+    named = name_instrument(output, judges.classifier)
+    return result | {"named": named} | ({"named_target": float(named == instrument)} if instrument else {})
+
+
+def score_folder(
+    audio: Path, references: Path, classifier: Path, instrument: str | None, embeddings: list[str], workers: int
+) -> dict[str, Any]:
+    """Every file's columns, their means with 95 % intervals, and Fréchet distances.
+
+    Raises:
+        AudioError, ValueError: files that cannot be read or paired, or an embedding that cannot be loaded.
+    """
+    pairs = pair_files(audio, references)
+    job = partial(score_pair, classifier=classifier, instrument=instrument)
+    files = sorted(tqdm(results_of(job, pairs, workers), total=len(pairs), unit="clip"), key=lambda r: str(r["file"]))
+    found = {column: [file[column] for file in files if file.get(column) is not None] for column in COLUMNS}
+    means = {column: describe(values) for column, values in found.items() if values}
+    loaded = [load_pair(pair) for pair in pairs]
+    frechet = {}
+    for name in embeddings:
+        embedding = load_embedding(name, classifier)
+        ours, theirs = (np.concatenate([embedding(waveforms[side]) for waveforms in loaded]) for side in (0, 1))
+        frechet[name] = compare_sets(ours, theirs)
+    return {"files": files, "means": means, "frechet": frechet}
+
+
+def write_folder_markdown(summary: dict[str, Any], audio: Path) -> str:
+    """The means and distances of ``score_folder`` as a Markdown page."""
+    lines = [f"# {audio.name}: {len(summary['files'])} clips", "", "| | mean |", "|---|---|"]
+    lines += [f"| {COLUMNS[column]} | {format_cell(cell)} |" for column, cell in summary["means"].items()]
+    for name, cell in summary["frechet"].items():
+        lines.append(f"| Fréchet distance, {name} (∞) | {cell['distance']:.3f} ({cell['infinity']:.3f}) |")
+    return "\n".join([*lines, ""])
+
+
+def evaluate_folder(args: argparse.Namespace) -> str:
+    """Scores a folder of audio files, writes the report, and returns its Markdown.
+
+    Raises:
+        ValueError: files that cannot be read or paired.
+    """
+    summary = score_folder(
+        args.audio_dir, args.reference_dir, args.classifier, args.instrument, args.embedding, args.workers
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_atomically(args.out / "summary.json", json.dumps(summary, indent=1))
+    page = write_folder_markdown(summary, args.audio_dir)
+    write_atomically(args.out / "summary.md", page)
+    return page
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--audio-dir", type=Path, required=True, help="folder of a system's outputs")
+    parser.add_argument("--reference-dir", type=Path, required=True, help="true targets, in files of the same names")
+    parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, help="what they should be heard as")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
+    parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
+    args = parser.parse_args(arguments)
+
+    def work() -> None:
+        print(evaluate_folder(args))
+
+    return exit_code(work, ValueError, OSError, ImportError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

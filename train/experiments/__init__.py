@@ -1,0 +1,1 @@
+"""One question a file; each writes a page of results."""

@@ -1,0 +1,258 @@
+"""Measures what mel, autoencoder and vocoder lose, stage by stage, for every instrument and voice.
+
+    python -m train.experiments.codec --data DATASET [RECORDINGS] --out DIR
+
+Results are kept as they are made; an interrupted run goes on where it stopped.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from stylediff.checkpoint import SHIPPED, load_pipeline
+from stylediff.mel import MelConfig
+from train.common.cli import exit_code
+from train.common.files import claim_folder, settled_arguments, write_atomically
+from train.common.markdown import table_head, table_row
+from train.common.parallel import results_of
+from train.data.manifest import ManifestError
+from train.data.notes import is_one_voice
+from train.data.waveforms import load_waveform
+from train.evaluation.clip_scores import Result, compare_with_score, compare_with_source, compare_with_target
+from train.evaluation.embeddings import ClassifierEmbedding
+from train.evaluation.frechet import frechet_distance
+from train.evaluation.metrics import bootstrap_interval, hop_stripes, pitch_deviation, pitch_wobble
+from train.evaluation.report import describe, format_cell
+from train.evaluation.runner import SHIPPED_CLASSIFIER, load_judges, read_results
+from train.experiments.codec_stages import (
+    ALL_PASS,
+    DECODED,
+    ITERATIONS,
+    ORIGINAL,
+    VOCODER,
+    Specimen,
+    Stage,
+    build_stages,
+    choose_specimens,
+    griffin_lim_row,
+)
+
+COLUMNS = {
+    "frame_f": "frame F",
+    "note_f1_50": "note F1, 50 ms",
+    "source_frame_f": "frame F to the original",
+    "deviation": "pitch off by, cents ↓",
+    "wobble": "pitch wobble, cents ↓",
+    "stripes": "hop autocorrelation ↓",
+    "log_mel_error": "log-mel error, neper ↓",
+    "log_spectral_distance": "LSD, dB ↓",
+    "stft_distance": "STFT distance ↓",
+    "loudness_difference_db": "louder by, dB",
+}
+STEADINESS = ("wobble", "stripes")
+NOTES = f"""\
+"{VOCODER}" is a true log-mel through the vocoder, "{DECODED}" the same after encoding and decoding; the others have
+Griffin-Lim with so many iterations in the vocoder's place. "{ALL_PASS}" is the same sound with other phases, its
+partials a millisecond earlier or later: what a column reads there, it reads from phases alone. Clips are of pieces
+that were not trained on. Brackets hold 95 % bootstrap intervals. Pitch is CREPE's, on notes of 0.4 s and more of one
+voice; hop autocorrelation is `train.evaluation.metrics.hop_stripes`. Columns with ↓ are better when smaller; wobble and
+autocorrelation are as good as can be when no larger than the original's.
+"""
+
+
+def plain_name(column: str) -> str:
+    """A column's heading without its arrow."""
+    return COLUMNS[column].strip(" ↓")
+
+
+def frechet_to_originals(results: list[Result], row: str) -> float:
+    """Fréchet distance of a row's features to the originals'."""
+    ours, theirs = (np.concatenate([r["features"] for r in results if r["row"] == name]) for name in (row, ORIGINAL))
+    return frechet_distance(ours, theirs)
+
+
+def table(results: list[Result], rows: list[str]) -> list[str]:
+    """Means of the columns that any of the results has, as Markdown."""
+    columns = [column for column in COLUMNS if any(column in result for result in results)]
+    lines = table_head(["", *(COLUMNS[column] for column in columns)])
+    for row in rows:
+        values = {c: [r[c] for r in results if r["row"] == row and c in r] for c in columns}
+        cells = [format_cell(describe(values[column]) if values[column] else None) for column in columns]
+        lines.append(table_row([row, *cells]))
+    return lines
+
+
+def changes(results: list[Result], row: str) -> dict[str, np.ndarray]:
+    """By how much each clip's columns differ from its original's."""
+    originals = {result["file"]: result for result in results if result["row"] == ORIGINAL}
+    ours = sorted((result for result in results if result["row"] == row), key=lambda result: result["file"])
+    pairs = [(result, originals[result["file"]]) for result in ours]
+    found = {c: [one[c] - other[c] for one, other in pairs if c in one and c in other] for c in COLUMNS}
+    return {column: np.array(values) for column, values in found.items() if values}
+
+
+def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
+    """Where Griffin-Lim in the vocoder's place comes nearer to the originals than the vocoder does, as Markdown."""
+    rival = griffin_lim_row("mel", ITERATIONS[-1])
+    lines, cells, certain, further = [], 0, 0, 0
+    for instrument, results in of_instruments.items():
+        ours, theirs, control = (changes(results, row) for row in (VOCODER, rival, ALL_PASS))
+        cells += len(ours)
+        for column in ours:
+            mine, its, phases = (np.abs(row[column]) for row in (ours, theirs, control))
+            if its.mean() >= mine.mean():
+                continue
+            low, high = bootstrap_interval(mine - its, seed=0)
+            certain += low > 0
+            further += low > 0 and mine.mean() > phases.mean()
+            excess = f"{(mine - its).mean():.3f} more [{low:.3f}, {high:.3f}]; phases alone {phases.mean():.3f}"
+            off = f"off by {mine.mean():.3f} against {its.mean():.3f}, {excess}"
+            lines.append(f"- {instrument}: {plain_name(column)}, {off}")
+    title = f'"{rival}" comes nearer to the originals than "{VOCODER}" in {len(lines)} of {cells} cells'
+    beyond = f", beyond chance (the interval of the clips' differences leaves 0 out) in {certain}"
+    more = f', and further off than phases alone take them ("{ALL_PASS}") in {further} of these'
+    return [f"{title} (means of absolute differences over clips){beyond}{more}" + (":" if lines else "."), "", *lines]
+
+
+def write_steadiness(results: list[Result]) -> str:
+    """Wobble and stripes against the originals', clip by clip, as a sentence."""
+    found = []
+    for row in (VOCODER, DECODED):
+        change = changes(results, row)
+        cells = [f"{plain_name(c)} {format_cell(describe(change[c]))}" for c in STEADINESS if c in change]
+        found.append(f'"{row}" {" and ".join(cells)}')
+    return f"Above the originals, clip by clip: {'; '.join(found)}."
+
+
+def lost_frames(results: list[Result], row: str) -> float:
+    """By how much the pitch F-measure against the score is below the originals', or that to the original below 1."""
+    column = "frame_f" if any("frame_f" in result for result in results) else "source_frame_f"
+    values = {name: [r[column] for r in results if r["row"] == name and column in r] for name in (ORIGINAL, row)}
+    before, after = (np.mean(values[name]) for name in (ORIGINAL, row))
+    return float(before - after)
+
+
+def write_markdown(results: list[Result], rows: list[str], seconds: dict[str, float]) -> str:
+    """The tables: all clips, every instrument with the worst one named, every voice."""
+    lines = ["# What the codec loses", "", NOTES, f"## All clips ({len({r['file'] for r in results})})", ""]
+    lines += [*table(results, rows), "", "| | Fréchet distance ↓ | seconds for a second of sound ↓ |", "|---|---|---|"]
+    for row in rows:
+        lines.append(f"| {row} | {frechet_to_originals(results, row):.3f} | {seconds[row]:.3f} |")
+    groups = {key: sorted({r[key] for r in results}) for key in ("instrument", "voice")}
+    of = {(key, name): [r for r in results if r[key] == name] for key in groups for name in groups[key]}
+    worst = max(groups["instrument"], key=lambda name: lost_frames(of["instrument", name], DECODED))
+    lost = lost_frames(of["instrument", worst], DECODED)
+    lines += [
+        "",
+        f"The instrument that loses most through autoencoder and vocoder is the {worst}: {lost:.3f} of frame F.",
+        "",
+        write_steadiness(results),
+        "",
+        *write_rivalry({name: of["instrument", name] for name in groups["instrument"]}),
+    ]
+    for key, names in groups.items():
+        for name in names:
+            count = len({r["file"] for r in of[key, name]})
+            lines += ["", f"## {name} ({count} clips)" if key == "instrument" else f"### {name} ({count} clips)", ""]
+            lines += table(of[key, name], rows)
+    return "\n".join([*lines, ""])
+
+
+TIMED_CLIPS = 3
+
+
+@lru_cache(maxsize=1)
+def load_stages(model: Path) -> dict[str, Stage]:
+    return build_stages(load_pipeline(str(model)))
+
+
+@lru_cache(maxsize=1)
+def load_embedding(classifier: Path) -> ClassifierEmbedding:
+    return ClassifierEmbedding(classifier)
+
+
+def measure(task: tuple[Specimen, tuple[str, ...]], model: Path, classifier: Path) -> list[Result]:
+    """One clip through some rows of the codec: their columns, and the classifier's features of what came out."""
+    specimen, rows = task
+    config, judges, original = MelConfig(), load_judges(classifier), load_waveform(specimen.path)
+    notes = specimen.score(len(original) / config.sample_rate)
+    source = judges.notes.listen(original)
+    original_hz = judges.pitch.track(original)[1] if notes is not None and is_one_voice(notes) else None
+    results = []
+    for row in rows:
+        output = load_stages(model)[row](original)
+        heard = judges.notes.listen(output)
+        result = compare_with_source(heard, source) | compare_with_target(output, original, config)
+        if notes is not None:
+            result |= compare_with_score(output, heard, notes, judges, config)
+            if original_hz is not None:
+                times, pitch = judges.pitch.track(output)
+                result["wobble"] = pitch_wobble(notes, times, pitch)
+                result["deviation"] = pitch_deviation(notes, times, pitch, original_hz)
+        features = load_embedding(classifier)(output).round(4).tolist()
+        result |= {"stripes": hop_stripes(output, config), "features": features}
+        named = {"file": str(specimen.path), "voice": specimen.voice, "instrument": specimen.instrument, "row": row}
+        kept = (*COLUMNS, "features")
+        results.append(named | {name: result[name] for name in kept if result.get(name) is not None})
+    return results
+
+
+def measure_all(args: argparse.Namespace, specimens: list[Specimen], rows: list[str]) -> list[Result]:
+    """Every specimen in every row; what the folder already holds is not made again."""
+    path = args.out / "results.jsonl"
+    results = read_results(path)
+    done = {(result["file"], result["row"]) for result in results}
+    left = [(s, tuple(row for row in rows if (str(s.path), row) not in done)) for s in specimens]
+    left = [(specimen, missing) for specimen, missing in left if missing]
+    job = partial(measure, model=args.model, classifier=args.classifier)
+    with path.open("a") as file:
+        for measured in tqdm(results_of(job, left, args.workers), total=len(left), unit="clip"):
+            results += measured
+            file.writelines(json.dumps(result) + "\n" for result in measured)
+            file.flush()
+    wanted = {(str(specimen.path), row) for specimen in specimens for row in rows}
+    return [result for result in results if (result["file"], result["row"]) in wanted]
+
+
+def time_stages(stages: dict[str, Stage], specimens: list[Specimen]) -> dict[str, float]:
+    """Seconds of compute for a second of sound in every row, the median over a few clips after one to warm up."""
+    seconds: dict[str, list[float]] = {row: [] for row in stages}
+    for specimen in [specimens[0], *specimens[:TIMED_CLIPS]]:
+        waveform = load_waveform(specimen.path)
+        for row, stage in stages.items():
+            began = time.perf_counter()
+            stage(waveform)
+            seconds[row].append((time.perf_counter() - began) * MelConfig().sample_rate / len(waveform))
+    return {row: statistics.median(values[1:]) for row, values in seconds.items()}
+
+
+def measure_codec(args: argparse.Namespace) -> None:
+    """Measures what is missing, and writes and prints the page."""
+    specimens, stages = choose_specimens(args.data, args.clips), load_stages(args.model)
+    claim_folder(args.out, settled_arguments(args, ("model", "classifier")))
+    seconds = time_stages(stages, specimens)
+    page = write_markdown(measure_all(args, specimens, list(stages)), list(stages), seconds)
+    write_atomically(args.out / "codec.md", page)
+    print(page)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets, imported recordings among them")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=6, help="clips of each voice")
+    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
+    return exit_code(partial(measure_codec, parser.parse_args(arguments)), ManifestError, ValueError, OSError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""What every sound passes through: the codec's stages as rows, and the clips that they are measured on."""
+
+import itertools
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stylediff import StyleTransferPipeline
+from stylediff.audio import fit_length
+from stylediff.instruments import get_instrument
+from stylediff.mel import griffin_lim, waveform_to_mel
+from train.data.manifest import Clip, ClipGroup, ManifestError, read_manifest
+from train.data.notes import Note, clip_notes, is_one_voice, notes_in_range
+from train.evaluation.metrics import HELD_SECONDS
+
+ORIGINAL = "original"
+ALL_PASS = "original, all-pass"
+VOCODER = "mel, vocoder"
+DECODED = "autoencoder, vocoder"
+ITERATIONS = (32, 100)  # of Griffin-Lim
+KNOT_HZ = 250.0  # between which an all-pass filter's phase goes straight
+KNOT_RADIANS = np.pi / 2  # deviation of its change from one to the next, a delay of a millisecond
+
+# What a stage makes of a waveform (samples,) at the mel's sample rate and the data set's loudness.
+Stage = Callable[[torch.Tensor], torch.Tensor]
+
+
+def griffin_lim_row(stage: str, iterations: int) -> str:
+    """Name of the row with Griffin-Lim in the vocoder's place; ``stage`` is "mel" or "autoencoder"."""
+    return f"{stage}, Griffin-Lim {iterations}"
+
+
+def all_pass(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """A waveform (samples,) with other phases: magnitudes stay, and each partial is delayed by about a millisecond.
+
+    Nothing that a vocoder should keep is lost, so that how far a metric moves is what it reads from phases alone.
+    """
+    spectrum = torch.fft.rfft(waveform)
+    frequencies = np.fft.rfftfreq(len(waveform), 1 / sample_rate)
+    knots = np.arange(0, sample_rate / 2 + KNOT_HZ, KNOT_HZ)
+    walk = np.cumsum(KNOT_RADIANS * np.random.default_rng(0).standard_normal(len(knots)))
+    phase = torch.from_numpy(np.interp(frequencies, knots, walk - walk[0])).to(waveform)
+    return torch.fft.irfft(spectrum * torch.polar(torch.ones_like(phase), phase), len(waveform))
+
+
+@torch.no_grad()
+def through_codec(
+    waveform: torch.Tensor, pipeline: StyleTransferPipeline, with_autoencoder: bool, iterations: int
+) -> torch.Tensor:
+    """A waveform's log-mel as sound again.
+
+    Args:
+        with_autoencoder: whether the log-mel is encoded and decoded in between.
+        iterations: of Griffin-Lim; 0 is the vocoder.
+    """
+    mel = waveform_to_mel(waveform[None].to(pipeline.device), pipeline.mel)
+    if with_autoencoder:
+        latents = pipeline.encode_mel(mel)
+        mel = pipeline.decode_latents(latents, mel.shape[-1])
+    made = griffin_lim(mel, pipeline.mel, iterations) if iterations else pipeline.synthesize(mel)
+    return fit_length(made[0].cpu(), len(waveform))
+
+
+def build_stages(pipeline: StyleTransferPipeline) -> dict[str, Stage]:
+    """Rows by name, in the order of the tables."""
+
+    def stage(with_autoencoder: bool, iterations: int) -> Stage:
+        return partial(through_codec, pipeline=pipeline, with_autoencoder=with_autoencoder, iterations=iterations)
+
+    rows: dict[str, Stage] = {ORIGINAL: lambda waveform: waveform}
+    rows[ALL_PASS] = partial(all_pass, sample_rate=pipeline.mel.sample_rate)
+    for name, vocoded, with_autoencoder in (("mel", VOCODER, False), ("autoencoder", DECODED, True)):
+        rows[vocoded] = stage(with_autoencoder, 0)
+        rows |= {griffin_lim_row(name, count): stage(with_autoencoder, count) for count in ITERATIONS}
+    return rows
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A clip that the codec is measured on.
+
+    Attributes:
+        path: of the audio file.
+        voice: that plays it.
+        instrument: of that voice.
+        notes: that it plays; None for a recording, whose notes nobody wrote down.
+    """
+
+    path: Path
+    voice: str
+    instrument: str
+    notes: tuple[Note, ...] | None
+
+    def score(self, seconds: float) -> tuple[Note, ...] | None:
+        """The notes within a clip of that length."""
+        return None if self.notes is None else clip_notes(self.notes, seconds)
+
+
+def specimen_of(folder: Path, group: ClipGroup, clip: Clip) -> Specimen:
+    notes = notes_in_range(group.notes, get_instrument(clip.instrument)) if group.paired else None
+    return Specimen(folder / clip.file, clip.voice, clip.instrument, notes)
+
+
+def is_steady(specimen: Specimen) -> bool:
+    """Whether a clip is of one voice that holds a note, so that pitch can be followed on it."""
+    notes = specimen.notes or ()
+    return is_one_voice(notes) and any(note.end - note.start >= HELD_SECONDS for note in notes)
+
+
+def take_turns(specimens: list[Specimen]) -> list[Specimen]:
+    """Steady clips in turn with others, until one kind runs out."""
+    steady, others = ([s for s in specimens if is_steady(s) == wanted] for wanted in (True, False))
+    pairs = itertools.zip_longest(steady, others)
+    return [specimen for pair in pairs for specimen in pair if specimen is not None]
+
+
+def choose_specimens(folders: list[Path], count: int) -> list[Specimen]:
+    """That many clips of each voice, or all there are, from pieces that were not trained on, and of recordings.
+
+    Test pieces come first; none of these clips was degraded. Every voice has an order of its own, the same every time,
+    and a larger count only continues it.
+
+    Args:
+        folders: data sets; in those of ``import_recordings`` every split counts, since no codec was trained on them.
+
+    Raises:
+        ManifestError: a data set is missing, or none has such clips.
+    """
+    found: dict[str, dict[str, list[Specimen]]] = {}
+    for folder in folders:
+        for group in read_manifest(folder):
+            if group.split != "train" or not group.paired:
+                for clip in group.clips:
+                    splits = found.setdefault(clip.voice, {})
+                    splits.setdefault(group.split, []).append(specimen_of(folder, group, clip))
+    chosen = []
+    for voice, splits in sorted(found.items()):
+        rng = np.random.default_rng(zlib.crc32(voice.encode()))
+        ordered = []
+        for split in ("test", "validation", "train"):
+            clips = splits.get(split, [])
+            ordered += take_turns([clips[number] for number in rng.permutation(len(clips))])
+        chosen += ordered[:count]
+    if not chosen:
+        raise ManifestError(f"no recordings, and no clips of unseen pieces, in {', '.join(map(str, folders))}")
+    return chosen

@@ -1,0 +1,210 @@
+"""Compares latent shapes: an autoencoder and a small denoiser of each, trained for the same time, and what they give.
+
+    python -m train.experiments.latent_shapes --cache MELS --data DATASET --vocoder DIR --out DIR
+
+The same command again goes on where it stopped; two can work on different ``--shapes``. Channels, rows and columns are
+of the autoencoder's own latents of a clip; where rows are 32, the denoiser sees blocks of 2 x 2 as one position, which
+makes its work the same for all.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stylediff import StyleTransferPipeline
+from stylediff.mel import MelConfig
+from stylediff.sampling import START, TEMPERATURE
+from train.common.cli import exit_code
+from train.common.files import FolderError, claim_folder, settled_arguments, write_atomically
+from train.common.job_chain import Stage, StageError, follow
+from train.common.markdown import table_head, table_row, write_page
+from train.data.mel_cache import CacheError, MelCache, read_cache
+from train.data.note_agreement import frame_prf
+from train.data.transcription import NoteJudge
+from train.data.waveforms import read_clips
+from train.evaluation.metrics import log_mel_error
+from train.evaluation.runner import SHIPPED_CLASSIFIER, load_model
+from train.experiments.validation_transfers import draw_pairs, measure_transfers
+from train.models.instrument_classifier import InstrumentClassifier
+
+FOLD = 4  # mels and frames in a block, before the network
+DENOISER_ROWS = 16
+NOISE = 0.3  # of latents' unit deviation
+SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
+SHORT = ["--warmup-steps", "50"]
+DENOISER = ["--widths", "96", "144", "192", "--validate-every", "1000000", *SHORT]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a shape gives; errors are mean absolute differences of log-mels in nepers, on the validation split.
+
+    Attributes:
+        shape: channels, rows and columns.
+        parameters: of the autoencoder, in millions.
+        autoencoder_steps, denoiser_steps: that fitted into the time.
+        error: of clips encoded and decoded.
+        noisy_error: the same with noise of 0.3 added to the normalised latents; smooth latents lose little.
+        least_deviation, greatest_deviation: of a channel, before it is normalised.
+        frame_f: pitch F-measure of clips through autoencoder and vocoder against what is heard in the clips.
+        transfer_error_1, transfer_error_20: of transfers with 1 and 20 steps.
+        frechet_20: distance of the classifier's features of transfers with 20 steps to the targets'.
+    """
+
+    shape: str
+    parameters: float
+    autoencoder_steps: int
+    denoiser_steps: int
+    error: float
+    noisy_error: float
+    least_deviation: float
+    greatest_deviation: float
+    frame_f: float
+    transfer_error_1: float
+    transfer_error_20: float
+    frechet_20: float
+
+
+def build_stages(shape: str, args: argparse.Namespace) -> list[Stage]:
+    """The commands that make the pipeline of a latent shape, in ``args.out / shape``."""
+    channels, rows, _ = map(int, shape.split("x"))
+    out: Path = args.out / shape
+    stride = MelConfig().n_mels // rows
+    levels = (stride // FOLD).bit_length()
+    fold = rows // DENOISER_ROWS
+    widths = ["96", "192", "192", "192"][:levels]
+    cache, encoder = ["--cache", str(args.cache)], ["--autoencoder", str(out / "autoencoder" / "autoencoder")]
+    latents, denoiser = out / "latents", out / "denoiser"
+    shaped = ["--latent-channels", str(channels), "--latent-fold", str(fold), "--widths", *widths, *SHORT]
+    trained = [*cache, "--out", str(out / "autoencoder"), *shaped]
+    paired = [*cache, "--latents", str(latents), "--out", str(denoiser), *DENOISER]
+    encoded = [*cache, *encoder, "--out", str(latents), "--clips", str(args.clips)]
+    export = [*encoder, "--denoiser", str(denoiser), "--vocoder", str(args.vocoder), "--out", str(out / "model")]
+    autoencoder = out / "autoencoder"
+    return [
+        Stage("autoencoder", "trainers.autoencoder", trained, autoencoder / "autoencoder" / "config.json", autoencoder),
+        Stage("latents", "data.cache_latents", encoded, latents / "latents.npy"),
+        Stage("denoiser", "trainers.denoiser", paired, denoiser / "unet" / "config.json", denoiser),
+        Stage("pipeline", "trainers.export_pipeline", export, out / "model" / "model_index.json"),
+    ]
+
+
+@torch.no_grad()
+def measure_codec(
+    pipeline: StyleTransferPipeline, cache: MelCache, rows: np.ndarray, data: Path, judge: NoteJudge
+) -> tuple[float, float, float]:
+    """Error, error with noisy latents, and pitch F-measure of clips through autoencoder and vocoder."""
+    generator = torch.Generator().manual_seed(0)
+    measured = []
+    for mel, original in read_clips(cache, rows, data):
+        latents = pipeline.encode_mel(mel.to(pipeline.device))
+        noise = NOISE * torch.randn(latents.shape, generator=generator).to(pipeline.device)
+        decoded, noisy = (pipeline.decode_latents(one, mel.shape[-1]) for one in (latents, latents + noise))
+        heard, true = judge.frames(pipeline.synthesize(decoded)[0].cpu()), judge.frames(original[0])
+        errors = (log_mel_error(made[0, 0].cpu(), mel[0, 0]) for made in (decoded, noisy))
+        measured.append((*errors, frame_prf(heard, true)[2]))
+    error, noisy_error, frame_f = np.mean(measured, axis=0)
+    return float(error), float(noisy_error), float(frame_f)
+
+
+def measure(
+    shape: str, args: argparse.Namespace, cache: MelCache, classifier: InstrumentClassifier, judge: NoteJudge
+) -> Found:
+    """What the finished pipeline of a shape gives, measured once."""
+    out: Path = args.out / shape
+    if (out / "found.json").is_file():
+        return Found(**json.loads((out / "found.json").read_text()))
+    pipeline, steps = load_model(out / "model"), json.loads((out / "steps.json").read_text())
+    rows = cache.split("validation")
+    chosen = rows[:: -(-len(rows) // args.pairs)]
+    error, noisy_error, frame_f = measure_codec(pipeline, cache, chosen, args.data, judge)
+    pairs = draw_pairs(cache, pipeline, args.pairs)
+    once, often = measure_transfers(
+        pipeline, cache, pairs, [(1, START, TEMPERATURE), (20, START, TEMPERATURE)], classifier
+    )
+    deviations = pipeline.autoencoder.latents_std
+    found = Found(
+        shape=shape.replace("x", " x "),
+        parameters=sum(parameter.numel() for parameter in pipeline.autoencoder.parameters()) / 1e6,
+        autoencoder_steps=steps["autoencoder"],
+        denoiser_steps=steps["denoiser"],
+        error=error,
+        noisy_error=noisy_error,
+        least_deviation=float(deviations.min()),
+        greatest_deviation=float(deviations.max()),
+        frame_f=frame_f,
+        transfer_error_1=once.error,
+        transfer_error_20=often.error,
+        frechet_20=often.frechet,
+    )
+    write_atomically(out / "found.json", json.dumps(asdict(found)))
+    return found
+
+
+def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:
+    """A row for each shape."""
+    columns = {
+        "shape": "latents of 5 s",
+        "parameters": "parameters, M",
+        "autoencoder_steps": "steps of the autoencoder",
+        "error": "log-mel error ↓",
+        "noisy_error": f"with noise of {NOISE} ↓",
+        "deviations": "deviation of channels",
+        "frame_f": "frame F to the original",
+        "denoiser_steps": "steps of the denoiser",
+        "transfer_error_1": "transfer's error, 1 step ↓",
+        "transfer_error_20": "20 steps ↓",
+        "frechet_20": "Fréchet distance ↓",
+    }
+    lines = [
+        f"# Latent shapes, {minutes:g} minutes of training for every network, {pairs} clips and pairs",
+        "",
+        *table_head(columns.values()),
+    ]
+    for one in found:
+        spread = f"{one.least_deviation:.2f} to {one.greatest_deviation:.2f}"
+        values = [(asdict(one) | {"deviations": spread})[name] for name in columns]
+        lines.append(table_row(f"{value:.3f}" if isinstance(value, float) else value for value in values))
+    return "\n".join([*lines, ""])
+
+
+def compare_latents(args: argparse.Namespace) -> None:
+    """Trains and measures what is missing, and writes and prints the table."""
+    cache = read_cache(args.cache, MelConfig())
+    settled = ("cache", "data", "vocoder", "classifier", "minutes", "clips", "pairs")
+    claim_folder(args.out, settled_arguments(args, settled))
+    classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
+    judge = NoteJudge()  # before the training: a missing package is told at once
+    found = []
+    for shape in args.shapes:
+        print(f"== {shape}", flush=True)
+        minutes = {"autoencoder": args.minutes, "denoiser": args.minutes}
+        follow(build_stages(shape, args), minutes, args.out / shape)
+        found.append(measure(shape, args, cache, classifier, judge))
+    page = write_markdown(found, args.minutes, args.pairs)
+    write_page(args.out, "latents", [asdict(one) for one in found], page)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--data", type=Path, required=True, help="data set that the cache was made from")
+    parser.add_argument("--vocoder", type=Path, required=True, help="folder of the vocoder that all share")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="CHANNELSxROWSxCOLUMNS of a clip's latents")
+    parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
+    parser.add_argument("--clips", type=int, default=12000, help="the first clips of the cache, to train denoisers on")
+    parser.add_argument("--pairs", type=int, default=48, help="clips and pairs to measure on")
+    refusals = (CacheError, FolderError, StageError, OSError, ImportError)
+    return exit_code(partial(compare_latents, parser.parse_args(arguments)), *refusals)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""Measures transfers of recordings beside those of renders of the same instrument.
+
+    python -m train.experiments.recordings --data RECORDINGS DATASET --out DIR
+
+Recordings have neither a score nor a true target, so what is heard in a transfer is compared with what is heard in its
+source, for every voice alike.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff.checkpoint import SHIPPED
+from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
+from stylediff.mel import MelConfig
+from train.common.markdown import table_head, table_row, write_page
+from train.common.parallel import results_of
+from train.data.manifest import ManifestError
+from train.data.note_agreement import frame_prf, note_f1
+from train.data.notes import notes_in_range
+from train.data.transcription import LOWEST_PITCH, PITCHES, HeardNotes
+from train.data.waveforms import load_waveform
+from train.evaluation.clip_scores import Result, name_instrument
+from train.evaluation.metrics import correlation, momentary_loudness
+from train.evaluation.report import describe, format_cell
+from train.evaluation.runner import SHIPPED_CLASSIFIER, load_judges, load_model
+from train.experiments.codec_stages import Specimen, choose_specimens
+
+COLUMNS = {
+    "frame_f": "frame F to the source",
+    "note_f1_50": "note F1 to the source, 50 ms",
+    "named_target": "heard as target",
+    "loudness": "momentary loudness",
+}
+NOTES = """\
+Each clip is played by one other instrument, at the defaults; renders of the same instrument from soundfonts stand
+beside the recordings. A recording has neither a score nor a true target, so every column compares a transfer with its
+own source. Keys that the target does not have are left out. Brackets hold 95 % bootstrap intervals.
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A clip to be played by an instrument; ``seed`` is of the noise."""
+
+    specimen: Specimen
+    target: str
+    seed: int
+
+
+def choose_tasks(folders: list[Path], count: int) -> list[Task]:
+    """That many clips of every voice of the instruments that there are recordings of; targets take turns.
+
+    Raises:
+        ManifestError: there are no recordings in the folders.
+    """
+    specimens = choose_specimens(folders, count)
+    recorded = {specimen.instrument for specimen in specimens if specimen.notes is None}
+    if not recorded:
+        raise ManifestError(
+            f"no recordings in {', '.join(map(str, folders))}: import some with train.data.import_recordings"
+        )
+    tasks = []
+    for _, clips in itertools.groupby(specimens, lambda specimen: specimen.voice):
+        for number, specimen in enumerate(clips):
+            targets = [name for name in INSTRUMENT_NAMES if name != specimen.instrument]
+            tasks.append(Task(specimen, targets[number % len(targets)], number))
+    return [task for task in tasks if task.specimen.instrument in recorded]
+
+
+def playable_keys(instrument: str) -> np.ndarray:
+    """Which of the piano's keys an instrument has, (88,) bool."""
+    keys, found = LOWEST_PITCH + np.arange(PITCHES), get_instrument(instrument)
+    return (keys >= found.lowest) & (keys <= found.highest)
+
+
+def compare(heard: HeardNotes, source: HeardNotes, instrument: str) -> Result:
+    """How far the notes that are heard are those heard in the source, on the keys that the instrument has.
+
+    Columns are None where the source plays nothing on them.
+    """
+    keys, notes = playable_keys(instrument), notes_in_range(source.notes, get_instrument(instrument))
+    kept = keys[heard.pitches.astype(int) - LOWEST_PITCH]
+    found = note_f1(notes, heard.intervals[kept], heard.pitches[kept], 0.05)
+    agreement = frame_prf(heard.roll & keys, source.roll & keys)[2]
+    return {
+        "frame_f": agreement if (source.roll & keys).any() else None,
+        "note_f1_50": found if notes else None,
+    }
+
+
+def measure(task: Task, model: Path, classifier: Path) -> Result:
+    """A transfer at the defaults, compared with its source."""
+    pipeline, judges, rate = load_model(model), load_judges(classifier), MelConfig().sample_rate
+    source, generator = load_waveform(task.specimen.path), torch.Generator().manual_seed(task.seed)
+    made = pipeline(source, rate, target=task.target, generator=generator).audio.cpu()
+    result = compare(judges.notes.listen(made), judges.notes.listen(source), task.target)
+    result["named_target"] = float(name_instrument(made, judges.classifier) == task.target)
+    result["loudness"] = correlation(momentary_loudness(made, rate), momentary_loudness(source, rate))
+    named = {"file": str(task.specimen.path), "voice": task.specimen.voice, "target": task.target}
+    return named | {"recording": task.specimen.notes is None} | result
+
+
+def tabulate(results: list[Result], key: str, names: Iterable[str]) -> list[str]:
+    """Lines of a table: means of every column over the results whose ``key`` has one of the names."""
+    lines = table_head([key, "clips", *COLUMNS.values()])
+    for name in names:
+        found = [result for result in results if result[key] == name]
+        values = [[result[column] for result in found if result[column] is not None] for column in COLUMNS]
+        cells = [format_cell(describe(column)) if column else "" for column in values]
+        lines.append(table_row([name, len(found), *cells]))
+    return lines
+
+
+def write_markdown(results: list[Result]) -> str:
+    """Means for every voice, recordings first, and for every target of a recording."""
+    recorded = [result for result in results if result["recording"]]
+    voices = dict.fromkeys(result["voice"] for result in [*recorded, *results])
+    targets = [name for name in INSTRUMENT_NAMES if any(result["target"] == name for result in recorded)]
+    lines = [f"# Transfers of recordings ({len(recorded)} clips)", "", NOTES]
+    lines += [*tabulate(results, "voice", voices), "", "## Recordings, by target", ""]
+    lines += tabulate(recorded, "target", targets)
+    return "\n".join([*lines, ""])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="imported recordings, and a data set")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=40, help="clips of each voice")
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args(arguments)
+    try:
+        tasks = choose_tasks(args.data, args.clips)
+        job = partial(measure, model=args.model, classifier=args.classifier)
+        results = list(tqdm(results_of(job, tasks, args.workers), total=len(tasks), unit="clip"))
+    except (ManifestError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    results.sort(key=lambda one: one["file"])
+    write_page(args.out, "recordings", results, write_markdown(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Measures what the style encoder hears in clips of a soundfont that was never trained on.
+
+python -m train.experiments.references --data DATASET --out DIR
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff import StyleTransferPipeline
+from stylediff.checkpoint import SHIPPED
+from stylediff.instruments import INSTRUMENT_NAMES
+from train.common.markdown import table_head, table_row, write_page
+from train.common.parallel import results_of
+from train.data.manifest import Clip, ClipGroup, ManifestError, read_manifest
+from train.data.waveforms import levelled_mel, load_waveform
+from train.evaluation.cases import TrialError, find_trials
+from train.evaluation.metrics import timbre_distance
+from train.evaluation.report import describe, format_cell
+from train.evaluation.runner import load_model
+
+WEIGHTS = (0.0, 0.5, 1.0)  # of the clip against the name
+LEARNT = 24  # training clips of an instrument that the style encoder's average is taken of
+
+
+@dataclass(frozen=True)
+class Task:
+    """A source clip to be played like a reference: the same instrument as the target, in other music.
+
+    Attributes:
+        source, reference: files.
+        instrument: of the reference.
+        seed: of the noise.
+    """
+
+    source: Path
+    reference: Path
+    instrument: str
+    seed: int
+
+
+def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) -> Iterator[tuple[ClipGroup, Clip]]:
+    """Clips of an instrument in a random order, the same every time."""
+    chosen = [group for group in groups if group.split == split and group.paired]
+    for number in np.random.default_rng(INSTRUMENT_NAMES.index(instrument)).permutation(len(chosen)):
+        for clip in chosen[number].clips:
+            if clip.role == role and clip.instrument == instrument:
+                yield chosen[number], clip
+
+
+def choose_tasks(groups: list[ClipGroup], folder: Path, count: int) -> list[Task]:
+    """That many tasks for each instrument, with sources of as many others as there are.
+
+    Raises:
+        TrialError: the test split has none.
+    """
+    tasks = []
+    for target in INSTRUMENT_NAMES:
+        references = list(clips_of(groups, "test", "source", target))
+        others = [name for name in INSTRUMENT_NAMES if name != target]
+        tests = [group for group in groups if group.split == "test"]
+        trials = [trial for name in others for trial in find_trials(tests, (name, target), 1)]
+        for number, trial in enumerate(trials[:count]):
+            other_music = [clip for group, clip in references if group.piece != trial.group.piece]
+            if other_music:
+                reference = folder / other_music[number % len(other_music)].file
+                tasks.append(Task(folder / trial.source.file, reference, target, trial.group.index))
+    if not tasks:
+        raise TrialError("the test split has no source clips to take as references")
+    return tasks
+
+
+def play_like(task: Task, model: Path) -> dict[str, Any]:
+    """Timbre distance of a transfer to its reference, for every weight of the reference against the name."""
+    pipeline = load_model(model)
+    rate = pipeline.mel.sample_rate
+    source, reference = load_waveform(task.source), load_waveform(task.reference)
+    named, heard = pipeline.encode_target(task.instrument), pipeline.encode_reference(reference, rate)
+    distances = {}
+    for weight in WEIGHTS:
+        generator = torch.Generator().manual_seed(task.seed)
+        made = pipeline(source, rate, target=torch.lerp(named, heard, weight), generator=generator).audio.cpu()
+        mels = (levelled_mel(waveform, pipeline.mel)[0, 0] for waveform in (made, reference))
+        distances[str(weight)] = timbre_distance(*mels)
+    return {"instrument": task.instrument, "distances": distances}
+
+
+def average_style(pipeline: StyleTransferPipeline, files: list[Path]) -> torch.Tensor:
+    """Mean of the style tokens of clips, as one vector."""
+    rate = pipeline.mel.sample_rate
+    return torch.stack([pipeline.encode_reference(load_waveform(file), rate).flatten() for file in files]).mean(0)
+
+
+def retrieve(pipeline: StyleTransferPipeline, groups: list[ClipGroup], folder: Path, count: int) -> np.ndarray:
+    """How many test clips of each instrument (rows) are nearest to the average style of which one's training clips."""
+    known = []
+    for name in INSTRUMENT_NAMES:
+        learnt = [folder / clip.file for _, clip in clips_of(groups, "train", "target", name)][:LEARNT]
+        if not learnt:
+            raise TrialError(f"the training split has no clip of {name}")
+        known.append(average_style(pipeline, learnt))
+    styles = torch.stack(known)
+    nearest = np.zeros((len(styles), len(styles)), int)
+    for row, name in enumerate(INSTRUMENT_NAMES):
+        for _, clip in list(clips_of(groups, "test", "source", name))[:count]:
+            style = average_style(pipeline, [folder / clip.file])
+            nearest[row, int(torch.cosine_similarity(styles, style[None]).argmax())] += 1
+    return nearest
+
+
+def write_markdown(results: list[dict[str, Any]], nearest: np.ndarray) -> str:
+    """Both tables."""
+    lines = ["# Style by a reference clip", "", "References are clips of a soundfont that was never trained on.", ""]
+    lines += [f"## Timbre distance to the reference ({len(results)} transfers)", ""]
+    blends = (f"clip {weight:g}, name {1 - weight:g}" for weight in WEIGHTS)
+    lines += table_head(["target", *blends, "closer by clip"])
+    for name in (*INSTRUMENT_NAMES, "all"):
+        found = [result["distances"] for result in results if name in (result["instrument"], "all")]
+        if found:
+            cells = [format_cell(describe([one[str(weight)] for one in found])) for weight in WEIGHTS]
+            closer = np.mean([one["1.0"] < one["0.0"] for one in found])
+            lines.append(table_row([name, *cells, f"{closer:.2f}"]))
+    right = nearest.trace() / max(1, nearest.sum())
+    lines += ["", f"## Retrieval: {right:.3f} of {nearest.sum()} clips are nearest to their own instrument", ""]
+    lines += table_head(["clip \\ nearest", *INSTRUMENT_NAMES])
+    lines += [table_row([name, *row]) for name, row in zip(INSTRUMENT_NAMES, nearest, strict=True)]
+    return "\n".join([*lines, ""])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="data set with trials")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=6, help="transfers to each instrument")
+    parser.add_argument("--retrieved", type=int, default=20, help="test clips of each instrument that are looked up")
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args(arguments)
+    try:
+        groups = read_manifest(args.data)
+        nearest = retrieve(load_model(args.model), groups, args.data, args.retrieved)
+        tasks = choose_tasks(groups, args.data, args.clips)
+        results = list(tqdm(results_of(partial(play_like, model=args.model), tasks, args.workers), total=len(tasks)))
+    except (ManifestError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    kept = {"transfers": results, "nearest": nearest.tolist()}
+    write_page(args.out, "references", kept, write_markdown(results, nearest))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""Measures how many notes survive a transfer when the source is not clean.
+
+python -m train.experiments.robustness --data DATASET --out DIR
+"""
+
+import argparse
+import io
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+import soundfile
+import torch
+from tqdm import tqdm
+
+from stylediff import StyleTransferPipeline
+from stylediff.audio import fit_length, resample
+from stylediff.checkpoint import SHIPPED
+from train.common.markdown import write_page
+from train.common.parallel import results_of
+from train.data.augmentation import add_reverb
+from train.data.manifest import ManifestError, read_manifest
+from train.data.note_agreement import frame_prf, score_roll
+from train.data.notes import Note
+from train.data.transcription import NoteJudge
+from train.evaluation.cases import Example, Trial, choose_trials
+from train.evaluation.clip_scores import Result
+from train.evaluation.report import describe, format_cell
+from train.evaluation.runner import load_example, load_model
+
+MP3_COMPRESSION = 0.9  # of libsndfile, about 40 kbit/s for one channel at 22,050 Hz
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A source as a user would bring it.
+
+    Attributes:
+        waveform: (samples,) or (channels, samples).
+        sample_rate: Hz.
+        pace: how much faster it plays than the score says.
+    """
+
+    waveform: torch.Tensor
+    sample_rate: int
+    pace: float = 1.0
+
+
+# Of a clean waveform (samples,) and its sample rate.
+Hardship = Callable[[torch.Tensor, int], Recording]
+
+
+def noise_of(length: int) -> torch.Tensor:
+    return torch.randn(length, generator=torch.Generator().manual_seed(0))
+
+
+def rms(waveform: torch.Tensor) -> float:
+    return float(waveform.square().mean().sqrt())
+
+
+def put_in_room(waveform: torch.Tensor, sample_rate: int) -> Recording:
+    """A hall of 1.2 s, a third of what is heard."""
+    wet = add_reverb(waveform.numpy().astype(np.float64), sample_rate, 1.2, 0.35, np.random.default_rng(0))
+    return Recording(torch.from_numpy(wet).float(), sample_rate)
+
+
+def put_through_telephone(waveform: torch.Tensor, sample_rate: int) -> Recording:
+    """300 to 3,400 Hz, the band of a telephone line (ITU-T G.712)."""
+    sections = scipy.signal.butter(4, (300, 3400), "bandpass", fs=sample_rate, output="sos")
+    return Recording(torch.from_numpy(scipy.signal.sosfilt(sections, waveform.numpy())).float(), sample_rate)
+
+
+def add_noise(waveform: torch.Tensor, sample_rate: int) -> Recording:
+    """White noise 20 dB below."""
+    return Recording(waveform + 0.1 * rms(waveform) * noise_of(len(waveform)), sample_rate)
+
+
+def add_hum(waveform: torch.Tensor, sample_rate: int) -> Recording:
+    """Mains hum of 50 Hz and its odd harmonics, 26 dB below."""
+    time = torch.arange(len(waveform)) / sample_rate
+    hum = sum(torch.sin(2 * math.pi * 50 * n * time) / n for n in (1, 3, 5, 7))
+    return Recording(waveform + 0.05 * rms(waveform) * hum / rms(torch.as_tensor(hum)), sample_rate)
+
+
+def compress_as_mp3(waveform: torch.Tensor, sample_rate: int) -> Recording:
+    file = io.BytesIO()
+    soundfile.write(file, waveform.numpy(), sample_rate, format="MP3", compression_level=MP3_COMPRESSION)
+    file.seek(0)
+    samples, rate = soundfile.read(file, dtype="float32")
+    return Recording(torch.from_numpy(samples), rate)
+
+
+def tune_by(cents: float) -> Hardship:
+    """Everything higher, by playing it that much faster."""
+    pace = 2 ** (cents / 1200)
+
+    def tune(waveform: torch.Tensor, sample_rate: int) -> Recording:
+        return Recording(resample(waveform, round(sample_rate * pace), sample_rate), sample_rate, pace)
+
+    return tune
+
+
+def resample_to(rate: int) -> Hardship:
+    return lambda waveform, sample_rate: Recording(resample(waveform, sample_rate, rate), rate)
+
+
+def make_stereo(waveform: torch.Tensor, sample_rate: int) -> Recording:
+    """The right channel 0.4 ms later and 6 dB quieter, as from a source at the left."""
+    late = torch.nn.functional.pad(waveform, (round(0.0004 * sample_rate), 0))[: len(waveform)]
+    return Recording(torch.stack([waveform, 0.5 * late]), sample_rate)
+
+
+def make_quiet(waveform: torch.Tensor, sample_rate: int) -> Recording:
+    """40 dB down, stored in 16 bits."""
+    return Recording((waveform * 0.01 * 32768).round() / 32768, sample_rate)
+
+
+CLEAN = "clean"
+HARDSHIPS: dict[str, Hardship] = {
+    CLEAN: Recording,
+    "room": put_in_room,
+    "telephone": put_through_telephone,
+    "noise": add_noise,
+    "hum": add_hum,
+    "MP3": compress_as_mp3,
+    "40 cents sharp": tune_by(40),
+    "40 cents flat": tune_by(-40),
+    "8 kHz": resample_to(8000),
+    "96 kHz": resample_to(96000),
+    "stereo": make_stereo,
+    "quiet": make_quiet,
+}
+
+REQUIRED = 0.85  # of the clean clips' frame F
+
+
+@lru_cache(maxsize=1)
+def load_judge() -> NoteJudge:
+    return NoteJudge()
+
+
+def play(pipeline: StyleTransferPipeline, recording: Recording, example: Example) -> torch.Tensor:
+    """What the model makes of a recording, (samples,) at the mel's sample rate."""
+    rate = pipeline.mel.sample_rate
+    generator = torch.Generator().manual_seed(example.seed)
+    result = pipeline(recording.waveform, recording.sample_rate, target=example.instrument, generator=generator)
+    return fit_length(resample(result.audio.cpu(), recording.sample_rate, rate), len(example.target))
+
+
+def measure(trial: Trial, model: Path, data: Path) -> list[Result]:
+    """Frame F of a trial's transfer under every hardship, against the score at the recording's pace."""
+    pipeline, judge, example = load_model(model), load_judge(), load_example(trial, data)
+    rate = pipeline.mel.sample_rate
+    notes = trial.score(len(example.target) / rate)
+    results = []
+    for name, hardship in HARDSHIPS.items():
+        recording = hardship(example.source, rate)
+        heard = judge.listen(play(pipeline, recording, example))
+        paced = tuple(Note(n.start / recording.pace, n.end / recording.pace, n.pitch, n.velocity) for n in notes)
+        frame_f = frame_prf(heard.roll, score_roll(paced, len(heard.roll)))[2]
+        results.append({"trial": trial.key, "hardship": name, "frame_f": frame_f})
+    return results
+
+
+def write_markdown(results: list[Result]) -> str:
+    """Frame F under every hardship, and its share of the clean clips'."""
+    values = {name: [r["frame_f"] for r in results if r["hardship"] == name] for name in HARDSHIPS}
+    clean = float(np.mean(values[CLEAN]))
+    lines = [f"# Frame F of transfers of damaged sources ({len(values[CLEAN])} clips)", ""]
+    lines += [
+        "Each kind of damage is described in `train/experiments/robustness.py`. "
+        "Brackets hold 95 % bootstrap intervals.",
+        "",
+    ]
+    lines += ["| source | frame F | of clean |", "|---|---|---|"]
+    shares = {name: float(np.mean(found)) / max(clean, 1e-9) for name, found in values.items()}
+    lines += [f"| {name} | {format_cell(describe(values[name]))} | {share:.3f} |" for name, share in shares.items()]
+    failed = [name for name, share in shares.items() if share < REQUIRED]
+    verdict = f"below {REQUIRED} of clean: {', '.join(failed)}" if failed else f"none is below {REQUIRED} of clean"
+    return "\n".join([*lines, "", f"Of these, {verdict}.", ""])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="data set with trials")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=110, help="trials; the pairs of instruments take turns")
+    parser.add_argument("--split", default="test", help="test, or validation to choose by")
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args(arguments)
+    try:
+        trials = choose_trials(read_manifest(args.data), args.split, args.clips, args.clips)[: args.clips]
+        job = partial(measure, model=args.model, data=args.data)
+        results = list(tqdm(results_of(job, trials, args.workers), total=len(trials), unit="clip"))
+    except (ManifestError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
+    write_page(args.out, "robustness", found, write_markdown(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One file a trained network, and the loop they share."""

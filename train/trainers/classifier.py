@@ -1,0 +1,165 @@
+"""Trains the instrument classifier, on real renders only: it is to judge the model, so it never hears it.
+
+accelerate launch -m train.trainers.classifier --cache DIR --out RUN
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.mel import MelConfig
+from train.common.files import write_atomically
+from train.data.mel_cache import CacheError, MelCache, read_cache
+from train.models.instrument_classifier import InstrumentClassifier
+from train.trainers.loop import Run, generator_at, run_trainer
+from train.trainers.settings import TrainSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(TrainSettings):
+    """Settings of the classifier's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        shortest_frames, longest_frames: bounds of a batch's random crop length.
+        label_smoothing: share of the target spread over all instruments; crops can fall into rests.
+        widths: see InstrumentClassifier.
+    """
+
+    cache: Path
+    steps: int = 1500
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup_steps: int = 100
+    cooldown: float = 0.6
+    shortest_frames: int = 64
+    longest_frames: int = 128
+    label_smoothing: float = 0.05
+    widths: tuple[int, ...] = (24, 48, 96, 128, 192)
+
+
+def training_rows(cache: MelCache) -> list[np.ndarray]:
+    """Row numbers of the training split's renders, of every role, for each instrument.
+
+    Raises:
+        CacheError: an instrument has none.
+    """
+    rows: list[list[int]] = [[] for _ in INSTRUMENT_NAMES]
+    for number, row in enumerate(cache.rows):
+        if row.split == "train" and row.paired:
+            rows[INSTRUMENT_NAMES.index(row.instrument)].append(number)
+    for name, numbers in zip(INSTRUMENT_NAMES, rows, strict=True):
+        if not numbers:
+            raise CacheError(f"the cache has no training clip of the {name}")
+    return [np.array(numbers) for numbers in rows]
+
+
+def draw_batch(
+    cache: MelCache, rows: list[np.ndarray], settings: ClassifierSettings, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random crops (batch, 1, mels, frames) of one random length and their labels, every instrument equally likely."""
+    shortest, longest = settings.shortest_frames, settings.longest_frames
+    frames = int(torch.randint(shortest, longest + 1, (1,), generator=generator))
+    labels = torch.randint(len(rows), (settings.batch_size,), generator=generator)
+    crops = []
+    for label, (row, start) in zip(labels, torch.rand(len(labels), 2, generator=generator), strict=True):
+        number = int(rows[label][int(row * len(rows[label]))])
+        first = int(start * max(1, cache.rows[number].frames - frames + 1))
+        crops.append(cache.tensor(number, first, frames))
+    return torch.stack(crops), labels
+
+
+def disturb_mels(mel: torch.Tensor, floor: float, generator: torch.Generator) -> torch.Tensor:
+    """Log-mels with what vocoders, rooms and microphones do to them: level, equaliser, noise and blur.
+
+    A classifier trained on clean renders alone judges the vocoder's traces instead of the instrument.
+
+    Args:
+        mel: (batch, 1, mels, frames) in nepers.
+        floor: lowest value of a log-mel.
+    """
+    batch, _, mels, _ = mel.shape
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        draw = torch.rand(batch, 1, *(shape or (1, 1)), generator=generator)
+        return (low + (high - low) * draw).to(mel.device)
+
+    blurred = functional.avg_pool2d(mel, (5, 3), 1, (2, 1), count_include_pad=False)
+    band = torch.linspace(0, 1, mels, device=mel.device)[:, None]
+    lowest = uniform(0, 1)
+    in_band = (band >= lowest) & (band < lowest + uniform(0, 0.7))
+    out = torch.where(in_band, torch.lerp(mel, blurred, uniform(0, 1)), mel)
+    bumps = functional.interpolate(uniform(-0.5, 0.5, 8, 1), (mels, 1), mode="bilinear", align_corners=True)
+    out = out + bumps + uniform(-1.2, 0.8) * (band - 0.3) + uniform(-1.5, 0.5)
+    ripple = torch.randn(mel.shape, generator=generator).to(mel.device)
+    out = out + uniform(0, 0.2) * ripple
+    hiss = out.amax(dim=(2, 3), keepdim=True) - uniform(4.5, 9.0)
+    return torch.logaddexp(out, hiss + 0.4 * ripple).clamp_min(floor)
+
+
+def classifier_loss(
+    model: torch.nn.Module, mel: torch.Tensor, labels: torch.Tensor, label_smoothing: float
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Cross-entropy of a batch of log-mels (batch, 1, mels, frames), and the share that is named right."""
+    logits = model(mel).float()
+    loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    return loss, {"loss": loss.detach(), "accuracy": (logits.argmax(1) == labels).float().mean()}
+
+
+@torch.no_grad()
+def measure_accuracy(model: InstrumentClassifier, cache: MelCache, split: str, role: str) -> dict[str, float]:
+    """Share of a split's whole clips in one role that are named right, by instrument and as "mean" over them."""
+    hits: dict[str, list[bool]] = {}
+    for number, row in enumerate(cache.rows):
+        if row.split == split and row.role == role and row.paired:
+            named = INSTRUMENT_NAMES[int(model(cache.tensor(number)[None]).argmax())]
+            hits.setdefault(row.instrument, []).append(named == row.instrument)
+    shares = {name: float(np.mean(hits[name])) for name in INSTRUMENT_NAMES if name in hits}
+    return shares | ({"mean": float(np.mean(list(shares.values())))} if shares else {})
+
+
+def train(settings: ClassifierSettings) -> InstrumentClassifier:
+    """Trains, or goes on training, and exports the model to ``out/classifier`` and its accuracy beside it."""
+    mel = MelConfig()
+    cache = read_cache(settings.cache, mel)
+    rows = training_rows(cache)
+    torch.manual_seed(settings.seed)
+    model = InstrumentClassifier(mel.to_dict(), INSTRUMENT_NAMES, settings.widths).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=1e-2)
+    run = Run(settings, {"classifier": model}, {"classifier": optimizer})
+    device, process = run.accelerator.device, run.accelerator.process_index
+    for step in run.steps():
+        for micro in range(settings.accumulation):
+            generator = generator_at(settings.seed, step, micro, process)
+            crops, labels = draw_batch(cache, rows, settings, generator)
+            crops = disturb_mels(crops.to(device), mel.log_floor, generator)
+            crops = crops.contiguous(memory_format=torch.channels_last)
+            loss, parts = classifier_loss(run.models["classifier"], crops, labels.to(device), settings.label_smoothing)
+            run.backward(loss)
+            run.record(parts)
+        run.update("classifier")
+    if run.accelerator.is_main_process:
+        model.cpu().eval()
+        model.save_pretrained(settings.out / "classifier")
+        accuracy = {
+            "validation": measure_accuracy(model, cache, "validation", "target"),
+            "test soundfont": measure_accuracy(model, cache, "test", "source"),
+        }
+        write_atomically(settings.out / "accuracy.json", json.dumps(accuracy, indent=1))
+        for name, shares in accuracy.items():
+            print(f"{name}: " + "  ".join(f"{instrument} {share:.3f}" for instrument, share in shares.items()))
+    return model
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run_trainer(train, ClassifierSettings, __doc__, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,309 @@
+"""Trains the denoiser: diffusion of target latents, conditioned on source latents and style tokens.
+
+    accelerate launch -m train.trainers.denoiser --cache DIR --latents DIR --out RUN
+
+The same command again goes on where it stopped.
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from accelerate import PartialState
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from stylediff.autoencoder import MelAutoencoder
+from stylediff.denoiser import build_scheduler, build_unet
+from stylediff.mel import MelConfig
+from stylediff.plotting import mels_to_image
+from stylediff.style_encoder import StyleEncoder
+from train.data.eq_augmentation import ColouredClips, read_coloured
+from train.data.latent_cache import load_autoencoder, read_latents
+from train.data.mel_cache import Clips, MelCache, near_the_model, read_cache
+from train.data.pairs import PairBatch, PairSampler, default_first
+from train.trainers.loop import Run, averaged, generator_at, run_trainer, saved_voices, start_from
+from train.trainers.settings import TrainSettings, is_due
+
+
+class Denoiser(nn.Module):
+    """U-Net and style encoder trained as one model."""
+
+    def __init__(self, unet: UNet2DConditionModel, style_encoder: StyleEncoder) -> None:
+        super().__init__()
+        self.unet = unet
+        self.style_encoder = style_encoder
+
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        source: torch.Tensor,
+        timesteps: torch.Tensor,
+        voices: torch.Tensor,
+        references: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Predicted velocity, (batch, channels, rows, columns).
+
+        Args:
+            voices: (batch,); -1 is no style.
+            references: (count, 1, mels, frames), which speak for the voices of the first samples that have a style.
+        """
+        tokens = self.style_encoder(voices)
+        if references is not None:
+            heard, named = self.style_encoder.encode_reference(references).to(tokens), tokens[: len(references)]
+            has_style = (voices[: len(references)] >= 0)[:, None, None]
+            tokens = torch.cat([torch.where(has_style, heard, named), tokens[len(references) :]])
+        return self.unet(torch.cat([noisy, source], dim=1), timesteps, tokens).sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserSettings(TrainSettings):
+    """Settings of the denoiser's run.
+
+    Attributes:
+        cache: folder of the mel cache, for its table of clips.
+        latents: folder of the latent cache, with coloured clips if there are any.
+        autoencoder: folder of the MelAutoencoder that made the latents, for pictures in the log ("": no pictures).
+        widths, layers: of the U-Net's levels.
+        head_width: channels of an attention head.
+        tokens, token_width: style tokens.
+        reference_width: channels of the network that listens to reference clips (0: none).
+        reference_share: share of samples whose style is a clip of the voice instead of its name.
+        favoured_share: share of samples that are of the direction piano to violin (``pairs.FAVOURED``).
+        shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
+        validate_every: steps between measurements of the averaged weights on pairs of the validation split.
+        style_dropout: share of samples whose style is replaced by the null tokens.
+        noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
+        regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
+        average_decay: of the exponential moving average of the weights, which is what ships.
+        compile: compile the U-Net, once for each crop length; on CPUs a step then takes five sixths of the time.
+    """
+
+    cache: Path
+    latents: Path
+    autoencoder: str = ""
+    steps: int = 5600
+    batch_size: int = 64
+    learning_rate: float = 6e-4
+    warmup_steps: int = 300
+    widths: tuple[int, ...] = (128, 192, 224)
+    layers: int = 1
+    head_width: int = 32
+    tokens: int = 4
+    token_width: int = 128
+    reference_width: int = 0
+    reference_share: float = 0.5
+    favoured_share: float = 0.0
+    shortest_columns: int = 12
+    style_dropout: float = 0.1
+    noise_power: float = 0.7
+    regression: bool = False
+    average_decay: float = 0.999
+    validate_every: int = 500
+    compile: bool = False
+
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every", "compile")
+
+
+@dataclass(frozen=True)
+class DenoiserData:
+    """What the denoiser is trained on.
+
+    Attributes:
+        train, unseen: pairs of the training and of the validation split.
+        heard: log-mels that references are cut from, (clips, mels, frames), or None.
+        references: how many pairs of a batch have one.
+    """
+
+    train: PairSampler
+    unseen: PairSampler
+    heard: Clips | None
+    references: int
+
+    def batch(self, settings: DenoiserSettings, generator: torch.Generator) -> PairBatch:
+        """Training pairs of a random length."""
+        longest = self.train.latents.shape[-1]
+        lengths = range(min(settings.shortest_columns, longest), longest + 1, 4)
+        columns = lengths[int(torch.randint(len(lengths), (1,), generator=generator))]
+        return self.train.batch(settings.batch_size, columns, generator, self.heard, self.references)
+
+
+def read_data(
+    settings: DenoiserSettings,
+    cache: MelCache,
+    autoencoder: MelAutoencoder | None,
+    device: torch.device,
+    known_voices: Iterable[str] = (),
+) -> DenoiserData:
+    """Opens the caches, or copies them to the model's GPU, where it has one with room for them.
+
+    Args:
+        known_voices: voices that the model has to know beside those of the cache.
+
+    Raises:
+        CacheError: see ``read_latents``.
+    """
+    latents = read_latents(settings.latents, cache.rows, autoencoder)
+    played = {row.voice for row in cache.rows if row.split == "train" and row.paired}
+    voices = default_first(played | set(known_voices))
+    rows, coloured, near = cache.rows[: len(latents)], read_coloured(settings.latents), near_the_model(latents, device)
+    if coloured is not None:
+        coloured = ColouredClips(coloured.rows, coloured.curves, near_the_model(coloured.latents, device))
+    references = round(settings.reference_share * settings.batch_size) if settings.reference_width else 0
+    return DenoiserData(
+        PairSampler(rows, near, voices, "train", coloured, cache.mel.log_floor, settings.favoured_share),
+        PairSampler(rows, near, voices, "validation"),
+        near_the_model(cache.mels, device) if references else None,
+        references,
+    )
+
+
+PREVIEW_STEPS = 10
+VALIDATION_BATCHES, VALIDATION_SIZE = 8, 64  # whatever the training batches are, so that runs can be compared
+
+
+def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) -> Denoiser:
+    """The denoiser for latents of that many channels."""
+    torch.manual_seed(settings.seed)
+    unet = build_unet(
+        channels,
+        widths=settings.widths,
+        layers=settings.layers,
+        head_width=settings.head_width,
+        token_width=settings.token_width,
+    )
+    style_encoder = StyleEncoder(
+        voices=voices,
+        tokens=settings.tokens,
+        width=settings.token_width,
+        reference_width=settings.reference_width,
+        mel=MelConfig().to_dict(),
+    )
+    return Denoiser(unet, style_encoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def denoiser_loss(
+    model: nn.Module,
+    scheduler: DDIMScheduler,
+    batch: PairBatch,
+    settings: DenoiserSettings,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Mean squared error of the predicted velocity (Salimans and Ho 2022, arXiv 2202.00512, eq. 12).
+
+    The parts split it by noise level: "high" above timestep 900, "low" below 500.
+    """
+    size, device = len(batch.target), batch.target.device
+    uniform = torch.rand(size, generator=generator)
+    timesteps = (uniform**settings.noise_power * 1000).long().clamp(0, 999)
+    if settings.regression:
+        timesteps = torch.full_like(timesteps, 999)  # all noise: the velocity is the target, but for its sign
+    noise = noise_like(batch.target, generator)
+    dropped = torch.rand(size, generator=generator) < settings.style_dropout
+    voices = torch.where(dropped.to(device), -1, batch.voices)
+    noisy = scheduler.add_noise(batch.target, noise, timesteps.to(device))
+    velocity = scheduler.get_velocity(batch.target, noise, timesteps.to(device))
+    predicted = model(noisy, batch.source, timesteps.to(device), voices, batch.references)
+    differences = predicted.float() - velocity
+    errors = (differences.abs() if settings.regression else differences.square()).mean(dim=(1, 2, 3))
+    parts = {"loss": errors.mean().detach()}
+    for name, chosen in (("high", timesteps >= 900), ("low", timesteps < 500)):
+        if count := int(chosen.sum()):
+            parts[name] = errors.detach() @ chosen.to(errors) / count
+    return errors.mean(), parts
+
+
+def noise_like(latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Standard normal noise that a generator on the CPU decides; on a GPU, only its seed."""
+    if latents.device.type != "cpu":
+        seed = int(torch.randint(2**62, (), generator=generator))
+        generator = torch.Generator(latents.device).manual_seed(seed)
+    return torch.randn(latents.shape, generator=generator, device=latents.device)
+
+
+@torch.no_grad()
+def validation_loss(
+    model: nn.Module, average: EMAModel, sampler: PairSampler, settings: DenoiserSettings, device: torch.device
+) -> float:
+    """Loss of the averaged weights on the same whole pairs with the same noise every time."""
+    losses = []
+    with averaged(model, average):
+        for number in range(VALIDATION_BATCHES):
+            generator = generator_at(settings.seed, 0, number, 0, stream=1)
+            batch = sampler.batch(VALIDATION_SIZE, sampler.latents.shape[-1], generator).to(device)
+            losses.append(float(denoiser_loss(model, build_scheduler(), batch, settings, generator)[0]))
+    return sum(losses) / len(losses)
+
+
+@torch.no_grad()
+def sample_mels(
+    model: nn.Module, autoencoder: MelAutoencoder, batch: PairBatch, steps: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Log-mels of the first pair's source, of what the model makes of it, and of its target, (3, mels, frames)."""
+    scheduler = build_scheduler()
+    scheduler.set_timesteps(steps)
+    source, target, voices = batch.source[:1], batch.target[:1], batch.voices[:1]
+    latents = torch.randn(target.shape, generator=generator).to(target)
+    for timestep in scheduler.timesteps:
+        velocity = model(latents, source, timestep[None].to(target.device), voices)
+        latents = scheduler.step(velocity, timestep, latents).prev_sample
+    return autoencoder.decode(torch.cat([source, latents, target]))[:, 0]
+
+
+def train(settings: DenoiserSettings) -> Denoiser:
+    """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
+    cache = read_cache(settings.cache, MelConfig())
+    autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
+    data = read_data(settings, cache, autoencoder, PartialState().device, saved_voices(settings.initial))
+    model = build_model(settings, data.train.latents.shape[1], data.train.voices)
+    start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
+    )
+    average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75, foreach=True)
+    run = Run(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
+    scheduler = build_scheduler()
+    device, process = run.accelerator.device, run.accelerator.process_index
+    if device.type == "cpu":
+        model.unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward pass is slow on CPUs
+    if settings.compile:
+        model.unet.compile(dynamic=False)
+    if autoencoder is not None:
+        autoencoder.to(device)
+    for step in run.steps():
+        for micro in range(settings.accumulation):
+            generator = generator_at(settings.seed, step, micro, process)
+            batch = data.batch(settings, generator).to(device)
+            loss, parts = denoiser_loss(run.models["denoiser"], scheduler, batch, settings, generator)
+            run.backward(loss)
+            run.record(parts)
+        run.update("denoiser")
+        if is_due(step + 1, settings.validate_every) and len(data.unseen.targets):
+            run.record({"validation": validation_loss(run.models["denoiser"], average, data.unseen, settings, device)})
+        if autoencoder is not None and run.wants_images():
+            mels = sample_mels(model, autoencoder, batch, PREVIEW_STEPS, generator)
+            run.log_image("source, output, target", mels_to_image(list(mels.cpu()), autoencoder.mel))
+    if run.accelerator.is_main_process:
+        export(model, average, settings.out)
+    return model
+
+
+def export(model: Denoiser, average: EMAModel, out: Path) -> None:
+    """Saves the averaged weights and the scheduler in diffusers' layout."""
+    with averaged(model, average):
+        model.unet.save_pretrained(out / "unet")
+        model.style_encoder.save_pretrained(out / "style_encoder")
+    build_scheduler().save_pretrained(out / "scheduler")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run_trainer(train, DenoiserSettings, __doc__, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Puts trained parts together into a pipeline folder, in half precision.
+
+python -m train.trainers.export_pipeline --autoencoder DIR --denoiser DIR [--vocoder DIR] [--enhancer DIR] --out DIR
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+
+from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline, Vocoder
+
+
+def build_pipeline(
+    autoencoder: Path, denoiser: Path, vocoder: Path | None, enhancer: Path | None = None
+) -> StyleTransferPipeline:
+    """The pipeline of exported parts.
+
+    Args:
+        autoencoder: folder of a MelAutoencoder.
+        denoiser: folder with ``unet``, ``style_encoder`` and ``scheduler``.
+        vocoder: folder of a Vocoder; without one the pipeline uses Griffin-Lim.
+        enhancer: folder of a MelEnhancer, if there is one.
+    """
+    return StyleTransferPipeline(
+        autoencoder=MelAutoencoder.from_pretrained(autoencoder),
+        unet=UNet2DConditionModel.from_pretrained(denoiser, subfolder="unet"),
+        scheduler=DDIMScheduler.from_pretrained(denoiser, subfolder="scheduler"),
+        style_encoder=StyleEncoder.from_pretrained(denoiser, subfolder="style_encoder"),
+        vocoder=None if vocoder is None else Vocoder.from_pretrained(vocoder),
+        enhancer=None if enhancer is None else MelEnhancer.from_pretrained(enhancer),
+    )
+
+
+def forget_origin(folder: Path) -> None:
+    """Drops the folders that parts were loaded from out of their saved configurations: they are nobody else's."""
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text())
+        config.pop("_name_or_path", None)
+        path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--autoencoder", type=Path, required=True)
+    parser.add_argument("--denoiser", type=Path, required=True)
+    parser.add_argument("--vocoder", type=Path)
+    parser.add_argument("--enhancer", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(arguments)
+    try:
+        pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder, args.enhancer)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    pipeline.to(dtype=torch.float16).save_pretrained(args.out)
+    forget_origin(args.out)
+    size = sum(path.stat().st_size for path in args.out.rglob("*.safetensors"))
+    print(f"{args.out}: {size / 1e6:.1f} MB of weights")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Draws what training runs have logged: one panel for each scalar, one line for each run.
+
+    python -m train.trainers.plot_curves --run RUN... --scalar NAME... --out PICTURE.png
+
+What was done again after a resumption is drawn as it was the last time.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+Curve = tuple[list[int], list[float]]
+
+
+def read_curves(run: Path) -> dict[str, Curve]:
+    """Steps and values of every scalar in a run's logs.
+
+    Raises:
+        ValueError: the run has none.
+    """
+    # Slow to import, and only this needs it.
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves: dict[str, dict[int, float]] = {}
+    for path in sorted(run.rglob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime):
+        events = EventAccumulator(str(path), size_guidance={"scalars": 0})
+        events.Reload()
+        for name in events.Tags()["scalars"]:
+            later = {event.step: event.value for event in events.Scalars(name)}
+            resumed = min(later)
+            kept = {step: value for step, value in curves.get(name, {}).items() if step < resumed}
+            curves[name] = kept | later
+    if not curves:
+        raise ValueError(f"{run} has no logs of a training run")
+    return {name: (list(points), list(points.values())) for name, points in curves.items()}
+
+
+def draw_curves(runs: dict[str, dict[str, Curve]], scalars: list[str]) -> Figure:
+    """Panels of scalars with a line for each run that has them.
+
+    Args:
+        runs: curves by scalar, by the name of the run.
+    """
+    figure = Figure(figsize=(6 * len(scalars), 4), layout="constrained")
+    for axes, scalar in zip(figure.subplots(1, len(scalars), squeeze=False)[0], scalars, strict=True):
+        for name, curves in runs.items():
+            if scalar in curves:
+                axes.plot(*curves[scalar], label=name, marker="." if len(curves[scalar][0]) < 30 else "")
+        axes.set_title(scalar)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        if len(runs) > 1:
+            axes.legend()
+    return figure
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--run", type=Path, nargs="+", required=True, help="folders of training runs")
+    parser.add_argument("--name", nargs="+", help="what to call them; without it, as their folders are called")
+    parser.add_argument("--scalar", nargs="+", required=True, help="what was logged, such as loss or validation")
+    parser.add_argument("--out", type=Path, required=True, help="the picture to write")
+    args = parser.parse_args(arguments)
+    names = args.name or [run.name for run in args.run]
+    if len(names) != len(args.run):
+        parser.error("give as many names as runs")
+    try:
+        runs = {name: read_curves(run) for name, run in zip(names, args.run, strict=True)}
+        for scalar in args.scalar:
+            if not any(scalar in curves for curves in runs.values()):
+                known = sorted({name for curves in runs.values() for name in curves})
+                raise ValueError(f"no run has logged {scalar!r}; there are {', '.join(known)}")
+        draw_curves(runs, args.scalar).savefig(args.out, dpi=80)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""Trains the vocoder, at first on magnitudes alone, then on its sound and against discriminators, then on decoded mels.
+
+accelerate launch -m train.trainers.vocoder --cache DIR --data DIR --out RUN --autoencoder RUN/autoencoder
+
+The same command again goes on where it stopped.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from stylediff.autoencoder import MelAutoencoder
+from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.plotting import mels_to_image
+from stylediff.vocoder import Vocoder
+from train.data.latent_cache import load_autoencoder, through_autoencoder
+from train.data.mel_cache import MelCache, read_cache
+from train.data.waveforms import read_clips, read_waveform
+from train.models.discriminators import Discriminators, deception_losses, judgement_loss
+from train.models.losses import magnitude_loss, mel_loss, stft_loss
+from train.trainers.loop import Run, averaged, generator_at, run_trainer, start_from
+from train.trainers.settings import TrainSettings, is_due
+
+EDGE_FRAMES = 8  # around a crop, so that its mel knows what comes before and after
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderSettings(TrainSettings):
+    """Settings of the vocoder's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        data: folder of the data set that the cache was made from, for its waveforms; of several data sets, the folder
+            that all of them are in, which ``train.data.cache_mels`` names.
+        autoencoder: folder of a saved MelAutoencoder ("": only mels of real audio).
+        crop_frames: frames of a training crop.
+        context_frames: frames that the autoencoder sees around a crop.
+        judged_crops: crops of a batch that the discriminators hear; they are most of a step's cost.
+        gan_start: share of the steps after which sound is made and the discriminators begin.
+        decoded_start: share after which input mels have been through the autoencoder, as they will be in use.
+        attenuation_db: crops are made quieter by up to that much.
+        detune_cents: crops are made higher or lower by up to that much.
+        magnitude_weight, mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
+        resolution_weight: of the resolution discriminators against the period discriminators.
+        blocks, width, expansion, refinements, hidden_share: see Vocoder.
+        discriminator_channels: see Discriminators.
+        clip_norm: largest gradient norm.
+        validate_every: steps between measurements of the averaged weights' magnitudes on clips of the validation split.
+        average_decay: of the exponential moving average of the weights, which is what ships.
+    """
+
+    cache: Path
+    data: Path
+    autoencoder: str = ""
+    steps: int = 3000
+    batch_size: int = 8
+    learning_rate: float = 4e-4
+    cooldown: float = 0.6
+    crop_frames: int = 128
+    context_frames: int = 192
+    judged_crops: int = 4
+    gan_start: float = 0.933
+    decoded_start: float = 0.967
+    attenuation_db: float = 12.0
+    detune_cents: float = 50.0
+    magnitude_weight: float = 5.0
+    mel_weight: float = 5.0
+    stft_weight: float = 2.0
+    adversarial_weight: float = 1.0
+    feature_weight: float = 2.0
+    resolution_weight: float = 1.0
+    blocks: int = 8
+    width: int = 288
+    expansion: int = 3
+    refinements: int = 10
+    hidden_share: float = 0.2
+    discriminator_channels: int = 8
+    clip_norm: float = 10.0
+    average_decay: float = 0.999
+    validate_every: int = 250
+
+    # The autoencoder may be trained while the vocoder's first steps run.
+    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "data", "autoencoder", "validate_every")
+
+
+@torch.no_grad()
+def magnitude_error(vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path) -> float:
+    """Magnitude loss of whole clips by their true mels, the mean."""
+    losses = []
+    for mel, target in read_clips(cache, rows, data):
+        magnitude = vocoder.predict_magnitudes(mel.to(vocoder.device)).cpu()
+        losses.append(float(magnitude_loss(magnitude, target, cache.mel)))
+    return float(np.mean(losses))
+
+
+@torch.no_grad()
+def vocoder_errors(
+    vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path, autoencoder: MelAutoencoder | None
+) -> tuple[float, float]:
+    """Log-mel error in nepers and multi-resolution STFT loss, means over whole clips.
+
+    Args:
+        autoencoder: what mels go through first, or None.
+    """
+    errors = []
+    for mel, target in read_clips(cache, rows, data):
+        if autoencoder is not None:
+            mel = autoencoder.decode(autoencoder.encode(mel))[..., : mel.shape[-1]]
+        waveform = vocoder(mel)
+        errors.append((float(mel_loss(waveform, target, cache.mel)), float(stft_loss(waveform, target))))
+    mel_error, stft_error = np.mean(errors, axis=0)
+    return mel_error, stft_error
+
+
+def crop_batch(
+    cache: MelCache,
+    rows: np.ndarray,
+    settings: VocoderSettings,
+    autoencoder: MelAutoencoder | None,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random crops of random rows, randomly attenuated and detuned.
+
+    Args:
+        autoencoder: what mels go through, or None for mels of the audio itself.
+
+    Returns:
+        Log-mels (batch, 1, mels, crop_frames) and waveforms (batch, crop_frames * hop_length).
+    """
+    crop, context = settings.crop_frames, settings.context_frames if autoencoder else settings.crop_frames
+    chosen = rows[torch.randint(len(rows), (settings.batch_size,), generator=generator).numpy()]
+    places, gains, detunings = torch.rand(3, settings.batch_size, generator=generator)
+    cents = (2 * detunings - 1) * settings.detune_cents
+    skipped, waveforms = (context - crop) // 2, []
+    for row, place, detuning in zip(chosen, places, cents, strict=True):
+        start = int(place * max(1, cache.rows[row].frames - crop + 1)) - skipped - EDGE_FRAMES
+        frames = context + 2 * EDGE_FRAMES
+        waveforms.append(read_waveform(settings.data, cache.rows[row], cache.mel, start, frames, float(detuning)))
+    waveform = torch.stack(waveforms) * (10 ** (gains * -settings.attenuation_db / 20))[:, None]
+    mel = waveform_to_mel(waveform, cache.mel)[..., EDGE_FRAMES:-EDGE_FRAMES]
+    if autoencoder is not None:
+        mel = through_autoencoder(mel, autoencoder)
+    first = (EDGE_FRAMES + skipped) * cache.mel.hop_length
+    return mel[..., skipped : skipped + crop], waveform[:, first : first + crop * cache.mel.hop_length]
+
+
+class Generator(nn.Module):
+    """The vocoder as it is trained: the magnitudes it predicts, and their sound."""
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        super().__init__()
+        self.vocoder = vocoder
+
+    def forward(self, mel: torch.Tensor, audible: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Magnitudes (batch, bins, frames) and, if asked for, waveforms (batch, samples) of log-mels."""
+        magnitude = self.vocoder.predict_magnitudes(mel)
+        return magnitude, self.vocoder.synthesize(magnitude) if audible else None
+
+
+def build_models(settings: VocoderSettings, mel: MelConfig) -> tuple[Vocoder, Discriminators]:
+    torch.manual_seed(settings.seed)
+    vocoder = Vocoder(
+        mel=mel.to_dict(),
+        blocks=settings.blocks,
+        width=settings.width,
+        expansion=settings.expansion,
+        refinements=settings.refinements,
+        hidden_share=settings.hidden_share,
+    )
+    return vocoder, Discriminators(settings.discriminator_channels, settings.discriminator_channels)
+
+
+def vocoder_loss(
+    magnitude: torch.Tensor,
+    waveform: torch.Tensor | None,
+    target: torch.Tensor,
+    mel: MelConfig,
+    discriminators: nn.Module,
+    settings: VocoderSettings,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Loss of magnitudes and of their sound, if there is any, and its parts; discriminators get no gradient.
+
+    Args:
+        magnitude: (batch, bins, frames).
+        waveform, target: (batch, samples).
+    """
+    parts = {"magnitude": magnitude_loss(magnitude, target, mel)}
+    loss = settings.magnitude_weight * parts["magnitude"]
+    if waveform is not None:
+        parts |= {"mel": mel_loss(waveform, target, mel), "stft": stft_loss(waveform, target)}
+        ours, theirs = waveform[: settings.judged_crops], target[: settings.judged_crops]
+        adversarial, feature = deception_losses(discriminators, ours, theirs, 1.0, settings.resolution_weight)
+        parts |= {"adversarial": adversarial, "feature": feature}
+        loss = loss + settings.mel_weight * parts["mel"] + settings.stft_weight * parts["stft"]
+        loss = loss + settings.adversarial_weight * adversarial + settings.feature_weight * feature
+    return loss, {name: part.detach() for name, part in parts.items()}
+
+
+def train(settings: VocoderSettings) -> Vocoder:
+    """Trains, or goes on training, and exports averaged weights to ``out/vocoder``, which it returns."""
+    mel = MelConfig()
+    cache = read_cache(settings.cache, mel)
+    # Recordings without a pair are rows like any other; those held out stay unheard.
+    rows, held_out = cache.split("train"), cache.split("validation")[:32]
+    autoencoder = load_autoencoder(settings.autoencoder, mel) if settings.autoencoder else None
+    vocoder, discriminators = build_models(settings, mel)
+    start_from(settings.initial, {"vocoder": vocoder})
+    models: dict[str, nn.Module] = {"vocoder": Generator(vocoder), "discriminator": discriminators}
+    optimizers = {
+        name: torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.8, 0.99), weight_decay=1e-2)
+        for name, model in models.items()
+    }
+    average = EMAModel(vocoder.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
+    run = Run(settings, models, optimizers, {"vocoder": average})
+    device, process = run.accelerator.device, run.accelerator.process_index
+    if autoencoder is not None:
+        autoencoder.to(device)
+    for step in run.steps():
+        decoder = autoencoder if step >= settings.decoded_start * settings.steps else None
+        audible = step >= settings.gan_start * settings.steps
+        batches = []
+        for micro in range(settings.accumulation):
+            generator = generator_at(settings.seed, step, micro, process)
+            batch, target = crop_batch(cache, rows, settings, decoder, generator)
+            batches.append((batch.to(device), target.to(device)))
+        if audible:
+            for batch, target in batches:
+                with torch.no_grad():
+                    waveform = vocoder(batch[: settings.judged_crops])
+                judges, real = run.models["discriminator"], target[: settings.judged_crops]
+                judgement = judgement_loss(judges, waveform, real, 1.0, settings.resolution_weight)
+                run.backward(judgement)
+                run.record({"discriminators": judgement.detach()})
+            run.update("discriminator", settings.clip_norm)
+        for batch, target in batches:
+            magnitude, sound = run.models["vocoder"](batch, audible)
+            loss, parts = vocoder_loss(magnitude, sound, target, mel, discriminators, settings)
+            run.backward(loss)
+            run.record(parts)
+        run.update("vocoder", settings.clip_norm)
+        if is_due(step + 1, settings.validate_every):
+            with averaged(vocoder, average):
+                run.record({"validation": magnitude_error(vocoder, cache, held_out, settings.data)})
+        if run.wants_images():
+            original = cache.tensor(int(held_out[0]))[None]
+            with torch.no_grad():
+                vocoded = waveform_to_mel(vocoder(original.to(device)), mel).cpu()
+            run.log_image("original, vocoded", mels_to_image([original[0, 0], vocoded[0, 0]], mel))
+    if not run.accelerator.is_main_process:
+        return vocoder
+    shipped = export(vocoder, average, settings.out)
+    decoders = {"true": None} | ({"decoded": autoencoder.cpu()} if autoencoder else {})
+    for name, decoder in decoders.items():
+        mel_error, stft_error = vocoder_errors(shipped, cache, held_out, settings.data, decoder)
+        print(f"validation, {name} mels: log-mel error {mel_error:.4f} nepers, STFT loss {stft_error:.4f}")
+    return shipped
+
+
+def export(vocoder: Vocoder, average: EMAModel, out: Path) -> Vocoder:
+    """Saves the averaged weights and returns them as they were saved."""
+    average.copy_to(vocoder.parameters())
+    vocoder.save_pretrained(out / "vocoder")
+    return Vocoder.from_pretrained(out / "vocoder").eval()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run_trainer(train, VocoderSettings, __doc__, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
