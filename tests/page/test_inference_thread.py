@@ -13,7 +13,7 @@ import threading
 
 import torch
 
-from stylediff.page.computing import compute, load_apart
+from stylediff.page.inference_thread import compute, load_apart
 
 cores = torch.get_num_threads()
 loaded_in = load_apart(threading.get_ident)
