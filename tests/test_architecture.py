@@ -15,7 +15,7 @@ from tests.helpers.files import ROOT
 # A module of the library imports only from rows above its own.
 LAYERS = (
     {"public", "hub", "instruments", "audio", "mel"},
-    {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics"},
+    {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "room"},
     {"autoencoder", "denoiser", "enhancer", "style_encoder", "vocoder"},
     {"settings"},
     {"pipeline"},

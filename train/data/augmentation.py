@@ -42,7 +42,7 @@ class Degradation:
 
 
 def draw_degradation(rng: np.random.Generator) -> Degradation:
-    """A random degradation; each kind occurs in a quarter to a half of the draws."""
+    """A random degradation; each kind occurs in a tenth to two thirds of the draws."""
 
     def draw(probability: float, low: float, high: float, otherwise: float) -> float:
         value = float(rng.uniform(low, high))
