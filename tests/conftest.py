@@ -13,7 +13,7 @@ from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
 from tests.helpers.files import ROOT, write_midi, write_soundfont
 from train.data.manifest import ClipGroup, piece_split
-from train.data.mel_cache import Row, create_cache, finish_cache
+from train.data.mel_cache import CachedClip, create_cache, finish_cache
 from train.data.soundfonts import SynthesisError, open_synthesizer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -73,7 +73,7 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     mel = MelConfig()
     rows = [
-        Row(f"{group}_{voice[:2]}.flac", group, split, True, voice.split("/")[0], voice, "target", 64)
+        CachedClip(f"{group}_{voice[:2]}.flac", group, split, True, voice.split("/")[0], voice, "target", 64)
         for group, split in enumerate(["train"] * 4 + ["validation", "test"])
         for voice in ("piano/Pure-0", "violin/Pure-40")
     ]

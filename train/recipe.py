@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 
-from train.common.cli import exit_code
-from train.common.files import FolderError, claim_folder
-from train.common.job_chain import Stage, StageError, follow
+from train.common.cli import run_command
+from train.common.files import FolderError, lock_settings
+from train.common.job_chain import Job, JobError, run_jobs
 
-SETTLED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # of an interrupted recipe
-SHARES = {
+LOCKED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # of an interrupted recipe
+BUDGET_SHARES = {
     "autoencoder": 0.08,
     "autoencoder, decoder": 0.05,
     "denoiser": 0.10,
@@ -46,7 +46,7 @@ CONCERT_PITCH = [
 ]
 
 
-def build_stages(args: argparse.Namespace) -> list[Stage]:
+def build_jobs(args: argparse.Namespace) -> list[Job]:
     """The stages in their order; each reads what those before it wrote."""
     out: Path = args.out
     data, mels, latents = out / "dataset", out / "mels", out / "latents"
@@ -57,9 +57,9 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     cache = ["--cache", str(mels)]
     encoder = ["--autoencoder", str(decoder / "autoencoder")]
 
-    def trainer(name: str, run: Path, flags: list[str], result: str) -> Stage:
+    def trainer(name: str, run: Path, flags: list[str], result: str) -> Job:
         flags = [*cache, "--out", str(run), "--seed", str(args.seed), *flags]
-        return Stage(name, f"trainers.{name.split(',')[0]}", flags, run / result / "config.json", run)
+        return Job(name, f"trainers.{name.split(',')[0]}", flags, run / result / "config.json", run)
 
     pairs = ["--latents", str(latents), *encoder]
     coloured = [*cache, *pairs]
@@ -72,23 +72,23 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     export = [*encoder, "--denoiser", str(at_length), "--vocoder", str(any_tuning / "vocoder")]
     enhanced = [*export, "--enhancer", str(enhancer / "enhancer")]
     return [
-        Stage("data set", "data.render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
-        Stage("mels", "data.cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
+        Job("data set", "data.render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
+        Job("mels", "data.cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
         trainer("autoencoder", autoencoder, [], "autoencoder"),
         trainer("autoencoder, decoder", decoder, ["--initial", str(autoencoder), *DECODER], "autoencoder"),
-        Stage("latents", "data.cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
+        Job("latents", "data.cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
         trainer("denoiser", denoiser, pairs, "unet"),
         trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
-        Stage("coloured clips", "data.cache_equalized", coloured, latents / "colours.npz"),
+        Job("coloured clips", "data.cache_equalized", coloured, latents / "colours.npz"),
         trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *MIX, *COLOURS], "unet"),
         trainer("denoiser, at length", at_length, [*pairs, "--initial", str(colours), *MIX, *long], "unet"),
         trainer("vocoder", vocoder, [*heard, *CONCERT_PITCH], "vocoder"),
         trainer("vocoder, any tuning", any_tuning, [*heard, "--initial", str(vocoder)], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
-        Stage("pipeline, not enhanced", exporter, [*export, "--out", str(plain)], plain / "model_index.json"),
-        Stage("generated pairs", "data.cache_transfers", generate, generated / "pairs.json"),
+        Job("pipeline, not enhanced", exporter, [*export, "--out", str(plain)], plain / "model_index.json"),
+        Job("generated pairs", "data.cache_transfers", generate, generated / "pairs.json"),
         trainer("enhancer", enhancer, ["--generated", str(generated), *encoder], "enhancer"),
-        Stage("pipeline", exporter, [*enhanced, "--out", str(out / "model")], out / "model" / "model_index.json"),
+        Job("pipeline", exporter, [*enhanced, "--out", str(out / "model")], out / "model" / "model_index.json"),
     ]
 
 
@@ -107,15 +107,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    minutes = {name: args.minutes * share for name, share in SHARES.items()}
+    minutes = {name: args.minutes * share for name, share in BUDGET_SHARES.items()}
 
     def work() -> None:
         if not (args.out / "finished.json").is_file():  # nothing made yet: what was mistyped may be mended
             (args.out / "settings.json").unlink(missing_ok=True)
-        claim_folder(args.out, {name: getattr(args, name) for name in SETTLED})
-        follow(build_stages(args), minutes, args.out)
+        lock_settings(args.out, {name: getattr(args, name) for name in LOCKED})
+        run_jobs(build_jobs(args), minutes, args.out)
 
-    return exit_code(work, StageError, FolderError, OSError)
+    return run_command(work, JobError, FolderError, OSError)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,6 @@ def test_clips_of_different_lengths_are_cached(recordings, tmp_path):
     assert run(recordings, tmp_path / "out") == 0
     assert cache_mels.main(["--data", str(tmp_path / "out"), "--out", str(tmp_path / "mels")]) == 0
     cache = read_cache(tmp_path / "mels", MelConfig())
-    assert [row.frames for row in cache.rows] == [448, 448, 192, 256]
+    assert [row.frames for row in cache.clips] == [448, 448, 192, 256]
     assert [cache.tensor(number).shape[-1] for number in range(4)] == [448, 448, 192, 256]
-    assert not any(row.paired for row in cache.rows)
+    assert not any(row.paired for row in cache.clips)

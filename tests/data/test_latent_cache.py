@@ -5,8 +5,8 @@ import torch
 from stylediff import MelAutoencoder, Vocoder
 from stylediff.mel import MelConfig
 from train.data.cache_latents import main
-from train.data.latent_cache import load_autoencoder, read_latents
-from train.data.mel_cache import CacheError, read_cache
+from train.data.latent_cache import clips_digest, load_autoencoder, read_latents
+from train.data.mel_cache import CachedClip, CacheError, read_cache
 
 
 def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoencoder, tmp_path):
@@ -15,7 +15,7 @@ def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoe
     assert main([*arguments, "--out", str(tmp_path / "latents")]) == 0
     latents = np.load(tmp_path / "latents" / "latents.npy")
     cache = read_cache(tiny_cache, MelConfig())
-    assert latents.shape == (len(cache.rows), 3, 32, 8)
+    assert latents.shape == (len(cache.clips), 3, 32, 8)
     with torch.no_grad():
         expected = model.encode(cache.tensor(5)[None])[0]
     # float16 storage, and bfloat16 products where the processor is faster with them
@@ -54,7 +54,7 @@ def test_another_model_is_no_autoencoder(tmp_path):
 def test_latents_know_their_autoencoder_in_any_precision(tiny_cache, tiny_autoencoder, tmp_path):
     arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder)]
     assert main([*arguments, "--out", str(tmp_path / "latents")]) == 0
-    model, rows = load_autoencoder(tiny_autoencoder, MelConfig()), read_cache(tiny_cache, MelConfig()).rows
+    model, rows = load_autoencoder(tiny_autoencoder, MelConfig()), read_cache(tiny_cache, MelConfig()).clips
     load_autoencoder(tiny_autoencoder, MelConfig()).half().save_pretrained(tmp_path / "exported")
     exported = load_autoencoder(tmp_path / "exported", MelConfig())
     assert exported.dtype == torch.float32
@@ -80,7 +80,12 @@ def test_latents_know_their_autoencoder_in_any_precision(tiny_cache, tiny_autoen
 def test_latents_know_their_clips(tiny_cache, tiny_autoencoder, tmp_path):
     arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder), "--out", str(tmp_path)]
     assert main([*arguments, "--clips", "4"]) == 0
-    rows = read_cache(tiny_cache, MelConfig()).rows
+    rows = read_cache(tiny_cache, MelConfig()).clips
     assert len(read_latents(tmp_path, rows)) == len(read_latents(tmp_path, rows[:4])) == 4
     with pytest.raises(CacheError, match="are of other clips"):
         read_latents(tmp_path, rows[1:])
+
+
+def test_the_digest_of_clips_is_the_one_that_older_caches_hold():
+    clip = CachedClip("a.flac", 0, "train", True, "piano", "piano/Pure-0", "target", 64)
+    assert clips_digest([clip]) == "78e4a754819623d41d9e53ddbb62116d7b22cb4978273f236b4467a4277d1b93"

@@ -4,8 +4,8 @@ import pytest
 
 from train.common.files import describe_argument
 from train.data.manifest import (
-    Clip,
     ClipGroup,
+    ClipRecord,
     ManifestError,
     is_finished,
     piece_split,
@@ -29,7 +29,7 @@ def test_a_folder_of_weights_is_told_from_others_under_its_name(tmp_path):
 
 
 def example(index: int) -> ClipGroup:
-    clip = Clip(f"clips/{index:06d}/0.flac", "violin", "violin/Pure-40", "source", 0.5, 2, {"bits": 8})
+    clip = ClipRecord(f"clips/{index:06d}/0.flac", "violin", "violin/Pure-40", "source", 0.5, 2, {"bits": 8})
     notes = (Note(0.0, 0.5, 60, 80), Note(0.25, 1.0, 67, 90))
     return ClipGroup(index, "train", True, f"folder/{index}.mid", "all", 1.25, 0.9, -3, notes, (clip,))
 

@@ -9,7 +9,7 @@ import torch
 
 from stylediff.audio import loudness_gain
 from stylediff.mel import MelConfig
-from train.data.manifest import Clip, ClipGroup
+from train.data.manifest import ClipGroup, ClipRecord
 from train.data.notes import Note
 
 MEL = MelConfig()
@@ -36,7 +36,7 @@ def write_group(folder: Path, index: int, split: str, roles: tuple[str, ...]) ->
             file = f"clips/{index}_{number}_{role}.flac"
             harmonics = tuple(1 / (n + 1) ** (number + 0.5 * (role == "source")) for n in range(6))
             soundfile.write(folder / file, tone(NOTES, harmonics), MEL.sample_rate, subtype="PCM_16")
-            clips.append(Clip(file, voice.split("/")[0], voice, role, 1.0, 0, {}))
+            clips.append(ClipRecord(file, voice.split("/")[0], voice, role, 1.0, 0, {}))
     return ClipGroup(index, split, True, "tiny.mid", "all", 0.0, 1.0, 0, NOTES, tuple(clips))
 
 

@@ -10,7 +10,7 @@ import torch
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
 from tests.helpers.files import ROOT
-from train.data.mel_cache import CacheError, Row, create_cache, finish_cache, read_cache
+from train.data.mel_cache import CachedClip, CacheError, create_cache, finish_cache, read_cache
 from train.trainers.autoencoder import (
     AutoencoderSettings,
     autoencoder_loss,
@@ -114,7 +114,9 @@ def test_the_loss_is_zero_for_a_perfect_reconstruction_and_grows_with_its_parts(
 
 def test_crops_lie_inside_their_clips(tmp_path):
     mel = MelConfig()
-    rows = [Row("", n, "train", False, "violin", "violin/x", "target", frames) for n, frames in enumerate((64, 128))]
+    rows = [
+        CachedClip("", n, "train", False, "violin", "violin/x", "target", frames) for n, frames in enumerate((64, 128))
+    ]
     mels = create_cache(tmp_path, rows, mel)
     mels[0, :, :64], mels[0, :, 64:], mels[1] = 1.0, mel.log_floor, 2.0
     mels.flush()
@@ -131,7 +133,7 @@ def test_crops_lie_inside_their_clips(tmp_path):
 def test_a_missing_or_one_sided_cache_is_said(tmp_path, capsys):
     assert main(["--cache", str(tmp_path / "none"), "--out", str(tmp_path / "run")]) == 2
     assert "error: no finished mel cache in " in capsys.readouterr().err
-    create_cache(tmp_path / "cache", [Row("", 0, "train", True, "piano", "piano/x", "target", 64)], MelConfig())
+    create_cache(tmp_path / "cache", [CachedClip("", 0, "train", True, "piano", "piano/x", "target", 64)], MelConfig())
     finish_cache(tmp_path / "cache")
     with pytest.raises(CacheError, match="no clip of the validation split"):
         train(AutoencoderSettings(cache=tmp_path / "cache", out=tmp_path / "run"))

@@ -225,7 +225,7 @@ def test_pictures_need_the_autoencoder_of_the_latents(settings, tmp_path):
     models = [MelAutoencoder(latent_channels=4, block_out_channels=(16,), layers_per_block=1) for _ in range(2)]
     models[1].save_pretrained(tmp_path / "vae")
     shutil.copytree(settings.latents, tmp_path / "latents")
-    rows = read_cache(settings.cache, MelConfig()).rows[: len(np.load(settings.latents / "latents.npy"))]
+    rows = read_cache(settings.cache, MelConfig()).clips[: len(np.load(settings.latents / "latents.npy"))]
     record_origin(tmp_path / "latents", models[0], rows)
     settings = replace(settings, latents=tmp_path / "latents", autoencoder=str(tmp_path / "vae"))
     with pytest.raises(CacheError, match="another autoencoder made the latents in "):

@@ -11,7 +11,7 @@ import torch
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.data.mel_cache import MelCache, Row, create_cache, finish_cache, read_cache
+from train.data.mel_cache import CachedClip, MelCache, create_cache, finish_cache, read_cache
 from train.trainers.vocoder import Generator, VocoderSettings, build_models, crop_batch, main, train, vocoder_loss
 
 MEL = MelConfig()
@@ -22,7 +22,10 @@ FRAMES = 24
 def settings(tmp_path: Path) -> VocoderSettings:
     """Settings of two tiny steps: one against discriminators, one on decoded mels as well."""
     splits = ["train", "train", "validation"]
-    rows = [Row(f"{n}.flac", n, split, False, "piano", "piano/own", "target", FRAMES) for n, split in enumerate(splits)]
+    rows = [
+        CachedClip(f"{n}.flac", n, split, False, "piano", "piano/own", "target", FRAMES)
+        for n, split in enumerate(splits)
+    ]
     mels = create_cache(tmp_path / "cache", rows, MEL)
     generator = torch.Generator().manual_seed(0)
     for number, row in enumerate(rows):

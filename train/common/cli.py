@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 
-def exit_code(work: Callable[[], object], *refusals: type[Exception]) -> int:
+def run_command(work: Callable[[], object], *refusals: type[Exception]) -> int:
     """Does some work that goes on where it stopped when it is done again; the process's exit code.
 
     Args:

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from train.data.eq_augmentation import ColouredClips, colour, draw_curves, save_coloured
-from train.data.latent_cache import BATCH, encode_rows, open_encoder, read_latents
+from train.data.eq_augmentation import EqualizedClips, apply_eq, sample_eq_curves, save_equalized
+from train.data.latent_cache import BATCH, encode_mels, open_encoder, read_latents
 from train.data.mel_cache import CacheError, MelCache
 
 
 def choose_rows(cache: MelCache, encoded: int, clips: int, seed: int) -> np.ndarray:
     """Random training targets among the first ``encoded`` rows, none twice, in the order of the cache."""
     targets = [
-        number for number, row in enumerate(cache.rows[:encoded]) if row.split == "train" and row.role == "target"
+        number for number, row in enumerate(cache.clips[:encoded]) if row.split == "train" and row.role == "target"
     ]
     return np.sort(np.random.default_rng(seed).permutation(targets)[:clips])
 
@@ -36,21 +36,21 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         cache, model = open_encoder(args.cache, args.autoencoder)
-        encoded = len(read_latents(args.latents, cache.rows, model))
+        encoded = len(read_latents(args.latents, cache.clips, model))
     except CacheError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     rows = choose_rows(cache, encoded, args.clips, args.seed)
-    curves = draw_curves(len(rows), args.seed, cache.mel.n_mels)
+    curves = sample_eq_curves(len(rows), args.seed, cache.mel.n_mels)
     parts = []
     for start in tqdm(range(0, len(rows), BATCH), unit=f"{BATCH} clips"):
         chosen = slice(start, start + BATCH)
         mels, added = (torch.from_numpy(part).to(model.device) for part in (cache.mels[rows[chosen]], curves[chosen]))
-        parts.append(encode_rows(model, colour(mels, added, cache.mel.log_floor)).astype(np.float16))
+        parts.append(encode_mels(model, apply_eq(mels, added, cache.mel.log_floor)).astype(np.float16))
     if not parts:
         print("error: the latent cache holds no training target", file=sys.stderr)
         return 2
-    save_coloured(args.latents, ColouredClips(rows, curves, np.concatenate(parts)))
+    save_equalized(args.latents, EqualizedClips(rows, curves, np.concatenate(parts)))
     return 0
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from train.data.eq_augmentation import forget_coloured
-from train.data.latent_cache import BATCH, encode_rows, open_encoder, record_origin
+from train.data.eq_augmentation import delete_equalized
+from train.data.latent_cache import BATCH, encode_mels, open_encoder, record_origin
 from train.data.mel_cache import CacheError
 
 
@@ -31,17 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     columns = model.latent_columns(cache.mels.shape[-1])
-    clips = min(len(cache.rows), args.clips or len(cache.rows))
+    clips = min(len(cache.clips), args.clips or len(cache.clips))
     shape = (clips, model.channels, model.latent_rows, columns)
     args.out.mkdir(parents=True, exist_ok=True)
     latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
     for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
         end = min(start + BATCH, clips)
-        latents[start:end] = encode_rows(model, torch.from_numpy(cache.mels[start:end].copy()))
+        latents[start:end] = encode_mels(model, torch.from_numpy(cache.mels[start:end].copy()))
     latents.flush()
     (args.out / "latents.npy").unlink(missing_ok=True)  # in this order nothing is ever taken for something else
-    forget_coloured(args.out)
-    record_origin(args.out, model, cache.rows[:clips])
+    delete_equalized(args.out)
+    record_origin(args.out, model, cache.clips[:clips])
     (args.out / "latents.part.npy").rename(args.out / "latents.npy")
     return 0
 

@@ -19,11 +19,11 @@ import torch
 from tqdm import tqdm
 
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.common.cli import exit_code
+from train.common.cli import run_command
 from train.common.files import write_atomically
-from train.common.parallel import results_of
+from train.common.parallel import parallel_map
 from train.data.manifest import ManifestError, read_manifest
-from train.data.mel_cache import CacheError, Row, create_cache, finish_cache
+from train.data.mel_cache import CachedClip, CacheError, create_cache, finish_cache
 
 CHUNK = 200
 
@@ -33,12 +33,12 @@ def folder_of_all(folders: list[Path]) -> Path:
     return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
 
 
-def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[Row], list[Path]]:
+def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[CachedClip], list[Path]]:
     """A row for every clip of the data sets, groups numbered through, and the files they come from.
 
     Rows name their files below ``folder_of_all``, so that no two clips have the same name.
     """
-    rows: list[Row] = []
+    rows: list[CachedClip] = []
     files: list[Path] = []
     offset, base = 0, folder_of_all(folders)
     for folder in folders:
@@ -47,7 +47,7 @@ def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[Row], list[Path
             for clip in group.clips:
                 path = folder / clip.file
                 frames = mel.frames(soundfile.info(path).frames)
-                row, file = Row.of(group, clip, frames), Path(os.path.relpath(path, base)).as_posix()
+                row, file = CachedClip.of(group, clip, frames), Path(os.path.relpath(path, base)).as_posix()
                 rows.append(replace(row, group=offset + group.index, file=file))
                 files.append(path)
         offset += 1 + max(group.index for group in groups)
@@ -79,7 +79,7 @@ def cache_mels(args: argparse.Namespace) -> None:
     done = set(json.loads(progress.read_text())) if progress.is_file() else set()
     waiting = [start for start in range(0, len(rows), CHUNK) if start not in done]
     job = functools.partial(cache_chunk, args.out, files, mel)
-    for start in tqdm(results_of(job, waiting, args.workers), total=len(waiting), unit=f"{CHUNK} clips"):
+    for start in tqdm(parallel_map(job, waiting, args.workers), total=len(waiting), unit=f"{CHUNK} clips"):
         done.add(start)
         write_atomically(progress, json.dumps(sorted(done)))
     finish_cache(args.out)
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args(arguments)
-    return exit_code(functools.partial(cache_mels, args), ManifestError, CacheError)
+    return run_command(functools.partial(cache_mels, args), ManifestError, CacheError)
 
 
 if __name__ == "__main__":

@@ -17,23 +17,23 @@ from stylediff import StyleTransferPipeline
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig
 from stylediff.sampling import MAX_STEPS, TEMPERATURE
-from train.common.cli import exit_code
+from train.common.cli import run_command
 from train.common.precision import fast_autocast
 from train.data.latent_cache import describe_origin, read_latents
 from train.data.latent_transfer import transfer_latents
-from train.data.mel_cache import CacheError, read_cache, stretches
+from train.data.mel_cache import CacheError, gather_crops, read_cache
 from train.data.pairs import PairSampler
-from train.data.transfer_cache import GeneratedSet
+from train.data.transfer_cache import TransferCache
 
 
-def generate(
+def transfer_pairs(
     pipeline: StyleTransferPipeline,
     sampler: PairSampler,
     count: int,
     steps: list[int],
     generator: torch.Generator,
     batch: int,
-) -> GeneratedSet:
+) -> TransferCache:
     """That many transferred pairs of a sampler, at least one, none of them held out.
 
     Raises:
@@ -41,9 +41,9 @@ def generate(
     """
     latents, sources, targets = [], [], []
     for start in tqdm(range(0, count, batch), unit=f"{batch} pairs"):
-        chosen = sampler.draw(min(batch, count - start), generator)
+        chosen = sampler.sample(min(batch, count - start), generator)
         firsts = np.zeros(len(chosen.sources), int)
-        source = stretches(sampler.latents, chosen.sources, firsts, sampler.latents.shape[-1])
+        source = gather_crops(sampler.latents, chosen.sources, firsts, sampler.latents.shape[-1])
         voices = torch.tensor([sampler.voice_of[int(number)] for number in chosen.targets])
         number = steps[int(torch.randint(len(steps), (1,), generator=generator))]
         with fast_autocast(pipeline.device):
@@ -51,19 +51,19 @@ def generate(
         latents.append(made.float().cpu().numpy().astype(np.float16))
         sources.append(chosen.sources)
         targets.append(chosen.targets)
-    return GeneratedSet(np.concatenate(latents), np.concatenate(sources), np.concatenate(targets), 0)
+    return TransferCache(np.concatenate(latents), np.concatenate(sources), np.concatenate(targets), 0)
 
 
-def join(train: GeneratedSet, held_out: GeneratedSet, origin: dict[str, str]) -> GeneratedSet:
+def join(train: TransferCache, held_out: TransferCache, origin: dict[str, str]) -> TransferCache:
     """One set of both, the second held out."""
     both = (train, held_out)
     latents, sources, targets = (
         np.concatenate([getattr(one, name) for one in both]) for name in ("latents", "sources", "targets")
     )
-    return GeneratedSet(latents, sources, targets, len(held_out.targets), origin)
+    return TransferCache(latents, sources, targets, len(held_out.targets), origin)
 
 
-def generate_splits(args: argparse.Namespace) -> GeneratedSet:
+def generate_splits(args: argparse.Namespace) -> TransferCache:
     """Pairs of the training and the validation split, as the command line wants them.
 
     Raises:
@@ -71,21 +71,21 @@ def generate_splits(args: argparse.Namespace) -> GeneratedSet:
     """
     pipeline = load_pipeline(args.model)
     cache = read_cache(args.cache, MelConfig())
-    latents = read_latents(args.latents, cache.rows, pipeline.autoencoder)
+    latents = read_latents(args.latents, cache.clips, pipeline.autoencoder)
     pipeline.set_progress_bar_config(disable=True)
     voices = list(pipeline.style_encoder.config.voices)
     generator = torch.Generator().manual_seed(args.seed)
-    rows = cache.rows[: len(latents)]
+    rows = cache.clips[: len(latents)]
     train, unseen = (
-        PairSampler(rows, latents, voices, split, favoured_share=args.favoured_share)
+        PairSampler(rows, latents, voices, split, oversampled_share=args.favoured_share)
         for split in ("train", "validation")
     )
     unseen.require_pairs()  # told before the training pairs are made, not after
     made, held_out = (
-        generate(pipeline, sampler, count, args.steps, generator, args.batch_size)
+        transfer_pairs(pipeline, sampler, count, args.steps, generator, args.batch_size)
         for sampler, count in ((train, args.pairs), (unseen, args.held_out))
     )
-    return join(made, held_out, describe_origin(pipeline.autoencoder, cache.rows))
+    return join(made, held_out, describe_origin(pipeline.autoencoder, cache.clips))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--batch-size must be at least 1")
     if not all(1 <= steps <= MAX_STEPS for steps in args.steps):
         parser.error(f"--steps must be 1 to {MAX_STEPS}")
-    return exit_code(lambda: generate_splits(args).save(args.out), CheckpointError, CacheError, OSError)
+    return run_command(lambda: generate_splits(args).save(args.out), CheckpointError, CacheError, OSError)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import numpy as np
 from stylediff.instruments import Instrument
 from stylediff.mel import MelConfig
 from train.data.excerpts import Excerpt, ScoreError, cut_excerpt, random_excerpt
-from train.data.manifest import SHARES, piece_split
+from train.data.manifest import SPLIT_SHARES, piece_split
 from train.data.notes import playable_by
 
 TARGETS, OTHER_TARGETS, SOURCES = 4, 1, 2  # clips of a training excerpt: default voices, other voices, degraded
 RANDOM_SHARE = 0.05
-FAVOURED = {"piano": 2.0, "violin": 2.0}
+INSTRUMENT_WEIGHTS = {"piano": 2.0, "violin": 2.0}
 MAX_DRAWS = 500
 
 
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def validation_excerpts(self) -> int:
-        return max(1, round(SHARES["validation"] / 2 * self.excerpts))
+        return max(1, round(SPLIT_SHARES["validation"] / 2 * self.excerpts))
 
     def voices_of(self, instrument: Instrument) -> list[str]:
         """Voices of an instrument, its default voice first (the first at hand where that one is missing)."""
@@ -56,7 +56,7 @@ class Plan:
         return sorted(names, key=lambda name: name != instrument.default_voice)
 
 
-def draw_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
+def sample_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
     """A random excerpt of a piece of that split, playable by three instruments or more.
 
     Folders are drawn with a probability that grows as the square root of their number of pieces.
@@ -90,7 +90,7 @@ def usable_instruments(plan: Plan, excerpt: Excerpt) -> list[Instrument]:
     return [instrument for instrument in playable_by(excerpt.notes) if plan.voices_of(instrument)]
 
 
-def draw_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generator) -> list[tuple[str, str]]:
+def sample_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generator) -> list[tuple[str, str]]:
     """(voice, role) of each clip to render of an excerpt.
 
     Training excerpts give seven clips. Test and validation excerpts give every playable instrument in its default
@@ -109,7 +109,7 @@ def draw_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generato
     if split == "validation":
         drawn = rng.permutation(others)[: len(defaults)].tolist() if others else []
         return [(voice, "target") for voice in defaults + drawn]
-    weights = np.array([FAVOURED.get(instrument.name, 1.0) for instrument in playable])
+    weights = np.array([INSTRUMENT_WEIGHTS.get(instrument.name, 1.0) for instrument in playable])
     count = min(TARGETS, len(defaults))
     chosen = rng.choice(len(defaults), size=count, replace=False, p=weights / weights.sum())
     roles = [(defaults[int(i)], "target") for i in chosen]

@@ -20,9 +20,17 @@ from tqdm import tqdm
 from stylediff.audio import SILENCE_RMS, AudioError, loudness_gain, read_audio, to_mono
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
-from train.common.cli import exit_code
-from train.common.files import FolderError, claim_folder, write_atomically
-from train.data.manifest import FRAME_MULTIPLE, Clip, ClipGroup, ManifestError, piece_split, save_group, write_manifest
+from train.common.cli import run_command
+from train.common.files import FolderError, lock_settings, write_atomically
+from train.data.manifest import (
+    FRAME_MULTIPLE,
+    ClipGroup,
+    ClipRecord,
+    ManifestError,
+    piece_split,
+    save_group,
+    write_manifest,
+)
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif")
 SHORTEST, LONGEST = 3, 7  # multiples of FRAME_MULTIPLE: 2.2 s and 5.2 s
@@ -97,7 +105,7 @@ def import_recording(path: Path, folder: Path, out: Path, instrument: str, licen
         start_s = round(start / mel.sample_rate, 3)
         details = {"origin": origin, "start_s": start_s, "licence": licence}
         file = f"clips/{index:06d}/{file}"
-        clips = (Clip(file, instrument, voice, "target", round(gain, 5), 0, details),)
+        clips = (ClipRecord(file, instrument, voice, "target", round(gain, 5), 0, details),)
         group = ClipGroup(index, piece_split(origin), False, origin, "all", start_s, 1.0, 0, (), clips)
         save_group(out, group, scratch)
     return len(positions)
@@ -111,7 +119,7 @@ def import_recordings(folder: Path, out: Path, instrument: str, licence: str) ->
         FolderError: the folder was begun for another instrument.
     """
     paths = find_recordings(folder)
-    claim_folder(out, {"instrument": instrument, "licence": licence})
+    lock_settings(out, {"instrument": instrument, "licence": licence})
     (out / "clips").mkdir(exist_ok=True)
     progress = out / "recordings.json"
     counts: dict[str, int] = json.loads(progress.read_text()) if progress.is_file() else {}
@@ -149,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
         recordings = len({group.piece for group in groups})
         print(f"{len(groups)} clips, {seconds / 60:.1f} min, of {recordings} recordings")
 
-    return exit_code(work, ManifestError, FolderError)
+    return run_command(work, ManifestError, FolderError)
 
 
 if __name__ == "__main__":

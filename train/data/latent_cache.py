@@ -12,7 +12,7 @@ from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
 from train.common.files import write_atomically
 from train.common.precision import fast_autocast
-from train.data.mel_cache import CacheError, MelCache, Row, read_cache
+from train.data.mel_cache import CachedClip, CacheError, MelCache, read_cache
 
 BATCH = 16
 DECODING = ("vae.decoder", "vae.post_quant_conv")  # weights of MelAutoencoder behind its latents
@@ -20,7 +20,7 @@ RECORD = "autoencoder.json"  # beside latents, of what made them
 
 
 @torch.inference_mode()
-def encode_rows(model: MelAutoencoder, mels: torch.Tensor) -> np.ndarray:
+def encode_mels(model: MelAutoencoder, mels: torch.Tensor) -> np.ndarray:
     """Normalised latents of (clips, mels, frames) log-mels as float32 (clips, channels, rows, columns)."""
     batch = mels.to(model.device)[:, None].float()
     with fast_autocast(model.device):
@@ -65,32 +65,33 @@ def encoder_digest(model: MelAutoencoder) -> str:
     return digest.hexdigest()
 
 
-def rows_digest(rows: Sequence[Row]) -> str:
+def clips_digest(clips: Sequence[CachedClip]) -> str:
     """SHA-256 of the table of some clips."""
-    return hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()
+    # Caches hold digests from when the class of a clip was called Row.
+    return hashlib.sha256(repr(tuple(clips)).replace("CachedClip(", "Row(").encode()).hexdigest()
 
 
-def describe_origin(model: MelAutoencoder | None, rows: Sequence[Row]) -> dict[str, str]:
+def describe_origin(model: MelAutoencoder | None, clips: Sequence[CachedClip]) -> dict[str, str]:
     """Digests of the autoencoder that made some latents, if it is known, and of the clips they are of."""
-    return ({} if model is None else {"encoder": encoder_digest(model)}) | {"rows": rows_digest(rows)}
+    return ({} if model is None else {"encoder": encoder_digest(model)}) | {"rows": clips_digest(clips)}
 
 
-def foreign_part(origin: dict[str, str], model: MelAutoencoder | None, rows: Sequence[Row]) -> str | None:
+def find_mismatch(origin: dict[str, str], model: MelAutoencoder | None, clips: Sequence[CachedClip]) -> str | None:
     """Which entry of ``origin``, from ``describe_origin``, is not of these; what it does not tell is believed."""
-    used = describe_origin(model, rows)
+    used = describe_origin(model, clips)
     return next((name for name, digest in used.items() if origin.get(name, digest) != digest), None)
 
 
-def record_origin(folder: Path, model: MelAutoencoder, rows: Sequence[Row]) -> None:
+def record_origin(folder: Path, model: MelAutoencoder, clips: Sequence[CachedClip]) -> None:
     """Writes down beside latents which autoencoder made them, and of which clips."""
-    write_atomically(folder / RECORD, json.dumps(describe_origin(model, rows)))
+    write_atomically(folder / RECORD, json.dumps(describe_origin(model, clips)))
 
 
-def read_latents(folder: Path, rows: Sequence[Row], autoencoder: MelAutoencoder | None = None) -> np.ndarray:
+def read_latents(folder: Path, clips: Sequence[CachedClip], autoencoder: MelAutoencoder | None = None) -> np.ndarray:
     """The latents of a latent cache, (clips, channels, rows, columns), mapped from disk.
 
     Args:
-        rows: of the mel cache that they are used with, whose first clips they are of.
+        clips: of the mel cache that they are used with, whose first clips they are of.
         autoencoder: what they are to be used with, if with any; a cache without a record of its own is believed.
 
     Raises:
@@ -101,7 +102,7 @@ def read_latents(folder: Path, rows: Sequence[Row], autoencoder: MelAutoencoder 
     except (OSError, ValueError) as error:
         raise CacheError(f"no latents in {folder}: run train.data.cache_latents first ({error})") from error
     record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
-    foreign = foreign_part(record, autoencoder, rows[: len(latents)])
+    foreign = find_mismatch(record, autoencoder, clips[: len(latents)])
     if foreign == "encoder":
         raise CacheError(
             f"another autoencoder made the latents in {folder}: run train.data.cache_latents with this one"

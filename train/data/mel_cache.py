@@ -10,7 +10,7 @@ import torch
 
 from stylediff.mel import MelConfig
 from train.common.files import write_atomically
-from train.data.manifest import Clip, ClipGroup
+from train.data.manifest import ClipGroup, ClipRecord
 
 
 class CacheError(ValueError):
@@ -18,7 +18,7 @@ class CacheError(ValueError):
 
 
 @dataclass(frozen=True)
-class Row:
+class CachedClip:
     """One clip of the cache; rows of one group are the same music.
 
     Attributes:
@@ -35,16 +35,16 @@ class Row:
     frames: int
 
     @classmethod
-    def of(cls, group: ClipGroup, clip: Clip, frames: int) -> "Row":
+    def of(cls, group: ClipGroup, clip: ClipRecord, frames: int) -> "CachedClip":
         return cls(clip.file, group.index, group.split, group.paired, clip.instrument, clip.voice, clip.role, frames)
 
 
 @dataclass(frozen=True)
 class MelCache:
-    """Log-mels in nepers, ``mels`` of shape (clips, mels, frames), and one Row for each."""
+    """Log-mels in nepers, ``mels`` of shape (clips, mels, frames), and one CachedClip for each."""
 
     mels: np.memmap
-    rows: tuple[Row, ...]
+    clips: tuple[CachedClip, ...]
     mel: MelConfig
 
     def split(self, name: str) -> np.ndarray:
@@ -53,32 +53,32 @@ class MelCache:
         Raises:
             CacheError: no clip is in that split.
         """
-        numbers = [number for number, row in enumerate(self.rows) if row.split == name]
+        numbers = [number for number, clip in enumerate(self.clips) if clip.split == name]
         if not numbers:
             raise CacheError(f"the mel cache holds no clip of the {name} split")
         return np.array(numbers)
 
     def tensor(self, number: int, start: int = 0, frames: int | None = None) -> torch.Tensor:
         """Log-mel of one row as float32 (1, mels, frames), to the end of its clip where no length is given."""
-        end = self.rows[number].frames if frames is None else start + frames
+        end = self.clips[number].frames if frames is None else start + frames
         return torch.from_numpy(self.mels[number, :, start:end].astype(np.float32)).unsqueeze(0)
 
 
-def create_cache(folder: Path, rows: list[Row], mel: MelConfig) -> np.memmap:
+def create_cache(folder: Path, clips: list[CachedClip], mel: MelConfig) -> np.memmap:
     """Makes an empty cache to be filled, or opens the one that was begun; ``finish_cache`` marks it whole.
 
     Raises:
         CacheError: begun with other clips or another MelConfig; the message names the field.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    description = {"mel": mel.to_dict(), "rows": [list(vars(row).values()) for row in rows]}
+    description = {"mel": mel.to_dict(), "rows": [list(vars(clip).values()) for clip in clips]}
     if (folder / "rows.json").is_file():
         begun = json.loads((folder / "rows.json").read_text())
         require_same_mel(begun["mel"], mel, folder)
         if begun["rows"] != description["rows"]:
             raise CacheError(f"the mel cache in {folder} was begun with other clips: use another folder")
     write_atomically(folder / "rows.json", json.dumps(description))
-    shape = (len(rows), mel.n_mels, max(row.frames for row in rows))
+    shape = (len(clips), mel.n_mels, max(clip.frames for clip in clips))
     mode = "r+" if (folder / "mels.npy").is_file() else "w+"
     return np.lib.format.open_memmap(folder / "mels.npy", mode=mode, dtype=np.float16, shape=shape)
 
@@ -104,15 +104,15 @@ def read_cache(folder: Path, mel: MelConfig) -> MelCache:
         raise CacheError(f"no finished mel cache in {folder}: run train.data.cache_mels first")
     description = json.loads((folder / "rows.json").read_text())
     require_same_mel(description["mel"], mel, folder)
-    rows = tuple(Row(*values) for values in description["rows"])
-    return MelCache(np.load(folder / "mels.npy", mmap_mode="r"), rows, mel)
+    clips = tuple(CachedClip(*values) for values in description["rows"])
+    return MelCache(np.load(folder / "mels.npy", mmap_mode="r"), clips, mel)
 
 
-Clips = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
+ClipArray = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
 MEMORY_SHARE = 0.8  # of what is free on a GPU that clips may take
 
 
-def near_the_model(clips: Clips, device: torch.device) -> Clips:
+def to_model_device(clips: ClipArray, device: torch.device) -> ClipArray:
     """The clips in float16 in the memory of a model's GPU, where batches are cut many times faster.
 
     They stay as they are where the model is on a CPU, or its GPU has no room for them.
@@ -128,7 +128,7 @@ def near_the_model(clips: Clips, device: torch.device) -> Clips:
     return copied
 
 
-def stretches(clips: Clips, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
+def gather_crops(clips: ClipArray, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
     """A stretch of each of some clips, (stretches, ..., length), in float32 and where the clips are.
 
     Args:

@@ -9,14 +9,14 @@ import numpy as np
 
 from stylediff.autoencoder import MelAutoencoder
 from train.common.files import write_atomically
-from train.data.latent_cache import foreign_part
-from train.data.mel_cache import CacheError, Row
+from train.data.latent_cache import find_mismatch
+from train.data.mel_cache import CachedClip, CacheError
 
 ORIGINS = {"encoder": "latents than this autoencoder's", "rows": "clips than this mel cache's"}
 
 
 @dataclass(frozen=True)
-class GeneratedSet:
+class TransferCache:
     """Generated latents and the clips they belong to.
 
     Attributes:
@@ -32,13 +32,13 @@ class GeneratedSet:
     held_out: int
     origin: dict[str, str] = field(default_factory=dict)
 
-    def require_origin(self, rows: Sequence[Row], autoencoder: MelAutoencoder) -> None:
+    def require_origin(self, rows: Sequence[CachedClip], autoencoder: MelAutoencoder) -> None:
         """Checks that the set is of the clips and of the autoencoder that it is used with.
 
         Raises:
             CacheError: it is not.
         """
-        foreign = foreign_part(self.origin, autoencoder, rows)
+        foreign = find_mismatch(self.origin, autoencoder, rows)
         if foreign is not None:
             raise CacheError(
                 f"the generated latents are of other {ORIGINS[foreign]}: run train.data.cache_transfers again"
@@ -53,7 +53,7 @@ class GeneratedSet:
         write_atomically(folder / "pairs.json", json.dumps(pairs | {"origin": self.origin}))
 
 
-def read_generated(folder: Path) -> GeneratedSet:
+def read_transfers(folder: Path) -> TransferCache:
     """A saved set, its latents mapped from disk.
 
     Raises:
@@ -63,6 +63,6 @@ def read_generated(folder: Path) -> GeneratedSet:
         pairs = json.loads((folder / "pairs.json").read_text())
         latents = np.load(folder / "latents.npy", mmap_mode="r")
         sources, targets = np.array(pairs["sources"]), np.array(pairs["targets"])
-        return GeneratedSet(latents, sources, targets, pairs["held_out"], pairs.get("origin", {}))
+        return TransferCache(latents, sources, targets, pairs["held_out"], pairs.get("origin", {}))
     except (OSError, ValueError, KeyError) as error:
         raise CacheError(f"no generated latents in {folder}: {error}") from error

@@ -17,14 +17,14 @@ from tqdm import tqdm
 from stylediff.audio import AudioError, fit_length, read_audio, to_mono
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
-from train.common.cli import exit_code
+from train.common.cli import run_command
 from train.common.files import write_atomically
-from train.common.parallel import results_of
+from train.common.parallel import parallel_map
 from train.evaluation.clip_scores import Result, compare_with_source, compare_with_target, name_instrument
 from train.evaluation.embeddings import EMBEDDINGS, load_embedding
 from train.evaluation.frechet import compare_sets
 from train.evaluation.report import COLUMNS, describe, format_cell
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_judges
+from train.evaluation.runner import SHIPPED_CLASSIFIER, load_listeners
 
 ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff")
 
@@ -61,11 +61,11 @@ def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None
         classifier: folder of the instrument classifier.
         instrument: what the outputs should be heard as, or None.
     """
-    judges = load_judges(classifier)
+    listeners = load_listeners(classifier)
     output, reference = load_pair(pair)
-    heard = [judges.notes.listen(waveform) for waveform in (output, reference)]
+    heard = [listeners.notes.transcribe(waveform) for waveform in (output, reference)]
     result = {"file": pair[0].name} | compare_with_source(*heard) | compare_with_target(output, reference, MelConfig())
-    named = name_instrument(output, judges.classifier)
+    named = name_instrument(output, listeners.classifier)
     return result | {"named": named} | ({"named_target": float(named == instrument)} if instrument else {})
 
 
@@ -79,7 +79,7 @@ def score_folder(
     """
     pairs = pair_files(audio, references)
     job = partial(score_pair, classifier=classifier, instrument=instrument)
-    files = sorted(tqdm(results_of(job, pairs, workers), total=len(pairs), unit="clip"), key=lambda r: str(r["file"]))
+    files = sorted(tqdm(parallel_map(job, pairs, workers), total=len(pairs), unit="clip"), key=lambda r: str(r["file"]))
     found = {column: [file[column] for file in files if file.get(column) is not None] for column in COLUMNS}
     means = {column: describe(values) for column, values in found.items() if values}
     loaded = [load_pair(pair) for pair in pairs]
@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> None:
         print(evaluate_folder(args))
 
-    return exit_code(work, ValueError, OSError, ImportError)
+    return run_command(work, ValueError, OSError, ImportError)
 
 
 if __name__ == "__main__":

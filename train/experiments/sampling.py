@@ -16,8 +16,8 @@ from stylediff.sampling import START
 from train.common.markdown import table_head, table_row, write_page
 from train.data.mel_cache import CacheError, read_cache
 from train.evaluation.runner import SHIPPED_CLASSIFIER, load_model
-from train.evaluation.transcription import NoteJudge
-from train.experiments.validation_transfers import Measured, draw_pairs, measure_transfers
+from train.evaluation.transcription import NoteTranscriber
+from train.experiments.validation_transfers import Measured, measure_transfers, sample_pairs
 from train.models.instrument_classifier import InstrumentClassifier
 
 
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--steps must be at least 1")
     try:
         pipeline, cache = load_model(args.model), read_cache(args.cache, MelConfig())
-        pairs = draw_pairs(cache, pipeline, args.pairs)
+        pairs = sample_pairs(cache, pipeline, args.pairs)
         classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
     except (CheckpointError, CacheError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -82,8 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
     if max(args.steps) - 1 > min(args.start) * levels:
         parser.error(f"{max(args.steps)} steps are more than there are in {min(args.start):g} of {levels} noise levels")
     settings = list(itertools.product(args.steps, args.start, args.temperature))
-    judge = NoteJudge() if args.listen else None
-    results = measure_transfers(pipeline, cache, pairs, settings, classifier, judge, args.dynamics)
+    transcriber = NoteTranscriber() if args.listen else None
+    results = measure_transfers(pipeline, cache, pairs, settings, classifier, transcriber, args.dynamics)
     write_page(args.out, "sampling", [asdict(one) for one in results], write_markdown(results, args.pairs))
     return 0
 

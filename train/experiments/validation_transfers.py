@@ -16,7 +16,7 @@ from train.data.pairs import PairRows, PairSampler
 from train.evaluation.embeddings import split_windows
 from train.evaluation.frechet import frechet_distance
 from train.evaluation.metrics import BLOCK_SECONDS, MOMENT_SECONDS, correlation, frame_prf, log_mel_error, mel_contour
-from train.evaluation.transcription import NoteJudge
+from train.evaluation.transcription import NoteTranscriber
 from train.models.instrument_classifier import InstrumentClassifier
 
 
@@ -53,12 +53,14 @@ def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> n
     return classifier.features(torch.cat(windows)).numpy()
 
 
-def hear(mels: list[torch.Tensor], pipeline: StyleTransferPipeline, judge: NoteJudge) -> list[np.ndarray]:
+def transcribe_mels(
+    mels: list[torch.Tensor], pipeline: StyleTransferPipeline, transcriber: NoteTranscriber
+) -> list[np.ndarray]:
     """Which keys sound in the vocoder's sound of log-mels (mels, frames), (frames, 88) bool each."""
-    return [judge.frames(pipeline.synthesize(mel[None, None].to(pipeline.device))[0].cpu()) for mel in mels]
+    return [transcriber.frames(pipeline.synthesize(mel[None, None].to(pipeline.device))[0].cpu()) for mel in mels]
 
 
-def shape(
+def postprocess(
     pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: Sequence[float]
 ) -> dict[tuple[bool, float], list[torch.Tensor]]:
     """Log-mels (mels, frames) of latents, by whether they were enhanced, and how far they follow dynamics.
@@ -95,7 +97,7 @@ def measure_transfers(
     pairs: PairRows,
     settings: list[tuple[int, float, float]],
     classifier: InstrumentClassifier,
-    judge: NoteJudge | None = None,
+    transcriber: NoteTranscriber | None = None,
     dynamics: Sequence[float] = (DYNAMICS,),
 ) -> list[Measured]:
     """Every (steps, start, temperature) on the same pairs, with the enhancer as well where there is one.
@@ -107,20 +109,20 @@ def measure_transfers(
         [cache.tensor(int(row), 0, cache.mels.shape[-1]) for row in rows] for rows in (pairs.sources, pairs.targets)
     )
     known = list(pipeline.style_encoder.config.voices)
-    voices = torch.tensor([known.index(cache.rows[int(row)].voice) for row in pairs.targets])
+    voices = torch.tensor([known.index(cache.clips[int(row)].voice) for row in pairs.targets])
     true = [target[0] for target in targets]
     features = features_of(true, classifier)
-    rolls = hear(true, pipeline, judge) if judge else []
+    rolls = transcribe_mels(true, pipeline, transcriber) if transcriber else []
     results = []
     for steps, start, temperature in tqdm(settings):
         latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature, start)
-        for (enhanced, amount), outputs in shape(pipeline, latents, sources, dynamics).items():
+        for (enhanced, amount), outputs in postprocess(pipeline, latents, sources, dynamics).items():
             error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
             distance = frechet_distance(features_of(outputs, classifier), features)
             levels, loudness = (
                 mean_correlation(outputs, true, seconds, pipeline.mel) for seconds in (BLOCK_SECONDS, MOMENT_SECONDS)
             )
-            heard = zip(hear(outputs, pipeline, judge), rolls, strict=True) if judge else []
+            heard = zip(transcribe_mels(outputs, pipeline, transcriber), rolls, strict=True) if transcriber else []
             agreements = [frame_prf(ours, aim)[2] for ours, aim in heard]
             frame_f = float(np.mean(agreements)) if agreements else None
             found = (error, distance, levels, loudness, frame_f)
@@ -128,7 +130,7 @@ def measure_transfers(
     return results
 
 
-def draw_pairs(cache: MelCache, pipeline: StyleTransferPipeline, count: int) -> PairRows:
+def sample_pairs(cache: MelCache, pipeline: StyleTransferPipeline, count: int) -> PairRows:
     """Pairs of the validation split, the same for every model that knows the same voices."""
-    sampler = PairSampler(cache.rows, cache.mels, list(pipeline.style_encoder.config.voices), "validation")
-    return sampler.draw(count, torch.Generator().manual_seed(0))
+    sampler = PairSampler(cache.clips, cache.mels, list(pipeline.style_encoder.config.voices), "validation")
+    return sampler.sample(count, torch.Generator().manual_seed(0))

@@ -18,7 +18,7 @@ from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.data.mel_cache import MelCache, read_cache
 from train.models.losses import edge_loss
-from train.trainers.loop import Run, generator_at, run_trainer, start_from
+from train.trainers.loop import TrainingRun, generator_at, load_initial_weights, run_trainer
 from train.trainers.settings import SettingsError, TrainSettings, is_due
 
 
@@ -53,7 +53,7 @@ class AutoencoderSettings(TrainSettings):
     widths: tuple[int, ...] = (96, 192)
     layers: int = 1
 
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "validate_every")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "validate_every")
 
 
 def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder:
@@ -77,7 +77,7 @@ def crop_batch(
     starts = torch.rand(batch_size, generator=generator)
     crops = []
     for row, start in zip(chosen, starts, strict=True):
-        first = int(start * max(1, cache.rows[row].frames - frames + 1))
+        first = int(start * max(1, cache.clips[row].frames - frames + 1))
         crops.append(cache.tensor(row, first, frames))
     return torch.stack(crops)
 
@@ -132,13 +132,13 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
     cache = read_cache(settings.cache, mel)
     rows, held_out = cache.split("train"), cache.split("validation")[::40]
     model = build_model(settings, mel)
-    start_from(settings.initial, {"autoencoder": model})
+    load_initial_weights(settings.initial, {"autoencoder": model})
     if settings.decoder_only:
         model.vae.encoder.requires_grad_(False)
         model.vae.quant_conv.requires_grad_(False)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    run = Run(settings, {"autoencoder": model}, {"autoencoder": optimizer})
+    run = TrainingRun(settings, {"autoencoder": model}, {"autoencoder": optimizer})
     device, process = run.accelerator.device, run.accelerator.process_index
     for step in run.steps():
         for micro in range(settings.accumulation):

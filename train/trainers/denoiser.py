@@ -22,11 +22,11 @@ from stylediff.denoiser import build_scheduler, build_unet
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from stylediff.style_encoder import StyleEncoder
-from train.data.eq_augmentation import ColouredClips, read_coloured
+from train.data.eq_augmentation import EqualizedClips, read_equalized
 from train.data.latent_cache import load_autoencoder, read_latents
-from train.data.mel_cache import Clips, MelCache, near_the_model, read_cache
+from train.data.mel_cache import ClipArray, MelCache, read_cache, to_model_device
 from train.data.pairs import PairBatch, PairSampler, default_first
-from train.trainers.loop import Run, averaged, generator_at, run_trainer, start_from
+from train.trainers.loop import TrainingRun, ema_weights, generator_at, load_initial_weights, run_trainer
 from train.trainers.settings import TrainSettings, is_due
 
 
@@ -73,7 +73,7 @@ class DenoiserSettings(TrainSettings):
         tokens, token_width: style tokens.
         reference_width: channels of the network that listens to reference clips (0: none).
         reference_share: share of samples whose style is a clip of the voice instead of its name.
-        favoured_share: share of samples that are of the direction piano to violin (``pairs.FAVOURED``).
+        favoured_share: share of samples that are of the direction piano to violin (``pairs.OVERSAMPLED_DIRECTION``).
         shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
         validate_every: steps between measurements of the averaged weights on pairs of the validation split.
         style_dropout: share of samples whose style is replaced by the null tokens.
@@ -106,7 +106,7 @@ class DenoiserSettings(TrainSettings):
     validate_every: int = 500
     compile: bool = False
 
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every", "compile")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "autoencoder", "validate_every", "compile")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class DenoiserData:
 
     train: PairSampler
     unseen: PairSampler
-    heard: Clips | None
+    heard: ClipArray | None
     references: int
 
     def batch(self, settings: DenoiserSettings, generator: torch.Generator) -> PairBatch:
@@ -140,16 +140,20 @@ def read_data(
     Raises:
         CacheError: see ``read_latents``.
     """
-    latents = read_latents(settings.latents, cache.rows, autoencoder)
-    voices = default_first({row.voice for row in cache.rows if row.split == "train" and row.paired})
-    rows, coloured, near = cache.rows[: len(latents)], read_coloured(settings.latents), near_the_model(latents, device)
-    if coloured is not None:
-        coloured = ColouredClips(coloured.rows, coloured.curves, near_the_model(coloured.latents, device))
+    latents = read_latents(settings.latents, cache.clips, autoencoder)
+    voices = default_first({row.voice for row in cache.clips if row.split == "train" and row.paired})
+    rows, equalized, near = (
+        cache.clips[: len(latents)],
+        read_equalized(settings.latents),
+        to_model_device(latents, device),
+    )
+    if equalized is not None:
+        equalized = EqualizedClips(equalized.rows, equalized.curves, to_model_device(equalized.latents, device))
     references = round(settings.reference_share * settings.batch_size) if settings.reference_width else 0
     return DenoiserData(
-        PairSampler(rows, near, voices, "train", coloured, cache.mel.log_floor, settings.favoured_share),
+        PairSampler(rows, near, voices, "train", equalized, cache.mel.log_floor, settings.favoured_share),
         PairSampler(rows, near, voices, "validation"),
-        near_the_model(cache.mels, device) if references else None,
+        to_model_device(cache.mels, device) if references else None,
         references,
     )
 
@@ -223,7 +227,7 @@ def validation_loss(
 ) -> float:
     """Loss of the averaged weights on the same whole pairs with the same noise every time."""
     losses = []
-    with averaged(model, average):
+    with ema_weights(model, average):
         for number in range(VALIDATION_BATCHES):
             generator = generator_at(settings.seed, 0, number, 0, stream=1)
             batch = sampler.batch(VALIDATION_SIZE, sampler.latents.shape[-1], generator).to(device)
@@ -252,12 +256,14 @@ def train(settings: DenoiserSettings) -> Denoiser:
     autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
     data = read_data(settings, cache, autoencoder, PartialState().device)
     model = build_model(settings, data.train.latents.shape[1], data.train.voices)
-    start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
+    load_initial_weights(
+        settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel")
+    )
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
     )
     average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75, foreach=True)
-    run = Run(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
+    run = TrainingRun(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
     scheduler = build_scheduler()
     device, process = run.accelerator.device, run.accelerator.process_index
     if device.type == "cpu":
@@ -286,7 +292,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
 
 def export(model: Denoiser, average: EMAModel, out: Path) -> None:
     """Saves the averaged weights and the scheduler in diffusers' layout."""
-    with averaged(model, average):
+    with ema_weights(model, average):
         model.unet.save_pretrained(out / "unet")
         model.style_encoder.save_pretrained(out / "style_encoder")
     build_scheduler().save_pretrained(out / "scheduler")

@@ -19,7 +19,7 @@ from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from train.common.cli import exit_code
+from train.common.cli import run_command
 from train.common.precision import choose_precision
 from train.data.mel_cache import CacheError
 from train.trainers.settings import Settings, SettingsError, TrainSettings, is_due, parse_settings
@@ -38,7 +38,7 @@ def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0
     return torch.Generator().manual_seed(int(mixed >> 1))
 
 
-class Run:
+class TrainingRun:
     """The state of one training run.
 
     Args:
@@ -231,11 +231,11 @@ def run_trainer(
     """
     description = (document or "").split("\n")[0]
     refusals = (CacheError, SettingsError, TrainingError, OSError)
-    return exit_code(lambda: train(parse_settings(cls, description, arguments)), *refusals)
+    return run_command(lambda: train(parse_settings(cls, description, arguments)), *refusals)
 
 
 @contextmanager
-def averaged(model: nn.Module, average: EMAModel) -> Iterator[None]:
+def ema_weights(model: nn.Module, average: EMAModel) -> Iterator[None]:
     """The model has the average's weights within, and its own again afterwards."""
     parameters = list(model.parameters())
     average.store(parameters)
@@ -246,7 +246,7 @@ def averaged(model: nn.Module, average: EMAModel) -> Iterator[None]:
         average.restore(parameters)
 
 
-def start_from(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ...] = ()) -> None:
+def load_initial_weights(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ...] = ()) -> None:
     """Loads a saved pipeline's weights into models that are to be trained further.
 
     Args:

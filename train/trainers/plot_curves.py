@@ -37,7 +37,7 @@ def read_curves(run: Path) -> dict[str, Curve]:
     return {name: (list(points), list(points.values())) for name, points in curves.items()}
 
 
-def draw_curves(runs: dict[str, dict[str, Curve]], scalars: list[str]) -> Figure:
+def plot_curves(runs: dict[str, dict[str, Curve]], scalars: list[str]) -> Figure:
     """Panels of scalars with a line for each run that has them.
 
     Args:
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not any(scalar in curves for curves in runs.values()):
                 known = sorted({name for curves in runs.values() for name in curves})
                 raise ValueError(f"no run has logged {scalar!r}; there are {', '.join(known)}")
-        draw_curves(runs, args.scalar).savefig(args.out, dpi=80)
+        plot_curves(runs, args.scalar).savefig(args.out, dpi=80)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

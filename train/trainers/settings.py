@@ -50,7 +50,7 @@ class TrainSettings:
     image_every: int = 1000
 
     # Settings that may change between the start of a run and its resumption.
-    FREE: ClassVar[tuple[str, ...]] = (
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
         "out",
         "steps",
         "cooldown",
@@ -82,7 +82,7 @@ class TrainSettings:
         if path.is_file():
             begun = json.loads(path.read_text())
             for name, value in values.items():
-                if name not in self.FREE and begun.get(name, value) != value:
+                if name not in self.MAY_CHANGE and begun.get(name, value) != value:
                     raise SettingsError(f"{self.out} was begun with {name}={begun[name]!r}, not {value!r}")
         write_atomically(path, json.dumps(values, indent=1))
 

@@ -22,9 +22,9 @@ from stylediff.vocoder import Vocoder
 from train.data.latent_cache import load_autoencoder, through_autoencoder
 from train.data.mel_cache import MelCache, read_cache
 from train.data.waveforms import read_clips, read_waveform
-from train.models.discriminators import Discriminators, deception_losses, judgement_loss
+from train.models.discriminators import Discriminators, discriminator_step_loss, generator_losses
 from train.models.losses import magnitude_loss, mel_loss, stft_loss
-from train.trainers.loop import Run, averaged, generator_at, run_trainer, start_from
+from train.trainers.loop import TrainingRun, ema_weights, generator_at, load_initial_weights, run_trainer
 from train.trainers.settings import TrainSettings, is_due
 
 EDGE_FRAMES = 8  # around a crop, so that its mel knows what comes before and after
@@ -86,7 +86,7 @@ class VocoderSettings(TrainSettings):
     validate_every: int = 250
 
     # The autoencoder may be trained while the vocoder's first steps run.
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "data", "autoencoder", "validate_every")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "data", "autoencoder", "validate_every")
 
 
 @torch.no_grad()
@@ -139,9 +139,9 @@ def crop_batch(
     cents = (2 * detunings - 1) * settings.detune_cents
     skipped, waveforms = (context - crop) // 2, []
     for row, place, detuning in zip(chosen, places, cents, strict=True):
-        start = int(place * max(1, cache.rows[row].frames - crop + 1)) - skipped - EDGE_FRAMES
+        start = int(place * max(1, cache.clips[row].frames - crop + 1)) - skipped - EDGE_FRAMES
         frames = context + 2 * EDGE_FRAMES
-        waveforms.append(read_waveform(settings.data, cache.rows[row], cache.mel, start, frames, float(detuning)))
+        waveforms.append(read_waveform(settings.data, cache.clips[row], cache.mel, start, frames, float(detuning)))
     waveform = torch.stack(waveforms) * (10 ** (gains * -settings.attenuation_db / 20))[:, None]
     mel = waveform_to_mel(waveform, cache.mel)[..., EDGE_FRAMES:-EDGE_FRAMES]
     if autoencoder is not None:
@@ -195,7 +195,7 @@ def vocoder_loss(
     if waveform is not None:
         parts |= {"mel": mel_loss(waveform, target, mel), "stft": stft_loss(waveform, target)}
         ours, theirs = waveform[: settings.judged_crops], target[: settings.judged_crops]
-        adversarial, feature = deception_losses(discriminators, ours, theirs, 1.0, settings.resolution_weight)
+        adversarial, feature = generator_losses(discriminators, ours, theirs, 1.0, settings.resolution_weight)
         parts |= {"adversarial": adversarial, "feature": feature}
         loss = loss + settings.mel_weight * parts["mel"] + settings.stft_weight * parts["stft"]
         loss = loss + settings.adversarial_weight * adversarial + settings.feature_weight * feature
@@ -210,14 +210,14 @@ def train(settings: VocoderSettings) -> Vocoder:
     rows, held_out = cache.split("train"), cache.split("validation")[:32]
     autoencoder = load_autoencoder(settings.autoencoder, mel) if settings.autoencoder else None
     vocoder, discriminators = build_models(settings, mel)
-    start_from(settings.initial, {"vocoder": vocoder})
+    load_initial_weights(settings.initial, {"vocoder": vocoder})
     models: dict[str, nn.Module] = {"vocoder": Generator(vocoder), "discriminator": discriminators}
     optimizers = {
         name: torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.8, 0.99), weight_decay=1e-2)
         for name, model in models.items()
     }
     average = EMAModel(vocoder.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
-    run = Run(settings, models, optimizers, {"vocoder": average})
+    run = TrainingRun(settings, models, optimizers, {"vocoder": average})
     device, process = run.accelerator.device, run.accelerator.process_index
     if autoencoder is not None:
         autoencoder.to(device)
@@ -234,7 +234,7 @@ def train(settings: VocoderSettings) -> Vocoder:
                 with torch.no_grad():
                     waveform = vocoder(batch[: settings.judged_crops])
                 judges, real = run.models["discriminator"], target[: settings.judged_crops]
-                judgement = judgement_loss(judges, waveform, real, 1.0, settings.resolution_weight)
+                judgement = discriminator_step_loss(judges, waveform, real, 1.0, settings.resolution_weight)
                 run.backward(judgement)
                 run.record({"discriminators": judgement.detach()})
             run.update("discriminator", settings.clip_norm)
@@ -245,7 +245,7 @@ def train(settings: VocoderSettings) -> Vocoder:
             run.record(parts)
         run.update("vocoder", settings.clip_norm)
         if is_due(step + 1, settings.validate_every):
-            with averaged(vocoder, average):
+            with ema_weights(vocoder, average):
                 run.record({"validation": magnitude_error(vocoder, cache, held_out, settings.data)})
         if run.wants_images():
             original = cache.tensor(int(held_out[0]))[None]
