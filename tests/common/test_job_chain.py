@@ -12,26 +12,24 @@ from train.common.job_chain import Job, JobError, planned_steps, run_job, run_jo
 
 
 def test_steps_of_a_budget_are_decided_once(tmp_path: Path) -> None:
-    job = Job("autoencoder", "trainers.autoencoder", [], tmp_path / "done", tmp_path / "run")
+    job = Job("autoencoder", "autoencoder", [], tmp_path / "done", tmp_path / "run")
     (tmp_path / "steps.json").write_text(json.dumps({"autoencoder": 123}))
     assert planned_steps(job, 10.0, tmp_path) == ["--steps", "123"]
     assert planned_steps(job, 0.0, tmp_path) == []
-    assert planned_steps(Job("latents", "data.cache_latents", [], tmp_path / "done"), 10.0, tmp_path) == []
+    assert planned_steps(Job("latents", "cache-latents", [], tmp_path / "done"), 10.0, tmp_path) == []
 
 
 def test_a_command_that_fails_raises_with_its_name(tmp_path: Path) -> None:
     job = Job("nonsense", "no_such_module", [], tmp_path / "done")
-    assert job.command([])[:3] == [sys.executable, "-m", "train.no_such_module"]
+    assert job.command_line([])[:3] == [sys.executable, "-m", "train"]
     with pytest.raises(JobError, match="nonsense"):
         run_job(job, [])
 
 
 def test_trainers_have_all_threads(tmp_path: Path) -> None:
-    command = Job("vocoder", "trainers.vocoder", ["--flag"], tmp_path / "done", tmp_path / "run").command(
-        ["--steps", "3"]
-    )
+    command = Job("vocoder", "vocoder", ["--flag"], tmp_path / "done", tmp_path / "run").command_line(["--steps", "3"])
     assert command[command.index("--num_cpu_threads_per_process") + 1] == str(torch.get_num_threads())
-    assert command[-5:] == ["-m", "train.trainers.vocoder", "--flag", "--steps", "3"]
+    assert command[-6:] == ["-m", "train", "vocoder", "--flag", "--steps", "3"]
 
 
 def test_what_is_done_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -4,10 +4,12 @@ import torch
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
-from train.data.cache_equalized import main
-from train.data.cache_latents import main as encode
+from tests.helpers.commands import command
 from train.data.eq_augmentation import DEVIATION, apply_eq, read_equalized, sample_eq_curves
 from train.data.mel_cache import CacheError, read_cache
+
+main = command("cache-equalized")
+encode = command("cache-latents")
 
 FLOOR = MelConfig().log_floor
 
@@ -81,7 +83,9 @@ def test_damaged_coloured_clips_are_told_and_unfinished_ones_are_none(latents):
     assert main([*arguments, "--clips", "3"]) == 0
     whole = (folder / "coloured.npy").read_bytes()
     (folder / "coloured.npy").write_bytes(whole[:-7])
-    with pytest.raises(CacheError, match=r"the coloured clips in .* are damaged: run train.data.cache_equalized again"):
+    with pytest.raises(
+        CacheError, match=r"the coloured clips in .* are damaged: run the command cache-equalized again"
+    ):
         read_equalized(folder)
     (folder / "coloured.npy").write_bytes(whole)
     (folder / "colours.npz").write_bytes((folder / "colours.npz").read_bytes()[:100])

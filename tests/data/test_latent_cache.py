@@ -4,9 +4,11 @@ import torch
 
 from stylediff import MelAutoencoder, Vocoder
 from stylediff.mel import MelConfig
-from train.data.cache_latents import main
+from tests.helpers.commands import command
 from train.data.latent_cache import clips_digest, load_autoencoder, read_latents
 from train.data.mel_cache import CachedClip, CacheError, read_cache
+
+main = command("cache-latents")
 
 
 def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoencoder, tmp_path):
@@ -30,7 +32,7 @@ def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoe
 def test_a_missing_cache_gives_a_sentence(tmp_path, capsys):
     arguments = ["--cache", str(tmp_path), "--autoencoder", str(tmp_path), "--out", str(tmp_path / "latents")]
     assert main(arguments) == 2
-    assert "run train.data.cache_mels first" in capsys.readouterr().err
+    assert "run the command cache-mels first" in capsys.readouterr().err
 
 
 def test_an_autoencoder_that_is_missing_or_of_other_mels_is_refused(tiny_cache, tmp_path, capsys):

@@ -8,10 +8,12 @@ import soundfile
 import torch
 
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.data.cache_mels import main
+from tests.helpers.commands import command
 from train.data.manifest import ClipGroup, ClipRecord, save_group, write_manifest
 from train.data.mel_cache import CacheError, create_cache, read_cache
 from train.data.waveforms import read_clips
+
+main = command("cache-mels")
 
 MEL = MelConfig()
 
@@ -90,7 +92,7 @@ def test_ctrl_c_is_a_sentence_and_the_run_goes_on(cached, tmp_path, monkeypatch,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("train.data.cache_mels.waveform_to_mel", stop)
+        patched.setattr("train.data.mel_cache.waveform_to_mel", stop)
         assert run(tmp_path / "cache", cached / "data") == 130
     assert "stopped; run the same command again to go on" in capsys.readouterr().err
     assert run(tmp_path / "cache", cached / "data") == 0
@@ -103,7 +105,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(cached, tmp_path):
     np.load(tmp_path / "cache" / "mels.npy", mmap_mode="r+")[:] = 0
     for name in ("finished", "chunks.json"):
         (tmp_path / "cache" / name).unlink()
-    with pytest.raises(CacheError, match=r"no finished mel cache in .*: run train.data.cache_mels first"):
+    with pytest.raises(CacheError, match=r"no finished mel cache in .*: run the command cache-mels first"):
         read_cache(tmp_path / "cache", MEL)
     assert run(tmp_path / "cache", cached / "data") == 0
     assert (tmp_path / "cache" / "mels.npy").read_bytes() == whole

@@ -16,10 +16,10 @@ from stylediff.enhancer import MelEnhancer
 from stylediff.mel import waveform_to_mel
 from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
+from tests.helpers.commands import command
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES
 from train.data.manifest import ClipGroup
 from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, CaseError, choose_cases, find_cases
-from train.evaluation.evaluate import main
 from train.evaluation.figures import choose_extremes
 from train.evaluation.metrics import log_mel_error
 from train.evaluation.reused_results import check_reused, read_reused
@@ -47,6 +47,8 @@ from train.evaluation.systems import (
 )
 from train.evaluation.transcription import NoteTranscriber
 from train.models.instrument_classifier import InstrumentClassifier
+
+main = command("evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +263,14 @@ def test_no_clips_at_all_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit, match="2"):
         main(["--data", str(tmp_path), "--out", str(tmp_path / "report"), "--limit", "0"])
     assert "--limit must be at least 1" in capsys.readouterr().err
+
+
+def test_an_unknown_baseline_or_embedding_is_refused_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command_line = ["--data", str(tmp_path), "--out", str(tmp_path / "report")]
+    assert main([*command_line, "--renew", "orakel"]) == 2
+    assert "error: unknown baseline 'orakel'; choose of autoencoder, oracle" in capsys.readouterr().err
+    assert main([*command_line, "--embedding", "ears"]) == 2
+    assert "error: unknown embedding 'ears'; choose of clap, classifier" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()

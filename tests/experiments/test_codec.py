@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from stylediff.mel import waveform_to_mel
+from tests.helpers.commands import command
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, tone
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
 from train.data.notes import Note
 from train.evaluation.metrics import log_mel_error
-from train.experiments.codec import changes, lost_frames, main, write_rivalry, write_steadiness
+from train.experiments.codec import changes, lost_frames, write_rivalry, write_steadiness
 from train.experiments.codec_stages import (
     ALL_PASS,
     DECODED,
@@ -25,6 +26,8 @@ from train.experiments.codec_stages import (
     interleave,
 )
 from train.models.instrument_classifier import InstrumentClassifier
+
+main = command("codec")
 
 
 def test_a_stage_gives_sound_as_long_as_what_went_in():

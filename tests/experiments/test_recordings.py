@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
 from train.evaluation.transcription import Transcription
-from train.experiments.recordings import choose_transfers, compare, main, playable_keys, write_markdown
+from train.experiments.recordings import choose_transfers, compare, playable_keys, write_markdown
 from train.models.instrument_classifier import InstrumentClassifier
+
+main = command("recordings")
 
 
 def heard(pitches: tuple[int, ...], starts: tuple[float, ...]) -> Transcription:

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.evaluation.cases import CaseError
 from train.experiments import references
-from train.experiments.references import choose_transfers, main, write_markdown
+from train.experiments.references import choose_transfers, write_markdown
+
+main = command("references")
 
 PRESENT = ("piano", "violin", "harp")  # of the tiny data set
 

@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from stylediff.audio import resample, to_mono
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
-from train.experiments.robustness import CLEAN, CONDITIONS, main, write_markdown
+from train.experiments.robustness import CLEAN, CONDITIONS, write_markdown
+
+main = command("robustness")
 
 RATE = 22050
 

@@ -1,4 +1,4 @@
-"""A data set of a few tones, with scores, as ``train.data.render_dataset`` would have made it."""
+"""A data set of a few tones, with scores, as the command render-dataset would have made it."""
 
 import json
 from pathlib import Path

@@ -9,18 +9,14 @@ import torch
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
+from tests.helpers.commands import command
 from tests.helpers.files import ROOT
 from train.data.mel_cache import CachedClip, CacheError, create_cache, finish_cache, read_cache
-from train.trainers.autoencoder import (
-    AutoencoderSettings,
-    autoencoder_loss,
-    build_model,
-    crop_batch,
-    main,
-    measure_latents,
-    train,
-)
+from train.trainers.autoencoder import autoencoder_loss, build_model, crop_batch, measure_latents, train
 from train.trainers.loop import generator_at
+from train.trainers.settings import AutoencoderSettings
+
+main = command("autoencoder")
 
 TINY = ["--steps", "2", "--batch-size", "2", "--crop-frames", "32", "--widths", "16", "16", "--layers", "1"]
 TINY += ["--latent-channels", "4", "--precision", "no", "--log-every", "1", "--image-every", "2", "--warmup-steps", "1"]
@@ -147,7 +143,7 @@ def flat(model) -> torch.Tensor:
 def test_two_processes_train_on_the_mean_of_their_gradients(settings, tmp_path):
     settings = replace(settings, out=tmp_path / "two", warmup_steps=1)
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command += ["-m", "train.trainers.autoencoder", "--cache", str(settings.cache), "--out", str(settings.out), *TINY]
+    command += ["-m", "train", "autoencoder", "--cache", str(settings.cache), "--out", str(settings.out), *TINY]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]

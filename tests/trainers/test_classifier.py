@@ -9,18 +9,20 @@ import torch
 
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
+from tests.helpers.commands import command
 from train.data.mel_cache import CachedClip, CacheError, create_cache, finish_cache, read_cache
 from train.models.instrument_classifier import InstrumentClassifier
 from train.trainers.classifier import (
-    ClassifierSettings,
     augment_mels,
     classifier_loss,
-    main,
     measure_accuracy,
     sample_batch,
     train,
     training_rows,
 )
+from train.trainers.settings import ClassifierSettings
+
+main = command("classifier")
 
 MEL = MelConfig()
 ROLES = (("train", "target"), ("train", "source"), ("validation", "target"), ("test", "source"))

@@ -8,15 +8,19 @@ import torch
 from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline
 from stylediff.mel import MelConfig
 from stylediff.sampling import MAX_STEPS
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.common.precision import fast_autocast
-from train.data.cache_latents import main as encode
-from train.data.cache_transfers import main as generate
 from train.data.latent_cache import record_origin
 from train.data.mel_cache import CacheError, read_cache
 from train.data.transfer_cache import read_transfers
-from train.trainers.enhancer import EnhancerData, EnhancerSettings, enhancer_loss, main, train
+from train.trainers.enhancer import EnhancerData, enhancer_loss, train
 from train.trainers.loop import generator_at
+from train.trainers.settings import EnhancerSettings
+
+main = command("enhancer")
+encode = command("cache-latents")
+generate = command("cache-transfers")
 
 VOICES = ["piano/Pure-0", "violin/Pure-40"]
 
@@ -167,8 +171,8 @@ def test_pairs_that_cannot_be_generated_give_a_sentence(tiny_cache, folders, tmp
     record_origin(tmp_path / "latents", MelAutoencoder(block_out_channels=(16,), layers_per_block=1), ())
     assert "error: another autoencoder made the latents in " in refusal(tmp_path / "latents")
     for steps in ("0", str(MAX_STEPS + 1)):
-        with pytest.raises(SystemExit, match="2"):
-            generate(["--cache", str(tiny_cache), "--latents", "none", "--out", str(tmp_path), "--steps", steps])
+        unusual = ["--cache", str(tiny_cache), "--latents", "none", "--out", str(tmp_path), "--steps", steps]
+        assert generate(unusual) == 2
         assert "--steps must be 1 to 500" in capsys.readouterr().err
     assert not (tmp_path / "pairs").exists()
 

@@ -214,5 +214,5 @@ def test_what_ends_a_trainer_is_a_sentence(tmp_path, capsys, failure, code, sent
     def fail(settings):
         raise failure
 
-    assert run_trainer(fail, LineSettings, "Fits a line.", ["--out", str(tmp_path)]) == code
+    assert run_trainer(fail, LineSettings(out=tmp_path)) == code
     assert capsys.readouterr().err == f"{sentence}\n"

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from train.trainers.plot_curves import main, plot_curves, read_curves
+from tests.helpers.commands import command
+from train.trainers.plot_curves import plot_curves, read_curves
+
+main = command("plot-curves")
 
 tensorboard = pytest.importorskip("torch.utils.tensorboard")
 

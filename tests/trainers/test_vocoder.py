@@ -11,8 +11,12 @@ import torch
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
+from tests.helpers.commands import command
 from train.data.mel_cache import CachedClip, MelCache, create_cache, finish_cache, read_cache
-from train.trainers.vocoder import Generator, VocoderSettings, build_models, crop_batch, main, train, vocoder_loss
+from train.trainers.settings import VocoderSettings
+from train.trainers.vocoder import Generator, build_models, crop_batch, train, vocoder_loss
+
+main = command("vocoder")
 
 MEL = MelConfig()
 FRAMES = 24

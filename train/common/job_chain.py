@@ -7,8 +7,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from train.common.files import write_atomically
 
 PROBE_MINUTES = 1.0
@@ -24,23 +22,25 @@ class Job:
 
     Attributes:
         name: what it makes.
-        module: of ``train`` to run.
+        command: of ``python -m train``.
         flags: its arguments, but for the steps of a trainer.
         result: a file that it leaves.
         run: folder of a trainer's run, whose steps a budget decides; None for other stages.
     """
 
     name: str
-    module: str
+    command: str
     flags: list[str]
     result: Path
     run: Path | None = None
 
-    def command(self, extra: list[str]) -> list[str]:
+    def command_line(self, extra: list[str]) -> list[str]:
+        import torch  # slow, and none of the recipe's arguments needs it
+
         # Left to itself, accelerate gives a process on CPUs one thread.
         threads = ["--num_cpu_threads_per_process", str(torch.get_num_threads())]
         launcher = ["accelerate.commands.launch", *threads, "-m"] if self.run else []
-        return [sys.executable, "-m", *launcher, f"train.{self.module}", *self.flags, *extra]
+        return [sys.executable, "-m", *launcher, "train", self.command, *self.flags, *extra]
 
 
 def run_job(job: Job, extra: list[str]) -> None:
@@ -50,7 +50,7 @@ def run_job(job: Job, extra: list[str]) -> None:
         JobError: it failed; run again, it goes on there.
     """
     print(f"== {job.name}", flush=True)
-    if subprocess.run(job.command(extra), check=False).returncode:
+    if subprocess.run(job.command_line(extra), check=False).returncode:
         raise JobError(f"the stage '{job.name}' failed; mend what it says and run the same command again")
 
 
@@ -59,12 +59,14 @@ def estimate_steps(job: Job, minutes: float) -> int:
 
     The first steps are timed: a trainer whose later ones cost more, as the vocoder's do, takes longer.
     """
+    import torch
+
     assert job.run is not None
     scratch = job.run.with_name(f"{job.run.name}.trial")
     shutil.rmtree(scratch, ignore_errors=True)
     flags = [str(scratch) if flag == str(job.run) else flag for flag in job.flags]
     tried = min(PROBE_MINUTES, minutes / 10)
-    probe = Job(f"{job.name}: timing", job.module, flags, scratch, scratch)
+    probe = Job(f"{job.name}: timing", job.command, flags, scratch, scratch)
     run_job(probe, ["--minutes", str(tried)])
     steps = torch.load(scratch / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
     shutil.rmtree(scratch)

@@ -83,5 +83,5 @@ def read_equalized(folder: Path) -> EqualizedClips | None:
         return EqualizedClips(rows, curves, np.load(folder / "coloured.npy", mmap_mode="r"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CacheError(
-            f"the coloured clips in {folder} are damaged: run train.data.cache_equalized again ({error})"
+            f"the coloured clips in {folder} are damaged: run the command cache-equalized again ({error})"
         ) from error

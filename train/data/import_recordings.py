@@ -1,6 +1,6 @@
 """Cuts recordings of one instrument into clips: a data set without pairs, for the autoencoder and the vocoder.
 
-    python -m train.data.import_recordings --in DIR --instrument violin --out DIR [--license TEXT]
+    python -m train import-recordings --in DIR --instrument violin --out DIR [--license TEXT]
 
 Clips are stretches without pauses. The split is by recording, and the voice is named after the folder that a recording
 lies in. An interrupted run goes on where it stopped, and recordings that were added since are cut as well.
@@ -115,9 +115,11 @@ def import_recordings(folder: Path, out: Path, instrument: str, licence: str) ->
     """Imports the recordings that are not imported yet, and writes the manifest of all.
 
     Raises:
-        ManifestError: nothing to import.
+        ManifestError: nothing to import, or no such instrument.
         FolderError: the folder was begun for another instrument.
     """
+    if instrument not in INSTRUMENT_NAMES:
+        raise ManifestError(f"unknown instrument {instrument!r}; choose one of {', '.join(INSTRUMENT_NAMES)}")
     paths = find_recordings(folder)
     lock_settings(out, {"instrument": instrument, "licence": licence})
     (out / "clips").mkdir(exist_ok=True)
@@ -143,14 +145,7 @@ def shortest_seconds() -> float:
     return MelConfig().seconds(SHORTEST * FRAME_MULTIPLE)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--in", dest="folder", type=Path, required=True, help="folder of recordings")
-    parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--license", default="", help="licence of the recordings, kept with every clip")
-    args = parser.parse_args(arguments)
-
+def main(args: argparse.Namespace) -> int:
     def work() -> None:
         groups = import_recordings(args.folder, args.out, args.instrument, args.license)
         seconds = sum(soundfile.info(args.out / group.clips[0].file).duration for group in groups)
@@ -158,7 +153,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{len(groups)} clips, {seconds / 60:.1f} min, of {recordings} recordings")
 
     return run_command(work, ManifestError, FolderError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,17 +1,29 @@
-"""Log-mels to latents and back, many at once, and which autoencoder the latents of a cache are of."""
+"""Log-mels to latents and back, many at once, and which autoencoder the latents of a cache are of.
 
+    python -m train cache-latents --cache MELS --autoencoder DIR --out LATENTS
+    python -m train cache-equalized --cache MELS --autoencoder DIR --latents LATENTS
+
+Clips shorter than the longest are followed by encoded silence. Equalized clips lie beside the latents; encoding a mel
+cache anew replaces what the folder held, equalized clips too.
+"""
+
+import argparse
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
+from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.precision import fast_autocast
+from train.data.eq_augmentation import EqualizedClips, apply_eq, delete_equalized, sample_eq_curves, save_equalized
 from train.data.mel_cache import CachedClip, CacheError, MelCache, read_cache
 
 BATCH = 16
@@ -100,16 +112,16 @@ def read_latents(folder: Path, clips: Sequence[CachedClip], autoencoder: MelAuto
     try:
         latents = np.load(folder / "latents.npy", mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise CacheError(f"no latents in {folder}: run train.data.cache_latents first ({error})") from error
+        raise CacheError(f"no latents in {folder}: run the command cache-latents first ({error})") from error
     record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
     foreign = find_mismatch(record, autoencoder, clips[: len(latents)])
     if foreign == "encoder":
         raise CacheError(
-            f"another autoencoder made the latents in {folder}: run train.data.cache_latents with this one"
+            f"another autoencoder made the latents in {folder}: run the command cache-latents with this one"
         )
     if foreign == "rows":
         raise CacheError(
-            f"the latents in {folder} are of other clips: run train.data.cache_latents with this mel cache"
+            f"the latents in {folder} are of other clips: run the command cache-latents with this mel cache"
         )
     return latents
 
@@ -123,3 +135,61 @@ def open_encoder(cache_folder: Path, autoencoder_folder: Path) -> tuple[MelCache
     cache = read_cache(cache_folder, MelConfig())
     model = load_autoencoder(autoencoder_folder, cache.mel)
     return cache, model.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
+
+
+def encode_cache(args: argparse.Namespace) -> None:
+    """Encode the clips of a mel cache.
+
+    Raises:
+        CacheError: see ``open_encoder``.
+    """
+    cache, model = open_encoder(args.cache, args.autoencoder)
+    columns = model.latent_columns(cache.mels.shape[-1])
+    clips = min(len(cache.clips), args.clips or len(cache.clips))
+    shape = (clips, model.channels, model.latent_rows, columns)
+    args.out.mkdir(parents=True, exist_ok=True)
+    latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
+    for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
+        end = min(start + BATCH, clips)
+        latents[start:end] = encode_mels(model, torch.from_numpy(cache.mels[start:end].copy()))
+    latents.flush()
+    (args.out / "latents.npy").unlink(missing_ok=True)  # in this order nothing is ever taken for something else
+    delete_equalized(args.out)
+    record_origin(args.out, model, cache.clips[:clips])
+    (args.out / "latents.part.npy").rename(args.out / "latents.npy")
+
+
+def choose_rows(cache: MelCache, encoded: int, clips: int, seed: int) -> np.ndarray:
+    """Random training targets among the first ``encoded`` rows, none twice, in the order of the cache."""
+    targets = [
+        number for number, row in enumerate(cache.clips[:encoded]) if row.split == "train" and row.role == "target"
+    ]
+    return np.sort(np.random.default_rng(seed).permutation(targets)[:clips])
+
+
+def encode_equalized(args: argparse.Namespace) -> None:
+    """Encode random training targets, each with a random equaliser curve.
+
+    Raises:
+        CacheError: see ``open_encoder`` and ``read_latents``; or the latent cache holds no training target.
+    """
+    cache, model = open_encoder(args.cache, args.autoencoder)
+    encoded = len(read_latents(args.latents, cache.clips, model))
+    rows = choose_rows(cache, encoded, args.clips, args.seed)
+    if not len(rows):
+        raise CacheError("the latent cache holds no training target")
+    curves = sample_eq_curves(len(rows), args.seed, cache.mel.n_mels)
+    parts = []
+    for start in tqdm(range(0, len(rows), BATCH), unit=f"{BATCH} clips"):
+        chosen = slice(start, start + BATCH)
+        mels, added = (torch.from_numpy(part).to(model.device) for part in (cache.mels[rows[chosen]], curves[chosen]))
+        parts.append(encode_mels(model, apply_eq(mels, added, cache.mel.log_floor)).astype(np.float16))
+    save_equalized(args.latents, EqualizedClips(rows, curves, np.concatenate(parts)))
+
+
+def cache_latents(args: argparse.Namespace) -> int:
+    return run_command(partial(encode_cache, args), CacheError)
+
+
+def cache_equalized(args: argparse.Namespace) -> int:
+    return run_command(partial(encode_equalized, args), CacheError)

@@ -1,16 +1,28 @@
-"""Log-mels of a whole data set as one memory-mapped float16 array, with the table of its clips."""
+"""Log-mels of a whole data set as one memory-mapped float16 array, with the table of its clips.
 
+    python -m train cache-mels --data DIR... --out DIR
+
+An interrupted run goes on where it stopped.
+"""
+
+import argparse
+import functools
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
+from tqdm import tqdm
 
-from stylediff.mel import MelConfig
+from stylediff.mel import MelConfig, waveform_to_mel
+from train.common.cli import run_command
 from train.common.files import write_atomically
-from train.data.manifest import ClipGroup, ClipRecord
+from train.common.parallel import parallel_map
+from train.data.manifest import ClipGroup, ClipRecord, ManifestError, read_manifest
 
 
 class CacheError(ValueError):
@@ -101,7 +113,7 @@ def read_cache(folder: Path, mel: MelConfig) -> MelCache:
         CacheError: missing, unfinished, or made with another MelConfig; the message names the field.
     """
     if not (folder / "finished").is_file():
-        raise CacheError(f"no finished mel cache in {folder}: run train.data.cache_mels first")
+        raise CacheError(f"no finished mel cache in {folder}: run the command cache-mels first")
     description = json.loads((folder / "rows.json").read_text())
     require_same_mel(description["mel"], mel, folder)
     clips = tuple(CachedClip(*values) for values in description["rows"])
@@ -109,6 +121,7 @@ def read_cache(folder: Path, mel: MelConfig) -> MelCache:
 
 
 ClipArray = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
+CHUNK = 200  # clips that a process computes at a time
 MEMORY_SHARE = 0.8  # of what is free on a GPU that clips may take
 
 
@@ -143,3 +156,66 @@ def gather_crops(clips: ClipArray, rows: np.ndarray, firsts: np.ndarray, length:
     columns = torch.from_numpy(firsts).to(clips.device)[:, None] + torch.arange(length, device=clips.device)
     columns = columns.reshape(len(rows), *[1] * (clips.ndim - 2), length)
     return picked.gather(-1, columns.expand(*picked.shape[:-1], length)).float()
+
+
+def folder_of_all(folders: list[Path]) -> Path:
+    """The folder that all of some data sets are in; of a single one, itself."""
+    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
+
+
+def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[CachedClip], list[Path]]:
+    """A row for every clip of the data sets, groups numbered through, and the files they come from.
+
+    Rows name their files below ``folder_of_all``, so that no two clips have the same name.
+    """
+    rows: list[CachedClip] = []
+    files: list[Path] = []
+    offset, base = 0, folder_of_all(folders)
+    for folder in folders:
+        groups = read_manifest(folder)
+        for group in groups:
+            for clip in group.clips:
+                path = folder / clip.file
+                frames = mel.frames(soundfile.info(path).frames)
+                row, file = CachedClip.of(group, clip, frames), Path(os.path.relpath(path, base)).as_posix()
+                rows.append(replace(row, group=offset + group.index, file=file))
+                files.append(path)
+        offset += 1 + max(group.index for group in groups)
+    return rows, files
+
+
+def cache_chunk(out: Path, files: list[Path], mel: MelConfig, start: int) -> int:
+    """Fills rows ``start`` to ``start + CHUNK`` and returns ``start``."""
+    mels = np.load(out / "mels.npy", mmap_mode="r+")
+    for number in range(start, min(start + CHUNK, len(files))):
+        waveform, _ = soundfile.read(files[number], dtype="float32")
+        log_mel = waveform_to_mel(torch.from_numpy(waveform)[None], mel)[0, 0].numpy()
+        mels[number] = mel.log_floor
+        mels[number, :, : log_mel.shape[1]] = log_mel
+    mels.flush()
+    return start
+
+
+def cache_mels(args: argparse.Namespace) -> None:
+    """Computes the mels that the cache does not hold yet.
+
+    Raises:
+        ManifestError, CacheError: see ``read_manifest`` and ``create_cache``.
+    """
+    mel = MelConfig()
+    rows, files = list_rows(args.data, mel)
+    create_cache(args.out, rows, mel)
+    progress = args.out / "chunks.json"
+    done = set(json.loads(progress.read_text())) if progress.is_file() else set()
+    waiting = [start for start in range(0, len(rows), CHUNK) if start not in done]
+    job = functools.partial(cache_chunk, args.out, files, mel)
+    for start in tqdm(parallel_map(job, waiting, args.workers), total=len(waiting), unit=f"{CHUNK} clips"):
+        done.add(start)
+        write_atomically(progress, json.dumps(sorted(done)))
+    finish_cache(args.out)
+    if len(args.data) > 1:
+        print(f"vocoder and latent-shapes find these clips with --data {folder_of_all(args.data)}")
+
+
+def main(args: argparse.Namespace) -> int:
+    return run_command(functools.partial(cache_mels, args), ManifestError, CacheError)

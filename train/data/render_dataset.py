@@ -1,6 +1,6 @@
 """Renders aligned clips: the same excerpts of scores, played by many instruments in many voices.
 
-    python -m train.data.render_dataset --midi DIR... --soundfont FILE... --test-soundfont FILE --out DIR
+    python -m train render-dataset --midi DIR... --soundfont FILE... --test-soundfont FILE --out DIR
 
 Every excerpt is drawn from its own random stream, so the set depends on the seed and not on the number of workers,
 and an interrupted run goes on where it stopped. Pieces, not excerpts, are split into train, validation and test; the
@@ -151,23 +151,7 @@ def check_scores(plan: Plan) -> list[str]:
     return problems
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
-    parser.add_argument("--soundfont", nargs="+", required=True, help="training soundfonts, FILE or FILE:program,...")
-    parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources, never trained on")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=30000, help="clips to train and validate on, at least")
-    parser.add_argument("--test-excerpts", type=int, default=140)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, rounded up to whole frames")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-
+def render_dataset(args: argparse.Namespace) -> int:
     def work() -> None:
         plan = build_plan(args)
         settings = {"clips": args.clips, "test_excerpts": args.test_excerpts, "seed": args.seed}
@@ -181,7 +165,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(summarize(groups, plan.seconds, plan.out))
 
     return run_command(work, ScoreError, SynthesisError, ManifestError, FolderError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

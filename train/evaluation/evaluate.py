@@ -1,6 +1,6 @@
 """Measures a model on clips of unseen music in an unseen soundfont, beside baselines and bounds.
 
-    python -m train.evaluation.evaluate --data DATASET --out DIR
+    python -m train evaluate --data DATASET --out DIR
 
 Results are kept as they are made; an interrupted evaluation goes on where it stopped.
 """
@@ -8,19 +8,18 @@ Results are kept as they are made; an interrupted evaluation goes on where it st
 import argparse
 import itertools
 import json
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from stylediff.checkpoint import SHIPPED
 from stylediff.dynamics import DYNAMICS
 from stylediff.sampling import STEPS, TEMPERATURE
 from train.common.cli import run_command
 from train.common.files import describe_arguments, lock_settings, write_atomically
-from train.data.manifest import SPLITS, read_manifest
+from train.data.manifest import read_manifest
 from train.data.soundfonts import SynthesisError
 from train.evaluation.cases import MAIN_PAIRS, EvalCase, choose_cases
 from train.evaluation.clip_scores import Result
@@ -39,7 +38,6 @@ from train.evaluation.figures import (
 from train.evaluation.report import ALL_PAIRS, MAIN_DIRECTIONS, FrechetDistances, summarize, tabulate, write_markdown
 from train.evaluation.reused_results import REUSABLE, ReusedResults, add_reused, check_reused, read_reused
 from train.evaluation.runner import (
-    SHIPPED_CLASSIFIER,
     EvalConfig,
     PlannedCase,
     audio_path,
@@ -144,6 +142,13 @@ def write_report(
     return page
 
 
+def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raises ValueError for a name that is not known, before anything is computed."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown {kind} {name!r}; choose of {', '.join(sorted(known))}")
+
+
 def evaluate(args: argparse.Namespace) -> str:
     """Runs what is missing, writes the report, and returns its Markdown.
 
@@ -151,6 +156,8 @@ def evaluate(args: argparse.Namespace) -> str:
         CheckpointError, ManifestError, CaseError, ValueError: something is missing, does not fit, or the folder was
             begun with other settings.
     """
+    check_names("embedding", args.embedding, EMBEDDINGS)
+    check_names("baseline", args.renew, REUSABLE)
     settled = ("model", "data", "classifier", "split", "regression", "soundfont")
     cases = choose_cases(read_manifest(args.data), args.split, args.pairs_main, args.pairs_other)[: args.limit]
     lock_settings(args.out, describe_arguments(args, settled))
@@ -186,41 +193,8 @@ def evaluate(args: argparse.Namespace) -> str:
     return write_report(tasks, results, eval_config, headline, costs, reused, args)
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--data", type=Path, required=True, help="data set with the trials and the training clips")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--split", choices=SPLITS, default="test")
-    parser.add_argument("--pairs-main", type=int, default=60, help="clips of each main direction")
-    parser.add_argument("--pairs-other", type=int, default=6, help="clips of each other pair of instruments")
-    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 10, 20, 50], help="denoising steps")
-    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0], help="guidance scales")
-    parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.3, 0.5, 0.7, 1.0], help="of the noise")
-    parser.add_argument("--dynamics", type=float, nargs="+", default=[0.0, 0.25, 0.5, 1.0], help="how far they follow")
-    parser.add_argument("--sweep", type=int, default=12, help="clips of a main direction that every setting is run on")
-    parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
-    parser.add_argument("--baselines", type=Path, help="published report of other weights, to take baselines from")
-    parser.add_argument("--renew", nargs="+", default=[], choices=sorted(REUSABLE), help="baselines to make again")
-    parser.add_argument("--regression", type=Path, help="folder of a pipeline trained as one-pass regression")
-    parser.add_argument("--soundfont", nargs="+", default=[], help="of the targets, to replay what is transcribed")
-    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
-    parser.add_argument("--limit", type=int, help="stop after that many clips, to try it out")
-    args = parser.parse_args(arguments)
-    if args.limit is not None and args.limit < 1:
-        parser.error("--limit must be at least 1")
-    return args
-
-
-def main(arguments: list[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-
+def main(args: argparse.Namespace) -> int:
     def work() -> None:
         print(evaluate(args))
 
     return run_command(work, SynthesisError, ValueError, OSError, ImportError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -119,7 +119,7 @@ def summarize(results: list[Result], rows: list[str], main: list[str], headline:
     """Tables and ratios of each main direction and of all pairs.
 
     Args:
-        results: one dict for each clip and row, from ``train.evaluation.evaluate``.
+        results: one dict for each clip and row, from the command evaluate.
         rows: their names, in the order of the tables.
         main: directions with a table of their own, as "piano -> violin".
         headline: the row of our model that the ratios and the confusion matrix take.

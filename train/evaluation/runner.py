@@ -27,7 +27,6 @@ from train.evaluation.systems import GRIFFIN_LIM, Players, Sampling, System, ave
 from train.evaluation.transcription import NoteTranscriber, PitchTracker
 from train.models.instrument_classifier import InstrumentClassifier
 
-SHIPPED_CLASSIFIER = Path(__file__).parent.parent / "pretrained" / "classifier"
 SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
 
 

@@ -1,11 +1,10 @@
 """Scores a folder of audio files against references of the same names: any system's outputs, by the same metrics.
 
-python -m train.evaluation.score_folder --audio-dir OUTPUTS --reference-dir TARGETS --out DIR
+python -m train score-folder --audio-dir OUTPUTS --reference-dir TARGETS --out DIR
 """
 
 import argparse
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,16 @@ import torch
 from tqdm import tqdm
 
 from stylediff.audio import AudioError, fit_length, read_audio, to_mono
-from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.parallel import parallel_map
 from train.evaluation.clip_scores import Result, compare_with_source, compare_with_target, name_instrument
-from train.evaluation.embeddings import EMBEDDINGS, load_embedding
+from train.evaluation.embeddings import load_embedding
 from train.evaluation.frechet import compare_sets
 from train.evaluation.report import COLUMNS, describe, format_cell
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_listeners
+from train.evaluation.runner import load_listeners
 
 ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff")
 
@@ -104,8 +103,10 @@ def evaluate_folder(args: argparse.Namespace) -> str:
     """Scores a folder of audio files, writes the report, and returns its Markdown.
 
     Raises:
-        ValueError: files that cannot be read or paired.
+        ValueError: files that cannot be read or paired, or no such instrument.
     """
+    if args.instrument is not None:
+        get_instrument(args.instrument)
     summary = score_folder(
         args.audio_dir, args.reference_dir, args.classifier, args.instrument, args.embedding, args.workers
     )
@@ -116,22 +117,8 @@ def evaluate_folder(args: argparse.Namespace) -> str:
     return page
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--audio-dir", type=Path, required=True, help="folder of a system's outputs")
-    parser.add_argument("--reference-dir", type=Path, required=True, help="true targets, in files of the same names")
-    parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, help="what they should be heard as")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
-    args = parser.parse_args(arguments)
-
+def main(args: argparse.Namespace) -> int:
     def work() -> None:
         print(evaluate_folder(args))
 
     return run_command(work, ValueError, OSError, ImportError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

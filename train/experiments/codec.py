@@ -1,6 +1,6 @@
 """Measures what mel, autoencoder and vocoder lose, stage by stage, for every instrument and voice.
 
-    python -m train.experiments.codec --data DATASET [RECORDINGS] --out DIR
+    python -m train codec --data DATASET [RECORDINGS] --out DIR
 
 Results are kept as they are made; an interrupted run goes on where it stopped.
 """
@@ -8,7 +8,6 @@ Results are kept as they are made; an interrupted run goes on where it stopped.
 import argparse
 import json
 import statistics
-import sys
 import time
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,13 +15,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stylediff.checkpoint import SHIPPED, load_pipeline
+from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.files import describe_arguments, lock_settings, write_atomically
 from train.common.markdown import table_head, table_row
 from train.common.parallel import parallel_map
-from train.data.manifest import ManifestError
 from train.data.notes import is_one_voice
 from train.data.waveforms import load_waveform
 from train.evaluation.clip_scores import Result, compare_with_score, compare_with_source, compare_with_target
@@ -30,7 +28,7 @@ from train.evaluation.embeddings import ClassifierEmbedding
 from train.evaluation.frechet import frechet_distance
 from train.evaluation.metrics import bootstrap_interval, hop_stripes, pitch_deviation, pitch_wobble
 from train.evaluation.report import describe, format_cell
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_listeners, read_results
+from train.evaluation.runner import load_listeners, read_results
 from train.experiments.codec_stages import (
     ALL_PASS,
     DECODED,
@@ -243,16 +241,5 @@ def measure_codec(args: argparse.Namespace) -> None:
     print(page)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets, imported recordings among them")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=6, help="clips of each voice")
-    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
-    return run_command(partial(measure_codec, parser.parse_args(arguments)), ManifestError, ValueError, OSError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_command(partial(measure_codec, args), ValueError, OSError)

@@ -1,6 +1,6 @@
 """Compares latent shapes: an autoencoder and a small denoiser of each, trained for the same time, and what they give.
 
-    python -m train.experiments.latent_shapes --cache MELS --data DATASET --vocoder DIR --out DIR
+    python -m train latent-shapes --cache MELS --data DATASET --vocoder DIR --out DIR
 
 The same command again goes on where it stopped; two can work on different ``--shapes``. Channels, rows and columns are
 of the autoencoder's own latents of a clip; where rows are 32, the denoiser sees blocks of 2 x 2 as one position, which
@@ -9,7 +9,6 @@ makes its work the same for all.
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from train.common.markdown import table_head, table_row, write_page
 from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.data.waveforms import read_clips
 from train.evaluation.metrics import frame_prf, log_mel_error
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_model
+from train.evaluation.runner import load_model
 from train.evaluation.transcription import NoteTranscriber
 from train.experiments.validation_transfers import measure_transfers, sample_pairs
 from train.models.instrument_classifier import InstrumentClassifier
@@ -35,7 +34,6 @@ from train.models.instrument_classifier import InstrumentClassifier
 FOLD = 4  # mels and frames in a block, before the network
 DENOISER_ROWS = 16
 NOISE = 0.3  # of latents' unit deviation
-SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
 SHORT = ["--warmup-steps", "50"]
 DENOISER = ["--widths", "96", "144", "192", "--validate-every", "1000000", *SHORT]
 
@@ -87,10 +85,10 @@ def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
     export = [*encoder, "--denoiser", str(denoiser), "--vocoder", str(args.vocoder), "--out", str(out / "model")]
     autoencoder = out / "autoencoder"
     return [
-        Job("autoencoder", "trainers.autoencoder", trained, autoencoder / "autoencoder" / "config.json", autoencoder),
-        Job("latents", "data.cache_latents", encoded, latents / "latents.npy"),
-        Job("denoiser", "trainers.denoiser", paired, denoiser / "unet" / "config.json", denoiser),
-        Job("pipeline", "trainers.export_pipeline", export, out / "model" / "model_index.json"),
+        Job("autoencoder", "autoencoder", trained, autoencoder / "autoencoder" / "config.json", autoencoder),
+        Job("latents", "cache-latents", encoded, latents / "latents.npy"),
+        Job("denoiser", "denoiser", paired, denoiser / "unet" / "config.json", denoiser),
+        Job("pipeline", "export-pipeline", export, out / "model" / "model_index.json"),
     ]
 
 
@@ -194,20 +192,5 @@ def compare_shapes(args: argparse.Namespace) -> None:
     write_page(args.out, "latents", [asdict(one) for one in found], page)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
-    parser.add_argument("--data", type=Path, required=True, help="data set that the cache was made from")
-    parser.add_argument("--vocoder", type=Path, required=True, help="folder of the vocoder that all share")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="CHANNELSxROWSxCOLUMNS of a clip's latents")
-    parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
-    parser.add_argument("--clips", type=int, default=12000, help="the first clips of the cache, to train denoisers on")
-    parser.add_argument("--pairs", type=int, default=48, help="clips and pairs to measure on")
-    refusals = (CacheError, FolderError, JobError, OSError, ImportError)
-    return run_command(partial(compare_shapes, parser.parse_args(arguments)), *refusals)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_command(partial(compare_shapes, args), CacheError, FolderError, JobError, OSError, ImportError)

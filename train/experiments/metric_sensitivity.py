@@ -1,13 +1,12 @@
 """Shows which damage each metric sees: a ladder of known damage to true renders, and the metrics of every rung.
 
-    python -m train.experiments.metric_sensitivity --data DATASET --out DIR
+    python -m train metric-sensitivity --data DATASET --out DIR
 
 A metric that does not get worse with more damage of a kind is blind to it, and the table says so.
 """
 
 import argparse
 import itertools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +19,15 @@ from tqdm import tqdm
 from stylediff.audio import fit_length, resample
 from stylediff.mel import MelConfig, transform
 from stylediff.phase_reconstruction import inverse_transform, refine_phases, track_phases
+from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
-from train.data.manifest import ManifestError, read_manifest
+from train.data.manifest import read_manifest
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import CaseError, EvalCase, choose_cases
 from train.evaluation.clip_scores import Result, score_clip
 from train.evaluation.report import COLUMNS
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_case_audio, load_listeners
+from train.evaluation.runner import load_case_audio, load_listeners
 
 PHASE_ITERATIONS = 6
 
@@ -98,7 +98,6 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...]]] = {
     "other instrument, share": (change_instrument, (0.25, 0.5, 1.0)),
 }
 
-CLIPS = 24
 UNCORRUPTED = "undamaged"
 # Columns that grow as things get better; in the others, less is better. Loudness is neither.
 GROWING = {
@@ -191,26 +190,13 @@ def write_markdown(means: dict[tuple[str, float], dict[str, float]], clips: int)
     return "\n".join([*lines, ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=CLIPS)
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
-    try:
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
         pairs = choose_pairs(choose_cases(read_manifest(args.data), "test", args.clips, 1), args.clips)
         job = partial(measure, data=args.data, classifier=args.classifier)
-        climbed = list(tqdm(parallel_map(job, pairs, args.workers), total=len(pairs), unit="clip"))
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    means = average([result for results in climbed for result in results])
-    values = [{"damage": name, "strength": strength, **row} for (name, strength), row in means.items()]
-    write_page(args.out, "ladder", values, write_markdown(means, len(pairs)))
-    return 0
+        measured = list(tqdm(parallel_map(job, pairs, args.workers), total=len(pairs), unit="clip"))
+        means = average([result for results in measured for result in results])
+        values = [{"damage": name, "strength": strength, **row} for (name, strength), row in means.items()]
+        write_page(args.out, "ladder", values, write_markdown(means, len(pairs)))
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

@@ -1,6 +1,6 @@
 """Measures transfers of recordings beside those of renders of the same instrument.
 
-    python -m train.experiments.recordings --data RECORDINGS DATASET --out DIR
+    python -m train recordings --data RECORDINGS DATASET --out DIR
 
 Recordings have neither a score nor a true target, so what is heard in a transfer is compared with what is heard in its
 source, for every voice alike.
@@ -8,7 +8,6 @@ source, for every voice alike.
 
 import argparse
 import itertools
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +17,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from stylediff.checkpoint import SHIPPED
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 from stylediff.mel import MelConfig
+from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
 from train.data.manifest import ManifestError
@@ -29,7 +28,7 @@ from train.data.waveforms import load_waveform
 from train.evaluation.clip_scores import Result, name_instrument
 from train.evaluation.metrics import correlation, frame_prf, momentary_loudness, note_f1
 from train.evaluation.report import describe, format_cell
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_listeners, load_model
+from train.evaluation.runner import load_listeners, load_model
 from train.evaluation.transcription import LOWEST_PITCH, PITCHES, Transcription
 from train.experiments.codec_stages import UnseenClip, choose_unseen_clips
 
@@ -65,7 +64,7 @@ def choose_transfers(folders: list[Path], count: int) -> list[RecordedTransfer]:
     recorded = {clip.instrument for clip in unseen_clips if clip.notes is None}
     if not recorded:
         raise ManifestError(
-            f"no recordings in {', '.join(map(str, folders))}: import some with train.data.import_recordings"
+            f"no recordings in {', '.join(map(str, folders))}: import some with the command import-recordings"
         )
     tasks = []
     for _, clips in itertools.groupby(unseen_clips, lambda clip: clip.voice):
@@ -130,26 +129,12 @@ def write_markdown(results: list[Result]) -> str:
     return "\n".join([*lines, ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="imported recordings, and a data set")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=40, help="clips of each voice")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
-    try:
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
         tasks = choose_transfers(args.data, args.clips)
         job = partial(measure, model=args.model, classifier=args.classifier)
         results = list(tqdm(parallel_map(job, tasks, args.workers), total=len(tasks), unit="clip"))
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    results.sort(key=lambda one: one["file"])
-    write_page(args.out, "recordings", results, write_markdown(results))
-    return 0
+        results.sort(key=lambda one: one["file"])
+        write_page(args.out, "recordings", results, write_markdown(results))
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

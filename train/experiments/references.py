@@ -1,10 +1,9 @@
 """Measures what the style encoder hears in clips of a soundfont that was never trained on.
 
-python -m train.experiments.references --data DATASET --out DIR
+python -m train references --data DATASET --out DIR
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +15,11 @@ import torch
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
-from stylediff.checkpoint import SHIPPED
 from stylediff.instruments import INSTRUMENT_NAMES
+from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
-from train.data.manifest import ClipGroup, ClipRecord, ManifestError, read_manifest
+from train.data.manifest import ClipGroup, ClipRecord, read_manifest
 from train.data.waveforms import load_waveform, normalized_mel
 from train.evaluation.cases import CaseError, find_cases
 from train.evaluation.metrics import timbre_distance
@@ -135,29 +134,14 @@ def write_markdown(results: list[dict[str, Any]], nearest: np.ndarray) -> str:
     return "\n".join([*lines, ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=6, help="transfers to each instrument")
-    parser.add_argument("--retrieved", type=int, default=20, help="test clips of each instrument that are looked up")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
-    try:
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
         groups = read_manifest(args.data)
         nearest = retrieve(load_model(args.model), groups, args.data, args.retrieved)
         tasks = choose_transfers(groups, args.data, args.clips)
-        results = list(
-            tqdm(parallel_map(partial(measure_transfer, model=args.model), tasks, args.workers), total=len(tasks))
-        )
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    kept = {"transfers": results, "nearest": nearest.tolist()}
-    write_page(args.out, "references", kept, write_markdown(results, nearest))
-    return 0
+        job = partial(measure_transfer, model=args.model)
+        results = list(tqdm(parallel_map(job, tasks, args.workers), total=len(tasks)))
+        kept = {"transfers": results, "nearest": nearest.tolist()}
+        write_page(args.out, "references", kept, write_markdown(results, nearest))
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

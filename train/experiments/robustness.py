@@ -1,12 +1,11 @@
 """Measures how many notes survive a transfer when the source is not clean.
 
-python -m train.experiments.robustness --data DATASET --out DIR
+python -m train robustness --data DATASET --out DIR
 """
 
 import argparse
 import io
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -20,11 +19,11 @@ from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length, resample
-from stylediff.checkpoint import SHIPPED
+from train.common.cli import run_command
 from train.common.markdown import write_page
 from train.common.parallel import parallel_map
 from train.data.augmentation import add_reverb
-from train.data.manifest import ManifestError, read_manifest
+from train.data.manifest import read_manifest
 from train.data.notes import Note
 from train.evaluation.cases import CaseAudio, EvalCase, choose_cases
 from train.evaluation.clip_scores import Result
@@ -185,26 +184,12 @@ def write_markdown(results: list[Result]) -> str:
     return "\n".join([*lines, "", f"Of these, {verdict}.", ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=110, help="trials; the pairs of instruments take turns")
-    parser.add_argument("--split", default="test", help="test, or validation to choose by")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
-    try:
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
         cases = choose_cases(read_manifest(args.data), args.split, args.clips, args.clips)[: args.clips]
         job = partial(measure, model=args.model, data=args.data)
         results = list(tqdm(parallel_map(job, cases, args.workers), total=len(cases), unit="clip"))
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
-    write_page(args.out, "robustness", found, write_markdown(found))
-    return 0
+        found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
+        write_page(args.out, "robustness", found, write_markdown(found))
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

@@ -10,9 +10,9 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.dynamics import DYNAMICS, follow_dynamics
 from stylediff.mel import MelConfig
-from train.data.latent_transfer import transfer
 from train.data.mel_cache import MelCache
 from train.data.pairs import PairRows, PairSampler
+from train.data.transfer_cache import transfer
 from train.evaluation.embeddings import split_windows
 from train.evaluation.frechet import frechet_distance
 from train.evaluation.metrics import BLOCK_SECONDS, MOMENT_SECONDS, correlation, frame_prf, log_mel_error, mel_contour

@@ -1,12 +1,10 @@
 """Trains the instrument classifier, on real renders only: it is to judge the model, so it never hears it.
 
-accelerate launch -m train.trainers.classifier --cache DIR --out RUN
+accelerate launch -m train classifier --cache DIR --out RUN
 """
 
+import argparse
 import json
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,30 +16,7 @@ from train.common.files import write_atomically
 from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.models.instrument_classifier import InstrumentClassifier
 from train.trainers.loop import TrainingRun, generator_at, run_trainer
-from train.trainers.settings import TrainSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierSettings(TrainSettings):
-    """Settings of the classifier's run.
-
-    Attributes:
-        cache: folder of the mel cache.
-        shortest_frames, longest_frames: bounds of a batch's random crop length.
-        label_smoothing: share of the target spread over all instruments; crops can fall into rests.
-        widths: see InstrumentClassifier.
-    """
-
-    cache: Path
-    steps: int = 1500
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    warmup_steps: int = 100
-    cooldown: float = 0.6
-    shortest_frames: int = 64
-    longest_frames: int = 128
-    label_smoothing: float = 0.05
-    widths: tuple[int, ...] = (24, 48, 96, 128, 192)
+from train.trainers.settings import ClassifierSettings, read_settings
 
 
 def training_rows(cache: MelCache) -> list[np.ndarray]:
@@ -157,9 +132,5 @@ def train(settings: ClassifierSettings) -> InstrumentClassifier:
     return model
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run_trainer(train, ClassifierSettings, __doc__, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_trainer(train, read_settings(ClassifierSettings, args))

@@ -1,14 +1,13 @@
 """Trains the denoiser: diffusion of target latents, conditioned on source latents and style tokens.
 
-    accelerate launch -m train.trainers.denoiser --cache DIR --latents DIR --out RUN
+    accelerate launch -m train denoiser --cache DIR --latents DIR --out RUN
 
 The same command again goes on where it stopped.
 """
 
-import sys
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from accelerate import PartialState
@@ -27,7 +26,7 @@ from train.data.latent_cache import load_autoencoder, read_latents
 from train.data.mel_cache import ClipArray, MelCache, read_cache, to_model_device
 from train.data.pairs import PairBatch, PairSampler, default_first
 from train.trainers.loop import TrainingRun, ema_weights, generator_at, load_initial_weights, run_trainer
-from train.trainers.settings import TrainSettings, is_due
+from train.trainers.settings import DenoiserSettings, is_due, read_settings
 
 
 class Denoiser(nn.Module):
@@ -58,55 +57,6 @@ class Denoiser(nn.Module):
             has_style = (voices[: len(references)] >= 0)[:, None, None]
             tokens = torch.cat([torch.where(has_style, heard, named), tokens[len(references) :]])
         return self.unet(torch.cat([noisy, source], dim=1), timesteps, tokens).sample
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenoiserSettings(TrainSettings):
-    """Settings of the denoiser's run.
-
-    Attributes:
-        cache: folder of the mel cache, for its table of clips.
-        latents: folder of the latent cache, with coloured clips if there are any.
-        autoencoder: folder of the MelAutoencoder that made the latents, for pictures in the log ("": no pictures).
-        widths, layers: of the U-Net's levels.
-        head_width: channels of an attention head.
-        tokens, token_width: style tokens.
-        reference_width: channels of the network that listens to reference clips (0: none).
-        reference_share: share of samples whose style is a clip of the voice instead of its name.
-        favoured_share: share of samples that are of the direction piano to violin (``pairs.OVERSAMPLED_DIRECTION``).
-        shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
-        validate_every: steps between measurements of the averaged weights on pairs of the validation split.
-        style_dropout: share of samples whose style is replaced by the null tokens.
-        noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
-        regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
-        average_decay: of the exponential moving average of the weights, which is what ships.
-        compile: compile the U-Net, once for each crop length; on CPUs a step then takes five sixths of the time.
-    """
-
-    cache: Path
-    latents: Path
-    autoencoder: str = ""
-    steps: int = 5600
-    batch_size: int = 64
-    learning_rate: float = 6e-4
-    warmup_steps: int = 300
-    widths: tuple[int, ...] = (128, 192, 224)
-    layers: int = 1
-    head_width: int = 32
-    tokens: int = 4
-    token_width: int = 128
-    reference_width: int = 0
-    reference_share: float = 0.5
-    favoured_share: float = 0.0
-    shortest_columns: int = 12
-    style_dropout: float = 0.1
-    noise_power: float = 0.7
-    regression: bool = False
-    average_decay: float = 0.999
-    validate_every: int = 500
-    compile: bool = False
-
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "autoencoder", "validate_every", "compile")
 
 
 @dataclass(frozen=True)
@@ -298,9 +248,5 @@ def export(model: Denoiser, average: EMAModel, out: Path) -> None:
     build_scheduler().save_pretrained(out / "scheduler")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run_trainer(train, DenoiserSettings, __doc__, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_trainer(train, read_settings(DenoiserSettings, args))

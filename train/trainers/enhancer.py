@@ -1,15 +1,13 @@
 """Trains the enhancer of generated mels.
 
-    accelerate launch -m train.trainers.enhancer --cache DIR --generated DIR --autoencoder DIR --out RUN
+    accelerate launch -m train enhancer --cache DIR --generated DIR --autoencoder DIR --out RUN
 
 The same command again goes on where it stopped.
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,45 +25,7 @@ from train.data.transfer_cache import TransferCache, read_transfers
 from train.models.discriminators import MelDiscriminator, discriminator_step_loss, generator_losses
 from train.models.losses import edge_loss, level_loss
 from train.trainers.loop import TrainingRun, generator_at, load_initial_weights, run_trainer
-from train.trainers.settings import TrainSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnhancerSettings(TrainSettings):
-    """Settings of the enhancer's run.
-
-    Attributes:
-        cache: folder of the mel cache.
-        generated: folder that ``train.data.cache_transfers`` wrote.
-        autoencoder: folder of the MelAutoencoder of those latents.
-        crop_columns: latent columns of a training crop, where clips are not shorter.
-        true_share: share of samples whose latents are the true target's, encoded, instead of generated ones.
-        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
-        level_weight: weight of the L1 loss on levels of frames.
-        adversarial_weight, feature_weight: of what a discriminator adds; without the first (0) there is none.
-        fold, widths, layers: see MelEnhancer.
-        average_decay: of the exponential moving average of the weights, which is what ships.
-    """
-
-    cache: Path
-    generated: Path
-    autoencoder: str
-    steps: int = 3000
-    batch_size: int = 16
-    learning_rate: float = 8e-4
-    cooldown: float = 0.4
-    crop_columns: int = 12
-    true_share: float = 0.15
-    edge_weight: float = 0.5
-    level_weight: float = 0.3
-    adversarial_weight: float = 0.0
-    feature_weight: float = 1.0
-    fold: int = 4
-    widths: tuple[int, ...] = (48, 64, 96)
-    layers: int = 1
-    average_decay: float = 0.999
-
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "generated", "autoencoder")
+from train.trainers.settings import EnhancerSettings, read_settings
 
 
 @dataclass(frozen=True)
@@ -215,9 +175,5 @@ def train(settings: EnhancerSettings) -> MelEnhancer:
     return model
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run_trainer(train, EnhancerSettings, __doc__, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_trainer(train, read_settings(EnhancerSettings, args))

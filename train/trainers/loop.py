@@ -22,7 +22,7 @@ from torch import nn
 from train.common.cli import run_command
 from train.common.precision import choose_precision
 from train.data.mel_cache import CacheError
-from train.trainers.settings import Settings, SettingsError, TrainSettings, is_due, parse_settings
+from train.trainers.settings import Settings, SettingsError, TrainSettings, is_due
 
 
 class TrainingError(RuntimeError):
@@ -221,17 +221,9 @@ def current_commit() -> str:
     return done.stdout.strip()
 
 
-def run_trainer(
-    train: Callable[[Settings], object], cls: type[Settings], document: str | None, arguments: list[str] | None
-) -> int:
-    """A trainer's command line: its exit code, after a sentence for what cannot be trained.
-
-    Args:
-        document: the trainer's docstring, whose first line describes the command.
-    """
-    description = (document or "").split("\n")[0]
-    refusals = (CacheError, SettingsError, TrainingError, OSError)
-    return run_command(lambda: train(parse_settings(cls, description, arguments)), *refusals)
+def run_trainer(train: Callable[[Settings], object], settings: Settings) -> int:
+    """Train, and return an exit code, after a sentence for what cannot be trained."""
+    return run_command(lambda: train(settings), CacheError, SettingsError, TrainingError, OSError)
 
 
 @contextmanager
