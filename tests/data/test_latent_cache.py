@@ -5,8 +5,9 @@ import torch
 from stylediff import MelAutoencoder, Vocoder
 from stylediff.mel import MelConfig
 from tests.helpers.commands import command
+from tests.helpers.tiny_dataset import cached_clip
 from train.data.latent_cache import clips_digest, load_autoencoder, read_latents
-from train.data.mel_cache import CachedClip, CacheError, read_cache
+from train.data.mel_cache import CacheError, read_cache
 
 main = command("cache-latents")
 
@@ -89,5 +90,5 @@ def test_latents_know_their_clips(tiny_cache, tiny_autoencoder, tmp_path):
 
 
 def test_the_digest_of_clips_is_the_one_that_older_caches_hold():
-    clip = CachedClip("a.flac", 0, "train", True, "piano", "piano/Pure-0", "target", 64)
+    clip = cached_clip(0, "piano/Pure-0", 64, file="a.flac")
     assert clips_digest([clip]) == "78e4a754819623d41d9e53ddbb62116d7b22cb4978273f236b4467a4277d1b93"

@@ -9,7 +9,8 @@ import torch
 
 from stylediff.mel import MelConfig, waveform_to_mel
 from tests.helpers.commands import command
-from train.data.manifest import ClipGroup, ClipRecord, save_group, write_manifest
+from tests.helpers.tiny_dataset import clip_group, clip_record
+from train.data.manifest import save_group, write_manifest
 from train.data.mel_cache import CacheError, create_cache, read_cache
 from train.data.waveforms import read_clips
 
@@ -27,8 +28,8 @@ def write_dataset(folder, lengths: list[int], instrument: str = "violin"):
         scratch.mkdir(parents=True)
         soundfile.write(scratch / "0.flac", rng.uniform(-0.3, 0.3, frames * 256), 22050)
         split = "validation" if index == len(lengths) - 1 else "train"
-        clip = ClipRecord(file, instrument, f"{instrument}/Pure-0", "target", 1.0, 0, {})
-        save_group(folder, ClipGroup(index, split, False, "", "", 0.0, 1.0, 0, (), (clip,)), scratch)
+        clip = clip_record(file, f"{instrument}/Pure-0", "target")
+        save_group(folder, clip_group(index, split, [clip], paired=False), scratch)
     write_manifest(folder, list(range(len(lengths))))
     return folder
 

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.tiny_dataset import cached_clip
 from train.data.eq_augmentation import EqualizedClips
-from train.data.mel_cache import CachedClip, CacheError, gather_crops
+from train.data.mel_cache import CacheError, gather_crops
 from train.data.pairs import SHORTEST_REFERENCE, PairSampler, default_first
 
 COLUMNS = 12
 
 
 def row(group, voice, role="target", split="train", paired=True):
-    return CachedClip("", group, split, paired, voice.split("/")[0], voice, role, 8 * COLUMNS)
+    return cached_clip(group, voice, 8 * COLUMNS, split=split, paired=paired, role=role)
 
 
 ROWS = (

@@ -7,6 +7,7 @@ import soundfile
 import torch
 
 from stylediff.mel import MelConfig
+from tests.helpers.tiny_dataset import cached_clip
 from train.data.mel_cache import CachedClip, CacheError
 from train.data.waveforms import read_waveform
 
@@ -19,7 +20,7 @@ def clip(tmp_path: Path) -> tuple[Path, CachedClip, torch.Tensor]:
     """A tone of 64 frames as a file, with its row and its samples."""
     tone = 0.5 * torch.sin(2 * torch.pi * HZ * torch.arange(FRAMES * MEL.hop_length) / MEL.sample_rate)
     soundfile.write(tmp_path / "tone.wav", tone.numpy(), MEL.sample_rate, subtype="FLOAT")
-    return tmp_path, CachedClip("tone.wav", 0, "train", False, "piano", "piano/own", "target", FRAMES), tone
+    return tmp_path, cached_clip(0, "piano/own", FRAMES, file="tone.wav", paired=False), tone
 
 
 def test_frames_are_the_samples_they_stand_for(clip: tuple[Path, CachedClip, torch.Tensor]) -> None:

@@ -119,7 +119,7 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
         load_spectra(groups, {example.voice}, folder, MEL),
         {},
         pipeline,
-        (Sampling(1, temperature=1.0), Sampling(2)),
+        (Sampling(steps=1, temperature=1.0), Sampling(steps=2)),
     )
     outputs = {name: row(example) for name, row in rows.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
@@ -131,8 +131,10 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
 
 
 def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    names = [IDENTITY, model_name(4), model_name(20), model_name(20, 2.0), ORACLE, GRIFFIN_LIM]
-    tasks = plan_cases(choose_cases(dataset[1], "test", 2, 1), names, {model_name(20)}, {model_name(20, 2.0)}, sweep=1)
+    names = [IDENTITY, model_name(4), model_name(20), model_name(20, guidance=2.0), ORACLE, GRIFFIN_LIM]
+    tasks = plan_cases(
+        choose_cases(dataset[1], "test", 2, 1), names, {model_name(20)}, {model_name(20, guidance=2.0)}, sweep=1
+    )
     rows = [rows for case, rows in tasks if case.pair == ("piano", "violin")]
     assert rows == [tuple(names), (IDENTITY, model_name(4), model_name(20), ORACLE, GRIFFIN_LIM)]
     assert {rows for case, rows in tasks if case.pair == ("harp", "violin")} == {(IDENTITY, model_name(20), ORACLE)}
@@ -216,7 +218,16 @@ def test_baselines_of_other_clips_or_other_weights_are_refused(
         read_reused(tmp_path / "none", cases, ["pixels"])
     pipeline.save_pretrained(tmp_path / "model")
     voices = (cases[0].target.voice,)
-    eval_config = EvalConfig(tmp_path / "model", None, tmp_path, dataset[0], tmp_path, voices, (), ((1, 1.0),))
+    eval_config = EvalConfig(
+        model=tmp_path / "model",
+        regression=None,
+        classifier=tmp_path,
+        data=dataset[0],
+        audio=tmp_path,
+        voices=voices,
+        soundfonts=(),
+        samplings=(Sampling(steps=1),),
+    )
     with pytest.raises(CaseError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
         check_reused(baselines, cases, eval_config)
     check_reused(read_reused(None, cases, []), cases, eval_config)

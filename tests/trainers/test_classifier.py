@@ -10,7 +10,8 @@ import torch
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from tests.helpers.commands import command
-from train.data.mel_cache import CachedClip, CacheError, create_cache, finish_cache, read_cache
+from tests.helpers.tiny_dataset import cached_clip
+from train.data.mel_cache import CacheError, create_cache, finish_cache, read_cache
 from train.models.instrument_classifier import InstrumentClassifier
 from train.trainers.classifier import (
     augment_mels,
@@ -32,7 +33,7 @@ WIDTHS = (8, 8, 16, 16, 32)
 def write_cache(folder: Path, names: tuple[str, ...] = INSTRUMENT_NAMES) -> Path:
     """A clip of 64 frames in each role for each instrument, a band 20 above the one before it, over silence."""
     rows = [
-        CachedClip(f"{name}_{split}_{role}.flac", 0, split, True, name, f"{name}/Tiny-0", role, 64)
+        cached_clip(0, f"{name}/Tiny-0", 64, file=f"{name}_{split}_{role}.flac", split=split, role=role)
         for name in names
         for split, role in ROLES
     ]

@@ -12,7 +12,8 @@ import torch
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
 from tests.helpers.commands import command
-from train.data.mel_cache import CachedClip, MelCache, create_cache, finish_cache, read_cache
+from tests.helpers.tiny_dataset import cached_clip
+from train.data.mel_cache import MelCache, create_cache, finish_cache, read_cache
 from train.trainers.settings import VocoderSettings
 from train.trainers.vocoder import Generator, build_models, crop_batch, train, vocoder_loss
 
@@ -27,7 +28,7 @@ def settings(tmp_path: Path) -> VocoderSettings:
     """Settings of two tiny steps: one against discriminators, one on decoded mels as well."""
     splits = ["train", "train", "validation"]
     rows = [
-        CachedClip(f"{n}.flac", n, split, False, "piano", "piano/own", "target", FRAMES)
+        cached_clip(n, "piano/own", FRAMES, file=f"{n}.flac", split=split, paired=False)
         for n, split in enumerate(splits)
     ]
     mels = create_cache(tmp_path / "cache", rows, MEL)

@@ -105,8 +105,27 @@ def import_recording(path: Path, folder: Path, out: Path, instrument: str, licen
         start_s = round(start / mel.sample_rate, 3)
         details = {"origin": origin, "start_s": start_s, "licence": licence}
         file = f"clips/{index:06d}/{file}"
-        clips = (ClipRecord(file, instrument, voice, "target", round(gain, 5), 0, details),)
-        group = ClipGroup(index, piece_split(origin), False, origin, "all", start_s, 1.0, 0, (), clips)
+        record = ClipRecord(
+            file=file,
+            instrument=instrument,
+            voice=voice,
+            role="target",
+            gain=round(gain, 5),
+            notes_left_out=0,
+            details=details,
+        )
+        group = ClipGroup(
+            index=index,
+            split=piece_split(origin),
+            paired=False,
+            piece=origin,
+            tracks="all",
+            start_s=start_s,
+            tempo=1.0,
+            transposition=0,
+            notes=(),
+            clips=(record,),
+        )
         save_group(out, group, scratch)
     return len(positions)
 

@@ -20,7 +20,7 @@ class ManifestError(ValueError):
     """A data set that is missing, unfinished or made with other settings."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClipRecord:
     """One audio file.
 
@@ -42,7 +42,7 @@ class ClipRecord:
     details: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClipGroup:
     """Clips of the same music, aligned to the sample; a recording is a group of one clip without notes."""
 

@@ -9,7 +9,7 @@ import argparse
 import functools
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class CacheError(ValueError):
     """A cache that is missing, unfinished or made with other numbers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CachedClip:
     """One clip of the cache; rows of one group are the same music.
 
@@ -48,7 +48,16 @@ class CachedClip:
 
     @classmethod
     def of(cls, group: ClipGroup, clip: ClipRecord, frames: int) -> "CachedClip":
-        return cls(clip.file, group.index, group.split, group.paired, clip.instrument, clip.voice, clip.role, frames)
+        return cls(
+            file=clip.file,
+            group=group.index,
+            split=group.split,
+            paired=group.paired,
+            instrument=clip.instrument,
+            voice=clip.voice,
+            role=clip.role,
+            frames=frames,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,8 @@ def read_cache(folder: Path, mel: MelConfig) -> MelCache:
         raise CacheError(f"no finished mel cache in {folder}: run the command cache-mels first")
     description = json.loads((folder / "rows.json").read_text())
     require_same_mel(description["mel"], mel, folder)
-    clips = tuple(CachedClip(*values) for values in description["rows"])
+    names = [field.name for field in fields(CachedClip)]
+    clips = tuple(CachedClip(**dict(zip(names, values, strict=True))) for values in description["rows"])
     return MelCache(np.load(folder / "mels.npy", mmap_mode="r"), clips, mel)
 
 

@@ -81,13 +81,30 @@ def render_excerpt(plan: Plan, index: int) -> None:
         soundfile.write(scratch / file, waveform, plan.mel.sample_rate, subtype="PCM_16")
         details = asdict(how) if degraded else {}
         file = f"clips/{index:06d}/{file}"
-        clips.append(ClipRecord(file, voice.split("/")[0], voice, role, round(gain, 5), left_out, details))
-    group = ClipGroup(index, split, True, *astuple_head(excerpt), excerpt.notes, tuple(clips))
+        clips.append(
+            ClipRecord(
+                file=file,
+                instrument=voice.split("/")[0],
+                voice=voice,
+                role=role,
+                gain=round(gain, 5),
+                notes_left_out=left_out,
+                details=details,
+            )
+        )
+    group = ClipGroup(
+        index=index,
+        split=split,
+        paired=True,
+        piece=excerpt.piece,
+        tracks=excerpt.tracks,
+        start_s=excerpt.start_s,
+        tempo=excerpt.tempo,
+        transposition=excerpt.transposition,
+        notes=excerpt.notes,
+        clips=tuple(clips),
+    )
     save_group(plan.out, group, scratch)
-
-
-def astuple_head(excerpt: Excerpt) -> tuple[str, str, float, float, int]:
-    return excerpt.piece, excerpt.tracks, excerpt.start_s, excerpt.tempo, excerpt.transposition
 
 
 def summarize(groups: list[ClipGroup], seconds: float, out: Path) -> str:

@@ -86,7 +86,7 @@ def measure_frechet(
 def extra_rows(eval_config: EvalConfig, headline: str) -> set[str]:
     """Rows of our model at settings that only a part of the clips is run at."""
     settled = {model_name(steps) for steps in SETTLED_STEPS}
-    return {model_name(*sampling) for sampling in eval_config.samplings} - settled - {headline}
+    return {sampling.name for sampling in eval_config.samplings} - settled - {headline}
 
 
 def time_once(eval_config: EvalConfig, cases: list[EvalCase], path: Path) -> dict[str, float]:
@@ -135,8 +135,14 @@ def write_report(
         "extremes": plot_contact_sheet(plot_examples(best + worst, eval_config, headline)),
     }
     if swept:
-        settings = (args.steps, args.guidance, args.temperature, args.dynamics)
-        figures["sweep"] = plot_sweep(summary["sweep"], *settings, HEADLINE_STEPS)
+        figures["sweep"] = plot_sweep(
+            summary["sweep"],
+            steps=args.steps,
+            guidance=args.guidance,
+            temperatures=args.temperature,
+            dynamics=args.dynamics,
+            headline_steps=HEADLINE_STEPS,
+        )
     for name, figure in figures.items():
         figure.savefig(args.out / f"{name}.png", dpi=80)
     return page
@@ -164,12 +170,12 @@ def evaluate(args: argparse.Namespace) -> str:
     results = read_results(args.out / "results.jsonl")
     renewed = [*args.renew, *([REGRESSION] if args.regression else [])]
     reused = read_reused(args.baselines, cases, args.embedding, renewed)
-    samplings = [Sampling(steps) for steps in args.steps]
-    samplings += [Sampling(HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
-    samplings += [Sampling(HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
-    samplings += [Sampling(HEADLINE_STEPS, dynamics=one) for one in args.dynamics if one != DYNAMICS]
+    samplings = [Sampling(steps=steps) for steps in args.steps]
+    samplings += [Sampling(steps=HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
+    samplings += [Sampling(steps=HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
+    samplings += [Sampling(steps=HEADLINE_STEPS, dynamics=one) for one in args.dynamics if one != DYNAMICS]
     if load_model(args.model).enhancer is not None:
-        samplings.append(Sampling(HEADLINE_STEPS, enhance=False))
+        samplings.append(Sampling(steps=HEADLINE_STEPS, enhance=False))
     eval_config = EvalConfig(
         model=args.model,
         regression=args.regression,

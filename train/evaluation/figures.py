@@ -76,6 +76,7 @@ def plot_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
 
 def plot_sweep(
     table: Table,
+    *,
     steps: list[int],
     guidance: list[float],
     temperatures: list[float],
@@ -85,7 +86,7 @@ def plot_sweep(
     """Some columns against the number of steps, the guidance, the temperature and the dynamics, with 95 % intervals."""
     lines: list[tuple[str, list[tuple[float, str]]]] = [
         ("steps", [(number, model_name(number)) for number in steps]),
-        ("guidance", [(scale, model_name(headline_steps, scale)) for scale in guidance]),
+        ("guidance", [(scale, model_name(headline_steps, guidance=scale)) for scale in guidance]),
         ("temperature", [(one, model_name(headline_steps, temperature=one)) for one in temperatures]),
         ("dynamics", [(one, model_name(headline_steps, dynamics=one)) for one in dynamics]),
     ]

@@ -30,7 +30,7 @@ from train.models.instrument_classifier import InstrumentClassifier
 SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """What trials are scored with, by name: each process loads it for itself.
 

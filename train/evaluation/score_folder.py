@@ -62,8 +62,9 @@ def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None
     """
     listeners = load_listeners(classifier)
     output, reference = load_pair(pair)
-    heard = [listeners.notes.transcribe(waveform) for waveform in (output, reference)]
-    result = {"file": pair[0].name} | compare_with_source(*heard) | compare_with_target(output, reference, MelConfig())
+    heard, source = (listeners.notes.transcribe(waveform) for waveform in (output, reference))
+    result = {"file": pair[0].name} | compare_with_source(heard, source)
+    result |= compare_with_target(output, reference, MelConfig())
     named = name_instrument(output, listeners.classifier)
     return result | {"named": named} | ({"named_target": float(named == instrument)} if instrument else {})
 

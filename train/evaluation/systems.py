@@ -1,8 +1,8 @@
 """The systems an evaluation compares, its rows: ours, what one can do without a model, and what bounds them."""
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import NamedTuple
 
 import torch
 
@@ -79,7 +79,8 @@ System = Callable[[CaseAudio], torch.Tensor]
 Players = dict[str, tuple[Synthesizer, int]]
 
 
-class Sampling(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
     """How the model is used: denoising steps, guidance scale (1 is none), temperature of the noise, and so on."""
 
     steps: int
@@ -88,9 +89,15 @@ class Sampling(NamedTuple):
     dynamics: float = DYNAMICS
     enhance: bool = True
 
+    @property
+    def name(self) -> str:
+        """Name of our model, used in that way."""
+        return model_name(**asdict(self))
+
 
 def model_name(
     steps: int,
+    *,
     guidance: float = 1.0,
     temperature: float = TEMPERATURE,
     dynamics: float = DYNAMICS,
@@ -183,11 +190,11 @@ def build_systems(
         regression: the same network trained to map source to target in one pass, if there is one.
         samplings: of each row of our model.
     """
-    transfers = {model_name(*one): partial(run_model, pipeline=pipeline, sampling=one) for one in samplings}
+    transfers = {one.name: partial(run_model, pipeline=pipeline, sampling=one) for one in samplings}
     replayed = (
         {TRANSCRIBED: partial(run_transcription, transcriber=NoteTranscriber(), players=players)} if players else {}
     )
-    trained_as = Sampling(1)
+    trained_as = Sampling(steps=1)
     one_pass = {REGRESSION: partial(run_model, pipeline=regression, sampling=trained_as)} if regression else {}
     return {
         IDENTITY: run_identity,

@@ -28,7 +28,7 @@ from train.data.waveforms import read_clips
 from train.evaluation.metrics import frame_prf, log_mel_error
 from train.evaluation.runner import load_model
 from train.evaluation.transcription import NoteTranscriber
-from train.experiments.validation_transfers import measure_transfers, sample_pairs
+from train.experiments.sampling import measure_transfers, sample_pairs
 from train.models.instrument_classifier import InstrumentClassifier
 
 FOLD = 4  # mels and frames in a block, before the network

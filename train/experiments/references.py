@@ -87,8 +87,8 @@ def measure_transfer(task: ReferenceTransfer, model: Path) -> dict[str, Any]:
     for weight in WEIGHTS:
         generator = torch.Generator().manual_seed(task.seed)
         made = pipeline(source, rate, target=torch.lerp(named, heard, weight), generator=generator).audio.cpu()
-        mels = (normalized_mel(waveform, pipeline.mel)[0, 0] for waveform in (made, reference))
-        distances[str(weight)] = timbre_distance(*mels)
+        output, target = (normalized_mel(waveform, pipeline.mel)[0, 0] for waveform in (made, reference))
+        distances[str(weight)] = timbre_distance(output, target)
     return {"instrument": task.instrument, "distances": distances}
 
 

@@ -5,19 +5,156 @@ python -m train sampling --cache MELS --out DIR
 
 import argparse
 import itertools
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 
-from stylediff.dynamics import DYNAMICS
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff import StyleTransferPipeline
+from stylediff.dynamics import DYNAMICS, follow_dynamics
 from stylediff.mel import MelConfig
 from stylediff.sampling import START
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
-from train.data.mel_cache import read_cache
+from train.data.mel_cache import MelCache, read_cache
+from train.data.pairs import PairRows, PairSampler
+from train.data.transfer_cache import transfer
+from train.evaluation.embeddings import split_windows
+from train.evaluation.frechet import frechet_distance
+from train.evaluation.metrics import BLOCK_SECONDS, MOMENT_SECONDS, correlation, frame_prf, log_mel_error, mel_contour
 from train.evaluation.runner import load_model
 from train.evaluation.transcription import NoteTranscriber
-from train.experiments.validation_transfers import Measured, measure_transfers, sample_pairs
 from train.models.instrument_classifier import InstrumentClassifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one way of using the model gives.
+
+    Attributes:
+        start: noise level that the first guess was refined from.
+        dynamics: how far the outputs follow the source's.
+        error: mean absolute log-mel error to the true targets, in nepers.
+        frechet: distance of the classifier's features of generated mels to those of the true ones.
+        levels, loudness: correlations with the target's levels, in windows of 50 and of 400 ms.
+        frame_f: pitch F-measure of the sound of generated mels against what is heard in that of the true ones; None
+            without a judge.
+    """
+
+    steps: int
+    start: float
+    temperature: float
+    enhanced: bool
+    dynamics: float
+    error: float
+    frechet: float
+    levels: float
+    loudness: float
+    frame_f: float | None = None
+
+
+@torch.no_grad()
+def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> np.ndarray:
+    """The classifier's features of log-mels (mels, frames), a second at a time."""
+    windows = [split_windows(mel[None, None]) for mel in mels]
+    return classifier.features(torch.cat(windows)).numpy()
+
+
+def transcribe_mels(
+    mels: list[torch.Tensor], pipeline: StyleTransferPipeline, transcriber: NoteTranscriber
+) -> list[np.ndarray]:
+    """Which keys sound in the vocoder's sound of log-mels (mels, frames), (frames, 88) bool each."""
+    return [transcriber.frames(pipeline.synthesize(mel[None, None].to(pipeline.device))[0].cpu()) for mel in mels]
+
+
+def postprocess(
+    pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: Sequence[float]
+) -> dict[tuple[bool, float], list[torch.Tensor]]:
+    """Log-mels (mels, frames) of latents, by whether they were enhanced, and how far they follow dynamics.
+
+    Args:
+        latents: (pairs, channels, rows, columns).
+        sources: log-mels (1, mels, frames) of the clips that they were made from.
+    """
+    played = [source[None].to(pipeline.device) for source in sources]
+    made = {False: [pipeline.decode_latents(one[None], played[0].shape[-1]) for one in latents]}
+    if pipeline.enhancer is not None:
+        made[True] = [pipeline.enhance_mel(mel, source) for mel, source in zip(made[False], played, strict=True)]
+    return {
+        (enhanced, amount): [
+            follow_dynamics(mel, source, amount, pipeline.mel)[0, 0].cpu()
+            for mel, source in zip(mels, played, strict=True)
+        ]
+        for enhanced, mels in made.items()
+        for amount in dynamics
+    }
+
+
+def mean_correlation(outputs: list[torch.Tensor], true: list[torch.Tensor], seconds: float, config: MelConfig) -> float:
+    """Mean correlation of the levels of log-mels (mels, frames), in windows of so many seconds."""
+    pairs = zip(outputs, true, strict=True)
+    found = [correlation(mel_contour(ours, seconds, config), mel_contour(aim, seconds, config)) for ours, aim in pairs]
+    return float(np.mean([one for one in found if one is not None] or [np.nan]))
+
+
+@torch.no_grad()
+def measure_transfers(
+    pipeline: StyleTransferPipeline,
+    cache: MelCache,
+    pairs: PairRows,
+    settings: list[tuple[int, float, float]],
+    classifier: InstrumentClassifier,
+    transcriber: NoteTranscriber | None = None,
+    dynamics: Sequence[float] = (DYNAMICS,),
+) -> list[Measured]:
+    """Every (steps, start, temperature) on the same pairs, with the enhancer as well where there is one.
+
+    Args:
+        dynamics: how far the outputs follow the source's.
+    """
+    sources, targets = (
+        [cache.tensor(int(row), 0, cache.mels.shape[-1]) for row in rows] for rows in (pairs.sources, pairs.targets)
+    )
+    known = list(pipeline.style_encoder.config.voices)
+    voices = torch.tensor([known.index(cache.clips[int(row)].voice) for row in pairs.targets])
+    true = [target[0] for target in targets]
+    features = features_of(true, classifier)
+    rolls = transcribe_mels(true, pipeline, transcriber) if transcriber else []
+    results = []
+    for steps, start, temperature in tqdm(settings):
+        latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature, start)
+        for (enhanced, amount), outputs in postprocess(pipeline, latents, sources, dynamics).items():
+            error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
+            distance = frechet_distance(features_of(outputs, classifier), features)
+            levels, loudness = (
+                mean_correlation(outputs, true, seconds, pipeline.mel) for seconds in (BLOCK_SECONDS, MOMENT_SECONDS)
+            )
+            heard = zip(transcribe_mels(outputs, pipeline, transcriber), rolls, strict=True) if transcriber else []
+            agreements = [frame_prf(ours, aim)[2] for ours, aim in heard]
+            results.append(
+                Measured(
+                    steps=steps,
+                    start=start,
+                    temperature=temperature,
+                    enhanced=enhanced,
+                    dynamics=amount,
+                    error=error,
+                    frechet=distance,
+                    levels=levels,
+                    loudness=loudness,
+                    frame_f=float(np.mean(agreements)) if agreements else None,
+                )
+            )
+    return results
+
+
+def sample_pairs(cache: MelCache, pipeline: StyleTransferPipeline, count: int) -> PairRows:
+    """Pairs of the validation split, the same for every model that knows the same voices."""
+    sampler = PairSampler(cache.clips, cache.mels, list(pipeline.style_encoder.config.voices), "validation")
+    return sampler.sample(count, torch.Generator().manual_seed(0))
 
 
 def write_markdown(results: list[Measured], pairs: int) -> str:
