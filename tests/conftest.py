@@ -12,8 +12,9 @@ import torch
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
 from tests.helpers.files import ROOT, write_midi, write_soundfont
+from tests.helpers.tiny_dataset import cached_clip, write_dataset
 from train.data.manifest import ClipGroup, piece_split
-from train.data.mel_cache import Row, create_cache, finish_cache
+from train.data.mel_cache import create_cache, finish_cache
 from train.data.soundfonts import SynthesisError, open_synthesizer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -73,7 +74,7 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     mel = MelConfig()
     rows = [
-        Row(f"{group}_{voice[:2]}.flac", group, split, True, voice.split("/")[0], voice, "target", 64)
+        cached_clip(group, voice, 64, file=f"{group}_{voice[:2]}.flac", split=split)
         for group, split in enumerate(["train"] * 4 + ["validation", "test"])
         for voice in ("piano/Pure-0", "violin/Pure-40")
     ]
@@ -91,8 +92,6 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ClipGroup]]:
     """A data set of tones in its folder, and its groups."""
-    from tests.helpers.tiny_dataset import write_dataset
-
     folder = tmp_path_factory.mktemp("dataset")
     return folder, write_dataset(folder)
 

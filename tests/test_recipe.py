@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from train.recipe import SHARES, build_stages, main, parse_arguments
+from train.recipe import BUDGET_SHARES, COMMAND, build_jobs, main
 
 
 def arguments(scores, soundfonts, out):
@@ -12,7 +12,7 @@ def arguments(scores, soundfonts, out):
 
 
 def test_every_stage_reads_what_an_earlier_one_writes(tmp_path, scores, soundfonts):
-    stages = build_stages(parse_arguments(arguments(scores, soundfonts, tmp_path)))
+    stages = build_jobs(COMMAND.parse(arguments(scores, soundfonts, tmp_path)))
     names = [stage.name for stage in stages]
     assert names.index("mels") < names.index("autoencoder") < names.index("latents") < names.index("denoiser")
     made = [{str(stage.result.parent), str(stage.run)} for stage in stages]
@@ -26,7 +26,7 @@ def test_every_stage_reads_what_an_earlier_one_writes(tmp_path, scores, soundfon
 
 
 def test_shares_of_a_budget_add_up_to_all_of_it():
-    assert sum(SHARES.values()) == pytest.approx(1.0)
+    assert sum(BUDGET_SHARES.values()) == pytest.approx(1.0)
 
 
 def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, scores, soundfonts, capfd):
@@ -36,7 +36,7 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, sc
     shown = capfd.readouterr()
     assert "no such folder of MIDI files" in shown.err
     assert "the stage 'data set' failed" in shown.err
-    stages = build_stages(parse_arguments(flags))
+    stages = build_jobs(COMMAND.parse(flags))
     assert main([*flags[:-4], "--clips", "0", "--test-excerpts", "2"]) == 2  # nothing was made yet: others may be given
     (tmp_path / "run" / "settings.json").unlink()
     (tmp_path / "run" / "finished.json").write_text(json.dumps([stage.name for stage in stages]))

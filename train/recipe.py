@@ -10,14 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
+from train.common.cli import Command, add_out, run_command
+from train.common.files import FolderError, lock_settings
+from train.common.job_chain import Job, JobError, run_jobs
 
-from train.common.cli import exit_code
-from train.common.files import FolderError, claim_folder
-from train.common.job_chain import Stage, StageError, follow
-
-SETTLED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # of an interrupted recipe
-SHARES = {
+LOCKED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # of an interrupted recipe
+BUDGET_SHARES = {
     "autoencoder": 0.08,
     "autoencoder, decoder": 0.05,
     "denoiser": 0.10,
@@ -46,8 +44,10 @@ CONCERT_PITCH = [
 ]
 
 
-def build_stages(args: argparse.Namespace) -> list[Stage]:
+def build_jobs(args: argparse.Namespace) -> list[Job]:
     """The stages in their order; each reads what those before it wrote."""
+    import torch  # slow, and --help needs none of it
+
     out: Path = args.out
     data, mels, latents = out / "dataset", out / "mels", out / "latents"
     parts = ("autoencoder", "decoder", "denoiser", "listening", "colours", "at_length", "vocoder", "any_tuning")
@@ -57,14 +57,14 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     cache = ["--cache", str(mels)]
     encoder = ["--autoencoder", str(decoder / "autoencoder")]
 
-    def trainer(name: str, run: Path, flags: list[str], result: str) -> Stage:
+    def trainer(name: str, run: Path, flags: list[str], result: str) -> Job:
         flags = [*cache, "--out", str(run), "--seed", str(args.seed), *flags]
-        return Stage(name, f"trainers.{name.split(',')[0]}", flags, run / result / "config.json", run)
+        return Job(name, name.split(",")[0], flags, run / result / "config.json", run)
 
     pairs = ["--latents", str(latents), *encoder]
     coloured = [*cache, *pairs]
     heard = ["--data", str(data), *encoder]
-    exporter = "trainers.export_pipeline"
+    exporter = "export-pipeline"
     plain, generated, enhancer = (out / name for name in ("plain", "generated", "enhancer"))
     generate = ["--model", str(plain), *cache, "--latents", str(latents), "--out", str(generated)]
     generate += ["--favoured-share=0.25", "--pairs=3000"]
@@ -72,50 +72,59 @@ def build_stages(args: argparse.Namespace) -> list[Stage]:
     export = [*encoder, "--denoiser", str(at_length), "--vocoder", str(any_tuning / "vocoder")]
     enhanced = [*export, "--enhancer", str(enhancer / "enhancer")]
     return [
-        Stage("data set", "data.render_dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
-        Stage("mels", "data.cache_mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
+        Job("data set", "render-dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
+        Job("mels", "cache-mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
         trainer("autoencoder", autoencoder, [], "autoencoder"),
         trainer("autoencoder, decoder", decoder, ["--initial", str(autoencoder), *DECODER], "autoencoder"),
-        Stage("latents", "data.cache_latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
+        Job("latents", "cache-latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
         trainer("denoiser", denoiser, pairs, "unet"),
         trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
-        Stage("coloured clips", "data.cache_equalized", coloured, latents / "colours.npz"),
+        Job("coloured clips", "cache-equalized", coloured, latents / "colours.npz"),
         trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *MIX, *COLOURS], "unet"),
         trainer("denoiser, at length", at_length, [*pairs, "--initial", str(colours), *MIX, *long], "unet"),
         trainer("vocoder", vocoder, [*heard, *CONCERT_PITCH], "vocoder"),
         trainer("vocoder, any tuning", any_tuning, [*heard, "--initial", str(vocoder)], "vocoder"),
         trainer("classifier", out / "classifier", [], "classifier"),
-        Stage("pipeline, not enhanced", exporter, [*export, "--out", str(plain)], plain / "model_index.json"),
-        Stage("generated pairs", "data.cache_transfers", generate, generated / "pairs.json"),
+        Job("pipeline, not enhanced", exporter, [*export, "--out", str(plain)], plain / "model_index.json"),
+        Job("generated pairs", "cache-transfers", generate, generated / "pairs.json"),
         trainer("enhancer", enhancer, ["--generated", str(generated), *encoder], "enhancer"),
-        Stage("pipeline", exporter, [*enhanced, "--out", str(out / "model")], out / "model" / "model_index.json"),
+        Job("pipeline", exporter, [*enhanced, "--out", str(out / "model")], out / "model" / "model_index.json"),
     ]
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
     parser.add_argument("--soundfont", nargs="+", required=True, help="training soundfonts, FILE or FILE:program,...")
     parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources")
-    parser.add_argument("--out", type=Path, required=True)
+    add_out(parser)
     parser.add_argument("--minutes", type=float, default=0.0, help="training time in all (0: the published steps)")
     parser.add_argument("--clips", type=int, default=49000)
     parser.add_argument("--test-excerpts", type=int, default=140)
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-    minutes = {name: args.minutes * share for name, share in SHARES.items()}
+def run_recipe(args: argparse.Namespace) -> int:
+    minutes = {name: args.minutes * share for name, share in BUDGET_SHARES.items()}
 
     def work() -> None:
         if not (args.out / "finished.json").is_file():  # nothing made yet: what was mistyped may be mended
             (args.out / "settings.json").unlink(missing_ok=True)
-        claim_folder(args.out, {name: getattr(args, name) for name in SETTLED})
-        follow(build_stages(args), minutes, args.out)
+        lock_settings(args.out, {name: getattr(args, name) for name in LOCKED})
+        run_jobs(build_jobs(args), minutes, args.out)
 
-    return exit_code(work, StageError, FolderError, OSError)
+    return run_command(work, JobError, FolderError, OSError)
+
+
+COMMAND = Command(
+    name="recipe",
+    summary="The whole recipe: render, cache, train every part and export, in a folder that can be resumed.",
+    function="recipe:run_recipe",
+    add_arguments=add_arguments,
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return COMMAND.run(arguments)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from train.common.cli import exit_code
+from train.common.cli import run_command
 
 
 def stop() -> None:
@@ -24,19 +24,19 @@ def lose_a_file() -> None:
 
 
 def test_exit_codes_and_sentences(capsys: pytest.CaptureFixture) -> None:
-    assert exit_code(lambda: print("made"), ValueError) == 0
+    assert run_command(lambda: print("made"), ValueError) == 0
     assert capsys.readouterr().out == "made\n"
-    assert exit_code(refuse, ValueError) == 2
+    assert run_command(refuse, ValueError) == 2
     assert capsys.readouterr().err == "error: no such clip\n"
-    assert exit_code(stop, ValueError) == 130
+    assert run_command(stop, ValueError) == 130
     assert "run the same command again" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no such clip"):
-        exit_code(refuse, OSError)
+        run_command(refuse, OSError)
 
 
 def test_a_full_disk_is_a_sentence_and_other_failures_of_files_are_not(capsys: pytest.CaptureFixture) -> None:
     for refusal in (ValueError, OSError):
-        assert exit_code(fill_the_disk, refusal) == 2
+        assert run_command(fill_the_disk, refusal) == 2
         assert "the disk is full; make room and run the same command again" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError):
-        exit_code(lose_a_file, ValueError)
+        run_command(lose_a_file, ValueError)

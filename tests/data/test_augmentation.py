@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from train.data.augmentation import Degradation, add_reverb, degrade, draw_degradation, tilt_spectrum
+from train.data.augmentation import Degradation, add_reverb, degrade, sample_degradation, tilt_spectrum
 
 SAMPLE_RATE = 22050
 NOISE = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32) * 0.1
@@ -19,8 +19,8 @@ def test_no_degradation_changes_nothing():
 
 
 def test_draws_are_reproducible_and_varied():
-    draws = [draw_degradation(np.random.default_rng(seed)) for seed in range(300)]
-    assert draws[7] == draw_degradation(np.random.default_rng(7))
+    draws = [sample_degradation(np.random.default_rng(seed)) for seed in range(300)]
+    assert draws[7] == sample_degradation(np.random.default_rng(7))
     assert len(set(draws)) > 290
     for field, default in (("reverb_s", 0.0), ("noise_db", -120.0), ("lowpass_hz", 0.0), ("tilt_db", 0.0)):
         share = np.mean([getattr(draw, field) != default for draw in draws])
@@ -30,7 +30,7 @@ def test_draws_are_reproducible_and_varied():
 def test_every_draw_gives_finite_sound_of_the_same_length():
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        out = degrade(NOISE, SAMPLE_RATE, draw_degradation(rng), rng)
+        out = degrade(NOISE, SAMPLE_RATE, sample_degradation(rng), rng)
         assert out.shape == NOISE.shape
         assert out.dtype == np.float32
         assert np.isfinite(out).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stylediff.instruments import get_instrument
-from train.data.dataset_plan import Plan, draw_excerpt, draw_roles
+from train.data.dataset_plan import Plan, sample_excerpt, sample_roles
 from train.data.excerpts import ScoreError, find_pieces
 from train.data.manifest import piece_split
 from train.data.soundfonts import soundfont_voices
@@ -40,7 +40,7 @@ def test_the_default_voice_comes_first_where_it_is_at_hand(plan):
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_excerpts_come_from_pieces_of_their_split_alone(plan, split):
-    excerpts = [draw_excerpt(plan, split, np.random.default_rng(seed)) for seed in range(15)]
+    excerpts = [sample_excerpt(plan, split, np.random.default_rng(seed)) for seed in range(15)]
     assert {piece_split(e.piece) for e in excerpts if e.piece != "random"} == {split}
 
 
@@ -50,13 +50,13 @@ def test_a_split_without_pieces_is_said(plan):
     }
     empty = Plan(**{**vars(plan), "groups": groups})
     with pytest.raises(ScoreError, match="found no usable excerpt for the test split in 500 draws"):
-        draw_excerpt(empty, "test", np.random.default_rng(0))
+        sample_excerpt(empty, "test", np.random.default_rng(0))
 
 
 def test_training_excerpts_have_targets_and_degraded_sources(plan):
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        roles = draw_roles(plan, draw_excerpt(plan, "train", rng), "train", rng)
+        roles = sample_roles(plan, sample_excerpt(plan, "train", rng), "train", rng)
         targets = [voice for voice, role in roles if role == "target"]
         assert len(targets) == len(set(targets))
         assert Counter(role for _, role in roles)["source"] == 2
@@ -66,7 +66,7 @@ def test_training_excerpts_have_targets_and_degraded_sources(plan):
 def test_the_test_soundfont_plays_sources_of_the_test_alone(plan):
     rng = np.random.default_rng(0)
     for split in ("train", "validation", "test"):
-        roles = draw_roles(plan, draw_excerpt(plan, split, rng), split, rng)
+        roles = sample_roles(plan, sample_excerpt(plan, split, rng), split, rng)
         unseen = {role for voice, role in roles if "Unseen" in voice}
         assert unseen == ({"source"} if split == "test" else set())
         if split == "test":

@@ -4,10 +4,12 @@ import torch
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
-from train.data.cache_equalized import main
-from train.data.cache_latents import main as encode
-from train.data.eq_augmentation import DEVIATION, colour, draw_curves, read_coloured
+from tests.helpers.commands import command
+from train.data.eq_augmentation import DEVIATION, apply_eq, read_equalized, sample_eq_curves
 from train.data.mel_cache import CacheError, read_cache
+
+main = command("cache-equalized")
+encode = command("cache-latents")
 
 FLOOR = MelConfig().log_floor
 
@@ -17,24 +19,24 @@ def energy(mel):
 
 
 def test_curves_are_smooth_and_as_strong_as_stated():
-    curves = draw_curves(2000, seed=0, mels=256)
+    curves = sample_eq_curves(2000, seed=0, mels=256)
     assert curves.shape == (2000, 256)
     assert curves.std() == pytest.approx(DEVIATION, rel=0.15)
     assert np.abs(np.diff(curves)).max() < DEVIATION / 2
-    np.testing.assert_array_equal(curves, draw_curves(2000, seed=0, mels=256))
-    assert not np.allclose(curves, draw_curves(2000, seed=1, mels=256))
+    np.testing.assert_array_equal(curves, sample_eq_curves(2000, seed=0, mels=256))
+    assert not np.allclose(curves, sample_eq_curves(2000, seed=1, mels=256))
 
 
 def test_colour_changes_the_balance_of_the_bands_and_neither_energy_nor_silence():
     mel = torch.from_numpy(np.random.default_rng(0).normal(-2, 0.5, (256, 40)).astype(np.float32))
     mel[:, 30:] = FLOOR
-    curve = torch.from_numpy(draw_curves(1, seed=0, mels=256)[0])
-    coloured = colour(mel, curve, FLOOR)
-    assert energy(coloured) == pytest.approx(energy(mel), rel=1e-3)
-    assert (coloured[:, 30:] == FLOOR).all()
-    change = (coloured - mel)[:, :30]
+    curve = torch.from_numpy(sample_eq_curves(1, seed=0, mels=256)[0])
+    equalized = apply_eq(mel, curve, FLOOR)
+    assert energy(equalized) == pytest.approx(energy(mel), rel=1e-3)
+    assert (equalized[:, 30:] == FLOOR).all()
+    change = (equalized - mel)[:, :30]
     np.testing.assert_allclose(change - change.mean(), (curve - curve.mean())[:, None] * np.ones((1, 30)), atol=1e-4)
-    assert (colour(mel, curve - 20, FLOOR) >= FLOOR).all()
+    assert (apply_eq(mel, curve - 20, FLOOR) >= FLOOR).all()
 
 
 @pytest.fixture
@@ -47,14 +49,14 @@ def latents(tiny_cache, tiny_autoencoder, tmp_path):
 
 def test_coloured_clips_are_training_targets_that_the_autoencoder_encoded(tiny_cache, latents):
     model, arguments, folder = latents
-    assert read_coloured(folder) is None
+    assert read_equalized(folder) is None
     assert main([*arguments, "--clips", "3"]) == 0
-    clips, cache = read_coloured(folder), read_cache(tiny_cache, MelConfig())
+    clips, cache = read_equalized(folder), read_cache(tiny_cache, MelConfig())
     assert clips.latents.shape == (3, 3, 32, 8)
     assert clips.curves.shape == (3, 256)
     assert len(set(clips.rows.tolist())) == 3
-    assert all((cache.rows[row].split, cache.rows[row].role) == ("train", "target") for row in clips.rows)
-    mel = colour(torch.from_numpy(cache.mels[clips.rows[1]]), torch.from_numpy(clips.curves[1]), FLOOR)
+    assert all((cache.clips[row].split, cache.clips[row].role) == ("train", "target") for row in clips.rows)
+    mel = apply_eq(torch.from_numpy(cache.mels[clips.rows[1]]), torch.from_numpy(clips.curves[1]), FLOOR)
     with torch.no_grad():
         expected = model.encode(mel[None, None])[0]
     torch.testing.assert_close(torch.from_numpy(clips.latents[1].astype(np.float32)), expected, rtol=0.1, atol=0.05)
@@ -73,7 +75,7 @@ def test_latents_of_another_autoencoder_are_refused(latents, tmp_path, capsys):
     arguments[arguments.index("--autoencoder") + 1] = str(tmp_path / "other")
     assert main(arguments) == 2
     assert "another autoencoder made the latents in " in capsys.readouterr().err
-    assert read_coloured(folder) is None
+    assert read_equalized(folder) is None
 
 
 def test_damaged_coloured_clips_are_told_and_unfinished_ones_are_none(latents):
@@ -81,14 +83,16 @@ def test_damaged_coloured_clips_are_told_and_unfinished_ones_are_none(latents):
     assert main([*arguments, "--clips", "3"]) == 0
     whole = (folder / "coloured.npy").read_bytes()
     (folder / "coloured.npy").write_bytes(whole[:-7])
-    with pytest.raises(CacheError, match=r"the coloured clips in .* are damaged: run train.data.cache_equalized again"):
-        read_coloured(folder)
+    with pytest.raises(
+        CacheError, match=r"the coloured clips in .* are damaged: run the command cache-equalized again"
+    ):
+        read_equalized(folder)
     (folder / "coloured.npy").write_bytes(whole)
     (folder / "colours.npz").write_bytes((folder / "colours.npz").read_bytes()[:100])
     with pytest.raises(CacheError, match="are damaged"):
-        read_coloured(folder)
+        read_equalized(folder)
     (folder / "colours.npz").unlink()
-    assert read_coloured(folder) is None
+    assert read_equalized(folder) is None
 
 
 def test_coloured_clips_go_when_latents_are_made_anew(latents, tiny_cache, tmp_path):
@@ -97,4 +101,4 @@ def test_coloured_clips_go_when_latents_are_made_anew(latents, tiny_cache, tmp_p
     model.latents_mean += 1
     model.save_pretrained(tmp_path / "other")
     assert encode(["--cache", str(tiny_cache), "--out", str(folder), "--autoencoder", str(tmp_path / "other")]) == 0
-    assert read_coloured(folder) is None
+    assert read_equalized(folder) is None

@@ -8,10 +8,12 @@ import torch
 
 from stylediff.audio import TARGET_RMS
 from stylediff.mel import MelConfig
-from train.data import cache_mels
-from train.data.import_recordings import cut_positions, main, sounding_stretches
+from tests.helpers.commands import command
+from train.data.import_recordings import cut_positions, sounding_stretches
 from train.data.manifest import piece_split, read_manifest
 from train.data.mel_cache import read_cache
+
+main = command("import-recordings")
 
 UNIT = 64 * 256
 
@@ -128,16 +130,14 @@ def test_nothing_to_import_is_said_and_exits_with_2(recordings, tmp_path, capsys
 
 
 def test_an_unknown_instrument_is_refused(recordings, tmp_path, capsys):
-    with pytest.raises(SystemExit) as exit_info:
-        run(recordings, tmp_path / "out", "--instrument", "banjo")
-    assert exit_info.value.code == 2
-    assert "invalid choice: 'banjo'" in capsys.readouterr().err
+    assert run(recordings, tmp_path / "out", "--instrument", "banjo") == 2
+    assert "error: unknown instrument 'banjo'; choose one of piano, " in capsys.readouterr().err
 
 
 def test_clips_of_different_lengths_are_cached(recordings, tmp_path):
     assert run(recordings, tmp_path / "out") == 0
-    assert cache_mels.main(["--data", str(tmp_path / "out"), "--out", str(tmp_path / "mels")]) == 0
+    assert command("cache-mels")(["--data", str(tmp_path / "out"), "--out", str(tmp_path / "mels")]) == 0
     cache = read_cache(tmp_path / "mels", MelConfig())
-    assert [row.frames for row in cache.rows] == [448, 448, 192, 256]
+    assert [row.frames for row in cache.clips] == [448, 448, 192, 256]
     assert [cache.tensor(number).shape[-1] for number in range(4)] == [448, 448, 192, 256]
-    assert not any(row.paired for row in cache.rows)
+    assert not any(row.paired for row in cache.clips)

@@ -4,9 +4,12 @@ import torch
 
 from stylediff import MelAutoencoder, Vocoder
 from stylediff.mel import MelConfig
-from train.data.cache_latents import main
-from train.data.latent_cache import load_autoencoder, read_latents
+from tests.helpers.commands import command
+from tests.helpers.tiny_dataset import cached_clip
+from train.data.latent_cache import clips_digest, load_autoencoder, read_latents
 from train.data.mel_cache import CacheError, read_cache
+
+main = command("cache-latents")
 
 
 def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoencoder, tmp_path):
@@ -15,7 +18,7 @@ def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoe
     assert main([*arguments, "--out", str(tmp_path / "latents")]) == 0
     latents = np.load(tmp_path / "latents" / "latents.npy")
     cache = read_cache(tiny_cache, MelConfig())
-    assert latents.shape == (len(cache.rows), 3, 32, 8)
+    assert latents.shape == (len(cache.clips), 3, 32, 8)
     with torch.no_grad():
         expected = model.encode(cache.tensor(5)[None])[0]
     # float16 storage, and bfloat16 products where the processor is faster with them
@@ -30,7 +33,7 @@ def test_every_clip_is_encoded_as_the_autoencoder_does_it(tiny_cache, tiny_autoe
 def test_a_missing_cache_gives_a_sentence(tmp_path, capsys):
     arguments = ["--cache", str(tmp_path), "--autoencoder", str(tmp_path), "--out", str(tmp_path / "latents")]
     assert main(arguments) == 2
-    assert "run train.data.cache_mels first" in capsys.readouterr().err
+    assert "run the command cache-mels first" in capsys.readouterr().err
 
 
 def test_an_autoencoder_that_is_missing_or_of_other_mels_is_refused(tiny_cache, tmp_path, capsys):
@@ -54,7 +57,7 @@ def test_another_model_is_no_autoencoder(tmp_path):
 def test_latents_know_their_autoencoder_in_any_precision(tiny_cache, tiny_autoencoder, tmp_path):
     arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder)]
     assert main([*arguments, "--out", str(tmp_path / "latents")]) == 0
-    model, rows = load_autoencoder(tiny_autoencoder, MelConfig()), read_cache(tiny_cache, MelConfig()).rows
+    model, rows = load_autoencoder(tiny_autoencoder, MelConfig()), read_cache(tiny_cache, MelConfig()).clips
     load_autoencoder(tiny_autoencoder, MelConfig()).half().save_pretrained(tmp_path / "exported")
     exported = load_autoencoder(tmp_path / "exported", MelConfig())
     assert exported.dtype == torch.float32
@@ -80,7 +83,12 @@ def test_latents_know_their_autoencoder_in_any_precision(tiny_cache, tiny_autoen
 def test_latents_know_their_clips(tiny_cache, tiny_autoencoder, tmp_path):
     arguments = ["--cache", str(tiny_cache), "--autoencoder", str(tiny_autoencoder), "--out", str(tmp_path)]
     assert main([*arguments, "--clips", "4"]) == 0
-    rows = read_cache(tiny_cache, MelConfig()).rows
+    rows = read_cache(tiny_cache, MelConfig()).clips
     assert len(read_latents(tmp_path, rows)) == len(read_latents(tmp_path, rows[:4])) == 4
     with pytest.raises(CacheError, match="are of other clips"):
         read_latents(tmp_path, rows[1:])
+
+
+def test_the_digest_of_clips_is_the_one_that_older_caches_hold():
+    clip = cached_clip(0, "piano/Pure-0", 64, file="a.flac")
+    assert clips_digest([clip]) == "78e4a754819623d41d9e53ddbb62116d7b22cb4978273f236b4467a4277d1b93"

@@ -3,8 +3,11 @@ import pytest
 import soundfile
 
 from stylediff.instruments import get_instrument
+from tests.helpers.commands import command
 from tests.helpers.files import ROOT, write_soundfont
-from train.data.make_examples import PIECES, main, midi_pitch, perform, read_line
+from train.data.make_examples import PIECES, midi_pitch, perform, read_line
+
+main = command("make-examples")
 
 
 def test_pitches_and_lengths_are_read_as_written():

@@ -2,9 +2,9 @@ from collections import Counter
 
 import pytest
 
+from tests.helpers.tiny_dataset import clip_group, clip_record
 from train.common.files import describe_argument
 from train.data.manifest import (
-    Clip,
     ClipGroup,
     ManifestError,
     is_finished,
@@ -29,9 +29,11 @@ def test_a_folder_of_weights_is_told_from_others_under_its_name(tmp_path):
 
 
 def example(index: int) -> ClipGroup:
-    clip = Clip(f"clips/{index:06d}/0.flac", "violin", "violin/Pure-40", "source", 0.5, 2, {"bits": 8})
+    file, details = f"clips/{index:06d}/0.flac", {"bits": 8}
+    clip = clip_record(file, "violin/Pure-40", "source", gain=0.5, notes_left_out=2, details=details)
     notes = (Note(0.0, 0.5, 60, 80), Note(0.25, 1.0, 67, 90))
-    return ClipGroup(index, "train", True, f"folder/{index}.mid", "all", 1.25, 0.9, -3, notes, (clip,))
+    piece = {"piece": f"folder/{index}.mid", "start_s": 1.25, "tempo": 0.9, "transposition": -3}
+    return clip_group(index, "train", [clip], notes=notes, **piece)
 
 
 def save(folder, group):

@@ -8,10 +8,13 @@ import soundfile
 import torch
 
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.data.cache_mels import main
-from train.data.manifest import Clip, ClipGroup, save_group, write_manifest
+from tests.helpers.commands import command
+from tests.helpers.tiny_dataset import clip_group, clip_record
+from train.data.manifest import save_group, write_manifest
 from train.data.mel_cache import CacheError, create_cache, read_cache
 from train.data.waveforms import read_clips
+
+main = command("cache-mels")
 
 MEL = MelConfig()
 
@@ -25,8 +28,8 @@ def write_dataset(folder, lengths: list[int], instrument: str = "violin"):
         scratch.mkdir(parents=True)
         soundfile.write(scratch / "0.flac", rng.uniform(-0.3, 0.3, frames * 256), 22050)
         split = "validation" if index == len(lengths) - 1 else "train"
-        clip = Clip(file, instrument, f"{instrument}/Pure-0", "target", 1.0, 0, {})
-        save_group(folder, ClipGroup(index, split, False, "", "", 0.0, 1.0, 0, (), (clip,)), scratch)
+        clip = clip_record(file, f"{instrument}/Pure-0", "target")
+        save_group(folder, clip_group(index, split, [clip], paired=False), scratch)
     write_manifest(folder, list(range(len(lengths))))
     return folder
 
@@ -45,9 +48,9 @@ def cached(tmp_path_factory):
 
 def test_rows_are_the_mels_of_their_clips_followed_by_silence(cached):
     cache = read_cache(cached / "cache", MEL)
-    assert [row.frames for row in cache.rows] == [64, 128, 64]
+    assert [row.frames for row in cache.clips] == [64, 128, 64]
     assert cache.mels.shape == (3, 256, 128)
-    for number, row in enumerate(cache.rows):
+    for number, row in enumerate(cache.clips):
         waveform, _ = soundfile.read(cached / "data" / row.file, dtype="float32")
         expected = waveform_to_mel(torch.from_numpy(waveform)[None], MEL)[0]
         assert torch.allclose(cache.tensor(number), expected, atol=4e-3)  # float16 between 4 and 8
@@ -71,8 +74,8 @@ def test_groups_of_several_datasets_are_numbered_through(cached, tmp_path):
     second = write_dataset(tmp_path / "second", [64, 64], "piano")
     assert run(tmp_path / "cache", cached / "data", second) == 0
     cache = read_cache(tmp_path / "cache", MEL)
-    assert [row.group for row in cache.rows] == [0, 1, 2, 3, 4]
-    assert [row.instrument for row in cache.rows] == ["violin"] * 3 + ["piano"] * 2
+    assert [row.group for row in cache.clips] == [0, 1, 2, 3, 4]
+    assert [row.instrument for row in cache.clips] == ["violin"] * 3 + ["piano"] * 2
 
 
 def test_clips_of_several_datasets_are_found_below_the_folder_that_all_are_in(cached, tmp_path, capsys):
@@ -80,8 +83,8 @@ def test_clips_of_several_datasets_are_found_below_the_folder_that_all_are_in(ca
     assert run(tmp_path / "cache", cached / "data", second) == 0
     folder = Path(capsys.readouterr().out.split("--data ")[1].strip())
     cache = read_cache(tmp_path / "cache", MEL)
-    assert len({row.file for row in cache.rows}) == len(cache.rows)
-    for mel, waveform in read_clips(cache, np.arange(len(cache.rows)), folder):
+    assert len({row.file for row in cache.clips}) == len(cache.clips)
+    for mel, waveform in read_clips(cache, np.arange(len(cache.clips)), folder):
         torch.testing.assert_close(mel, waveform_to_mel(waveform, MEL), atol=4e-3, rtol=0)
 
 
@@ -90,7 +93,7 @@ def test_ctrl_c_is_a_sentence_and_the_run_goes_on(cached, tmp_path, monkeypatch,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("train.data.cache_mels.waveform_to_mel", stop)
+        patched.setattr("train.data.mel_cache.waveform_to_mel", stop)
         assert run(tmp_path / "cache", cached / "data") == 130
     assert "stopped; run the same command again to go on" in capsys.readouterr().err
     assert run(tmp_path / "cache", cached / "data") == 0
@@ -103,7 +106,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(cached, tmp_path):
     np.load(tmp_path / "cache" / "mels.npy", mmap_mode="r+")[:] = 0
     for name in ("finished", "chunks.json"):
         (tmp_path / "cache" / name).unlink()
-    with pytest.raises(CacheError, match=r"no finished mel cache in .*: run train.data.cache_mels first"):
+    with pytest.raises(CacheError, match=r"no finished mel cache in .*: run the command cache-mels first"):
         read_cache(tmp_path / "cache", MEL)
     assert run(tmp_path / "cache", cached / "data") == 0
     assert (tmp_path / "cache" / "mels.npy").read_bytes() == whole
@@ -125,7 +128,7 @@ def test_other_clips_need_another_folder(cached, tmp_path, capsys):
 
 
 def test_a_cache_of_other_mels_names_the_field(cached):
-    rows = list(read_cache(cached / "cache", MEL).rows)
+    rows = list(read_cache(cached / "cache", MEL).clips)
     for attempt in (
         lambda mel: read_cache(cached / "cache", mel),
         lambda mel: create_cache(cached / "cache", rows, mel),

@@ -3,13 +3,15 @@ import pytest
 import soundfile
 import torch
 
+from tests.helpers.commands import command
 from train.data.manifest import read_manifest
 from train.data.notes import Note
-from train.data.pair_recordings import main, onset_velocities, refine_onsets
+from train.data.pair_recordings import onset_velocities, refine_onsets
 from train.data.recordings import HELD_OUT, TRAIN, split_of
 from train.data.soundfonts import open_synthesizer, soundfont_voices
 
 RATE = 22050
+main = command("pair-recordings")
 MELODY = tuple(
     Note(0.3 + 0.5 * n, 0.75 + 0.5 * n, pitch, 90) for n, pitch in enumerate((69, 71, 72, 74, 76, 74, 72, 71, 69))
 )

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from train.data.eq_augmentation import ColouredClips
-from train.data.mel_cache import CacheError, Row, stretches
+from tests.helpers.tiny_dataset import cached_clip
+from train.data.eq_augmentation import EqualizedClips
+from train.data.mel_cache import CacheError, gather_crops
 from train.data.pairs import SHORTEST_REFERENCE, PairSampler, default_first
 
 COLUMNS = 12
 
 
 def row(group, voice, role="target", split="train", paired=True):
-    return Row("", group, split, paired, voice.split("/")[0], voice, role, 8 * COLUMNS)
+    return cached_clip(group, voice, 8 * COLUMNS, split=split, paired=paired, role=role)
 
 
 ROWS = (
@@ -71,29 +72,29 @@ def test_every_pair_and_stretch_is_drawn():
     assert set((batch.target[:, 0, 0, 0] % 100).tolist()) == set(range(COLUMNS - 5 + 1))
 
 
-def test_a_share_of_the_pairs_is_of_the_favoured_direction():
+def test_a_share_of_the_pairs_is_of_the_oversampled_direction():
     latents = sampler().latents
-    favouring = PairSampler(ROWS, latents, VOICES, "train", favoured_share=0.25)
-    rows = favouring.draw(400, torch.Generator().manual_seed(0))
+    oversampling = PairSampler(ROWS, latents, VOICES, "train", oversampled_share=0.25)
+    rows = oversampling.sample(400, torch.Generator().manual_seed(0))
     assert set(zip(rows.sources[-100:], rows.targets[-100:], strict=True)) == {(0, 1), (3, 4)}
-    plain = sampler().draw(400, torch.Generator().manual_seed(0))
+    plain = sampler().sample(400, torch.Generator().manual_seed(0))
     assert (rows.sources[:300] == plain.sources[:300]).all()
     assert (rows.targets[:300] == plain.targets[:300]).all()
 
 
-def test_favoured_pairs_leave_coloured_targets_alone():
+def test_oversampled_pairs_leave_equalized_targets_alone():
     latents = sampler().latents
-    coloured = ColouredClips(np.array([1]), np.zeros((1, 4), np.float32), latents[[1]])
-    favouring = PairSampler(ROWS, latents, VOICES, "train", coloured, favoured_share=1.0)
-    rows = favouring.draw(8, torch.Generator().manual_seed(0), coloured=3)
+    equalized = EqualizedClips(np.array([1]), np.zeros((1, 4), np.float32), latents[[1]])
+    oversampling = PairSampler(ROWS, latents, VOICES, "train", equalized, oversampled_share=1.0)
+    rows = oversampling.sample(8, torch.Generator().manual_seed(0), equalized=3)
     assert rows.targets[:3].tolist() == [1, 1, 1]
     assert set(zip(rows.sources[3:], rows.targets[3:], strict=True)) <= {(0, 1), (3, 4)}
 
 
-def test_without_a_pair_of_the_favoured_direction_every_pair_is_as_likely():
+def test_without_a_pair_of_the_oversampled_direction_every_pair_is_as_likely():
     violins = (row(0, "violin/Pure-40"), row(0, "violin/Rich-40"))
-    favouring = PairSampler(violins, np.zeros((2, 2, 3, COLUMNS)), VOICES, "train", favoured_share=1.0)
-    assert set(favouring.draw(8, torch.Generator().manual_seed(0)).targets) == {0}
+    oversampling = PairSampler(violins, np.zeros((2, 2, 3, COLUMNS)), VOICES, "train", oversampled_share=1.0)
+    assert set(oversampling.sample(8, torch.Generator().manual_seed(0)).targets) == {0}
 
 
 def test_same_generator_same_batch():
@@ -132,7 +133,7 @@ def test_a_voice_that_plays_nothing_else_stands_for_itself():
 def test_half_of_the_targets_with_references_are_coloured_as_their_references_are():
     curves = np.array([[0.0, 0.5], [0.5, 0.0]], np.float32)
     latents = np.full((2, 2, 3, COLUMNS), -1.0, np.float32)
-    clips = ColouredClips(np.array([3, 7]), curves, latents)  # the second is of another split
+    clips = EqualizedClips(np.array([3, 7]), curves, latents)  # the second is of another split
     plain = sampler()
     colouring = PairSampler(ROWS, plain.latents, VOICES, "train", clips, floor=-9.0)
     mels = np.zeros((len(ROWS), 2, 300), np.float32)
@@ -147,7 +148,7 @@ def test_half_of_the_targets_with_references_are_coloured_as_their_references_ar
 
 
 def test_without_references_nothing_is_coloured():
-    clips = ColouredClips(np.array([3]), np.ones((1, 2), np.float32), np.full((1, 2, 3, COLUMNS), -1.0, np.float32))
+    clips = EqualizedClips(np.array([3]), np.ones((1, 2), np.float32), np.full((1, 2, 3, COLUMNS), -1.0, np.float32))
     colouring = PairSampler(ROWS, sampler().latents, VOICES, "train", clips)
     batch = colouring.batch(50, 5, torch.Generator().manual_seed(0))
     assert torch.equal(batch.target, sampler().batch(50, 5, torch.Generator().manual_seed(0)).target)
@@ -158,6 +159,6 @@ def test_stretches_are_the_same_wherever_the_clips_are():
     rows, firsts = np.array([5, 0, 5]), np.array([0, 3, 13])
     expected = np.stack([clips[row, ..., first : first + 7] for row, first in zip(rows, firsts, strict=True)])
     for kept in (clips, torch.from_numpy(clips)):
-        cut = stretches(kept, rows, firsts, 7)
+        cut = gather_crops(kept, rows, firsts, 7)
         assert cut.dtype == torch.float32
         np.testing.assert_array_equal(cut.numpy(), expected.astype(np.float32))

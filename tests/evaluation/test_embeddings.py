@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.evaluation.embeddings import ClassifierEmbedding, PixelEmbedding, draw_picture, load_embedding
+from train.evaluation.embeddings import ClassifierEmbedding, PixelEmbedding, load_embedding, plot_picture
 from train.models.instrument_classifier import InstrumentClassifier
 
 
@@ -34,7 +34,7 @@ def test_pixels_show_where_the_tone_is() -> None:
 
 
 def test_a_picture_is_between_black_and_white() -> None:
-    picture = draw_picture(tone(440.0, 2.0))
+    picture = plot_picture(tone(440.0, 2.0))
     assert picture.shape[:2] == (3, 256)
     assert 0 <= float(picture.min()) < float(picture.max()) <= 1
 

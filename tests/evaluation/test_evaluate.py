@@ -16,20 +16,20 @@ from stylediff.enhancer import MelEnhancer
 from stylediff.mel import waveform_to_mel
 from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
+from tests.helpers.commands import command
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES
 from train.data.manifest import ClipGroup
-from train.data.transcription import NoteJudge
-from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, TrialError, choose_trials, find_trials
-from train.evaluation.evaluate import main
+from train.data.transcription import NoteTranscriber
+from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, CaseError, choose_cases, find_cases
 from train.evaluation.figures import choose_extremes
 from train.evaluation.metrics import log_mel_error
-from train.evaluation.reused_results import check_baselines, read_baselines
+from train.evaluation.reused_results import check_reused, read_reused
 from train.evaluation.runner import (
-    Scoring,
-    load_example,
+    EvalConfig,
+    load_case_audio,
     load_players,
     load_spectra,
-    plan_tasks,
+    plan_cases,
     read_results,
     unfinished,
 )
@@ -42,11 +42,13 @@ from train.evaluation.systems import (
     REGRESSION,
     TRUE_TARGET,
     Sampling,
-    build_rows,
-    ours,
-    play_transcribed,
+    build_systems,
+    model_name,
+    run_transcription,
 )
 from train.models.instrument_classifier import InstrumentClassifier
+
+main = command("evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -76,66 +78,68 @@ def pipeline() -> StyleTransferPipeline:
 
 
 def test_trials_pair_a_source_with_the_same_music_on_the_target(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    trials = choose_trials(dataset[1], "test", 60, 1)
+    cases = choose_cases(dataset[1], "test", 60, 1)
     assert len(OTHER_PAIRS) + len(MAIN_PAIRS) == 11 * 10
-    assert [trial.pair for trial in trials[:3]] == [("piano", "violin"), ("violin", "piano"), ("piano", "harp")]
-    counts = {pair: sum(trial.pair == pair for trial in trials) for pair in {trial.pair for trial in trials}}
+    assert [case.pair for case in cases[:3]] == [("piano", "violin"), ("violin", "piano"), ("piano", "harp")]
+    counts = {pair: sum(case.pair == pair for case in cases) for pair in {case.pair for case in cases}}
     assert counts == {(a, b): 2 if (a, b) in MAIN_PAIRS else 1 for a, b in counts}
     assert len(counts) == 6
-    for trial in trials:
-        assert (trial.source.role, trial.target.role) == ("source", "target")
-        assert trial.source in trial.group.clips
-        assert trial.target in trial.group.clips
+    for case in cases:
+        assert (case.source.role, case.target.role) == ("source", "target")
+        assert case.source in case.group.clips
+        assert case.target in case.group.clips
 
 
 def test_more_clips_of_a_pair_only_continue_the_fewer(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    fewer, more = (find_trials(dataset[1], ("piano", "violin"), count) for count in (1, 2))
+    fewer, more = (find_cases(dataset[1], ("piano", "violin"), count) for count in (1, 2))
     assert more[:1] == fewer
-    assert len({trial.key for trial in more}) == 2
+    assert len({case.key for case in more}) == 2
 
 
 def test_a_split_without_sources_is_refused(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    with pytest.raises(TrialError, match="train split has no source clip"):
-        choose_trials(dataset[1], "train", 1, 1)
+    with pytest.raises(CaseError, match="train split has no source clip"):
+        choose_cases(dataset[1], "train", 1, 1)
 
 
 def test_the_score_is_limited_to_the_targets_range(dataset: tuple[Path, list[ClipGroup]]) -> None:
     groups = [group for group in dataset[1] if group.split == "test"]
-    violin = find_trials(groups, ("piano", "violin"), 1)[0]
-    piano = find_trials(groups, ("violin", "piano"), 1)[0]
-    assert [note.pitch for note in violin.score(5.0)] == [60, 67]
-    assert [note.pitch for note in piano.score(0.38)] == [60, 67]
-    assert piano.score(5.0) == NOTES
+    violin = find_cases(groups, ("piano", "violin"), 1)[0]
+    piano = find_cases(groups, ("violin", "piano"), 1)[0]
+    assert [note.pitch for note in violin.notes_within(5.0)] == [60, 67]
+    assert [note.pitch for note in piano.notes_within(0.38)] == [60, 67]
+    assert piano.notes_within(5.0) == NOTES
 
 
 def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline) -> None:
     folder, groups = dataset
-    trial = choose_trials(groups, "test", 1, 1)[0]
-    example = load_example(trial, folder)
-    rows = build_rows(
+    case = choose_cases(groups, "test", 1, 1)[0]
+    example = load_case_audio(case, folder)
+    rows = build_systems(
         pipeline,
         load_spectra(groups, {example.voice}, folder, MEL),
         {},
         pipeline,
-        (Sampling(1, temperature=1.0), Sampling(2)),
+        (Sampling(steps=1, temperature=1.0), Sampling(steps=2)),
     )
     outputs = {name: row(example) for name, row in rows.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
     assert torch.equal(outputs[IDENTITY], example.source)
-    assert torch.equal(outputs[REGRESSION], outputs[ours(1, temperature=1.0)])  # here they are the same network
+    assert torch.equal(outputs[REGRESSION], outputs[model_name(1, temperature=1.0)])  # here they are the same network
     assert torch.equal(outputs[TRUE_TARGET], example.target)
     assert log_mel_error(*(waveform_to_mel(outputs[row][None], MEL) for row in (GRIFFIN_LIM, TRUE_TARGET))) < 0.3
-    torch.testing.assert_close(rows[ours(2)](example), outputs[ours(2)])
+    torch.testing.assert_close(rows[model_name(2)](example), outputs[model_name(2)])
 
 
 def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    names = [IDENTITY, ours(4), ours(20), ours(20, 2.0), ORACLE, GRIFFIN_LIM]
-    tasks = plan_tasks(choose_trials(dataset[1], "test", 2, 1), names, {ours(20)}, {ours(20, 2.0)}, sweep=1)
-    rows = [rows for trial, rows in tasks if trial.pair == ("piano", "violin")]
-    assert rows == [tuple(names), (IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM)]
-    assert {rows for trial, rows in tasks if trial.pair == ("harp", "violin")} == {(IDENTITY, ours(20), ORACLE)}
-    left = unfinished(tasks, lambda trial, row: trial.pair != ("harp", "violin") or row == ORACLE)
-    assert [(trial.pair, rows) for trial, rows in left] == [(("harp", "violin"), (IDENTITY, ours(20)))]
+    names = [IDENTITY, model_name(4), model_name(20), model_name(20, guidance=2.0), ORACLE, GRIFFIN_LIM]
+    tasks = plan_cases(
+        choose_cases(dataset[1], "test", 2, 1), names, {model_name(20)}, {model_name(20, guidance=2.0)}, sweep=1
+    )
+    rows = [rows for case, rows in tasks if case.pair == ("piano", "violin")]
+    assert rows == [tuple(names), (IDENTITY, model_name(4), model_name(20), ORACLE, GRIFFIN_LIM)]
+    assert {rows for case, rows in tasks if case.pair == ("harp", "violin")} == {(IDENTITY, model_name(20), ORACLE)}
+    left = unfinished(tasks, lambda case, row: case.pair != ("harp", "violin") or row == ORACLE)
+    assert [(case.pair, rows) for case, rows in left] == [(("harp", "violin"), (IDENTITY, model_name(20)))]
 
 
 @pytest.mark.slow
@@ -193,31 +197,40 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
 
 
 def test_one_clip_is_both_the_best_and_the_worst(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    trials = choose_trials(dataset[1], "test", 1, 1)[:1]
-    results = [{"trial": trials[0].key, "row": row, "log_mel_error": 1.0} for row in (IDENTITY, ours(20))]
-    assert choose_extremes(trials, results, ours(20)) == (trials, trials)
+    cases = choose_cases(dataset[1], "test", 1, 1)[:1]
+    results = [{"trial": cases[0].key, "row": row, "log_mel_error": 1.0} for row in (IDENTITY, model_name(20))]
+    assert choose_extremes(cases, results, model_name(20)) == (cases, cases)
 
 
 def test_baselines_of_other_clips_or_other_weights_are_refused(
     dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
 ) -> None:
-    trials = choose_trials(dataset[1], "test", 1, 1)[:1]
-    told = {"trial": trials[0].key, "row": ORACLE, "log_mel_error": 9.0}
+    cases = choose_cases(dataset[1], "test", 1, 1)[:1]
+    told = {"trial": cases[0].key, "row": ORACLE, "log_mel_error": 9.0}
     (tmp_path / "results.jsonl.gz").write_bytes(gzip.compress(json.dumps(told).encode()))
     (tmp_path / "summary.json").write_text(json.dumps({"spread": {"all pairs": {ORACLE: {"pixels": {}}}}}))
-    with pytest.raises(TrialError, match="not all Fréchet distances"):
-        read_baselines(tmp_path, trials, ["classifier"])
-    baselines = read_baselines(tmp_path, trials, ["pixels"])
-    with pytest.raises(TrialError, match="other clips"):
-        read_baselines(tmp_path, choose_trials(dataset[1], "test", 1, 1)[:2], ["pixels"])
-    with pytest.raises(TrialError, match="no published report"):
-        read_baselines(tmp_path / "none", trials, ["pixels"])
+    with pytest.raises(CaseError, match="not all Fréchet distances"):
+        read_reused(tmp_path, cases, ["classifier"])
+    baselines = read_reused(tmp_path, cases, ["pixels"])
+    with pytest.raises(CaseError, match="other clips"):
+        read_reused(tmp_path, choose_cases(dataset[1], "test", 1, 1)[:2], ["pixels"])
+    with pytest.raises(CaseError, match="no published report"):
+        read_reused(tmp_path / "none", cases, ["pixels"])
     pipeline.save_pretrained(tmp_path / "model")
-    voices = (trials[0].target.voice,)
-    scoring = Scoring(tmp_path / "model", None, tmp_path, dataset[0], tmp_path, voices, (), ((1, 1.0),))
-    with pytest.raises(TrialError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
-        check_baselines(baselines, trials, scoring)
-    check_baselines(read_baselines(None, trials, []), trials, scoring)
+    voices = (cases[0].target.voice,)
+    eval_config = EvalConfig(
+        model=tmp_path / "model",
+        regression=None,
+        classifier=tmp_path,
+        data=dataset[0],
+        audio=tmp_path,
+        voices=voices,
+        soundfonts=(),
+        samplings=(Sampling(steps=1),),
+    )
+    with pytest.raises(CaseError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
+        check_reused(baselines, cases, eval_config)
+    check_reused(read_reused(None, cases, []), cases, eval_config)
 
 
 def test_a_result_that_was_cut_short_is_dropped(tmp_path: Path) -> None:
@@ -243,16 +256,16 @@ def test_what_is_transcribed_is_replayed_by_the_targets_soundfont(
 ) -> None:
     pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     folder, groups = dataset
-    example = load_example(choose_trials(groups, "test", 1, 1)[0], folder)
+    example = load_case_audio(choose_cases(groups, "test", 1, 1)[0], folder)
     font = soundfonts[0]
     example = replace(example, voice=f"violin/{font.stem}-40")
     players = load_players((str(font),), (example.voice,))
-    waveform = play_transcribed(example, NoteJudge(), players)
+    waveform = run_transcription(example, NoteTranscriber(), players)
     assert waveform.shape == example.target.shape
     error = log_mel_error(*(waveform_to_mel((w * loudness_gain(w))[None], MEL) for w in (waveform, example.source)))
     silence = log_mel_error(*(waveform_to_mel(w[None], MEL) for w in (0 * waveform, example.source)))
     assert 0 < error < silence
-    with pytest.raises(TrialError, match="none of the soundfonts has the voice violin/other-40"):
+    with pytest.raises(CaseError, match="none of the soundfonts has the voice violin/other-40"):
         load_players((str(font),), ("violin/other-40",))
     assert load_players((), ("violin/other-40",)) == {}
 
@@ -261,3 +274,14 @@ def test_no_clips_at_all_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit, match="2"):
         main(["--data", str(tmp_path), "--out", str(tmp_path / "report"), "--limit", "0"])
     assert "--limit must be at least 1" in capsys.readouterr().err
+
+
+def test_an_unknown_baseline_or_embedding_is_refused_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command_line = ["--data", str(tmp_path), "--out", str(tmp_path / "report")]
+    assert main([*command_line, "--renew", "orakel"]) == 2
+    assert "error: unknown baseline 'orakel'; choose of autoencoder, oracle" in capsys.readouterr().err
+    assert main([*command_line, "--embedding", "ears"]) == 2
+    assert "error: unknown embedding 'ears'; choose of clap, classifier" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()

@@ -8,7 +8,7 @@ from tests.evaluation.test_report import HAND_MADE, ROWS, SPREAD
 from tests.helpers.files import ROOT
 from train.evaluation.publish_report import PublishError, card_block, publish, readme_block, replace_block
 from train.evaluation.report import summarize
-from train.evaluation.systems import ours
+from train.evaluation.systems import model_name
 
 MARKED = "before\n<!-- results -->\nold\n<!-- /results -->\nafter\n"
 
@@ -17,8 +17,8 @@ MARKED = "before\n<!-- results -->\nold\n<!-- /results -->\nafter\n"
 def report(tmp_path: Path) -> Path:
     folder = tmp_path / "report"
     (folder / "extremes").mkdir(parents=True)
-    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
-    summary |= {"spread": SPREAD, "seconds_per_second": {ours(20): 0.25}}
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20))
+    summary |= {"spread": SPREAD, "seconds_per_second": {model_name(20): 0.25}}
     (folder / "summary.json").write_text(json.dumps(summary))
     for name in ("summary.md", "results.jsonl", "pairs.png", "settings.json", "extremes/best_1_output.ogg"):
         (folder / name).write_text(name)

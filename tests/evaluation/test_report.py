@@ -14,7 +14,7 @@ from train.evaluation.report import (
     summarize,
     write_markdown,
 )
-from train.evaluation.systems import IDENTITY, ORACLE, ours
+from train.evaluation.systems import IDENTITY, ORACLE, model_name
 
 
 def result(row: str, source: str, target: str, error: float, named: str, frame_f: float = 0.5) -> dict:
@@ -28,46 +28,48 @@ HAND_MADE = [
     result(IDENTITY, "piano", "violin", 1.0, "piano"),
     result(IDENTITY, "piano", "violin", 3.0, "piano"),
     result(IDENTITY, "harp", "violin", 4.0, "harp"),
-    result(ours(20), "piano", "violin", 0.5, "violin", 0.3),
-    result(ours(20), "piano", "violin", 0.7, "cello", 0.5),
-    result(ours(20), "harp", "violin", 1.4, "violin", 0.6),
-    result(ours(4), "piano", "violin", 0.9, "violin"),
+    result(model_name(20), "piano", "violin", 0.5, "violin", 0.3),
+    result(model_name(20), "piano", "violin", 0.7, "cello", 0.5),
+    result(model_name(20), "harp", "violin", 1.4, "violin", 0.6),
+    result(model_name(4), "piano", "violin", 0.9, "violin"),
     result(ORACLE, "piano", "violin", 0.1, "violin", 0.8),
     result(ORACLE, "piano", "violin", 0.1, "violin", 0.8),
     result(ORACLE, "harp", "violin", 0.1, "violin", 0.8),
 ]
 SPREAD = {
     "all pairs": {
-        ours(20): {
+        model_name(20): {
             "classifier": {"distance": 1.5, "infinity": 1.25, "windows": 40},
             "pixels": {"distance": 0.5, "infinity": 0.25, "windows": 80},
         }
     }
 }
-ROWS = [IDENTITY, ours(4), ours(20), ORACLE]
+ROWS = [IDENTITY, model_name(4), model_name(20), ORACLE]
 
 
 def test_tables_hold_means_of_clips_and_means_of_pair_means() -> None:
-    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20))
     direction, everything = summary["tables"]["piano -> violin"], summary["tables"]["all pairs"]
     assert direction[IDENTITY]["log_mel_error"]["mean"] == pytest.approx(2.0)
-    assert direction[ours(20)]["log_mel_error"] == pytest.approx({"mean": 0.6, "low": 0.5, "high": 0.7, "count": 2})
+    assert direction[model_name(20)]["log_mel_error"] == pytest.approx(
+        {"mean": 0.6, "low": 0.5, "high": 0.7, "count": 2}
+    )
     assert everything[IDENTITY]["log_mel_error"]["mean"] == pytest.approx((2.0 + 4.0) / 2)
-    assert everything[ours(20)]["named_target"]["mean"] == pytest.approx((0.5 + 1.0) / 2)
-    assert everything[ours(20)]["frame_f"]["count"] == 2
-    assert ours(4) in direction
-    assert ours(4) not in everything
+    assert everything[model_name(20)]["named_target"]["mean"] == pytest.approx((0.5 + 1.0) / 2)
+    assert everything[model_name(20)]["frame_f"]["count"] == 2
+    assert model_name(4) in direction
+    assert model_name(4) not in everything
 
 
 def test_ratios_compare_with_doing_nothing_and_with_the_vocoders_best() -> None:
-    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
-    assert key_ratios(summary["tables"]["piano -> violin"], ours(20)) == pytest.approx(
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20))
+    assert key_ratios(summary["tables"]["piano -> violin"], model_name(20)) == pytest.approx(
         {"log-mel error / identity": 0.6 / 2.0, "frame F / oracle": 0.4 / 0.8, "heard as target": 0.5}
     )
 
 
 def test_the_confusion_matrix_counts_what_targets_are_heard_as() -> None:
-    matrix = confusion_matrix(HAND_MADE, ours(20))
+    matrix = confusion_matrix(HAND_MADE, model_name(20))
     violin, cello = INSTRUMENT_NAMES.index("violin"), INSTRUMENT_NAMES.index("cello")
     assert matrix[violin, violin] == pytest.approx(2 / 3)
     assert matrix[violin, cello] == pytest.approx(1 / 3)
@@ -75,7 +77,7 @@ def test_the_confusion_matrix_counts_what_targets_are_heard_as() -> None:
 
 
 def test_markdown_shows_every_mean_with_its_interval() -> None:
-    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20))
+    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20))
     page = write_markdown(
         summary
         | {
@@ -87,7 +89,7 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
                 "peak_memory_bytes": {"converting": 3 * 2**30},
                 "file_seconds": 1.234,
             },
-            "seconds_per_second": {ours(20): 0.25},
+            "seconds_per_second": {model_name(20): 0.25},
             "taken_over": [ROWS[0]],
             "spread": SPREAD,
             "sweep": summary["tables"]["piano -> violin"],
@@ -113,16 +115,16 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
 
 
 def test_each_stage_is_charged_with_what_it_changes() -> None:
-    lines = substitution_lines(summarize(HAND_MADE, ROWS, ["piano -> violin"], ours(20)))
+    lines = substitution_lines(summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20)))
     first = lines[lines.index("| oracle | vocoder | 0.100 | 0.800 | 0.000 | 0.000 |") + 1]
     assert first == "| ours, 20 steps | denoiser | 0.600 (+0.500) | 0.400 (-0.400) | 0.000 (+0.000) | 0.000 (+0.000) |"
 
 
 def test_pairs_are_told_apart_by_how_the_target_sounds() -> None:
-    struck = [result(ours(20), "violin", "piano", 0.2, "piano"), result(ORACLE, "violin", "piano", 0.1, "piano")]
-    kinds = summarize([*HAND_MADE, *struck, result(IDENTITY, "violin", "piano", 1.0, "violin")], ROWS, [], ours(20))[
-        "kinds"
-    ]
-    assert kinds["pairs with a plucked or struck target"][ours(20)]["log_mel_error"]["mean"] == pytest.approx(0.2)
-    assert kinds["pairs with a bowed or blown target"][ours(20)]["log_mel_error"]["mean"] == pytest.approx(1.0)
-    assert len(summarize(HAND_MADE, ROWS, [], ours(20))["kinds"]) == 1
+    struck = [result(model_name(20), "violin", "piano", 0.2, "piano"), result(ORACLE, "violin", "piano", 0.1, "piano")]
+    kinds = summarize(
+        [*HAND_MADE, *struck, result(IDENTITY, "violin", "piano", 1.0, "violin")], ROWS, [], model_name(20)
+    )["kinds"]
+    assert kinds["pairs with a plucked or struck target"][model_name(20)]["log_mel_error"]["mean"] == pytest.approx(0.2)
+    assert kinds["pairs with a bowed or blown target"][model_name(20)]["log_mel_error"]["mean"] == pytest.approx(1.0)
+    assert len(summarize(HAND_MADE, ROWS, [], model_name(20))["kinds"]) == 1

@@ -8,8 +8,11 @@ import pytest
 import soundfile
 
 from stylediff.audio import AudioError
-from train.evaluation.score_folder import load_pair, main, pair_files
+from tests.helpers.commands import command
+from train.evaluation.score_folder import load_pair, pair_files
 from train.models.instrument_classifier import InstrumentClassifier
+
+main = command("score-folder")
 
 
 def write_tone(path: Path, hz: float, sample_rate: int, seconds: float = 2.0) -> None:

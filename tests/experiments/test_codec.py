@@ -6,25 +6,28 @@ import pytest
 import torch
 
 from stylediff.mel import waveform_to_mel
+from tests.helpers.commands import command
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, tone
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
 from train.data.notes import Note
 from train.evaluation.metrics import log_mel_error
-from train.experiments.codec import changes, lost_frames, main, write_rivalry, write_steadiness
+from train.experiments.codec import changes, lost_frames, write_rivalry, write_steadiness
 from train.experiments.codec_stages import (
     ALL_PASS,
     DECODED,
     ORIGINAL,
     VOCODER,
-    Specimen,
+    UnseenClip,
     all_pass,
     build_stages,
-    choose_specimens,
+    choose_unseen_clips,
     griffin_lim_row,
-    take_turns,
+    interleave,
 )
 from train.models.instrument_classifier import InstrumentClassifier
+
+main = command("codec")
 
 
 def test_a_stage_gives_sound_as_long_as_what_went_in():
@@ -50,20 +53,20 @@ def test_an_all_pass_filter_moves_phases_and_nothing_else():
 
 def test_specimens_are_of_unseen_pieces_or_of_recordings(dataset, tmp_path):
     folder, groups = dataset
-    chosen = choose_specimens([folder], 2)
+    chosen = choose_unseen_clips([folder], 2)
     assert len(chosen) == 3 * 2
     assert [s.voice for s in chosen] == sorted(s.voice for s in chosen)
     trained = {str(folder / clip.file) for clip in groups[2].clips}
     assert not trained & {str(specimen.path) for specimen in chosen}
-    assert choose_specimens([folder], 1) == chosen[::2]
+    assert choose_unseen_clips([folder], 1) == chosen[::2]
     violin = next(specimen for specimen in chosen if specimen.instrument == "violin")
-    assert [note.pitch for note in violin.score(5.0)] == [60, 67]  # the lowest note is none of a violin's
+    assert [note.pitch for note in violin.notes_within(5.0)] == [60, 67]  # the lowest note is none of a violin's
 
     recorded = tmp_path / "recorded"
     recorded.mkdir()
     group = ClipGroup.from_dict(groups[2].to_dict() | {"paired": False, "notes": []})
     (recorded / "manifest.jsonl").write_text(json.dumps(group.to_dict()) + "\n")
-    more = choose_specimens([folder, recorded], 9)
+    more = choose_unseen_clips([folder, recorded], 9)
     assert sum(specimen.notes is None for specimen in more) == 3
 
 
@@ -107,8 +110,8 @@ def test_steady_clips_take_turns_with_others():
     held, short = (Note(0.0, seconds, 60, 80) for seconds in (0.5, 0.2))
     chord = (held, Note(0.0, 0.5, 64, 80))
     scores = [chord, None, (short,), (held,), chord, (held, Note(0.5, 1.0, 62, 80))]
-    clips = [Specimen(Path(str(number)), "harp/A-46", "harp", notes) for number, notes in enumerate(scores)]
-    assert [int(clip.path.name) for clip in take_turns(clips)] == [3, 0, 5, 1, 2, 4]
+    clips = [UnseenClip(Path(str(number)), "harp/A-46", "harp", notes) for number, notes in enumerate(scores)]
+    assert [int(clip.path.name) for clip in interleave(clips)] == [3, 0, 5, 1, 2, 4]
 
 
 @pytest.mark.slow

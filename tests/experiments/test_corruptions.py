@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from train.experiments.metric_sensitivity import (
-    LADDER,
+    CORRUPTIONS,
     Material,
     add_noise,
     blur,
@@ -25,9 +25,9 @@ def tone(hz: float, seconds: float = 2.0) -> torch.Tensor:
 MATERIAL = Material(tone(440.0), tone(330.0), tone(440.0).sign() * 0.1)
 
 
-@pytest.mark.parametrize("name", LADDER)
+@pytest.mark.parametrize("name", CORRUPTIONS)
 def test_every_rung_is_as_long_as_the_clip_and_differs_from_it(name: str) -> None:
-    damage, strengths = LADDER[name]
+    damage, strengths = CORRUPTIONS[name]
     outputs = [damage(MATERIAL, strength) for strength in strengths]
     assert all(output.shape == MATERIAL.target.shape for output in outputs)
     assert all(torch.isfinite(output).all() for output in outputs)

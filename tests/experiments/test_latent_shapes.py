@@ -9,12 +9,16 @@ import torch
 
 from stylediff import StyleEncoder, StyleTransferPipeline
 from stylediff.mel import MelConfig
+from tests.helpers.commands import command, settings_from
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.mel_cache import read_cache
-from train.experiments.latent_shapes import SHAPES, build_stages, main
+from train.experiments.commands import SHAPES
+from train.experiments.latent_shapes import build_jobs
 from train.models.instrument_classifier import InstrumentClassifier
-from train.trainers.autoencoder import AutoencoderSettings, build_model
-from train.trainers.settings import parse_settings
+from train.trainers.autoencoder import build_model
+from train.trainers.settings import AutoencoderSettings
+
+main = command("latent-shapes")
 
 MEL = MelConfig()
 
@@ -23,8 +27,8 @@ MEL = MelConfig()
 def test_a_shape_names_the_latents_of_its_autoencoder(shape: str, tmp_path: Path) -> None:
     channels, rows, columns = map(int, shape.split("x"))
     args = type("Args", (), {"out": tmp_path, "cache": tmp_path, "vocoder": tmp_path, "clips": 10})()
-    stages = build_stages(shape, args)
-    model = build_model(parse_settings(AutoencoderSettings, "", stages[0].flags), MEL)
+    stages = build_jobs(shape, args)
+    model = build_model(settings_from(AutoencoderSettings, stages[0].flags), MEL)
     with torch.no_grad():
         mel = torch.zeros(1, 1, MEL.n_mels, columns * MEL.n_mels // rows)
         assert model.vae.encode(model.fold(mel)).latent_dist.mode().shape == (1, channels, rows, columns)
@@ -51,7 +55,7 @@ def finished(tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (folder / "finished.json").write_text('["autoencoder", "latents", "denoiser", "pipeline"]')
     torch.manual_seed(0)
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
-    for row in read_cache(tiny_cache, MEL).rows:
+    for row in read_cache(tiny_cache, MEL).clips:
         path = tmp_path / row.file
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, 0.1 * torch.randn(row.frames * MEL.hop_length).numpy(), MEL.sample_rate)

@@ -3,7 +3,7 @@
 import pytest
 
 from train.evaluation.report import COLUMNS
-from train.experiments.metric_sensitivity import LADDER, UNDAMAGED, average, verdict, write_markdown
+from train.experiments.metric_sensitivity import CORRUPTIONS, UNCORRUPTED, average, verdict, write_markdown
 
 
 def test_a_metric_sees_damage_that_makes_it_worse_step_by_step() -> None:
@@ -15,18 +15,18 @@ def test_a_metric_sees_damage_that_makes_it_worse_step_by_step() -> None:
 
 
 def test_rungs_are_means_over_the_clips_that_have_the_column() -> None:
-    values = dict.fromkeys(COLUMNS, 1.0) | {"damage": UNDAMAGED, "strength": 0.0}
+    values = dict.fromkeys(COLUMNS, 1.0) | {"damage": UNCORRUPTED, "strength": 0.0}
     means = average([values, values | {"frame_f": 0.0, "f0_accuracy": None}])
-    assert means[UNDAMAGED, 0.0]["frame_f"] == pytest.approx(0.5)
-    assert means[UNDAMAGED, 0.0]["f0_accuracy"] == pytest.approx(1.0)
+    assert means[UNCORRUPTED, 0.0]["frame_f"] == pytest.approx(0.5)
+    assert means[UNCORRUPTED, 0.0]["f0_accuracy"] == pytest.approx(1.0)
 
 
 def test_the_page_has_a_line_for_each_rung_and_each_metric() -> None:
     values = dict.fromkeys(COLUMNS, 1.0)
-    results = [values | {"damage": UNDAMAGED, "strength": 0.0}]
+    results = [values | {"damage": UNCORRUPTED, "strength": 0.0}]
     results += [
         values | {"damage": name, "strength": strength, "frame_f": 0.5}
-        for name, (_, strengths) in LADDER.items()
+        for name, (_, strengths) in CORRUPTIONS.items()
         for strength in strengths
     ]
     page = write_markdown(average(results), 1)

@@ -5,19 +5,22 @@ import numpy as np
 import pytest
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
-from train.data.transcription import HeardNotes
-from train.experiments.recordings import choose_tasks, compare, main, playable_keys, write_markdown
+from train.data.transcription import Transcription
+from train.experiments.recordings import choose_transfers, compare, playable_keys, write_markdown
 from train.models.instrument_classifier import InstrumentClassifier
 
+main = command("recordings")
 
-def heard(pitches: tuple[int, ...], starts: tuple[float, ...]) -> HeardNotes:
+
+def heard(pitches: tuple[int, ...], starts: tuple[float, ...]) -> Transcription:
     activations = np.zeros((100, 88), np.float32)
     for pitch, start in zip(pitches, starts, strict=True):
         activations[round(start * 86) : round(start * 86) + 20, pitch - 21] = 1.0
     intervals = np.array([(start, start + 0.2) for start in starts])
-    return HeardNotes(intervals, np.array(pitches, float), np.full(len(pitches), 80), activations)
+    return Transcription(intervals, np.array(pitches, float), np.full(len(pitches), 80), activations)
 
 
 @pytest.fixture
@@ -35,12 +38,12 @@ def recorded(dataset, tmp_path):
 
 
 def test_every_voice_of_a_recorded_instrument_is_played_by_others_in_turn(dataset, recorded):
-    tasks = choose_tasks([recorded, dataset[0]], 2)
-    assert {task.specimen.instrument for task in tasks} == {"violin"}
-    assert [task.specimen.notes is None for task in tasks].count(True) == 1
+    tasks = choose_transfers([recorded, dataset[0]], 2)
+    assert {task.clip.instrument for task in tasks} == {"violin"}
+    assert [task.clip.notes is None for task in tasks].count(True) == 1
     others = [name for name in INSTRUMENT_NAMES if name != "violin"]
-    for voice in {task.specimen.voice for task in tasks}:
-        targets = [task.target for task in tasks if task.specimen.voice == voice]
+    for voice in {task.clip.voice for task in tasks}:
+        targets = [task.target for task in tasks if task.clip.voice == voice]
         assert targets == others[: len(targets)]
 
 

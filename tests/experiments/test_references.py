@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
-from train.evaluation.cases import TrialError
+from train.evaluation.cases import CaseError
 from train.experiments import references
-from train.experiments.references import choose_tasks, main, write_markdown
+from train.experiments.references import choose_transfers, write_markdown
+
+main = command("references")
 
 PRESENT = ("piano", "violin", "harp")  # of the tiny data set
 
@@ -19,9 +22,9 @@ def of_different_pieces(groups):
 
 def test_references_are_other_music_of_the_target_on_the_test_soundfont(dataset):
     folder, groups = dataset
-    with pytest.raises(TrialError, match="no source clips"):
-        choose_tasks(groups, folder, 2)  # its two test groups are of one piece
-    tasks = choose_tasks(of_different_pieces(groups), folder, 2)
+    with pytest.raises(CaseError, match="no source clips"):
+        choose_transfers(groups, folder, 2)  # its two test groups are of one piece
+    tasks = choose_transfers(of_different_pieces(groups), folder, 2)
     assert {task.instrument for task in tasks} == set(PRESENT)
     for task in tasks:
         assert task.source.name.split("_")[0] != task.reference.name.split("_")[0]

@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from stylediff.audio import resample, to_mono
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
-from train.experiments.robustness import CLEAN, HARDSHIPS, main, write_markdown
+from train.experiments.robustness import CLEAN, CONDITIONS, write_markdown
+
+main = command("robustness")
 
 RATE = 22050
 
@@ -21,9 +24,9 @@ def strongest_hz(waveform: torch.Tensor, rate: int) -> float:
     return float(spectrum.argmax() * rate / len(waveform))
 
 
-@pytest.mark.parametrize("name", HARDSHIPS)
+@pytest.mark.parametrize("name", CONDITIONS)
 def test_every_hardship_leaves_the_note_and_its_length_but_for_the_pace(name: str) -> None:
-    recording = HARDSHIPS[name](tone(), RATE)
+    recording = CONDITIONS[name](tone(), RATE)
     mono = to_mono(recording.waveform, recording.sample_rate, RATE)
     assert len(mono) == pytest.approx(2 * RATE / recording.pace, rel=0.05)
     assert strongest_hz(mono, RATE) == pytest.approx(440 * recording.pace, abs=2)
@@ -32,22 +35,22 @@ def test_every_hardship_leaves_the_note_and_its_length_but_for_the_pace(name: st
 
 def test_hardships_are_as_strong_as_they_say() -> None:
     clean = tone()
-    assert HARDSHIPS["40 cents sharp"](clean, RATE).pace == pytest.approx(2 ** (40 / 1200))
-    noise = HARDSHIPS["noise"](clean, RATE).waveform - clean
+    assert CONDITIONS["40 cents sharp"](clean, RATE).pace == pytest.approx(2 ** (40 / 1200))
+    noise = CONDITIONS["noise"](clean, RATE).waveform - clean
     assert 20 * float((noise.std() / clean.std()).log10()) == pytest.approx(-20, abs=0.2)
-    hum = HARDSHIPS["hum"](clean, RATE).waveform - clean
+    hum = CONDITIONS["hum"](clean, RATE).waveform - clean
     assert 20 * float((hum.std() / clean.std()).log10()) == pytest.approx(-26, abs=0.2)
     assert strongest_hz(hum, RATE) == pytest.approx(50, abs=1)
     high = tone(6000)
-    assert float(HARDSHIPS["telephone"](high, RATE).waveform.std()) < 0.1 * float(high.std())
-    eight = HARDSHIPS["8 kHz"](high, RATE)
+    assert float(CONDITIONS["telephone"](high, RATE).waveform.std()) < 0.1 * float(high.std())
+    eight = CONDITIONS["8 kHz"](high, RATE)
     assert eight.sample_rate == 8000
     assert float(resample(eight.waveform, 8000, RATE).std()) < 0.1 * float(high.std())
-    assert HARDSHIPS["stereo"](clean, RATE).waveform.shape == (2, 2 * RATE)
+    assert CONDITIONS["stereo"](clean, RATE).waveform.shape == (2, 2 * RATE)
 
 
 def test_the_table_names_what_is_too_weak() -> None:
-    share = dict.fromkeys(HARDSHIPS, 0.8) | {"room": 0.6}
+    share = dict.fromkeys(CONDITIONS, 0.8) | {"room": 0.6}
     page = write_markdown([{"hardship": name, "frame_f": value} for name, value in share.items()])
     assert "| room | 0.600" in page
     assert "| 0.750 |" in page
@@ -62,7 +65,7 @@ def test_a_trial_is_measured_under_every_hardship(dataset, tmp_path) -> None:
     arguments = ["--data", str(dataset[0]), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--clips", "1", "--workers", "1"]) == 0
     results = json.loads((tmp_path / "out" / "robustness.json").read_text())
-    assert {result["hardship"] for result in results} == set(HARDSHIPS)
+    assert {result["hardship"] for result in results} == set(CONDITIONS)
     assert all(0 <= result["frame_f"] <= 1 for result in results)
 
 

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from stylediff import MelEnhancer, StyleEncoder, StyleTransferPipeline
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
-from train.data.latent_transfer import transfer
-from train.experiments.sampling import main
+from train.data.transfer_cache import transfer
 from train.models.instrument_classifier import InstrumentClassifier
+
+main = command("sampling")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,5 @@ def test_a_level_that_nothing_can_be_refined_from_is_a_sentence(tmp_path, capsys
 
 def test_more_steps_than_there_are_levels_is_a_sentence(model, tiny_cache, tmp_path, capsys):
     arguments = ["--cache", str(tiny_cache), "--model", str(model), "--out", str(tmp_path / "out")]
-    with pytest.raises(SystemExit):
-        main([*arguments, "--steps", "4", "50", "--start", "0.5", "0.01"])
+    assert main([*arguments, "--steps", "4", "50", "--start", "0.5", "0.01"]) == 2
     assert "50 steps are more than there are in 0.01 of 1000 noise levels" in capsys.readouterr().err

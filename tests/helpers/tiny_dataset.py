@@ -1,7 +1,9 @@
-"""A data set of a few tones, with scores, as ``train.data.render_dataset`` would have made it."""
+"""A data set of a few tones, with scores, as the command render-dataset would have made it."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -9,7 +11,8 @@ import torch
 
 from stylediff.audio import loudness_gain
 from stylediff.mel import MelConfig
-from train.data.manifest import Clip, ClipGroup
+from train.data.manifest import ClipGroup, ClipRecord
+from train.data.mel_cache import CachedClip
 from train.data.notes import Note
 
 MEL = MelConfig()
@@ -29,6 +32,24 @@ def tone(notes: tuple[Note, ...], harmonics: tuple[float, ...]) -> np.ndarray:
     return out * loudness_gain(torch.from_numpy(out))
 
 
+def clip_record(file: str, voice: str, role: str, **others: Any) -> ClipRecord:
+    """The record of a clip; what is not given is nothing special."""
+    plain = {"gain": 1.0, "notes_left_out": 0, "details": {}}
+    return ClipRecord(file=file, instrument=voice.split("/")[0], voice=voice, role=role, **(plain | others))
+
+
+def clip_group(index: int, split: str, clips: Iterable[ClipRecord], **others: Any) -> ClipGroup:
+    """A group of clips; what is not given is nothing special."""
+    plain = {"paired": True, "piece": "", "tracks": "all", "start_s": 0.0, "tempo": 1.0, "transposition": 0}
+    return ClipGroup(index=index, split=split, clips=tuple(clips), **(plain | {"notes": ()} | others))
+
+
+def cached_clip(group: int, voice: str, frames: int, **others: Any) -> CachedClip:
+    """A clip of a mel cache; what is not given is nothing special."""
+    plain = {"file": "", "split": "train", "paired": True, "instrument": voice.split("/")[0], "role": "target"}
+    return CachedClip(group=group, voice=voice, frames=frames, **(plain | others))
+
+
 def write_group(folder: Path, index: int, split: str, roles: tuple[str, ...]) -> ClipGroup:
     clips = []
     for number, voice in enumerate(VOICES):
@@ -36,8 +57,8 @@ def write_group(folder: Path, index: int, split: str, roles: tuple[str, ...]) ->
             file = f"clips/{index}_{number}_{role}.flac"
             harmonics = tuple(1 / (n + 1) ** (number + 0.5 * (role == "source")) for n in range(6))
             soundfile.write(folder / file, tone(NOTES, harmonics), MEL.sample_rate, subtype="PCM_16")
-            clips.append(Clip(file, voice.split("/")[0], voice, role, 1.0, 0, {}))
-    return ClipGroup(index, split, True, "tiny.mid", "all", 0.0, 1.0, 0, NOTES, tuple(clips))
+            clips.append(clip_record(file, voice, role))
+    return clip_group(index, split, clips, piece="tiny.mid", notes=NOTES)
 
 
 def write_dataset(folder: Path) -> list[ClipGroup]:

@@ -10,7 +10,8 @@ from stylediff import MelAutoencoder, StyleTransferPipeline, Vocoder
 from stylediff.denoiser import build_scheduler
 from stylediff.instruments import INSTRUMENTS
 from train.data.pairs import default_first
-from train.trainers.denoiser import DenoiserSettings, build_model
+from train.trainers.denoiser import build_model
+from train.trainers.settings import DenoiserSettings
 
 TONE_RATE = 22050
 

@@ -9,8 +9,8 @@ from train.models.discriminators import (
     MelDiscriminator,
     PeriodDiscriminator,
     ResolutionDiscriminator,
-    deception_losses,
-    judgement_loss,
+    discriminator_step_loss,
+    generator_losses,
 )
 from train.models.losses import RESOLUTIONS, discriminator_loss
 
@@ -83,7 +83,7 @@ def learn_to_judge() -> tuple[MelDiscriminator, list[float]]:
     optimizer = torch.optim.Adam(judge.parameters(), lr=1e-2)
     losses = []
     for _ in range(15):
-        loss = judgement_loss(judge, smooth(), rough(), 1.0)
+        loss = discriminator_step_loss(judge, smooth(), rough(), 1.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -103,11 +103,11 @@ def test_a_discriminator_of_mels_learns_to_tell_blur_and_says_how_to_pass() -> N
     judge, losses = learn_to_judge()
     assert losses[-1] < 0.5 * losses[0]
     fake = smooth().requires_grad_()
-    adversarial, feature = deception_losses(judge, fake, rough(), 1.0)
-    assert adversarial.item() > deception_losses(judge, rough(), rough(), 1.0)[0].item()
+    adversarial, feature = generator_losses(judge, fake, rough(), 1.0)
+    assert adversarial.item() > generator_losses(judge, rough(), rough(), 1.0)[0].item()
     assert feature.item() > 0
     (gradient,) = torch.autograd.grad(adversarial, fake)
-    better, _ = deception_losses(judge, fake - gradient / gradient.abs().max(), rough(), 1.0)
+    better, _ = generator_losses(judge, fake - gradient / gradient.abs().max(), rough(), 1.0)
     assert better.item() < adversarial.item()
     assert all(weight.requires_grad for weight in judge.parameters())
 
@@ -121,8 +121,10 @@ def test_the_same_patch_higher_up_is_judged_otherwise() -> None:
 
 def test_judgements_count_by_their_weights() -> None:
     judges, real, fake = tiny(), noise(4), noise(5)
-    both = float(judgement_loss(judges, fake, real, 1.0, 2.0))
-    first, second = (float(judgement_loss(judges, fake, real, *weights)) for weights in ((1.0, 0.0), (0.0, 1.0)))
+    both = float(discriminator_step_loss(judges, fake, real, 1.0, 2.0))
+    first, second = (
+        float(discriminator_step_loss(judges, fake, real, *weights)) for weights in ((1.0, 0.0), (0.0, 1.0))
+    )
     assert both == pytest.approx(first + 2 * second, rel=1e-5)
     with pytest.raises(ValueError, match="zip"):
-        judgement_loss(judges, fake, real, 1.0)
+        discriminator_step_loss(judges, fake, real, 1.0)

@@ -9,18 +9,15 @@ import torch
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
+from tests.helpers.commands import command
 from tests.helpers.files import ROOT
-from train.data.mel_cache import CacheError, Row, create_cache, finish_cache, read_cache
-from train.trainers.autoencoder import (
-    AutoencoderSettings,
-    autoencoder_loss,
-    build_model,
-    crop_batch,
-    main,
-    measure_latents,
-    train,
-)
+from tests.helpers.tiny_dataset import cached_clip
+from train.data.mel_cache import CacheError, create_cache, finish_cache, read_cache
+from train.trainers.autoencoder import autoencoder_loss, build_model, crop_batch, measure_latents, train
 from train.trainers.loop import generator_at
+from train.trainers.settings import AutoencoderSettings
+
+main = command("autoencoder")
 
 TINY = ["--steps", "2", "--batch-size", "2", "--crop-frames", "32", "--widths", "16", "16", "--layers", "1"]
 TINY += ["--latent-channels", "4", "--precision", "no", "--log-every", "1", "--image-every", "2", "--warmup-steps", "1"]
@@ -114,7 +111,7 @@ def test_the_loss_is_zero_for_a_perfect_reconstruction_and_grows_with_its_parts(
 
 def test_crops_lie_inside_their_clips(tmp_path):
     mel = MelConfig()
-    rows = [Row("", n, "train", False, "violin", "violin/x", "target", frames) for n, frames in enumerate((64, 128))]
+    rows = [cached_clip(n, "violin/x", frames, paired=False) for n, frames in enumerate((64, 128))]
     mels = create_cache(tmp_path, rows, mel)
     mels[0, :, :64], mels[0, :, 64:], mels[1] = 1.0, mel.log_floor, 2.0
     mels.flush()
@@ -131,7 +128,7 @@ def test_crops_lie_inside_their_clips(tmp_path):
 def test_a_missing_or_one_sided_cache_is_said(tmp_path, capsys):
     assert main(["--cache", str(tmp_path / "none"), "--out", str(tmp_path / "run")]) == 2
     assert "error: no finished mel cache in " in capsys.readouterr().err
-    create_cache(tmp_path / "cache", [Row("", 0, "train", True, "piano", "piano/x", "target", 64)], MelConfig())
+    create_cache(tmp_path / "cache", [cached_clip(0, "piano/x", 64)], MelConfig())
     finish_cache(tmp_path / "cache")
     with pytest.raises(CacheError, match="no clip of the validation split"):
         train(AutoencoderSettings(cache=tmp_path / "cache", out=tmp_path / "run"))
@@ -145,7 +142,7 @@ def flat(model) -> torch.Tensor:
 def test_two_processes_train_on_the_mean_of_their_gradients(settings, tmp_path):
     settings = replace(settings, out=tmp_path / "two", warmup_steps=1)
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command += ["-m", "train.trainers.autoencoder", "--cache", str(settings.cache), "--out", str(settings.out), *TINY]
+    command += ["-m", "train", "autoencoder", "--cache", str(settings.cache), "--out", str(settings.out), *TINY]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -9,18 +9,21 @@ import torch
 
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
-from train.data.mel_cache import CacheError, Row, create_cache, finish_cache, read_cache
+from tests.helpers.commands import command
+from tests.helpers.tiny_dataset import cached_clip
+from train.data.mel_cache import CacheError, create_cache, finish_cache, read_cache
 from train.models.instrument_classifier import InstrumentClassifier
 from train.trainers.classifier import (
-    ClassifierSettings,
+    augment_mels,
     classifier_loss,
-    disturb_mels,
-    draw_batch,
-    main,
     measure_accuracy,
+    sample_batch,
     train,
     training_rows,
 )
+from train.trainers.settings import ClassifierSettings
+
+main = command("classifier")
 
 MEL = MelConfig()
 ROLES = (("train", "target"), ("train", "source"), ("validation", "target"), ("test", "source"))
@@ -30,7 +33,7 @@ WIDTHS = (8, 8, 16, 16, 32)
 def write_cache(folder: Path, names: tuple[str, ...] = INSTRUMENT_NAMES) -> Path:
     """A clip of 64 frames in each role for each instrument, a band 20 above the one before it, over silence."""
     rows = [
-        Row(f"{name}_{split}_{role}.flac", 0, split, True, name, f"{name}/Tiny-0", role, 64)
+        cached_clip(0, f"{name}/Tiny-0", 64, file=f"{name}_{split}_{role}.flac", split=split, role=role)
         for name in names
         for split, role in ROLES
     ]
@@ -59,8 +62,8 @@ def test_batches_hold_training_clips_under_their_own_label(cache: Path, tmp_path
     opened = read_cache(cache, MEL)
     rows = training_rows(opened)
     assert [len(numbers) for numbers in rows] == [2] * len(INSTRUMENT_NAMES)
-    assert {opened.rows[number].split for numbers in rows for number in numbers} == {"train"}
-    crops, labels = draw_batch(opened, rows, settings(cache, tmp_path), torch.Generator().manual_seed(0))
+    assert {opened.clips[number].split for numbers in rows for number in numbers} == {"train"}
+    crops, labels = sample_batch(opened, rows, settings(cache, tmp_path), torch.Generator().manual_seed(0))
     assert crops.shape[:3] == (4, 1, 256)
     assert 24 <= crops.shape[3] <= 40
     loudest = crops.mean(dim=3).argmax(dim=2)[:, 0]
@@ -69,14 +72,14 @@ def test_batches_hold_training_clips_under_their_own_label(cache: Path, tmp_path
 
 def test_disturbed_mels_keep_shape_floor_and_place(cache: Path) -> None:
     mel = torch.from_numpy(read_cache(cache, MEL).mels[:8].astype(np.float32))[:, None]
-    out = disturb_mels(mel, MEL.log_floor, torch.Generator().manual_seed(0))
+    out = augment_mels(mel, MEL.log_floor, torch.Generator().manual_seed(0))
     assert out.shape == mel.shape
     assert out.min() >= MEL.log_floor
     assert (out - mel).abs().mean() > 0.1
     bands = 10 + 20 * torch.arange(8).div(len(ROLES), rounding_mode="floor")
     loudest = out.mean(dim=3).argmax(dim=2)[:, 0]
     assert ((loudest >= bands) & (loudest < bands + 12)).all()
-    torch.testing.assert_close(disturb_mels(mel, MEL.log_floor, torch.Generator().manual_seed(0)), out)
+    torch.testing.assert_close(augment_mels(mel, MEL.log_floor, torch.Generator().manual_seed(0)), out)
 
 
 def test_the_loss_of_knowing_nothing_is_the_log_of_the_choices() -> None:

@@ -11,12 +11,15 @@ from stylediff.autoencoder import MelAutoencoder
 from stylediff.denoiser import build_scheduler
 from stylediff.mel import MelConfig
 from stylediff.style_encoder import StyleEncoder
+from tests.helpers.commands import command
 from train.data.latent_cache import record_origin
 from train.data.mel_cache import CacheError, read_cache
 from train.data.pairs import PairBatch
-from train.trainers.denoiser import DenoiserSettings, build_model, denoiser_loss, main, train
+from train.trainers.denoiser import build_model, denoiser_loss, train
 from train.trainers.loop import generator_at, grow_embedding
-from train.trainers.settings import SettingsError
+from train.trainers.settings import DenoiserSettings, SettingsError
+
+main = command("denoiser")
 
 VOICES = ["piano/Pure-0", "violin/Pure-40"]
 
@@ -235,7 +238,7 @@ def test_what_cannot_be_trained_from_is_said(tiny_cache, tiny_latents, tmp_path,
 
     missing, other = tmp_path / "none", tmp_path / "other"
     assert "error: no finished mel cache in " in refusal(missing, missing)
-    assert f"error: no latents in {missing}: run train.data.cache_latents first" in refusal(tiny_cache, missing)
+    assert f"error: no latents in {missing}: run the command cache-latents first" in refusal(tiny_cache, missing)
     vae = ["--autoencoder", str(missing)]
     assert f"error: cannot use the autoencoder in {missing}: " in refusal(tiny_cache, tiny_latents, *vae)
     mel = MelConfig(fmin_hz=50.0).to_dict()
@@ -248,7 +251,7 @@ def test_pictures_need_the_autoencoder_of_the_latents(settings, tmp_path):
     models = [MelAutoencoder(latent_channels=4, block_out_channels=(16,), layers_per_block=1) for _ in range(2)]
     models[1].save_pretrained(tmp_path / "vae")
     shutil.copytree(settings.latents, tmp_path / "latents")
-    rows = read_cache(settings.cache, MelConfig()).rows[: len(np.load(settings.latents / "latents.npy"))]
+    rows = read_cache(settings.cache, MelConfig()).clips[: len(np.load(settings.latents / "latents.npy"))]
     record_origin(tmp_path / "latents", models[0], rows)
     settings = replace(settings, latents=tmp_path / "latents", autoencoder=str(tmp_path / "vae"))
     with pytest.raises(CacheError, match="another autoencoder made the latents in "):

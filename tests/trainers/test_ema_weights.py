@@ -5,7 +5,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from train.trainers.loop import averaged
+from train.trainers.loop import ema_weights
 
 
 def test_a_model_has_its_average_within_and_its_own_weights_after() -> None:
@@ -14,9 +14,9 @@ def test_a_model_has_its_average_within_and_its_own_weights_after() -> None:
     begun = model.weight.detach().clone()
     with torch.no_grad():
         model.weight.add_(1.0)
-    with averaged(model, average):
+    with ema_weights(model, average):
         assert torch.equal(model.weight, begun)
     assert torch.equal(model.weight, begun + 1)
-    with pytest.raises(RuntimeError, match="halfway"), averaged(model, average):
+    with pytest.raises(RuntimeError, match="halfway"), ema_weights(model, average):
         raise RuntimeError("halfway")
     assert torch.equal(model.weight, begun + 1)

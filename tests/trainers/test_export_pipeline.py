@@ -1,8 +1,10 @@
 import torch
 
 from stylediff import StyleTransferPipeline
+from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
-from train.trainers.export_pipeline import main
+
+main = command("export-pipeline")
 
 
 def test_exported_parts_make_a_half_precision_pipeline_with_the_same_weights(tmp_path, capsys):

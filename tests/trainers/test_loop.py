@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from stylediff import StyleEncoder, Vocoder
 from train.common.precision import choose_precision
-from train.trainers.loop import Run, TrainingError, generator_at, run_trainer, start_from
+from train.trainers.loop import TrainingError, TrainingRun, generator_at, load_initial_weights, run_trainer
 from train.trainers.settings import SettingsError, TrainSettings, is_due
 
 
@@ -26,15 +26,17 @@ class LineSettings(TrainSettings):
     image_every: int = 3
 
 
-def start(settings: LineSettings) -> tuple[Run, torch.nn.Linear]:
+def start(settings: LineSettings) -> tuple[TrainingRun, torch.nn.Linear]:
     """A run that fits a line; its weights begin the same every time."""
     torch.manual_seed(0)
     model = torch.nn.Linear(1, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
-    return Run(settings, {"line": model}, {"line": optimizer}, {"line": EMAModel(model.parameters(), decay=0.9)}), model
+    return TrainingRun(
+        settings, {"line": model}, {"line": optimizer}, {"line": EMAModel(model.parameters(), decay=0.9)}
+    ), model
 
 
-def train(settings: LineSettings, stop_after: int | None = None) -> tuple[Run, torch.nn.Linear]:
+def train(settings: LineSettings, stop_after: int | None = None) -> tuple[TrainingRun, torch.nn.Linear]:
     run, model = start(settings)
     for done, step in enumerate(run.steps(), start=1):
         for micro in range(settings.accumulation):
@@ -166,31 +168,33 @@ def test_training_starts_from_saved_weights_of_the_same_shape(tmp_path):
     saved = Vocoder(blocks=1, width=16)
     saved.save_pretrained(tmp_path / "vocoder")
     model = Vocoder(blocks=1, width=16)
-    start_from("", {"vocoder": model})
+    load_initial_weights("", {"vocoder": model})
     assert not torch.equal(model.head.weight, saved.head.weight)
-    start_from(str(tmp_path), {"vocoder": model})
+    load_initial_weights(str(tmp_path), {"vocoder": model})
     assert torch.equal(model.head.weight, saved.head.weight)
     with pytest.raises(SettingsError, match="vocoder: it has width=16, not 24"):
-        start_from(str(tmp_path), {"vocoder": Vocoder(blocks=1, width=24)})
+        load_initial_weights(str(tmp_path), {"vocoder": Vocoder(blocks=1, width=24)})
     with pytest.raises(SettingsError, match="missing"):
-        start_from(str(tmp_path), {"missing": model})
+        load_initial_weights(str(tmp_path), {"missing": model})
     weights = tmp_path / "vocoder" / "diffusion_pytorch_model.safetensors"
     safetensors.torch.save_file({**saved.state_dict(), "head.weight": torch.zeros(3, 3)}, weights)
     with pytest.raises(SettingsError, match=r"cannot start from .*size mismatch for head.weight"):
-        start_from(str(tmp_path), {"vocoder": model})
+        load_initial_weights(str(tmp_path), {"vocoder": model})
     saved.save_pretrained(tmp_path / "vocoder")
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(SettingsError, match=r"cannot start from .*vocoder"):
-        start_from(str(tmp_path), {"vocoder": model})
+        load_initial_weights(str(tmp_path), {"vocoder": model})
 
 
 def test_what_is_new_may_be_missing_but_not_thrown_away(tmp_path):
     deaf, listening = (StyleEncoder(["violin/A-40"], tokens=2, width=16, reference_width=width) for width in (0, 16))
     deaf.save_pretrained(tmp_path / "deaf")
     listening.save_pretrained(tmp_path / "listening")
-    start_from(str(tmp_path), {"deaf": StyleEncoder(["violin/A-40"], tokens=2, width=16, reference_width=16)}, ("ref",))
+    load_initial_weights(
+        str(tmp_path), {"deaf": StyleEncoder(["violin/A-40"], tokens=2, width=16, reference_width=16)}, ("ref",)
+    )
     with pytest.raises(SettingsError, match="it has reference_width=16, not 0"):
-        start_from(str(tmp_path), {"listening": deaf}, ("ref",))
+        load_initial_weights(str(tmp_path), {"listening": deaf}, ("ref",))
 
 
 def test_what_is_done_never_is_never_due():
@@ -210,5 +214,5 @@ def test_what_ends_a_trainer_is_a_sentence(tmp_path, capsys, failure, code, sent
     def fail(settings):
         raise failure
 
-    assert run_trainer(fail, LineSettings, "Fits a line.", ["--out", str(tmp_path)]) == code
+    assert run_trainer(fail, LineSettings(out=tmp_path)) == code
     assert capsys.readouterr().err == f"{sentence}\n"

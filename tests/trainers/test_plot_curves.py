@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from train.trainers.plot_curves import draw_curves, main, read_curves
+from tests.helpers.commands import command
+from train.trainers.plot_curves import plot_curves, read_curves
+
+main = command("plot-curves")
 
 tensorboard = pytest.importorskip("torch.utils.tensorboard")
 
@@ -26,7 +29,7 @@ def test_runs_are_lines_and_scalars_are_panels(tmp_path: Path) -> None:
     for number in range(2):
         write_log(tmp_path / f"run{number}", {1: 1.0 + number, 2: 0.5})
     write_log(tmp_path / "run1", {2: 0.7}, "validation")
-    figure = draw_curves({run.name: read_curves(run) for run in tmp_path.iterdir()}, ["loss", "validation"])
+    figure = plot_curves({run.name: read_curves(run) for run in tmp_path.iterdir()}, ["loss", "validation"])
     assert [axes.get_title() for axes in figure.axes] == ["loss", "validation"]
     assert [len(axes.lines) for axes in figure.axes] == [2, 1]
     assert figure.axes[1].lines[0].get_ydata() == pytest.approx([0.7])

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from train.trainers.settings import SettingsError, TrainSettings, parse_settings
+from tests.helpers.commands import settings_from
+from train.trainers.settings import SettingsError, TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +17,10 @@ class ExampleSettings(TrainSettings):
 
 
 def test_flags_are_the_fields_and_defaults_the_published_run():
-    settings = parse_settings(ExampleSettings, "Trains.", ["--out", "run"])
+    settings = settings_from(ExampleSettings, ["--out", "run"])
     assert settings == ExampleSettings(out=Path("run"))
     arguments = "--out run --batch-size 8 --learning-rate 1e-3 --widths 4 8 12 --no-mirror --precision bf16"
-    settings = parse_settings(ExampleSettings, "Trains.", arguments.split())
+    settings = settings_from(ExampleSettings, arguments.split())
     assert (settings.batch_size, settings.learning_rate, settings.widths) == (8, 1e-3, (4, 8, 12))
     assert (settings.mirror, settings.precision) == (False, "bf16")
 
@@ -27,7 +28,7 @@ def test_flags_are_the_fields_and_defaults_the_published_run():
 @pytest.mark.parametrize("arguments", [[], ["--out", "run", "--steps", "many"], ["--out", "run", "--stepz", "1"]])
 def test_wrong_flags_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_info:
-        parse_settings(ExampleSettings, "Trains.", arguments)
+        settings_from(ExampleSettings, arguments)
     assert exit_info.value.code == 2
     assert "usage:" in capsys.readouterr().err
 

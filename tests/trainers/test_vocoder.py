@@ -11,8 +11,13 @@ import torch
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.data.mel_cache import MelCache, Row, create_cache, finish_cache, read_cache
-from train.trainers.vocoder import Generator, VocoderSettings, build_models, crop_batch, main, train, vocoder_loss
+from tests.helpers.commands import command
+from tests.helpers.tiny_dataset import cached_clip
+from train.data.mel_cache import MelCache, create_cache, finish_cache, read_cache
+from train.trainers.settings import VocoderSettings
+from train.trainers.vocoder import Generator, build_models, crop_batch, train, vocoder_loss
+
+main = command("vocoder")
 
 MEL = MelConfig()
 FRAMES = 24
@@ -22,7 +27,10 @@ FRAMES = 24
 def settings(tmp_path: Path) -> VocoderSettings:
     """Settings of two tiny steps: one against discriminators, one on decoded mels as well."""
     splits = ["train", "train", "validation"]
-    rows = [Row(f"{n}.flac", n, split, False, "piano", "piano/own", "target", FRAMES) for n, split in enumerate(splits)]
+    rows = [
+        cached_clip(n, "piano/own", FRAMES, file=f"{n}.flac", split=split, paired=False)
+        for n, split in enumerate(splits)
+    ]
     mels = create_cache(tmp_path / "cache", rows, MEL)
     generator = torch.Generator().manual_seed(0)
     for number, row in enumerate(rows):

@@ -1,12 +1,66 @@
-"""How a command that can be run again ends."""
+"""Commands of ``python -m train``: how they are declared and end, and the arguments that several of them share."""
 
+import argparse
 import errno
+import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+SHIPPED_MODEL = ROOT / "stylediff" / "pretrained"
+SHIPPED_CLASSIFIER = ROOT / "train" / "pretrained" / "classifier"
+
+Check = Callable[[argparse.ArgumentParser, argparse.Namespace], None]
 
 
-def exit_code(work: Callable[[], object], *refusals: type[Exception]) -> int:
-    """Does some work that goes on where it stopped when it is done again; the process's exit code.
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command of ``python -m train``.
+
+    Its arguments are declared apart from the module that does the work, which is slow to import.
+
+    Attributes:
+        name: what it is called on the command line.
+        summary: what it does, in one line.
+        function: "package.module:function" below ``train``; it takes the parsed arguments and returns an exit code.
+        add_arguments: declares its arguments.
+        check: exits with a sentence where arguments do not fit together.
+    """
+
+    name: str
+    summary: str
+    function: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    check: Check | None = None
+
+    def parser(self) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(prog=f"python -m train {self.name}", description=self.summary)
+        self.add_arguments(parser)
+        return parser
+
+    def parse(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+        """Arguments that fit together.
+
+        Raises:
+            SystemExit: they do not, or help was asked for.
+        """
+        parser = self.parser()
+        args = parser.parse_args(arguments)
+        if self.check is not None:
+            self.check(parser, args)
+        return args
+
+    def run(self, arguments: Sequence[str] | None = None) -> int:
+        """Parse the arguments, do the work, and return the exit code."""
+        args = self.parse(arguments)
+        module, _, function = self.function.partition(":")
+        return getattr(importlib.import_module(f"train.{module}"), function)(args)
+
+
+def run_command(work: Callable[[], object], *refusals: type[Exception]) -> int:
+    """Run resumable work and return an exit code: 0 done, 2 an expected error, 130 interrupted.
 
     Args:
         refusals: exceptions whose message is all that the user has to know; others go through.
@@ -25,3 +79,18 @@ def exit_code(work: Callable[[], object], *refusals: type[Exception]) -> int:
             raise
         return 2
     return 0
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, classifier: bool = True) -> None:
+    """Declare ``--model`` and, if asked for, ``--classifier``; the shipped weights are their defaults."""
+    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
+    if classifier:
+        parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")

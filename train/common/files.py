@@ -20,7 +20,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def describe_argument(value: Any) -> str:
-    """An argument of a command for ``claim_folder``; a folder of weights with a digest of them and their settings."""
+    """An argument of a command for ``lock_settings``; a folder of weights with a digest of them and their settings."""
     weights = sorted(value.rglob("*.safetensors")) if isinstance(value, Path) and value.is_dir() else []
     if not weights:
         return str(value)
@@ -30,12 +30,12 @@ def describe_argument(value: Any) -> str:
     return f"{value} ({digest.hexdigest()[:12]})"
 
 
-def settled_arguments(args: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
-    """What ``claim_folder`` records of a command's arguments."""
+def describe_arguments(args: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
+    """What ``lock_settings`` records of a command's arguments."""
     return {name: describe_argument(getattr(args, name)) for name in names}
 
 
-def claim_folder(out: Path, settings: dict[str, Any]) -> None:
+def lock_settings(out: Path, settings: dict[str, Any]) -> None:
     """Makes the folder and records its settings, or checks that they are the same as when it was begun.
 
     Raises:

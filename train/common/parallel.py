@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def results_of(
+def parallel_map(
     job: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk_size: int = 1
 ) -> Iterator[Result]:
     """Results of the job on every item, in the order in which they are done.

@@ -41,7 +41,7 @@ class Degradation:
         return {11: self.expression} | ({64: 127} if self.pedal else {})
 
 
-def draw_degradation(rng: np.random.Generator) -> Degradation:
+def sample_degradation(rng: np.random.Generator) -> Degradation:
     """A random degradation; each kind occurs in a tenth to two thirds of the draws."""
 
     def draw(probability: float, low: float, high: float, otherwise: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from stylediff.instruments import Instrument
 from stylediff.mel import MelConfig
 from train.data.excerpts import Excerpt, ScoreError, cut_excerpt, random_excerpt
-from train.data.manifest import SHARES, piece_split
+from train.data.manifest import SPLIT_SHARES, piece_split
 from train.data.notes import playable_by
 from train.data.performance import roll_chords
 from train.data.soundfonts import Preset
@@ -17,7 +17,7 @@ from train.data.soundfonts import Preset
 TARGETS, OTHER_TARGETS, SOURCES = 3, 3, 2  # clips of a training excerpt: default voices, other voices, degraded
 RANDOM_SHARE = 0.05
 ROLLED_SHARE, ROLL_S = 0.15, (0.02, 0.12)  # excerpts whose chords are rolled, and over how long
-FAVOURED = {"piano": 2.0, "violin": 2.0}
+INSTRUMENT_WEIGHTS = {"piano": 2.0, "violin": 2.0}
 MAX_DRAWS = 500
 
 
@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def validation_excerpts(self) -> int:
-        return max(1, round(SHARES["validation"] / 2 * self.excerpts))
+        return max(1, round(SPLIT_SHARES["validation"] / 2 * self.excerpts))
 
     def voices_of(self, instrument: Instrument) -> list[str]:
         """Voices of an instrument, its default voice first (the first at hand where that one is missing)."""
@@ -60,7 +60,7 @@ class Plan:
         return sorted(names, key=lambda name: name != instrument.default_voice)
 
 
-def draw_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
+def sample_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
     """A random excerpt of a piece of that split, playable by three instruments or more.
 
     Folders are drawn with a probability that grows as the square root of their number of pieces.
@@ -97,7 +97,7 @@ def usable_instruments(plan: Plan, excerpt: Excerpt) -> list[Instrument]:
     return [instrument for instrument in playable_by(excerpt.notes) if plan.voices_of(instrument)]
 
 
-def draw_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generator) -> list[tuple[str, str]]:
+def sample_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generator) -> list[tuple[str, str]]:
     """(voice, role) of each clip to render of an excerpt.
 
     Training excerpts give seven clips. Test and validation excerpts give every playable instrument in its default
@@ -117,12 +117,12 @@ def draw_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generato
         drawn = rng.permutation(others)[: len(defaults)].tolist() if others else []
         return [(voice, "target") for voice in defaults + drawn]
     others_of = Counter(voice.split("/")[0] for voice in others)
-    weights = np.array([FAVOURED.get(instrument.name, 1.0) for instrument in playable])
+    weights = np.array([INSTRUMENT_WEIGHTS.get(instrument.name, 1.0) for instrument in playable])
     count = min(TARGETS, len(defaults))
     chosen = rng.choice(len(defaults), size=count, replace=False, p=weights / weights.sum())
     roles = [(defaults[int(i)], "target") for i in chosen]
     missing = TARGETS + OTHER_TARGETS - count
-    shares = [FAVOURED.get(name, 1.0) / others_of[name] for name in (voice.split("/")[0] for voice in others)]
+    shares = [INSTRUMENT_WEIGHTS.get(name, 1.0) / others_of[name] for name in (voice.split("/")[0] for voice in others)]
     missing = min(missing, len(others))
     if missing:
         drawn = rng.choice(others, size=missing, replace=False, p=np.array(shares) / sum(shares))

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 
-from train.data.mel_cache import CacheError, Clips
+from train.data.mel_cache import CacheError, ClipArray
 
 KNOTS = 6  # of a curve, evenly spaced over the bands
 DEVIATION = 0.5  # nepers, 4 dB, of a knot
 
 
 @dataclass(frozen=True)
-class ColouredClips:
+class EqualizedClips:
     """Clips of a mel cache, coloured and encoded.
 
     Attributes:
@@ -31,17 +31,17 @@ class ColouredClips:
 
     rows: np.ndarray
     curves: np.ndarray
-    latents: Clips
+    latents: ClipArray
 
 
-def draw_curves(count: int, seed: int, mels: int) -> np.ndarray:
+def sample_eq_curves(count: int, seed: int, mels: int) -> np.ndarray:
     """Smooth random curves over the bands, (count, mels) in nepers."""
     knots = np.random.default_rng(seed).normal(0.0, DEVIATION, (count, KNOTS))
     curves = CubicSpline(np.linspace(0, 1, KNOTS), knots, axis=1)(np.linspace(0, 1, mels))
     return curves.astype(np.float32)
 
 
-def colour(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Tensor:
+def apply_eq(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Tensor:
     """Log-mels (..., mels, frames) with curves (..., mels) added to what sounds, each at the energy that it had before.
 
     Args:
@@ -54,22 +54,22 @@ def colour(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Tens
     return torch.where(level > floor, changed.clamp_min(floor), floor)
 
 
-def save_coloured(folder: Path, clips: ColouredClips) -> None:
+def save_equalized(folder: Path, clips: EqualizedClips) -> None:
     """Writes coloured clips beside a latent cache; ``colours.npz`` comes last and says that they are whole."""
-    forget_coloured(folder)
+    delete_equalized(folder)
     np.save(folder / "coloured.npy", clips.latents)
     scratch = folder / "colours.part.npz"
     np.savez(scratch, rows=clips.rows, curves=clips.curves)
     os.replace(scratch, folder / "colours.npz")
 
 
-def forget_coloured(folder: Path) -> None:
+def delete_equalized(folder: Path) -> None:
     """Deletes the coloured clips beside a latent cache, if there are any."""
     for name in ("colours.npz", "coloured.npy"):
         (folder / name).unlink(missing_ok=True)
 
 
-def read_coloured(folder: Path) -> ColouredClips | None:
+def read_equalized(folder: Path) -> EqualizedClips | None:
     """The coloured clips beside a latent cache, if there are any.
 
     Raises:
@@ -80,8 +80,8 @@ def read_coloured(folder: Path) -> ColouredClips | None:
     try:
         with np.load(folder / "colours.npz") as file:
             rows, curves = file["rows"], file["curves"]
-        return ColouredClips(rows, curves, np.load(folder / "coloured.npy", mmap_mode="r"))
+        return EqualizedClips(rows, curves, np.load(folder / "coloured.npy", mmap_mode="r"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CacheError(
-            f"the coloured clips in {folder} are damaged: run train.data.cache_equalized again ({error})"
+            f"the coloured clips in {folder} are damaged: run the command cache-equalized again ({error})"
         ) from error

@@ -1,6 +1,6 @@
 """Cuts recordings of one instrument into clips: a data set without pairs, for the autoencoder and the vocoder.
 
-    python -m train.data.import_recordings --in DIR --instrument violin --out DIR [--license TEXT]
+    python -m train import-recordings --in DIR --instrument violin --out DIR [--license TEXT]
 
 Clips are stretches without pauses. The split is by recording, and the voice is named after the folder that a recording
 lies in. An interrupted run goes on where it stopped, and recordings that were added since are cut as well.
@@ -20,9 +20,17 @@ from tqdm import tqdm
 from stylediff.audio import SILENCE_RMS, AudioError, loudness_gain, read_audio, to_mono
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
-from train.common.cli import exit_code
-from train.common.files import FolderError, claim_folder, write_atomically
-from train.data.manifest import FRAME_MULTIPLE, Clip, ClipGroup, ManifestError, piece_split, save_group, write_manifest
+from train.common.cli import run_command
+from train.common.files import FolderError, lock_settings, write_atomically
+from train.data.manifest import (
+    FRAME_MULTIPLE,
+    ClipGroup,
+    ClipRecord,
+    ManifestError,
+    piece_split,
+    save_group,
+    write_manifest,
+)
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif")
 SHORTEST, LONGEST = 3, 7  # multiples of FRAME_MULTIPLE: 2.2 s and 5.2 s
@@ -97,8 +105,27 @@ def import_recording(path: Path, folder: Path, out: Path, instrument: str, licen
         start_s = round(start / mel.sample_rate, 3)
         details = {"origin": origin, "start_s": start_s, "licence": licence}
         file = f"clips/{index:06d}/{file}"
-        clips = (Clip(file, instrument, voice, "target", round(gain, 5), 0, details),)
-        group = ClipGroup(index, piece_split(origin), False, origin, "all", start_s, 1.0, 0, (), clips)
+        record = ClipRecord(
+            file=file,
+            instrument=instrument,
+            voice=voice,
+            role="target",
+            gain=round(gain, 5),
+            notes_left_out=0,
+            details=details,
+        )
+        group = ClipGroup(
+            index=index,
+            split=piece_split(origin),
+            paired=False,
+            piece=origin,
+            tracks="all",
+            start_s=start_s,
+            tempo=1.0,
+            transposition=0,
+            notes=(),
+            clips=(record,),
+        )
         save_group(out, group, scratch)
     return len(positions)
 
@@ -107,11 +134,13 @@ def import_recordings(folder: Path, out: Path, instrument: str, licence: str) ->
     """Imports the recordings that are not imported yet, and writes the manifest of all.
 
     Raises:
-        ManifestError: nothing to import.
+        ManifestError: nothing to import, or no such instrument.
         FolderError: the folder was begun for another instrument.
     """
+    if instrument not in INSTRUMENT_NAMES:
+        raise ManifestError(f"unknown instrument {instrument!r}; choose one of {', '.join(INSTRUMENT_NAMES)}")
     paths = find_recordings(folder)
-    claim_folder(out, {"instrument": instrument, "licence": licence})
+    lock_settings(out, {"instrument": instrument, "licence": licence})
     (out / "clips").mkdir(exist_ok=True)
     progress = out / "recordings.json"
     counts: dict[str, int] = json.loads(progress.read_text()) if progress.is_file() else {}
@@ -135,22 +164,11 @@ def shortest_seconds() -> float:
     return MelConfig().seconds(SHORTEST * FRAME_MULTIPLE)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--in", dest="folder", type=Path, required=True, help="folder of recordings")
-    parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--license", default="", help="licence of the recordings, kept with every clip")
-    args = parser.parse_args(arguments)
-
+def main(args: argparse.Namespace) -> int:
     def work() -> None:
         groups = import_recordings(args.folder, args.out, args.instrument, args.license)
         seconds = sum(soundfile.info(args.out / group.clips[0].file).duration for group in groups)
         recordings = len({group.piece for group in groups})
         print(f"{len(groups)} clips, {seconds / 60:.1f} min, of {recordings} recordings")
 
-    return exit_code(work, ManifestError, FolderError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ManifestError, FolderError)

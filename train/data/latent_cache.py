@@ -1,18 +1,30 @@
-"""Log-mels to latents and back, many at once, and which autoencoder the latents of a cache are of."""
+"""Log-mels to latents and back, many at once, and which autoencoder the latents of a cache are of.
 
+    python -m train cache-latents --cache MELS --autoencoder DIR --out LATENTS
+    python -m train cache-equalized --cache MELS --autoencoder DIR --latents LATENTS
+
+Clips shorter than the longest are followed by encoded silence. Equalized clips lie beside the latents; encoding a mel
+cache anew replaces what the folder held, equalized clips too.
+"""
+
+import argparse
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
+from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.precision import fast_autocast
-from train.data.mel_cache import CacheError, MelCache, Row, read_cache
+from train.data.eq_augmentation import EqualizedClips, apply_eq, delete_equalized, sample_eq_curves, save_equalized
+from train.data.mel_cache import CachedClip, CacheError, MelCache, read_cache
 
 BATCH = 16
 DECODING = ("vae.decoder", "vae.post_quant_conv")  # weights of MelAutoencoder behind its latents
@@ -20,7 +32,7 @@ RECORD = "autoencoder.json"  # beside latents, of what made them
 
 
 @torch.inference_mode()
-def encode_rows(model: MelAutoencoder, mels: torch.Tensor) -> np.ndarray:
+def encode_mels(model: MelAutoencoder, mels: torch.Tensor) -> np.ndarray:
     """Normalised latents of (clips, mels, frames) log-mels as float32 (clips, channels, rows, columns)."""
     batch = mels.to(model.device)[:, None].float()
     with fast_autocast(model.device):
@@ -65,32 +77,33 @@ def encoder_digest(model: MelAutoencoder) -> str:
     return digest.hexdigest()
 
 
-def rows_digest(rows: Sequence[Row]) -> str:
+def clips_digest(clips: Sequence[CachedClip]) -> str:
     """SHA-256 of the table of some clips."""
-    return hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()
+    # Caches hold digests from when the class of a clip was called Row.
+    return hashlib.sha256(repr(tuple(clips)).replace("CachedClip(", "Row(").encode()).hexdigest()
 
 
-def describe_origin(model: MelAutoencoder | None, rows: Sequence[Row]) -> dict[str, str]:
+def describe_origin(model: MelAutoencoder | None, clips: Sequence[CachedClip]) -> dict[str, str]:
     """Digests of the autoencoder that made some latents, if it is known, and of the clips they are of."""
-    return ({} if model is None else {"encoder": encoder_digest(model)}) | {"rows": rows_digest(rows)}
+    return ({} if model is None else {"encoder": encoder_digest(model)}) | {"rows": clips_digest(clips)}
 
 
-def foreign_part(origin: dict[str, str], model: MelAutoencoder | None, rows: Sequence[Row]) -> str | None:
+def find_mismatch(origin: dict[str, str], model: MelAutoencoder | None, clips: Sequence[CachedClip]) -> str | None:
     """Which entry of ``origin``, from ``describe_origin``, is not of these; what it does not tell is believed."""
-    used = describe_origin(model, rows)
+    used = describe_origin(model, clips)
     return next((name for name, digest in used.items() if origin.get(name, digest) != digest), None)
 
 
-def record_origin(folder: Path, model: MelAutoencoder, rows: Sequence[Row]) -> None:
+def record_origin(folder: Path, model: MelAutoencoder, clips: Sequence[CachedClip]) -> None:
     """Writes down beside latents which autoencoder made them, and of which clips."""
-    write_atomically(folder / RECORD, json.dumps(describe_origin(model, rows)))
+    write_atomically(folder / RECORD, json.dumps(describe_origin(model, clips)))
 
 
-def read_latents(folder: Path, rows: Sequence[Row], autoencoder: MelAutoencoder | None = None) -> np.ndarray:
+def read_latents(folder: Path, clips: Sequence[CachedClip], autoencoder: MelAutoencoder | None = None) -> np.ndarray:
     """The latents of a latent cache, (clips, channels, rows, columns), mapped from disk.
 
     Args:
-        rows: of the mel cache that they are used with, whose first clips they are of.
+        clips: of the mel cache that they are used with, whose first clips they are of.
         autoencoder: what they are to be used with, if with any; a cache without a record of its own is believed.
 
     Raises:
@@ -99,16 +112,16 @@ def read_latents(folder: Path, rows: Sequence[Row], autoencoder: MelAutoencoder 
     try:
         latents = np.load(folder / "latents.npy", mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise CacheError(f"no latents in {folder}: run train.data.cache_latents first ({error})") from error
+        raise CacheError(f"no latents in {folder}: run the command cache-latents first ({error})") from error
     record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else {}
-    foreign = foreign_part(record, autoencoder, rows[: len(latents)])
+    foreign = find_mismatch(record, autoencoder, clips[: len(latents)])
     if foreign == "encoder":
         raise CacheError(
-            f"another autoencoder made the latents in {folder}: run train.data.cache_latents with this one"
+            f"another autoencoder made the latents in {folder}: run the command cache-latents with this one"
         )
     if foreign == "rows":
         raise CacheError(
-            f"the latents in {folder} are of other clips: run train.data.cache_latents with this mel cache"
+            f"the latents in {folder} are of other clips: run the command cache-latents with this mel cache"
         )
     return latents
 
@@ -122,3 +135,61 @@ def open_encoder(cache_folder: Path, autoencoder_folder: Path) -> tuple[MelCache
     cache = read_cache(cache_folder, MelConfig())
     model = load_autoencoder(autoencoder_folder, cache.mel)
     return cache, model.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
+
+
+def encode_cache(args: argparse.Namespace) -> None:
+    """Encode the clips of a mel cache.
+
+    Raises:
+        CacheError: see ``open_encoder``.
+    """
+    cache, model = open_encoder(args.cache, args.autoencoder)
+    columns = model.latent_columns(cache.mels.shape[-1])
+    clips = min(len(cache.clips), args.clips or len(cache.clips))
+    shape = (clips, model.channels, model.latent_rows, columns)
+    args.out.mkdir(parents=True, exist_ok=True)
+    latents = np.lib.format.open_memmap(args.out / "latents.part.npy", mode="w+", dtype=np.float16, shape=shape)
+    for start in tqdm(range(0, clips, BATCH), unit=f"{BATCH} clips"):
+        end = min(start + BATCH, clips)
+        latents[start:end] = encode_mels(model, torch.from_numpy(cache.mels[start:end].copy()))
+    latents.flush()
+    (args.out / "latents.npy").unlink(missing_ok=True)  # in this order nothing is ever taken for something else
+    delete_equalized(args.out)
+    record_origin(args.out, model, cache.clips[:clips])
+    (args.out / "latents.part.npy").rename(args.out / "latents.npy")
+
+
+def choose_rows(cache: MelCache, encoded: int, clips: int, seed: int) -> np.ndarray:
+    """Random training targets among the first ``encoded`` rows, none twice, in the order of the cache."""
+    targets = [
+        number for number, row in enumerate(cache.clips[:encoded]) if row.split == "train" and row.role == "target"
+    ]
+    return np.sort(np.random.default_rng(seed).permutation(targets)[:clips])
+
+
+def encode_equalized(args: argparse.Namespace) -> None:
+    """Encode random training targets, each with a random equaliser curve.
+
+    Raises:
+        CacheError: see ``open_encoder`` and ``read_latents``; or the latent cache holds no training target.
+    """
+    cache, model = open_encoder(args.cache, args.autoencoder)
+    encoded = len(read_latents(args.latents, cache.clips, model))
+    rows = choose_rows(cache, encoded, args.clips, args.seed)
+    if not len(rows):
+        raise CacheError("the latent cache holds no training target")
+    curves = sample_eq_curves(len(rows), args.seed, cache.mel.n_mels)
+    parts = []
+    for start in tqdm(range(0, len(rows), BATCH), unit=f"{BATCH} clips"):
+        chosen = slice(start, start + BATCH)
+        mels, added = (torch.from_numpy(part).to(model.device) for part in (cache.mels[rows[chosen]], curves[chosen]))
+        parts.append(encode_mels(model, apply_eq(mels, added, cache.mel.log_floor)).astype(np.float16))
+    save_equalized(args.latents, EqualizedClips(rows, curves, np.concatenate(parts)))
+
+
+def cache_latents(args: argparse.Namespace) -> int:
+    return run_command(partial(encode_cache, args), CacheError)
+
+
+def cache_equalized(args: argparse.Namespace) -> int:
+    return run_command(partial(encode_equalized, args), CacheError)

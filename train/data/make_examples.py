@@ -1,12 +1,11 @@
 """Makes the example clips: openings of old melodies, written here as notes and played with a soundfont.
 
-    python -m train.data.make_examples --soundfont FluidR3.sf2 --out examples
+    python -m train make-examples --soundfont FluidR3.sf2 --out examples
 
 The same soundfont gives the same clips.
 """
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch
 from stylediff.audio import loudness_gain
 from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
+from train.common.cli import run_command
 from train.data.notes import Note
 from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_presets
 
@@ -167,27 +167,23 @@ def render_piece(piece: Piece, soundfont: Path, player: Synthesizer, sample_rate
     return waveform
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--soundfont", type=Path, required=True, help="a soundfont whose licence allows it")
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(arguments)
+def make_examples(soundfont: Path, out: Path) -> None:
+    """Play every piece.
+
+    Raises:
+        SynthesisError: the soundfont cannot be used, or lacks an instrument.
+    """
     sample_rate = MelConfig().sample_rate
-    try:
-        offered = {preset.program for preset in soundfont_presets(args.soundfont) if preset.bank == 0}
-        missing = {get_instrument(piece.instrument).programs[0] for piece in PIECES} - offered
-        if missing:
-            raise SynthesisError(f"{args.soundfont.name} lacks programs {', '.join(map(str, sorted(missing)))}")
-        player = open_synthesizer(args.soundfont, sample_rate)
-    except SynthesisError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    args.out.mkdir(parents=True, exist_ok=True)
+    programs = {get_instrument(piece.instrument).programs[0] for piece in PIECES}
+    missing = programs - {preset.program for preset in soundfont_presets(soundfont) if preset.bank == 0}
+    if missing:
+        raise SynthesisError(f"{soundfont.name} lacks programs {', '.join(map(str, sorted(missing)))}")
+    player = open_synthesizer(soundfont, sample_rate)
+    out.mkdir(parents=True, exist_ok=True)
     for piece in PIECES:
-        waveform = render_piece(piece, args.soundfont, player, sample_rate)
-        soundfile.write(args.out / f"{piece.name}.flac", waveform, sample_rate, subtype="PCM_16")
-    return 0
+        waveform = render_piece(piece, soundfont, player, sample_rate)
+        soundfile.write(out / f"{piece.name}.flac", waveform, sample_rate, subtype="PCM_16")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_command(lambda: make_examples(args.soundfont, args.out), SynthesisError)

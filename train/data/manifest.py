@@ -12,7 +12,7 @@ from train.common.files import write_atomically
 from train.data.notes import Note
 
 SPLITS = ("train", "validation", "test")
-SHARES = {"validation": 0.04, "test": 0.10}
+SPLIT_SHARES = {"validation": 0.04, "test": 0.10}
 FRAME_MULTIPLE = 64  # frames of a clip: divides by the strides of every model tried
 
 
@@ -20,8 +20,8 @@ class ManifestError(ValueError):
     """A data set that is missing, unfinished or made with other settings."""
 
 
-@dataclass(frozen=True)
-class Clip:
+@dataclass(frozen=True, kw_only=True)
+class ClipRecord:
     """One audio file.
 
     Attributes:
@@ -42,7 +42,7 @@ class Clip:
     details: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClipGroup:
     """Clips of the same music, aligned to the sample; a recording is a group of one clip without notes."""
 
@@ -55,12 +55,12 @@ class ClipGroup:
     tempo: float
     transposition: int
     notes: tuple[Note, ...]
-    clips: tuple[Clip, ...]
+    clips: tuple[ClipRecord, ...]
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ClipGroup":
         notes = tuple(Note(*note) for note in values["notes"])
-        return cls(**{**values, "notes": notes, "clips": tuple(Clip(**clip) for clip in values["clips"])})
+        return cls(**{**values, "notes": notes, "clips": tuple(ClipRecord(**clip) for clip in values["clips"])})
 
     def to_dict(self) -> dict[str, Any]:
         notes = [[round(n.start, 4), round(n.end, 4), n.pitch, n.velocity] for n in self.notes]
@@ -70,9 +70,9 @@ class ClipGroup:
 def piece_split(piece: str) -> str:
     """Split of a piece, by a hash of its name: it never changes when pieces are added."""
     draw = int(hashlib.sha256(piece.encode()).hexdigest()[:8], 16) / 16**8
-    if draw < SHARES["test"]:
+    if draw < SPLIT_SHARES["test"]:
         return "test"
-    return "validation" if draw < SHARES["test"] + SHARES["validation"] else "train"
+    return "validation" if draw < SPLIT_SHARES["test"] + SPLIT_SHARES["validation"] else "train"
 
 
 def group_folder(out: Path, index: int) -> Path:

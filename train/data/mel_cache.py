@@ -1,24 +1,36 @@
-"""Log-mels of a whole data set as one memory-mapped float16 array, with the table of its clips."""
+"""Log-mels of a whole data set as one memory-mapped float16 array, with the table of its clips.
 
+    python -m train cache-mels --data DIR... --out DIR
+
+An interrupted run goes on where it stopped.
+"""
+
+import argparse
+import functools
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
+from tqdm import tqdm
 
-from stylediff.mel import MelConfig
+from stylediff.mel import MelConfig, waveform_to_mel
+from train.common.cli import run_command
 from train.common.files import write_atomically
-from train.data.manifest import Clip, ClipGroup
+from train.common.parallel import parallel_map
+from train.data.manifest import ClipGroup, ClipRecord, ManifestError, read_manifest
 
 
 class CacheError(ValueError):
     """A cache that is missing, unfinished or made with other numbers."""
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, kw_only=True)
+class CachedClip:
     """One clip of the cache; rows of one group are the same music.
 
     Attributes:
@@ -35,16 +47,25 @@ class Row:
     frames: int
 
     @classmethod
-    def of(cls, group: ClipGroup, clip: Clip, frames: int) -> "Row":
-        return cls(clip.file, group.index, group.split, group.paired, clip.instrument, clip.voice, clip.role, frames)
+    def of(cls, group: ClipGroup, clip: ClipRecord, frames: int) -> "CachedClip":
+        return cls(
+            file=clip.file,
+            group=group.index,
+            split=group.split,
+            paired=group.paired,
+            instrument=clip.instrument,
+            voice=clip.voice,
+            role=clip.role,
+            frames=frames,
+        )
 
 
 @dataclass(frozen=True)
 class MelCache:
-    """Log-mels in nepers, ``mels`` of shape (clips, mels, frames), and one Row for each."""
+    """Log-mels in nepers, ``mels`` of shape (clips, mels, frames), and one CachedClip for each."""
 
     mels: np.memmap
-    rows: tuple[Row, ...]
+    clips: tuple[CachedClip, ...]
     mel: MelConfig
 
     def split(self, name: str) -> np.ndarray:
@@ -53,32 +74,32 @@ class MelCache:
         Raises:
             CacheError: no clip is in that split.
         """
-        numbers = [number for number, row in enumerate(self.rows) if row.split == name]
+        numbers = [number for number, clip in enumerate(self.clips) if clip.split == name]
         if not numbers:
             raise CacheError(f"the mel cache holds no clip of the {name} split")
         return np.array(numbers)
 
     def tensor(self, number: int, start: int = 0, frames: int | None = None) -> torch.Tensor:
         """Log-mel of one row as float32 (1, mels, frames), to the end of its clip where no length is given."""
-        end = self.rows[number].frames if frames is None else start + frames
+        end = self.clips[number].frames if frames is None else start + frames
         return torch.from_numpy(self.mels[number, :, start:end].astype(np.float32)).unsqueeze(0)
 
 
-def create_cache(folder: Path, rows: list[Row], mel: MelConfig) -> np.memmap:
+def create_cache(folder: Path, clips: list[CachedClip], mel: MelConfig) -> np.memmap:
     """Makes an empty cache to be filled, or opens the one that was begun; ``finish_cache`` marks it whole.
 
     Raises:
         CacheError: begun with other clips or another MelConfig; the message names the field.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    description = {"mel": mel.to_dict(), "rows": [list(vars(row).values()) for row in rows]}
+    description = {"mel": mel.to_dict(), "rows": [list(vars(clip).values()) for clip in clips]}
     if (folder / "rows.json").is_file():
         begun = json.loads((folder / "rows.json").read_text())
         require_same_mel(begun["mel"], mel, folder)
         if begun["rows"] != description["rows"]:
             raise CacheError(f"the mel cache in {folder} was begun with other clips: use another folder")
     write_atomically(folder / "rows.json", json.dumps(description))
-    shape = (len(rows), mel.n_mels, max(row.frames for row in rows))
+    shape = (len(clips), mel.n_mels, max(clip.frames for clip in clips))
     mode = "r+" if (folder / "mels.npy").is_file() else "w+"
     return np.lib.format.open_memmap(folder / "mels.npy", mode=mode, dtype=np.float16, shape=shape)
 
@@ -101,18 +122,20 @@ def read_cache(folder: Path, mel: MelConfig) -> MelCache:
         CacheError: missing, unfinished, or made with another MelConfig; the message names the field.
     """
     if not (folder / "finished").is_file():
-        raise CacheError(f"no finished mel cache in {folder}: run train.data.cache_mels first")
+        raise CacheError(f"no finished mel cache in {folder}: run the command cache-mels first")
     description = json.loads((folder / "rows.json").read_text())
     require_same_mel(description["mel"], mel, folder)
-    rows = tuple(Row(*values) for values in description["rows"])
-    return MelCache(np.load(folder / "mels.npy", mmap_mode="r"), rows, mel)
+    names = [field.name for field in fields(CachedClip)]
+    clips = tuple(CachedClip(**dict(zip(names, values, strict=True))) for values in description["rows"])
+    return MelCache(np.load(folder / "mels.npy", mmap_mode="r"), clips, mel)
 
 
-Clips = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
+ClipArray = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
+CHUNK = 200  # clips that a process computes at a time
 MEMORY_SHARE = 0.8  # of what is free on a GPU that clips may take
 
 
-def near_the_model(clips: Clips, device: torch.device) -> Clips:
+def to_model_device(clips: ClipArray, device: torch.device) -> ClipArray:
     """The clips in float16 in the memory of a model's GPU, where batches are cut many times faster.
 
     They stay as they are where the model is on a CPU, or its GPU has no room for them.
@@ -128,7 +151,7 @@ def near_the_model(clips: Clips, device: torch.device) -> Clips:
     return copied
 
 
-def stretches(clips: Clips, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
+def gather_crops(clips: ClipArray, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
     """A stretch of each of some clips, (stretches, ..., length), in float32 and where the clips are.
 
     Args:
@@ -143,3 +166,66 @@ def stretches(clips: Clips, rows: np.ndarray, firsts: np.ndarray, length: int) -
     columns = torch.from_numpy(firsts).to(clips.device)[:, None] + torch.arange(length, device=clips.device)
     columns = columns.reshape(len(rows), *[1] * (clips.ndim - 2), length)
     return picked.gather(-1, columns.expand(*picked.shape[:-1], length)).float()
+
+
+def folder_of_all(folders: list[Path]) -> Path:
+    """The folder that all of some data sets are in; of a single one, itself."""
+    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
+
+
+def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[CachedClip], list[Path]]:
+    """A row for every clip of the data sets, groups numbered through, and the files they come from.
+
+    Rows name their files below ``folder_of_all``, so that no two clips have the same name.
+    """
+    rows: list[CachedClip] = []
+    files: list[Path] = []
+    offset, base = 0, folder_of_all(folders)
+    for folder in folders:
+        groups = read_manifest(folder)
+        for group in groups:
+            for clip in group.clips:
+                path = folder / clip.file
+                frames = mel.frames(soundfile.info(path).frames)
+                row, file = CachedClip.of(group, clip, frames), Path(os.path.relpath(path, base)).as_posix()
+                rows.append(replace(row, group=offset + group.index, file=file))
+                files.append(path)
+        offset += 1 + max(group.index for group in groups)
+    return rows, files
+
+
+def cache_chunk(out: Path, files: list[Path], mel: MelConfig, start: int) -> int:
+    """Fills rows ``start`` to ``start + CHUNK`` and returns ``start``."""
+    mels = np.load(out / "mels.npy", mmap_mode="r+")
+    for number in range(start, min(start + CHUNK, len(files))):
+        waveform, _ = soundfile.read(files[number], dtype="float32")
+        log_mel = waveform_to_mel(torch.from_numpy(waveform)[None], mel)[0, 0].numpy()
+        mels[number] = mel.log_floor
+        mels[number, :, : log_mel.shape[1]] = log_mel
+    mels.flush()
+    return start
+
+
+def cache_mels(args: argparse.Namespace) -> None:
+    """Computes the mels that the cache does not hold yet.
+
+    Raises:
+        ManifestError, CacheError: see ``read_manifest`` and ``create_cache``.
+    """
+    mel = MelConfig()
+    rows, files = list_rows(args.data, mel)
+    create_cache(args.out, rows, mel)
+    progress = args.out / "chunks.json"
+    done = set(json.loads(progress.read_text())) if progress.is_file() else set()
+    waiting = [start for start in range(0, len(rows), CHUNK) if start not in done]
+    job = functools.partial(cache_chunk, args.out, files, mel)
+    for start in tqdm(parallel_map(job, waiting, args.workers), total=len(waiting), unit=f"{CHUNK} clips"):
+        done.add(start)
+        write_atomically(progress, json.dumps(sorted(done)))
+    finish_cache(args.out)
+    if len(args.data) > 1:
+        print(f"vocoder and latent-shapes find these clips with --data {folder_of_all(args.data)}")
+
+
+def main(args: argparse.Namespace) -> int:
+    return run_command(functools.partial(cache_mels, args), ManifestError, CacheError)

@@ -1,6 +1,6 @@
 """Pair recordings with renders of their notes: real clips as sources and as targets of a data set.
 
-    python -m train.data.pair_recordings --recordings DIR --soundfont FILE... --out DIR
+    python -m train pair-recordings --recordings DIR --soundfont FILE... --out DIR
 
 The notes of a recording are those of its table, or what basic-pitch hears. Their onsets are moved to where the sound
 rises, and a clip whose render does not agree with its recording is left out. Held-out recordings are never used.
@@ -22,11 +22,11 @@ from tqdm import tqdm
 from stylediff.audio import AudioError, loudness_gain
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 from stylediff.mel import MelConfig
-from train.common.cli import exit_code
-from train.common.files import FolderError, claim_folder
-from train.common.parallel import results_of
+from train.common.cli import run_command
+from train.common.files import FolderError, lock_settings
+from train.common.parallel import parallel_map
 from train.data.excerpts import separate_repeats
-from train.data.manifest import Clip, ClipGroup, ManifestError, is_finished, save_group, write_manifest
+from train.data.manifest import ClipGroup, ClipRecord, ManifestError, is_finished, save_group, write_manifest
 from train.data.note_agreement import frame_prf, note_f1
 from train.data.notes import Note, clip_notes, playable_by
 from train.data.performance import note_shapes, sample_gestures
@@ -40,7 +40,7 @@ from train.data.recordings import (
     read_notes,
 )
 from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_voices
-from train.data.transcription import NoteJudge
+from train.data.transcription import NoteTranscriber
 
 FRAMES = 448  # of a clip, as long as rendered ones
 RECORDED = "recorded"  # the voice of a recording is ``instrument/recorded``
@@ -49,7 +49,7 @@ ONSET_HOP = 128
 NOTE_F1, FRAME_F = 0.5, 0.55  # least agreement of a clip with its re-rendered notes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairingPlan:
     """What a worker needs to pair one clip.
 
@@ -74,9 +74,9 @@ def synthesizer(soundfont: Path, sample_rate: int) -> Synthesizer:
 
 
 @functools.cache
-def transcriber() -> NoteJudge:
+def transcriber() -> NoteTranscriber:
     """basic-pitch, loaded once a process."""
-    return NoteJudge()
+    return NoteTranscriber()
 
 
 @functools.lru_cache(maxsize=2)
@@ -131,14 +131,14 @@ def notes_of(recording: Recording, start_s: float, waveform: torch.Tensor, sampl
         shifted = (replace(note, start=note.start - start_s, end=note.end - start_s) for note in known)
         notes = clip_notes(tuple(shifted), seconds)
     else:
-        notes = transcriber().listen(waveform).notes
+        notes = transcriber().transcribe(waveform).notes
     samples = waveform.numpy()
     return onset_velocities(refine_onsets(notes, samples, sample_rate), samples, sample_rate)
 
 
 def agrees(waveform: torch.Tensor, rendered: torch.Tensor, notes: tuple[Note, ...]) -> bool:
     """True if the render of some notes sounds the same notes as the recording that they come from."""
-    heard, again = transcriber().listen(waveform), transcriber().listen(rendered)
+    heard, again = transcriber().transcribe(waveform), transcriber().transcribe(rendered)
     score = note_f1(heard.notes, again.intervals, again.pitches, 0.1)
     return len(notes) >= 2 and score >= NOTE_F1 and frame_prf(again.roll, heard.roll)[2] >= FRAME_F
 
@@ -207,13 +207,30 @@ def save_pairs(
         soundfile.write(scratch / file, waveform, plan.mel.sample_rate, subtype="PCM_16")
         details = {"origin": recording.name} if number == 0 else {}
         path = f"clips/{index:06d}/{file}"
-        clips.append(Clip(path, name.split("/")[0], name, part, round(gain, 5), left_out, details))
-    start_s = round(first / plan.mel.sample_rate, 3)
-    save_group(
-        plan.out,
-        ClipGroup(index, "train", True, recording.piece, "all", start_s, 1.0, 0, notes, tuple(clips)),
-        scratch,
+        clips.append(
+            ClipRecord(
+                file=path,
+                instrument=name.split("/")[0],
+                voice=name,
+                role=part,
+                gain=round(gain, 5),
+                notes_left_out=left_out,
+                details=details,
+            )
+        )
+    group = ClipGroup(
+        index=index,
+        split="train",
+        paired=True,
+        piece=recording.piece,
+        tracks="all",
+        start_s=round(first / plan.mel.sample_rate, 3),
+        tempo=1.0,
+        transposition=0,
+        notes=notes,
+        clips=tuple(clips),
     )
+    save_group(plan.out, group, scratch)
 
 
 def list_clips(folder: Path, mel: MelConfig) -> tuple[tuple[Recording, int, int], ...]:
@@ -244,29 +261,28 @@ def list_clips(folder: Path, mel: MelConfig) -> tuple[tuple[Recording, int, int]
     return tuple(clips)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--recordings", type=Path, required=True, help="folder of recordings, named by instrument")
-    parser.add_argument("--soundfont", nargs="+", required=True, help="soundfonts, FILE or FILE:preset,...")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--renders", type=int, default=6, help="rendered clips beside each recorded one")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(arguments)
+def pair_recordings(args: argparse.Namespace) -> None:
+    """Pair the clips that are not paired yet, and write the manifest.
 
-    def work() -> None:
-        voices = {name: preset for font in args.soundfont for name, preset in soundfont_voices(font).items()}
-        plan = PairingPlan(args.out, voices, list_clips(args.recordings, MelConfig()), args.renders, args.seed)
-        claim_folder(args.out, {"voices": sorted(voices), "clips": len(plan.clips), "renders": args.renders})
-        (args.out / "clips").mkdir(exist_ok=True)
-        job = functools.partial(pair_clip, plan)
-        indices = range(len(plan.clips))
-        kept = sum(tqdm(results_of(job, indices, args.workers, chunk_size=8), total=len(indices), unit="clip"))
-        write_manifest(args.out, [index for index in indices if is_finished(args.out, index)])
-        print(f"{kept} of {len(indices)} recorded clips agree with their notes")
+    Raises:
+        RecordingError, SynthesisError, FolderError: recordings, soundfonts or a folder that cannot be used.
+    """
+    voices = {name: preset for font in args.soundfont for name, preset in soundfont_voices(font).items()}
+    plan = PairingPlan(
+        out=args.out,
+        voices=voices,
+        clips=list_clips(args.recordings, MelConfig()),
+        renders=args.renders,
+        seed=args.seed,
+    )
+    lock_settings(args.out, {"voices": sorted(voices), "clips": len(plan.clips), "renders": args.renders})
+    (args.out / "clips").mkdir(exist_ok=True)
+    job = functools.partial(pair_clip, plan)
+    indices = range(len(plan.clips))
+    kept = sum(tqdm(parallel_map(job, indices, args.workers, chunk_size=8), total=len(indices), unit="clip"))
+    write_manifest(args.out, [index for index in indices if is_finished(args.out, index)])
+    print(f"{kept} of {len(indices)} recorded clips agree with their notes")
 
-    return exit_code(work, RecordingError, SynthesisError, ManifestError, FolderError)
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_command(lambda: pair_recordings(args), RecordingError, SynthesisError, ManifestError, FolderError)

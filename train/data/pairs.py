@@ -6,11 +6,14 @@ import numpy as np
 import torch
 
 from stylediff.instruments import get_instrument
-from train.data.eq_augmentation import ColouredClips, colour
-from train.data.mel_cache import CacheError, Clips, Row, stretches
+from train.data.eq_augmentation import EqualizedClips, apply_eq
+from train.data.mel_cache import CachedClip, CacheError, ClipArray, gather_crops
 
 SHORTEST_REFERENCE = 172  # frames, two seconds
-FAVOURED = ("piano", "violin")  # source and target of the direction that can be drawn more often than chance would
+OVERSAMPLED_DIRECTION = (
+    "piano",
+    "violin",
+)  # source and target of the direction that can be drawn more often than chance would
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class PairRows:
     sources: np.ndarray
     targets: np.ndarray
     places: np.ndarray
-    coloured: np.ndarray
+    equalized: np.ndarray
 
 
 def default_first(voices: set[str]) -> list[str]:
@@ -62,50 +65,50 @@ class PairSampler:
     Args:
         coloured: clips that half of the targets with a reference are taken from; the reference has the same colour.
         floor: log-mels of silence in references.
-        favoured_share: share of the pairs of a batch, the last ones, that are of the ``FAVOURED`` direction.
+        oversampled_share: share of the pairs of a batch, the last ones, that are of ``OVERSAMPLED_DIRECTION``.
     """
 
     def __init__(
         self,
-        rows: tuple[Row, ...],
-        latents: Clips,
+        clips: tuple[CachedClip, ...],
+        latents: ClipArray,
         voices: list[str],
         split: str,
-        coloured: ColouredClips | None = None,
+        equalized: EqualizedClips | None = None,
         floor: float = -np.inf,
-        favoured_share: float = 0.0,
+        oversampled_share: float = 0.0,
     ) -> None:
         self.latents, self.voices, self.split, self.floor = latents, voices, split, floor
-        self.favoured_share = favoured_share
-        self.voice_of = {number: voices.index(row.voice) for number, row in enumerate(rows) if row.voice in voices}
+        self.oversampled_share = oversampled_share
+        self.voice_of = {number: voices.index(clip.voice) for number, clip in enumerate(clips) if clip.voice in voices}
         groups: dict[int, list[int]] = {}
-        for number, row in enumerate(rows):
-            if row.split == split and row.paired:
-                groups.setdefault(row.group, []).append(number)
+        for number, clip in enumerate(clips):
+            if clip.split == split and clip.paired:
+                groups.setdefault(clip.group, []).append(number)
         self.sources_of = {
             number: np.array([other for other in members if other != number])
             for members in groups.values()
             for number in members
-            if rows[number].role == "target" and number in self.voice_of and len(members) > 1
+            if clips[number].role == "target" and number in self.voice_of and len(members) > 1
         }
         self.targets = np.array(sorted(self.sources_of))
-        self.rows = rows
-        self.favoured = self._pairs_of(*FAVOURED) if favoured_share else np.empty((0, 2), int)
-        self.coloured = None
-        if coloured is not None:
-            usable = np.isin(coloured.rows, self.targets)
+        self.clips = clips
+        self.oversampled = self._pairs_of(*OVERSAMPLED_DIRECTION) if oversampled_share else np.empty((0, 2), int)
+        self.equalized = None
+        if equalized is not None:
+            usable = np.isin(equalized.rows, self.targets)
             if usable.any():
-                self.coloured, self.colourable = coloured, np.flatnonzero(usable)
+                self.equalized, self.equalizable = equalized, np.flatnonzero(usable)
         self.of_voice: dict[str, list[int]] = {}
-        for number, row in enumerate(rows):
-            if row.split == split:
-                self.of_voice.setdefault(row.voice, []).append(number)
+        for number, clip in enumerate(clips):
+            if clip.split == split:
+                self.of_voice.setdefault(clip.voice, []).append(number)
 
     def _pairs_of(self, source: str, target: str) -> np.ndarray:
         """(source, target) rows of every pair of two instruments, (pairs, 2)."""
-        chosen = [number for number in self.targets if self.rows[number].instrument == target]
+        chosen = [number for number in self.targets if self.clips[number].instrument == target]
         pairs = [(other, number) for number in chosen for other in self.sources_of[int(number)]]
-        return np.array([pair for pair in pairs if self.rows[pair[0]].instrument == source]).reshape(-1, 2)
+        return np.array([pair for pair in pairs if self.clips[pair[0]].instrument == source]).reshape(-1, 2)
 
     def require_pairs(self) -> None:
         """Raises CacheError where the split has no pair; the message names it."""
@@ -113,7 +116,7 @@ class PairSampler:
             raise CacheError(f"the {self.split} split has no clip in a known voice with another of the same music")
 
     def batch(
-        self, size: int, columns: int, generator: torch.Generator, mels: Clips | None = None, references: int = 0
+        self, size: int, columns: int, generator: torch.Generator, mels: ClipArray | None = None, references: int = 0
     ) -> PairBatch:
         """Random pairs, cut to the same random stretch of ``columns`` latent columns.
 
@@ -121,19 +124,21 @@ class PairSampler:
             mels: (clips, mels, frames) that references are cut from.
             references: how many of the targets, the first ones, come with a reference.
         """
-        chosen = self.draw(size, generator, 0 if mels is None else references // 2)
+        chosen = self.sample(size, generator, 0 if mels is None else references // 2)
         firsts = (chosen.places * (self.latents.shape[-1] - columns + 1)).astype(int)
-        heard = None if mels is None else self.draw_references(chosen.targets[:references], mels, generator)
-        count = len(chosen.coloured)
-        target = stretches(self.latents, chosen.targets[count:], firsts[count:], columns)
-        if self.coloured is not None and heard is not None and count:
-            target = torch.cat([stretches(self.coloured.latents, chosen.coloured, firsts[:count], columns), target])
-            curves = torch.from_numpy(self.coloured.curves[chosen.coloured]).to(heard)
-            heard[:count, 0] = colour(heard[:count, 0], curves, self.floor)
+        heard = None if mels is None else self.sample_references(chosen.targets[:references], mels, generator)
+        count = len(chosen.equalized)
+        target = gather_crops(self.latents, chosen.targets[count:], firsts[count:], columns)
+        if self.equalized is not None and heard is not None and count:
+            target = torch.cat(
+                [gather_crops(self.equalized.latents, chosen.equalized, firsts[:count], columns), target]
+            )
+            curves = torch.from_numpy(self.equalized.curves[chosen.equalized]).to(heard)
+            heard[:count, 0] = apply_eq(heard[:count, 0], curves, self.floor)
         voices = torch.tensor([self.voice_of[int(number)] for number in chosen.targets])
-        return PairBatch(stretches(self.latents, chosen.sources, firsts, columns), target, voices, heard)
+        return PairBatch(gather_crops(self.latents, chosen.sources, firsts, columns), target, voices, heard)
 
-    def draw(self, size: int, generator: torch.Generator, coloured: int = 0) -> PairRows:
+    def sample(self, size: int, generator: torch.Generator, equalized: int = 0) -> PairRows:
         """Random pairs, as rows of the cache.
 
         Args:
@@ -145,19 +150,19 @@ class PairSampler:
         self.require_pairs()
         targets = self.targets[torch.randint(len(self.targets), (size,), generator=generator).numpy()]
         picks = np.empty(0, int)
-        if self.coloured is not None and coloured:
-            picks = self.colourable[torch.randint(len(self.colourable), (coloured,), generator=generator).numpy()]
-            targets[:coloured] = self.coloured.rows[picks]
+        if self.equalized is not None and equalized:
+            picks = self.equalizable[torch.randint(len(self.equalizable), (equalized,), generator=generator).numpy()]
+            targets[:equalized] = self.equalized.rows[picks]
         draws = torch.rand(size, 2, generator=generator).numpy()
         of = [self.sources_of[int(number)] for number in targets]
         sources = np.array([rows[int(draw * len(rows))] for rows, draw in zip(of, draws[:, 0], strict=True)])
-        favoured = min(round(self.favoured_share * size), size - len(picks)) if len(self.favoured) else 0
-        if favoured:
-            pairs = torch.randint(len(self.favoured), (favoured,), generator=generator).numpy()
-            sources[-favoured:], targets[-favoured:] = self.favoured[pairs].T
+        oversampled = min(round(self.oversampled_share * size), size - len(picks)) if len(self.oversampled) else 0
+        if oversampled:
+            pairs = torch.randint(len(self.oversampled), (oversampled,), generator=generator).numpy()
+            sources[-oversampled:], targets[-oversampled:] = self.oversampled[pairs].T
         return PairRows(sources, targets, draws[:, 1], picks)
 
-    def draw_references(self, targets: np.ndarray, mels: Clips, generator: torch.Generator) -> torch.Tensor:
+    def sample_references(self, targets: np.ndarray, mels: ClipArray, generator: torch.Generator) -> torch.Tensor:
         """Log-mels (targets, 1, mels, frames) of other music in the same voices, all of one random length.
 
         A voice that plays nothing else stands for itself.
@@ -167,10 +172,10 @@ class PairSampler:
         draws = torch.rand(len(targets), 2, generator=generator).numpy()
         rows, begins = [], []
         for number, (draw, start) in zip(targets, draws, strict=True):
-            group, candidates = self.rows[number].group, self.of_voice[self.rows[number].voice]
+            group, candidates = self.clips[number].group, self.of_voice[self.clips[number].voice]
             first = int(draw * len(candidates))
             turns = (candidates[(first + turn) % len(candidates)] for turn in range(len(candidates)))
-            chosen = next((other for other in turns if self.rows[other].group != group), int(number))
+            chosen = next((other for other in turns if self.clips[other].group != group), int(number))
             rows.append(chosen)
             begins.append(int(start * (mels.shape[-1] - frames + 1)))
-        return stretches(mels, np.array(rows), np.array(begins), frames)[:, None]
+        return gather_crops(mels, np.array(rows), np.array(begins), frames)[:, None]

@@ -1,6 +1,6 @@
 """Renders aligned clips: the same excerpts of scores, played by many instruments in many voices.
 
-    python -m train.data.render_dataset --midi DIR... --soundfont FILE... --test-soundfont FILE --out DIR
+    python -m train render-dataset --midi DIR... --soundfont FILE... --test-soundfont FILE --out DIR
 
 Every excerpt is drawn from its own random stream, so the set depends on the seed and not on the number of workers,
 and an interrupted run goes on where it stopped. Pieces, not excerpts, are split into train, validation and test; the
@@ -24,17 +24,17 @@ from tqdm import tqdm
 from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENTS, get_instrument
 from stylediff.mel import MelConfig
-from train.common.cli import exit_code
-from train.common.files import FolderError, claim_folder
-from train.common.parallel import results_of
-from train.data.augmentation import Degradation, degrade, draw_degradation
-from train.data.dataset_plan import OTHER_TARGETS, SOURCES, TARGETS, Plan, draw_excerpt, draw_roles
+from train.common.cli import run_command
+from train.common.files import FolderError, lock_settings
+from train.common.parallel import parallel_map
+from train.data.augmentation import Degradation, degrade, sample_degradation
+from train.data.dataset_plan import OTHER_TARGETS, SOURCES, TARGETS, Plan, sample_excerpt, sample_roles
 from train.data.excerpts import Excerpt, ScoreError, find_pieces, read_tracks
 from train.data.manifest import (
     FRAME_MULTIPLE,
     SPLITS,
-    Clip,
     ClipGroup,
+    ClipRecord,
     ManifestError,
     is_finished,
     save_group,
@@ -88,27 +88,44 @@ def render_excerpt(plan: Plan, index: int) -> None:
         return
     rng = np.random.default_rng([plan.seed, index])
     split = plan.split_of(index)
-    excerpt = draw_excerpt(plan, split, rng)
+    excerpt = sample_excerpt(plan, split, rng)
     gestures = sample_gestures(excerpt.notes, rng)
     scratch = plan.out / "clips" / f".{index:06d}.part"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     clips = []
-    for number, (voice, role) in enumerate(draw_roles(plan, excerpt, split, rng)):
+    for number, (voice, role) in enumerate(sample_roles(plan, excerpt, split, rng)):
         degraded = role == "source" and split == "train"
-        how = draw_degradation(rng) if degraded else Degradation()
+        how = sample_degradation(rng) if degraded else Degradation()
         waveform, gain, left_out = render_clip(plan, excerpt, gestures, voice, how, rng)
         file = f"{number}_{voice.replace('/', '_')}.flac"
         soundfile.write(scratch / file, waveform, plan.mel.sample_rate, subtype="PCM_16")
         details = asdict(how) if degraded else {}
         file = f"clips/{index:06d}/{file}"
-        clips.append(Clip(file, voice.split("/")[0], voice, role, round(gain, 5), left_out, details))
-    group = ClipGroup(index, split, True, *astuple_head(excerpt), excerpt.notes, tuple(clips))
+        clips.append(
+            ClipRecord(
+                file=file,
+                instrument=voice.split("/")[0],
+                voice=voice,
+                role=role,
+                gain=round(gain, 5),
+                notes_left_out=left_out,
+                details=details,
+            )
+        )
+    group = ClipGroup(
+        index=index,
+        split=split,
+        paired=True,
+        piece=excerpt.piece,
+        tracks=excerpt.tracks,
+        start_s=excerpt.start_s,
+        tempo=excerpt.tempo,
+        transposition=excerpt.transposition,
+        notes=excerpt.notes,
+        clips=tuple(clips),
+    )
     save_group(plan.out, group, scratch)
-
-
-def astuple_head(excerpt: Excerpt) -> tuple[str, str, float, float, int]:
-    return excerpt.piece, excerpt.tracks, excerpt.start_s, excerpt.tempo, excerpt.transposition
 
 
 def summarize(groups: list[ClipGroup], seconds: float, out: Path) -> str:
@@ -155,7 +172,7 @@ def render(plan: Plan, workers: int) -> list[ClipGroup]:
     """Renders what is missing of the plan and writes the manifest."""
     waiting = [index for index in range(plan.excerpts) if not is_finished(plan.out, index)]
     job = functools.partial(render_excerpt, plan)
-    for _ in tqdm(results_of(job, waiting, workers, chunk_size=4), total=len(waiting), unit="excerpt"):
+    for _ in tqdm(parallel_map(job, waiting, workers, chunk_size=4), total=len(waiting), unit="excerpt"):
         pass
     return write_manifest(plan.out, list(range(plan.excerpts)))
 
@@ -172,37 +189,17 @@ def check_scores(plan: Plan) -> list[str]:
     return problems
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
-    parser.add_argument("--soundfont", nargs="+", required=True, help="training soundfonts, FILE or FILE:program,...")
-    parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources, never trained on")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=30000, help="clips to train and validate on, at least")
-    parser.add_argument("--test-excerpts", type=int, default=140)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, rounded up to whole frames")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-
+def render_dataset(args: argparse.Namespace) -> int:
     def work() -> None:
         plan = build_plan(args)
         settings = {"clips": args.clips, "test_excerpts": args.test_excerpts, "seed": args.seed}
         settings |= {"samples": plan.samples, "voices": sorted(plan.voices), "test_voices": sorted(plan.test_voices)}
         settings |= {"pieces": sum(map(len, plan.groups.values()))}
-        claim_folder(plan.out, settings)
+        lock_settings(plan.out, settings)
         (plan.out / "clips").mkdir(exist_ok=True)
         for problem in check_scores(plan):
             print(f"left out: {problem}", file=sys.stderr)
         groups = render(plan, args.workers)
         print(summarize(groups, plan.seconds, plan.out))
 
-    return exit_code(work, ScoreError, SynthesisError, ManifestError, FolderError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ScoreError, SynthesisError, ManifestError, FolderError)

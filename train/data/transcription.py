@@ -26,7 +26,7 @@ MARGIN, KEPT = 15, 142  # frames of a window that lack context at its start, and
 
 
 @dataclass(frozen=True)
-class HeardNotes:
+class Transcription:
     """What a judge hears in one clip.
 
     Attributes:
@@ -53,7 +53,7 @@ class HeardNotes:
         return self.activations > ROLL_THRESHOLD
 
 
-class NoteJudge:
+class NoteTranscriber:
     """Automatic transcription by basic-pitch (Bittner et al. 2022, arXiv 2203.09893), weights from its wheel.
 
     Windows are cut so that the frames kept of them abut; basic-pitch's own loop keeps 0.7 frames too many of each
@@ -91,7 +91,7 @@ class NoteJudge:
         notes, onsets = (out[:, MARGIN : MARGIN + KEPT].reshape(-1, PITCHES)[:frames] for out in outputs)
         return notes, onsets
 
-    def listen(self, waveform: torch.Tensor | np.ndarray) -> HeardNotes:
+    def transcribe(self, waveform: torch.Tensor | np.ndarray) -> Transcription:
         """Notes and roll of a waveform (samples,) at 22050 Hz, from one run of the network."""
         notes, onsets = self.posteriors(waveform)
         with np.errstate(invalid="ignore"):  # silence makes it divide nothing by nothing
@@ -109,7 +109,7 @@ class NoteJudge:
         intervals = np.array([event[:2] for event in events], dtype=float).reshape(-1, 2) / FRAMES_PER_SECOND
         pitches = np.array([event[2] for event in events], dtype=float)
         velocities = np.array([round(127 * event[3]) for event in events], dtype=int)
-        return HeardNotes(intervals, pitches, velocities, notes)
+        return Transcription(intervals, pitches, velocities, notes)
 
     def frames(self, waveform: torch.Tensor | np.ndarray) -> np.ndarray:
         """Which keys sound, (frames, 88) bool."""

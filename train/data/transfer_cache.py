@@ -1,22 +1,38 @@
-"""What a model makes of aligned pairs, kept as latents: the enhancer's training set."""
+"""Transfers of aligned pairs by a model, kept as latents: the enhancer's training set.
 
+    python -m train cache-transfers --model DIR --cache MELS --latents LATENTS --out DIR
+
+Numbers of steps are drawn anew for each batch, so that the enhancer corrects what any of them leaves.
+"""
+
+import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
+from tqdm import tqdm
 
+from stylediff import StyleTransferPipeline
 from stylediff.autoencoder import MelAutoencoder
+from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.mel import MelConfig
+from stylediff.sampling import MAX_STEPS, START, TEMPERATURE
+from train.common.cli import run_command
 from train.common.files import write_atomically
-from train.data.latent_cache import foreign_part
-from train.data.mel_cache import CacheError, Row
+from train.common.precision import fast_autocast
+from train.data.latent_cache import describe_origin, find_mismatch, read_latents
+from train.data.mel_cache import CachedClip, CacheError, gather_crops, read_cache
+from train.data.pairs import PairSampler
 
+BATCH = 16
 ORIGINS = {"encoder": "latents than this autoencoder's", "rows": "clips than this mel cache's"}
 
 
 @dataclass(frozen=True)
-class GeneratedSet:
+class TransferCache:
     """Generated latents and the clips they belong to.
 
     Attributes:
@@ -32,16 +48,16 @@ class GeneratedSet:
     held_out: int
     origin: dict[str, str] = field(default_factory=dict)
 
-    def require_origin(self, rows: Sequence[Row], autoencoder: MelAutoencoder) -> None:
+    def require_origin(self, rows: Sequence[CachedClip], autoencoder: MelAutoencoder) -> None:
         """Checks that the set is of the clips and of the autoencoder that it is used with.
 
         Raises:
             CacheError: it is not.
         """
-        foreign = foreign_part(self.origin, autoencoder, rows)
+        foreign = find_mismatch(self.origin, autoencoder, rows)
         if foreign is not None:
             raise CacheError(
-                f"the generated latents are of other {ORIGINS[foreign]}: run train.data.cache_transfers again"
+                f"the generated latents are of other {ORIGINS[foreign]}: run the command cache-transfers again"
             )
 
     def save(self, folder: Path) -> None:
@@ -53,7 +69,7 @@ class GeneratedSet:
         write_atomically(folder / "pairs.json", json.dumps(pairs | {"origin": self.origin}))
 
 
-def read_generated(folder: Path) -> GeneratedSet:
+def read_transfers(folder: Path) -> TransferCache:
     """A saved set, its latents mapped from disk.
 
     Raises:
@@ -63,6 +79,110 @@ def read_generated(folder: Path) -> GeneratedSet:
         pairs = json.loads((folder / "pairs.json").read_text())
         latents = np.load(folder / "latents.npy", mmap_mode="r")
         sources, targets = np.array(pairs["sources"]), np.array(pairs["targets"])
-        return GeneratedSet(latents, sources, targets, pairs["held_out"], pairs.get("origin", {}))
+        return TransferCache(latents, sources, targets, pairs["held_out"], pairs.get("origin", {}))
     except (OSError, ValueError, KeyError) as error:
         raise CacheError(f"no generated latents in {folder}: {error}") from error
+
+
+@torch.no_grad()
+def transfer_latents(
+    pipeline: StyleTransferPipeline,
+    source: torch.Tensor,
+    voices: torch.Tensor,
+    steps: int,
+    temperature: float,
+    generator: torch.Generator,
+    start: float = START,
+) -> torch.Tensor:
+    """Latents of source latents (batch, channels, rows, columns), played by voices (batch,) of the style encoder."""
+    source = source.to(pipeline.device)
+    tokens = pipeline.style_encoder(voices.to(pipeline.device))
+    latents, timesteps = pipeline.prepare_latents(source, steps, 1.0, temperature, generator, start)
+    return pipeline.denoise(latents, source, tokens, timesteps, 1.0, temperature)
+
+
+@torch.no_grad()
+def transfer(
+    pipeline: StyleTransferPipeline,
+    sources: torch.Tensor,
+    voices: torch.Tensor,
+    steps: int,
+    temperature: float,
+    start: float = START,
+) -> torch.Tensor:
+    """Latents of log-mels (pairs, 1, mels, frames) played by voices (pairs,); noise is the same for every setting."""
+    made = []
+    generator = torch.Generator().manual_seed(0)
+    for first in range(0, len(sources), BATCH):
+        batch = slice(first, first + BATCH)
+        source = pipeline.encode_mel(sources[batch].to(pipeline.device))
+        made.append(transfer_latents(pipeline, source, voices[batch], steps, temperature, generator, start))
+    return torch.cat(made)
+
+
+def transfer_pairs(
+    pipeline: StyleTransferPipeline,
+    sampler: PairSampler,
+    count: int,
+    steps: list[int],
+    generator: torch.Generator,
+    batch: int,
+) -> TransferCache:
+    """That many transferred pairs of a sampler, at least one, none of them held out.
+
+    Raises:
+        CacheError: the sampler has no pair.
+    """
+    latents, sources, targets = [], [], []
+    for start in tqdm(range(0, count, batch), unit=f"{batch} pairs"):
+        chosen = sampler.sample(min(batch, count - start), generator)
+        firsts = np.zeros(len(chosen.sources), int)
+        source = gather_crops(sampler.latents, chosen.sources, firsts, sampler.latents.shape[-1])
+        voices = torch.tensor([sampler.voice_of[int(number)] for number in chosen.targets])
+        number = steps[int(torch.randint(len(steps), (1,), generator=generator))]
+        with fast_autocast(pipeline.device):
+            made = transfer_latents(pipeline, source, voices, number, TEMPERATURE, generator)
+        latents.append(made.float().cpu().numpy().astype(np.float16))
+        sources.append(chosen.sources)
+        targets.append(chosen.targets)
+    return TransferCache(np.concatenate(latents), np.concatenate(sources), np.concatenate(targets), 0)
+
+
+def join(train: TransferCache, held_out: TransferCache, origin: dict[str, str]) -> TransferCache:
+    """One set of both, the second held out."""
+    both = (train, held_out)
+    latents, sources, targets = (
+        np.concatenate([getattr(one, name) for one in both]) for name in ("latents", "sources", "targets")
+    )
+    return TransferCache(latents, sources, targets, len(held_out.targets), origin)
+
+
+def generate_splits(args: argparse.Namespace) -> TransferCache:
+    """Pairs of the training and the validation split, as the command line wants them.
+
+    Raises:
+        CheckpointError, CacheError: what they are made from is missing, or does not belong together.
+    """
+    if not all(1 <= steps <= MAX_STEPS for steps in args.steps):
+        raise CacheError(f"--steps must be 1 to {MAX_STEPS}")
+    pipeline = load_pipeline(args.model)
+    cache = read_cache(args.cache, MelConfig())
+    latents = read_latents(args.latents, cache.clips, pipeline.autoencoder)
+    pipeline.set_progress_bar_config(disable=True)
+    voices = list(pipeline.style_encoder.config.voices)
+    generator = torch.Generator().manual_seed(args.seed)
+    rows = cache.clips[: len(latents)]
+    train, unseen = (
+        PairSampler(rows, latents, voices, split, oversampled_share=args.favoured_share)
+        for split in ("train", "validation")
+    )
+    unseen.require_pairs()  # told before the training pairs are made, not after
+    made, held_out = (
+        transfer_pairs(pipeline, sampler, count, args.steps, generator, args.batch_size)
+        for sampler, count in ((train, args.pairs), (unseen, args.held_out))
+    )
+    return join(made, held_out, describe_origin(pipeline.autoencoder, cache.clips))
+
+
+def main(args: argparse.Namespace) -> int:
+    return run_command(lambda: generate_splits(args).save(args.out), CheckpointError, CacheError, OSError)

@@ -10,7 +10,7 @@ import torch
 
 from stylediff.audio import fit_length, loudness_gain, read_audio, resample
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.data.mel_cache import CacheError, MelCache, Row
+from train.data.mel_cache import CachedClip, CacheError, MelCache
 
 
 def load_waveform(path: Path) -> torch.Tensor:
@@ -19,12 +19,14 @@ def load_waveform(path: Path) -> torch.Tensor:
     return torch.from_numpy(samples[0])
 
 
-def levelled_mel(waveform: torch.Tensor, mel: MelConfig) -> torch.Tensor:
+def normalized_mel(waveform: torch.Tensor, mel: MelConfig) -> torch.Tensor:
     """Log-mel (1, 1, mels, frames) of a waveform (samples,) brought to the loudness of the data set."""
     return waveform_to_mel((waveform * loudness_gain(waveform))[None], mel)
 
 
-def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int, cents: float = 0.0) -> torch.Tensor:
+def read_waveform(
+    data: Path, row: CachedClip, mel: MelConfig, start: int, frames: int, cents: float = 0.0
+) -> torch.Tensor:
     """Samples that some frames of a clip stand for, (frames * hop_length,), silent where the clip is not.
 
     Args:
@@ -52,4 +54,4 @@ def read_clips(cache: MelCache, rows: np.ndarray, data: Path) -> Iterator[tuple[
     """Whole clips: log-mels (1, 1, mels, frames) and waveforms (1, frames * hop_length)."""
     for row in rows:
         mel = cache.tensor(int(row))[None]
-        yield mel, read_waveform(data, cache.rows[row], cache.mel, 0, mel.shape[-1])[None]
+        yield mel, read_waveform(data, cache.clips[row], cache.mel, 0, mel.shape[-1])[None]

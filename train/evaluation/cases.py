@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
-from train.data.manifest import Clip, ClipGroup
+from train.data.manifest import ClipGroup, ClipRecord
 from train.data.notes import Note, clip_notes, notes_in_range
 
 Pair = tuple[str, str]
@@ -24,17 +24,17 @@ OTHER_PAIRS: tuple[Pair, ...] = tuple(
 )
 
 
-class TrialError(ValueError):
+class CaseError(ValueError):
     """A data set that nothing can be tried on; the message says what it lacks."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class EvalCase:
     """A source clip of the test soundfont, and the same music in the default voice of the target instrument."""
 
     group: ClipGroup
-    source: Clip
-    target: Clip
+    source: ClipRecord
+    target: ClipRecord
 
     @property
     def pair(self) -> Pair:
@@ -44,14 +44,14 @@ class Trial:
     def key(self) -> str:
         return f"{self.group.index:06d} {' -> '.join(self.pair)}"
 
-    def score(self, seconds: float) -> tuple[Note, ...]:
+    def notes_within(self, seconds: float) -> tuple[Note, ...]:
         """The notes that the target instrument has to play within a clip of that length."""
         playable = notes_in_range(self.group.notes, get_instrument(self.target.instrument))
         return clip_notes(playable, seconds)
 
 
 @dataclass(frozen=True)
-class Example:
+class CaseAudio:
     """The sound of a trial.
 
     Attributes:
@@ -71,30 +71,30 @@ class Example:
         return self.voice.split("/")[0]
 
 
-def find_trials(groups: list[ClipGroup], pair: Pair, count: int) -> list[Trial]:
+def find_cases(groups: list[ClipGroup], pair: Pair, count: int) -> list[EvalCase]:
     """That many trials of a pair, or all there are, in a random order that a larger count only continues."""
-    trials = []
+    cases = []
     for group in groups:
         sources = [clip for clip in group.clips if clip.role == "source" and clip.instrument == pair[0]]
         targets = [clip for clip in group.clips if clip.role == "target" and clip.instrument == pair[1]]
         if sources and targets:
-            trials.append(Trial(group, sources[0], targets[0]))
+            cases.append(EvalCase(group, sources[0], targets[0]))
     stream = [INSTRUMENT_NAMES.index(name) for name in pair]
-    order = np.random.default_rng(stream).permutation(len(trials))
-    return [trials[number] for number in order[:count]]
+    order = np.random.default_rng(stream).permutation(len(cases))
+    return [cases[number] for number in order[:count]]
 
 
-def choose_trials(groups: list[ClipGroup], split: str, main_count: int, other_count: int) -> list[Trial]:
+def choose_cases(groups: list[ClipGroup], split: str, main_count: int, other_count: int) -> list[EvalCase]:
     """Trials of every ordered pair of instruments, the pairs taking turns, so that any first part covers them all.
 
     Raises:
-        TrialError: the split has none.
+        CaseError: the split has none.
     """
     chosen = [group for group in groups if group.split == split]
-    queues = [find_trials(chosen, pair, main_count) for pair in MAIN_PAIRS]
-    queues += [find_trials(chosen, pair, other_count) for pair in OTHER_PAIRS]
+    queues = [find_cases(chosen, pair, main_count) for pair in MAIN_PAIRS]
+    queues += [find_cases(chosen, pair, other_count) for pair in OTHER_PAIRS]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*queues))
-    trials = [trial for trial in turns if trial is not None]
-    if not trials:
-        raise TrialError(f"the {split} split has no source clip with a target clip of the same music")
-    return trials
+    cases = [case for case in turns if case is not None]
+    if not cases:
+        raise CaseError(f"the {split} split has no source clip with a target clip of the same music")
+    return cases

@@ -9,8 +9,8 @@ from stylediff.audio import loudness_gain
 from stylediff.mel import MelConfig, waveform_to_mel
 from train.data.note_agreement import frame_prf, note_f1, score_roll
 from train.data.notes import Note, is_one_voice
-from train.data.transcription import HeardNotes, NoteJudge, PitchTracker
-from train.data.waveforms import levelled_mel
+from train.data.transcription import NoteTranscriber, PitchTracker, Transcription
+from train.data.waveforms import normalized_mel
 from train.evaluation.metrics import (
     chroma_similarity,
     correlation,
@@ -35,10 +35,10 @@ CLIPPED = 0.999
 
 
 @dataclass(frozen=True)
-class Judges:
+class Listeners:
     """Networks that listen: two of others, and our classifier of instruments."""
 
-    notes: NoteJudge
+    notes: NoteTranscriber
     pitch: PitchTracker
     classifier: InstrumentClassifier
 
@@ -68,7 +68,7 @@ def compare_with_target(output: torch.Tensor, target: torch.Tensor, config: MelC
 
 
 def compare_with_score(
-    output: torch.Tensor, heard: HeardNotes, notes: tuple[Note, ...], judges: Judges, config: MelConfig
+    output: torch.Tensor, heard: Transcription, notes: tuple[Note, ...], listeners: Listeners, config: MelConfig
 ) -> Result:
     """How well the notes of a score can be heard in a waveform (samples,)."""
     precision, recall, frame_f = frame_prf(heard.roll, score_roll(notes, len(heard.roll)))
@@ -80,11 +80,11 @@ def compare_with_score(
         "note_f1_100": note_f1(notes, heard.intervals, heard.pitches, 0.1),
         "timely": timely_share(notes, heard.intervals, heard.pitches),
         "onset_f1": onset_f1(output, notes, config.sample_rate),
-        "f0_accuracy": f0_accuracy(notes, *judges.pitch.track(output)) if is_one_voice(notes) else None,
+        "f0_accuracy": f0_accuracy(notes, *listeners.pitch.track(output)) if is_one_voice(notes) else None,
     }
 
 
-def compare_with_source(heard: HeardNotes, source: HeardNotes) -> Result:
+def compare_with_source(heard: Transcription, source: Transcription) -> Result:
     """How far the notes heard in an output are those heard in its source: for clips without a score."""
     return {
         "source_frame_f": frame_prf(heard.roll, source.roll)[2],
@@ -96,17 +96,17 @@ def compare_with_source(heard: HeardNotes, source: HeardNotes) -> Result:
 @torch.no_grad()
 def name_instrument(waveform: torch.Tensor, classifier: InstrumentClassifier) -> str:
     """The instrument that the classifier hears in a waveform (samples,)."""
-    mel = levelled_mel(waveform, classifier.mel)
+    mel = normalized_mel(waveform, classifier.mel)
     return classifier.config.instruments[int(classifier(mel).argmax())]
 
 
-def assess(
+def score_clip(
     output: torch.Tensor,
     target: torch.Tensor,
     notes: tuple[Note, ...],
-    source: HeardNotes,
+    source: Transcription,
     instrument: str,
-    judges: Judges,
+    listeners: Listeners,
     config: MelConfig,
 ) -> Result:
     """Every column of an output (samples,) whose target, score and source are known.
@@ -115,8 +115,8 @@ def assess(
         source: what is heard in the source.
         instrument: what the output should be heard as.
     """
-    heard = judges.notes.listen(output)
-    named = name_instrument(output, judges.classifier)
-    result = compare_with_score(output, heard, notes, judges, config) | compare_with_source(heard, source)
+    heard = listeners.notes.transcribe(output)
+    named = name_instrument(output, listeners.classifier)
+    result = compare_with_score(output, heard, notes, listeners, config) | compare_with_source(heard, source)
     result |= compare_with_target(output, target, config)
     return result | {"named": named, "named_target": float(named == instrument)}

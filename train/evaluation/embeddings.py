@@ -12,8 +12,8 @@ from tqdm import tqdm
 from stylediff.audio import resample
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
-from train.common.parallel import results_of
-from train.data.waveforms import levelled_mel, load_waveform
+from train.common.parallel import parallel_map
+from train.data.waveforms import load_waveform, normalized_mel
 from train.evaluation.frechet import compare_sets
 from train.models.instrument_classifier import InstrumentClassifier
 
@@ -37,7 +37,7 @@ class ClassifierEmbedding:
 
     @torch.no_grad()
     def __call__(self, waveform: torch.Tensor) -> np.ndarray:
-        return self.classifier.features(split_windows(levelled_mel(waveform, self.classifier.mel))).numpy()
+        return self.classifier.features(split_windows(normalized_mel(waveform, self.classifier.mel))).numpy()
 
 
 class VggishEmbedding:
@@ -73,10 +73,10 @@ class ClapEmbedding:
         return self.network.get_audio_features(**inputs).numpy()
 
 
-def draw_picture(waveform: torch.Tensor) -> torch.Tensor:
+def plot_picture(waveform: torch.Tensor) -> torch.Tensor:
     """The spectrogram picture of a waveform (samples,), as the page shows it: (3, height, width) between 0 and 1."""
     config = MelConfig()
-    mel = levelled_mel(waveform, config)[0, 0]
+    mel = normalized_mel(waveform, config)[0, 0]
     return torch.from_numpy(mels_to_image([mel], config)).permute(2, 0, 1).float() / 255
 
 
@@ -86,7 +86,7 @@ class PixelEmbedding:
     ROWS = 32
 
     def __call__(self, waveform: torch.Tensor) -> np.ndarray:
-        grey = draw_picture(waveform).mean(0)
+        grey = plot_picture(waveform).mean(0)
         columns = max(1, round(grey.shape[1] / (WINDOW_FRAMES / 2)))
         return functional.adaptive_avg_pool2d(grey[None, None], (self.ROWS, columns))[0, 0].T.numpy()
 
@@ -102,7 +102,7 @@ class InceptionEmbedding:
 
     @torch.no_grad()
     def __call__(self, waveform: torch.Tensor) -> np.ndarray:
-        picture = draw_picture(waveform)[None]
+        picture = plot_picture(waveform)[None]
         resized = functional.interpolate(picture, (self.SIZE, self.SIZE), mode="bilinear", antialias=True)
         return self.network(2 * resized - 1).numpy()
 
@@ -159,7 +159,7 @@ def embed_folder(folder: Path, kept: Path, name: str, classifier: Path, workers:
     missing = [path for path in sorted(folder.glob("*.flac")) if path.name not in features]
     if missing:
         workers = workers if len(missing) > FEW else 1
-        made = results_of(partial(embed, name=name, classifier=classifier), missing, workers, chunk_size=8)
+        made = parallel_map(partial(embed, name=name, classifier=classifier), missing, workers, chunk_size=8)
         features |= dict(tqdm(made, total=len(missing), unit="clip", desc=f"{name}, {folder.name}"))
         kept.parent.mkdir(parents=True, exist_ok=True)
         scratch = kept.with_suffix(".part.npz")

@@ -10,17 +10,17 @@ from matplotlib.figure import Figure
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
-from train.data.waveforms import levelled_mel, load_waveform
-from train.evaluation.cases import MAIN_PAIRS, Trial
+from train.data.waveforms import load_waveform, normalized_mel
+from train.evaluation.cases import MAIN_PAIRS, EvalCase
 from train.evaluation.clip_scores import Result
 from train.evaluation.report import COLUMNS, Table
-from train.evaluation.runner import Scoring, audio_path
-from train.evaluation.systems import IDENTITY, TRUE_TARGET, ours
+from train.evaluation.runner import EvalConfig, audio_path
+from train.evaluation.systems import IDENTITY, TRUE_TARGET, model_name
 
 SWEPT = ("log_mel_error", "timbre_distance", "frame_f", "named_target")
 
 
-def draw_confusion(matrix: np.ndarray) -> Figure:
+def plot_confusion(matrix: np.ndarray) -> Figure:
     """The confusion matrix, (targets, names), as a figure."""
     figure = Figure(figsize=(7.5, 7), layout="constrained")
     axes = figure.subplots()
@@ -36,7 +36,7 @@ def draw_confusion(matrix: np.ndarray) -> Figure:
     return figure
 
 
-def draw_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
+def plot_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
     """Titled pictures (height, width, 3), three in a row, as a figure."""
     lines = -(-len(panels) // 3)
     figure = Figure(figsize=(15, 6.5 * lines), layout="constrained")
@@ -48,7 +48,7 @@ def draw_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
     return figure
 
 
-def draw_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
+def plot_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
     """Each of the key ratios as a matrix, sources down and targets across.
 
     Args:
@@ -74,8 +74,9 @@ def draw_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
-def draw_sweep(
+def plot_sweep(
     table: Table,
+    *,
     steps: list[int],
     guidance: list[float],
     temperatures: list[float],
@@ -84,10 +85,10 @@ def draw_sweep(
 ) -> Figure:
     """Some columns against the number of steps, the guidance, the temperature and the dynamics, with 95 % intervals."""
     lines: list[tuple[str, list[tuple[float, str]]]] = [
-        ("steps", [(number, ours(number)) for number in steps]),
-        ("guidance", [(scale, ours(headline_steps, scale)) for scale in guidance]),
-        ("temperature", [(one, ours(headline_steps, temperature=one)) for one in temperatures]),
-        ("dynamics", [(one, ours(headline_steps, dynamics=one)) for one in dynamics]),
+        ("steps", [(number, model_name(number)) for number in steps]),
+        ("guidance", [(scale, model_name(headline_steps, guidance=scale)) for scale in guidance]),
+        ("temperature", [(one, model_name(headline_steps, temperature=one)) for one in temperatures]),
+        ("dynamics", [(one, model_name(headline_steps, dynamics=one)) for one in dynamics]),
     ]
     figure = Figure(figsize=(4 * len(SWEPT), 3.5 * len(lines)), layout="constrained")
     axes = figure.subplots(len(lines), len(SWEPT), squeeze=False)
@@ -107,44 +108,48 @@ def draw_sweep(
     return figure
 
 
-SHEET_PANELS = 12
+SHEET_EXAMPLES = 12
 EXTREMES = 3
 
 
-def choose_panels(trials: list[Trial]) -> list[Trial]:
+def choose_examples(cases: list[EvalCase]) -> list[EvalCase]:
     """Trials of twelve directions, the main ones among them; the first of each, not the best."""
-    pairs = {trial.pair: trial for trial in reversed(trials)}
-    others = [trial for pair, trial in sorted(pairs.items()) if pair not in MAIN_PAIRS]
+    pairs = {case.pair: case for case in reversed(cases)}
+    others = [case for pair, case in sorted(pairs.items()) if pair not in MAIN_PAIRS]
     chosen = [pairs[pair] for pair in MAIN_PAIRS if pair in pairs]
-    chosen += others[:: max(1, len(others) // (SHEET_PANELS - len(chosen)))]
-    return chosen[:SHEET_PANELS]
+    chosen += others[:: max(1, len(others) // (SHEET_EXAMPLES - len(chosen)))]
+    return chosen[:SHEET_EXAMPLES]
 
 
-def choose_extremes(trials: list[Trial], results: list[Result], headline: str) -> tuple[list[Trial], list[Trial]]:
+def choose_extremes(
+    cases: list[EvalCase], results: list[Result], headline: str
+) -> tuple[list[EvalCase], list[EvalCase]]:
     """The three trials with the smallest and the three with the largest log-mel error against doing nothing."""
     errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
-    ranked = sorted(trials, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
+    ranked = sorted(cases, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
     few = min(EXTREMES, max(1, len(ranked) // 2))
     return ranked[:few], ranked[len(ranked) - few :][::-1]
 
 
-def draw_panels(trials: list[Trial], scoring: Scoring, headline: str) -> list[tuple[str, np.ndarray]]:
+def plot_examples(cases: list[EvalCase], eval_config: EvalConfig, headline: str) -> list[tuple[str, np.ndarray]]:
     """Log-mels of source, output and target above each other, with a title, for each trial."""
     panels = []
-    for trial in trials:
-        waveforms = [load_waveform(audio_path(scoring, trial, row)) for row in (IDENTITY, headline, TRUE_TARGET)]
-        mels = [levelled_mel(waveform, MelConfig())[0, 0] for waveform in waveforms]
-        panels.append((" → ".join(trial.pair) + ": source, output, target", mels_to_image(mels, MelConfig())))
+    for case in cases:
+        waveforms = [load_waveform(audio_path(eval_config, case, row)) for row in (IDENTITY, headline, TRUE_TARGET)]
+        mels = [normalized_mel(waveform, MelConfig())[0, 0] for waveform in waveforms]
+        panels.append((" → ".join(case.pair) + ": source, output, target", mels_to_image(mels, MelConfig())))
     return panels
 
 
-def copy_extremes(best: list[Trial], worst: list[Trial], scoring: Scoring, headline: str, out: Path) -> None:
+def copy_extremes(
+    best: list[EvalCase], worst: list[EvalCase], eval_config: EvalConfig, headline: str, out: Path
+) -> None:
     """Source, output and target of each trial as Ogg Vorbis in ``out``, in place of what was there."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    for kind, trials in {"best": best, "worst": worst}.items():
-        for number, trial in enumerate(trials, 1):
+    for kind, cases in {"best": best, "worst": worst}.items():
+        for number, case in enumerate(cases, 1):
             for name, row in {"source": IDENTITY, "output": headline, "target": TRUE_TARGET}.items():
-                samples = load_waveform(audio_path(scoring, trial, row)).numpy()
-                file = out / f"{kind}_{number}_{'_to_'.join(trial.pair)}_{name}.ogg"
+                samples = load_waveform(audio_path(eval_config, case, row)).numpy()
+                file = out / f"{kind}_{number}_{'_to_'.join(case.pair)}_{name}.ogg"
                 soundfile.write(file, samples, MelConfig().sample_rate)

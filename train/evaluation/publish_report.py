@@ -1,6 +1,6 @@
 """Puts a report into the repository: its files beside the code, its tables into the README and the model card.
 
-python -m train.evaluation.publish_report --report DIR
+python -m train publish-report --report DIR
 """
 
 import argparse
@@ -8,10 +8,10 @@ import gzip
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
+from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.markdown import table_head, table_row
 from train.evaluation.cases import MAIN_PAIRS
@@ -55,8 +55,7 @@ def readme_block(summary: dict[str, Any]) -> str:
 def card_block(summary: dict[str, Any]) -> str:
     """What stands in the model card between the marks."""
     lines = [
-        f'"{summary["headline"]}" on the test split '
-        "(`python -m train.evaluation.evaluate`; all rows are in the README):",
+        f'"{summary["headline"]}" on the test split (`python -m train evaluate`; all rows are in the README):',
         "",
     ]
     return "\n".join([*lines, *ratio_lines(summary), ""])
@@ -96,17 +95,5 @@ def publish(report: Path, results: Path, readme: Path, card: Path) -> None:
         packed.write((report / "results.jsonl").read_bytes())
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--report", type=Path, required=True, help="folder that train.evaluation.evaluate wrote")
-    args = parser.parse_args(arguments)
-    try:
-        publish(args.report, RESULTS, README, MODEL_CARD)
-    except (PublishError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_command(lambda: publish(args.report, RESULTS, README, MODEL_CARD), PublishError, OSError)

@@ -12,7 +12,9 @@ from train.evaluation.clip_scores import Result
 from train.evaluation.metrics import bootstrap_interval
 from train.evaluation.systems import AUTOENCODER, IDENTITY, ORACLE, TRUE_TARGET
 
-Spread = dict[str, dict[str, dict[str, dict[str, float]]]]  # group -> row -> embedding -> distance, infinity, windows
+FrechetDistances = dict[
+    str, dict[str, dict[str, dict[str, float]]]
+]  # group -> row -> embedding -> distance, infinity, windows
 Table = dict[str, dict[str, dict[str, float]]]  # row -> column -> mean, low, high, count
 
 NOTE_COLUMNS = {
@@ -117,7 +119,7 @@ def summarize(results: list[Result], rows: list[str], main: list[str], headline:
     """Tables and ratios of each main direction and of all pairs.
 
     Args:
-        results: one dict for each clip and row, from ``train.evaluation.evaluate``.
+        results: one dict for each clip and row, from the command evaluate.
         rows: their names, in the order of the tables.
         main: directions with a table of their own, as "piano -> violin".
         headline: the row of our model that the ratios and the confusion matrix take.
@@ -173,7 +175,7 @@ def substitution_lines(summary: dict[str, Any]) -> list[str]:
     return lines
 
 
-def spread_lines(spread: Spread) -> list[str]:
+def frechet_lines(spread: FrechetDistances) -> list[str]:
     """Tables of Fréchet distances, one for each group of directions."""
     lines = []
     for group, rows in spread.items():
@@ -231,7 +233,7 @@ def write_markdown(summary: dict[str, Any]) -> str:
         count = summary["sweep"][summary["headline"]]["log_mel_error"]["count"]
         lines += ["", f"## Settings ({count} clips of the main directions)", *table_lines(summary["sweep"])]
         lines += ["", "![quality against steps, guidance, temperature and dynamics](sweep.png)"]
-    lines += spread_lines(summary["spread"])
+    lines += frechet_lines(summary["spread"])
     lines += cost_lines(summary)
     lines += ["", "![which instrument each target is heard as](confusion.png)"]
     lines += ["", "![every pair of instruments](pairs.png)"]

@@ -1,11 +1,10 @@
 """Scores a folder of audio files against references of the same names: any system's outputs, by the same metrics.
 
-python -m train.evaluation.score_folder --audio-dir OUTPUTS --reference-dir TARGETS --out DIR
+python -m train score-folder --audio-dir OUTPUTS --reference-dir TARGETS --out DIR
 """
 
 import argparse
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,16 @@ import torch
 from tqdm import tqdm
 
 from stylediff.audio import AudioError, fit_length, read_audio, to_mono
-from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
-from train.common.cli import exit_code
+from train.common.cli import run_command
 from train.common.files import write_atomically
-from train.common.parallel import results_of
+from train.common.parallel import parallel_map
 from train.evaluation.clip_scores import Result, compare_with_source, compare_with_target, name_instrument
-from train.evaluation.embeddings import EMBEDDINGS, load_embedding
+from train.evaluation.embeddings import load_embedding
 from train.evaluation.frechet import compare_sets
 from train.evaluation.report import COLUMNS, describe, format_cell
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_judges
+from train.evaluation.runner import load_listeners
 
 ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff")
 
@@ -61,11 +60,12 @@ def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None
         classifier: folder of the instrument classifier.
         instrument: what the outputs should be heard as, or None.
     """
-    judges = load_judges(classifier)
+    listeners = load_listeners(classifier)
     output, reference = load_pair(pair)
-    heard = [judges.notes.listen(waveform) for waveform in (output, reference)]
-    result = {"file": pair[0].name} | compare_with_source(*heard) | compare_with_target(output, reference, MelConfig())
-    named = name_instrument(output, judges.classifier)
+    heard, source = (listeners.notes.transcribe(waveform) for waveform in (output, reference))
+    result = {"file": pair[0].name} | compare_with_source(heard, source)
+    result |= compare_with_target(output, reference, MelConfig())
+    named = name_instrument(output, listeners.classifier)
     return result | {"named": named} | ({"named_target": float(named == instrument)} if instrument else {})
 
 
@@ -79,7 +79,7 @@ def score_folder(
     """
     pairs = pair_files(audio, references)
     job = partial(score_pair, classifier=classifier, instrument=instrument)
-    files = sorted(tqdm(results_of(job, pairs, workers), total=len(pairs), unit="clip"), key=lambda r: str(r["file"]))
+    files = sorted(tqdm(parallel_map(job, pairs, workers), total=len(pairs), unit="clip"), key=lambda r: str(r["file"]))
     found = {column: [file[column] for file in files if file.get(column) is not None] for column in COLUMNS}
     means = {column: describe(values) for column, values in found.items() if values}
     loaded = [load_pair(pair) for pair in pairs]
@@ -104,8 +104,10 @@ def evaluate_folder(args: argparse.Namespace) -> str:
     """Scores a folder of audio files, writes the report, and returns its Markdown.
 
     Raises:
-        ValueError: files that cannot be read or paired.
+        ValueError: files that cannot be read or paired, or no such instrument.
     """
+    if args.instrument is not None:
+        get_instrument(args.instrument)
     summary = score_folder(
         args.audio_dir, args.reference_dir, args.classifier, args.instrument, args.embedding, args.workers
     )
@@ -116,22 +118,8 @@ def evaluate_folder(args: argparse.Namespace) -> str:
     return page
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--audio-dir", type=Path, required=True, help="folder of a system's outputs")
-    parser.add_argument("--reference-dir", type=Path, required=True, help="true targets, in files of the same names")
-    parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, help="what they should be heard as")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--embedding", nargs="+", choices=tuple(EMBEDDINGS), default=["classifier", "pixels"])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
-    args = parser.parse_args(arguments)
-
+def main(args: argparse.Namespace) -> int:
     def work() -> None:
         print(evaluate_folder(args))
 
-    return exit_code(work, ValueError, OSError, ImportError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError, ImportError)

@@ -1,8 +1,8 @@
 """The systems an evaluation compares, its rows: ours, what one can do without a model, and what bounds them."""
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import NamedTuple
 
 import torch
 
@@ -12,8 +12,8 @@ from stylediff.dynamics import DYNAMICS
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
 from stylediff.sampling import TEMPERATURE
 from train.data.soundfonts import Preset, Synthesizer
-from train.data.transcription import NoteJudge
-from train.evaluation.cases import Example
+from train.data.transcription import NoteTranscriber
+from train.evaluation.cases import CaseAudio
 
 IDENTITY = "identity"
 ENVELOPE = "spectral envelope"
@@ -73,13 +73,14 @@ def match_envelope(waveform: torch.Tensor, target_spectrum: torch.Tensor, config
 
 
 # What a system makes of an example: (samples,) at the mel's sample rate, as long as the target.
-Row = Callable[[Example], torch.Tensor]
+System = Callable[[CaseAudio], torch.Tensor]
 
 # A synthesizer and its program for each voice that can be played.
 Players = dict[str, tuple[Synthesizer, Preset]]
 
 
-class Sampling(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
     """How the model is used: denoising steps, guidance scale (1 is none), temperature of the noise, and so on."""
 
     steps: int
@@ -88,9 +89,15 @@ class Sampling(NamedTuple):
     dynamics: float = DYNAMICS
     enhance: bool = True
 
+    @property
+    def name(self) -> str:
+        """Name of our model, used in that way."""
+        return model_name(**asdict(self))
 
-def ours(
+
+def model_name(
     steps: int,
+    *,
     guidance: float = 1.0,
     temperature: float = TEMPERATURE,
     dynamics: float = DYNAMICS,
@@ -109,72 +116,72 @@ def ours(
     return name
 
 
-def play_source(example: Example) -> torch.Tensor:
+def run_identity(audio: CaseAudio) -> torch.Tensor:
     """The source unchanged: what a model has to beat."""
-    return fit_length(example.source, len(example.target))
+    return fit_length(audio.source, len(audio.target))
 
 
-def play_equalised(example: Example, spectra: dict[str, torch.Tensor], config: MelConfig) -> torch.Tensor:
+def run_equalizer(audio: CaseAudio, spectra: dict[str, torch.Tensor], config: MelConfig) -> torch.Tensor:
     """The source equalised to the average spectrum of the target's voice."""
-    return fit_length(match_envelope(example.source, spectra[example.voice], config), len(example.target))
+    return fit_length(match_envelope(audio.source, spectra[audio.voice], config), len(audio.target))
 
 
-def play_transcribed(example: Example, judge: NoteJudge, players: Players) -> torch.Tensor:
+def run_transcription(audio: CaseAudio, transcriber: NoteTranscriber, players: Players) -> torch.Tensor:
     """The source's notes as basic-pitch hears them, played by the target's own soundfont: the way of a sequencer."""
-    notes = judge.listen(example.source).notes
-    synthesizer, preset = players[example.voice]
-    return torch.from_numpy(synthesizer.render(notes, preset, len(example.target), {})).float()
+    notes = transcriber.transcribe(audio.source).notes
+    synthesizer, preset = players[audio.voice]
+    return torch.from_numpy(synthesizer.render(notes, preset, len(audio.target), {})).float()
 
 
-def play_transfer(example: Example, pipeline: StyleTransferPipeline, sampling: Sampling) -> torch.Tensor:
+def run_model(audio: CaseAudio, pipeline: StyleTransferPipeline, sampling: Sampling) -> torch.Tensor:
     """The source through the model."""
     result = pipeline(
-        example.source,
+        audio.source,
         pipeline.mel.sample_rate,
-        target=example.instrument,
+        target=audio.instrument,
         num_inference_steps=sampling.steps,
         guidance_scale=sampling.guidance,
         temperature=sampling.temperature,
         dynamics=sampling.dynamics,
         enhance=sampling.enhance,
-        generator=torch.Generator().manual_seed(example.seed),
+        generator=torch.Generator().manual_seed(audio.seed),
     )
-    return fit_length(result.audio.cpu(), len(example.target))
+    return fit_length(result.audio.cpu(), len(audio.target))
 
 
 @torch.no_grad()
-def play_decoded(example: Example, pipeline: StyleTransferPipeline) -> torch.Tensor:
+def run_autoencoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.Tensor:
     """The true target through autoencoder and vocoder: the best that a perfect denoiser could do."""
-    mel = waveform_to_mel(example.target[None].to(pipeline.device), pipeline.mel)
+    mel = waveform_to_mel(audio.target[None].to(pipeline.device), pipeline.mel)
     decoded = pipeline.autoencoder.decode(pipeline.autoencoder.encode(mel))[..., : mel.shape[-1]]
-    return fit_length(pipeline.synthesize(decoded)[0].cpu(), len(example.target))
+    return fit_length(pipeline.synthesize(decoded)[0].cpu(), len(audio.target))
 
 
 @torch.no_grad()
-def play_vocoded(example: Example, pipeline: StyleTransferPipeline) -> torch.Tensor:
+def run_vocoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.Tensor:
     """The true target's log-mel through the vocoder: the best that a perfect spectrogram could do."""
-    mel = waveform_to_mel(example.target[None].to(pipeline.device), pipeline.mel)
-    return fit_length(pipeline.synthesize(mel)[0].cpu(), len(example.target))
+    mel = waveform_to_mel(audio.target[None].to(pipeline.device), pipeline.mel)
+    return fit_length(pipeline.synthesize(mel)[0].cpu(), len(audio.target))
 
 
-def play_reconstructed(example: Example, config: MelConfig) -> torch.Tensor:
+def run_griffin_lim(audio: CaseAudio, config: MelConfig) -> torch.Tensor:
     """The true target's log-mel through 32 iterations of Griffin-Lim: what the vocoder has to beat."""
-    mel = waveform_to_mel(example.target[None], config)
-    return fit_length(griffin_lim(mel, config)[0], len(example.target))
+    mel = waveform_to_mel(audio.target[None], config)
+    return fit_length(griffin_lim(mel, config)[0], len(audio.target))
 
 
-def play_target(example: Example) -> torch.Tensor:
+def run_target(audio: CaseAudio) -> torch.Tensor:
     """The true target itself: what the judges make of a perfect result."""
-    return example.target
+    return audio.target
 
 
-def build_rows(
+def build_systems(
     pipeline: StyleTransferPipeline,
     spectra: dict[str, torch.Tensor],
     players: Players,
     regression: StyleTransferPipeline | None,
     samplings: tuple[Sampling, ...],
-) -> dict[str, Row]:
+) -> dict[str, System]:
     """Rows by name, in the order of the tables.
 
     Args:
@@ -183,18 +190,20 @@ def build_rows(
         regression: the same network trained to map source to target in one pass, if there is one.
         samplings: of each row of our model.
     """
-    transfers = {ours(*one): partial(play_transfer, pipeline=pipeline, sampling=one) for one in samplings}
-    replayed = {TRANSCRIBED: partial(play_transcribed, judge=NoteJudge(), players=players)} if players else {}
-    trained_as = Sampling(1)
-    one_pass = {REGRESSION: partial(play_transfer, pipeline=regression, sampling=trained_as)} if regression else {}
+    transfers = {one.name: partial(run_model, pipeline=pipeline, sampling=one) for one in samplings}
+    replayed = (
+        {TRANSCRIBED: partial(run_transcription, transcriber=NoteTranscriber(), players=players)} if players else {}
+    )
+    trained_as = Sampling(steps=1)
+    one_pass = {REGRESSION: partial(run_model, pipeline=regression, sampling=trained_as)} if regression else {}
     return {
-        IDENTITY: play_source,
-        ENVELOPE: partial(play_equalised, spectra=spectra, config=pipeline.mel),
+        IDENTITY: run_identity,
+        ENVELOPE: partial(run_equalizer, spectra=spectra, config=pipeline.mel),
         **replayed,
         **one_pass,
         **transfers,
-        AUTOENCODER: partial(play_decoded, pipeline=pipeline),
-        ORACLE: partial(play_vocoded, pipeline=pipeline),
-        GRIFFIN_LIM: partial(play_reconstructed, config=pipeline.mel),
-        TRUE_TARGET: play_target,
+        AUTOENCODER: partial(run_autoencoder, pipeline=pipeline),
+        ORACLE: partial(run_vocoder, pipeline=pipeline),
+        GRIFFIN_LIM: partial(run_griffin_lim, config=pipeline.mel),
+        TRUE_TARGET: run_target,
     }

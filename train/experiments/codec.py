@@ -1,6 +1,6 @@
 """Measures what mel, autoencoder and vocoder lose, stage by stage, for every instrument and voice.
 
-    python -m train.experiments.codec --data DATASET [RECORDINGS] --out DIR
+    python -m train codec --data DATASET [RECORDINGS] --out DIR
 
 Results are kept as they are made; an interrupted run goes on where it stopped.
 """
@@ -8,7 +8,6 @@ Results are kept as they are made; an interrupted run goes on where it stopped.
 import argparse
 import json
 import statistics
-import sys
 import time
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,13 +15,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stylediff.checkpoint import SHIPPED, load_pipeline
+from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
-from train.common.cli import exit_code
-from train.common.files import claim_folder, settled_arguments, write_atomically
+from train.common.cli import run_command
+from train.common.files import describe_arguments, lock_settings, write_atomically
 from train.common.markdown import table_head, table_row
-from train.common.parallel import results_of
-from train.data.manifest import ManifestError
+from train.common.parallel import parallel_map
 from train.data.notes import is_one_voice
 from train.data.waveforms import load_waveform
 from train.evaluation.clip_scores import Result, compare_with_score, compare_with_source, compare_with_target
@@ -30,17 +28,17 @@ from train.evaluation.embeddings import ClassifierEmbedding
 from train.evaluation.frechet import frechet_distance
 from train.evaluation.metrics import bootstrap_interval, hop_stripes, pitch_deviation, pitch_wobble
 from train.evaluation.report import describe, format_cell
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_judges, read_results
+from train.evaluation.runner import load_listeners, read_results
 from train.experiments.codec_stages import (
     ALL_PASS,
     DECODED,
     ITERATIONS,
     ORIGINAL,
     VOCODER,
-    Specimen,
     Stage,
+    UnseenClip,
     build_stages,
-    choose_specimens,
+    choose_unseen_clips,
     griffin_lim_row,
 )
 
@@ -178,54 +176,54 @@ def load_embedding(classifier: Path) -> ClassifierEmbedding:
     return ClassifierEmbedding(classifier)
 
 
-def measure(task: tuple[Specimen, tuple[str, ...]], model: Path, classifier: Path) -> list[Result]:
+def measure(task: tuple[UnseenClip, tuple[str, ...]], model: Path, classifier: Path) -> list[Result]:
     """One clip through some rows of the codec: their columns, and the classifier's features of what came out."""
-    specimen, rows = task
-    config, judges, original = MelConfig(), load_judges(classifier), load_waveform(specimen.path)
-    notes = specimen.score(len(original) / config.sample_rate)
-    source = judges.notes.listen(original)
-    original_hz = judges.pitch.track(original)[1] if notes is not None and is_one_voice(notes) else None
+    clip, rows = task
+    config, listeners, original = MelConfig(), load_listeners(classifier), load_waveform(clip.path)
+    notes = clip.notes_within(len(original) / config.sample_rate)
+    source = listeners.notes.transcribe(original)
+    original_hz = listeners.pitch.track(original)[1] if notes is not None and is_one_voice(notes) else None
     results = []
     for row in rows:
         output = load_stages(model)[row](original)
-        heard = judges.notes.listen(output)
+        heard = listeners.notes.transcribe(output)
         result = compare_with_source(heard, source) | compare_with_target(output, original, config)
         if notes is not None:
-            result |= compare_with_score(output, heard, notes, judges, config)
+            result |= compare_with_score(output, heard, notes, listeners, config)
             if original_hz is not None:
-                times, pitch = judges.pitch.track(output)
+                times, pitch = listeners.pitch.track(output)
                 result["wobble"] = pitch_wobble(notes, times, pitch)
                 result["deviation"] = pitch_deviation(notes, times, pitch, original_hz)
         features = load_embedding(classifier)(output).round(4).tolist()
         result |= {"stripes": hop_stripes(output, config), "features": features}
-        named = {"file": str(specimen.path), "voice": specimen.voice, "instrument": specimen.instrument, "row": row}
+        named = {"file": str(clip.path), "voice": clip.voice, "instrument": clip.instrument, "row": row}
         kept = (*COLUMNS, "features")
         results.append(named | {name: result[name] for name in kept if result.get(name) is not None})
     return results
 
 
-def measure_all(args: argparse.Namespace, specimens: list[Specimen], rows: list[str]) -> list[Result]:
+def measure_all(args: argparse.Namespace, clips: list[UnseenClip], rows: list[str]) -> list[Result]:
     """Every specimen in every row; what the folder already holds is not made again."""
     path = args.out / "results.jsonl"
     results = read_results(path)
     done = {(result["file"], result["row"]) for result in results}
-    left = [(s, tuple(row for row in rows if (str(s.path), row) not in done)) for s in specimens]
-    left = [(specimen, missing) for specimen, missing in left if missing]
+    left = [(s, tuple(row for row in rows if (str(s.path), row) not in done)) for s in clips]
+    left = [(clip, missing) for clip, missing in left if missing]
     job = partial(measure, model=args.model, classifier=args.classifier)
     with path.open("a") as file:
-        for measured in tqdm(results_of(job, left, args.workers), total=len(left), unit="clip"):
+        for measured in tqdm(parallel_map(job, left, args.workers), total=len(left), unit="clip"):
             results += measured
             file.writelines(json.dumps(result) + "\n" for result in measured)
             file.flush()
-    wanted = {(str(specimen.path), row) for specimen in specimens for row in rows}
+    wanted = {(str(clip.path), row) for clip in clips for row in rows}
     return [result for result in results if (result["file"], result["row"]) in wanted]
 
 
-def time_stages(stages: dict[str, Stage], specimens: list[Specimen]) -> dict[str, float]:
+def time_stages(stages: dict[str, Stage], clips: list[UnseenClip]) -> dict[str, float]:
     """Seconds of compute for a second of sound in every row, the median over a few clips after one to warm up."""
     seconds: dict[str, list[float]] = {row: [] for row in stages}
-    for specimen in [specimens[0], *specimens[:TIMED_CLIPS]]:
-        waveform = load_waveform(specimen.path)
+    for clip in [clips[0], *clips[:TIMED_CLIPS]]:
+        waveform = load_waveform(clip.path)
         for row, stage in stages.items():
             began = time.perf_counter()
             stage(waveform)
@@ -235,24 +233,13 @@ def time_stages(stages: dict[str, Stage], specimens: list[Specimen]) -> dict[str
 
 def measure_codec(args: argparse.Namespace) -> None:
     """Measures what is missing, and writes and prints the page."""
-    specimens, stages = choose_specimens(args.data, args.clips), load_stages(args.model)
-    claim_folder(args.out, settled_arguments(args, ("model", "classifier")))
-    seconds = time_stages(stages, specimens)
-    page = write_markdown(measure_all(args, specimens, list(stages)), list(stages), seconds)
+    clips, stages = choose_unseen_clips(args.data, args.clips), load_stages(args.model)
+    lock_settings(args.out, describe_arguments(args, ("model", "classifier")))
+    seconds = time_stages(stages, clips)
+    page = write_markdown(measure_all(args, clips, list(stages)), list(stages), seconds)
     write_atomically(args.out / "codec.md", page)
     print(page)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets, imported recordings among them")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=6, help="clips of each voice")
-    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
-    return exit_code(partial(measure_codec, parser.parse_args(arguments)), ManifestError, ValueError, OSError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_command(partial(measure_codec, args), ValueError, OSError)

@@ -14,7 +14,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
 from stylediff.instruments import get_instrument
 from stylediff.mel import griffin_lim, waveform_to_mel
-from train.data.manifest import Clip, ClipGroup, ManifestError, read_manifest
+from train.data.manifest import ClipGroup, ClipRecord, ManifestError, read_manifest
 from train.data.notes import Note, clip_notes, is_one_voice, notes_in_range
 from train.evaluation.metrics import HELD_SECONDS
 
@@ -81,7 +81,7 @@ def build_stages(pipeline: StyleTransferPipeline) -> dict[str, Stage]:
 
 
 @dataclass(frozen=True)
-class Specimen:
+class UnseenClip:
     """A clip that the codec is measured on.
 
     Attributes:
@@ -96,30 +96,30 @@ class Specimen:
     instrument: str
     notes: tuple[Note, ...] | None
 
-    def score(self, seconds: float) -> tuple[Note, ...] | None:
+    def notes_within(self, seconds: float) -> tuple[Note, ...] | None:
         """The notes within a clip of that length."""
         return None if self.notes is None else clip_notes(self.notes, seconds)
 
 
-def specimen_of(folder: Path, group: ClipGroup, clip: Clip) -> Specimen:
+def describe_unseen_clip(folder: Path, group: ClipGroup, clip: ClipRecord) -> UnseenClip:
     notes = notes_in_range(group.notes, get_instrument(clip.instrument)) if group.paired else None
-    return Specimen(folder / clip.file, clip.voice, clip.instrument, notes)
+    return UnseenClip(folder / clip.file, clip.voice, clip.instrument, notes)
 
 
-def is_steady(specimen: Specimen) -> bool:
+def is_steady(clip: UnseenClip) -> bool:
     """Whether a clip is of one voice that holds a note, so that pitch can be followed on it."""
-    notes = specimen.notes or ()
+    notes = clip.notes or ()
     return is_one_voice(notes) and any(note.end - note.start >= HELD_SECONDS for note in notes)
 
 
-def take_turns(specimens: list[Specimen]) -> list[Specimen]:
+def interleave(clips: list[UnseenClip]) -> list[UnseenClip]:
     """Steady clips in turn with others, until one kind runs out."""
-    steady, others = ([s for s in specimens if is_steady(s) == wanted] for wanted in (True, False))
+    steady, others = ([s for s in clips if is_steady(s) == wanted] for wanted in (True, False))
     pairs = itertools.zip_longest(steady, others)
-    return [specimen for pair in pairs for specimen in pair if specimen is not None]
+    return [clip for pair in pairs for clip in pair if clip is not None]
 
 
-def choose_specimens(folders: list[Path], count: int) -> list[Specimen]:
+def choose_unseen_clips(folders: list[Path], count: int) -> list[UnseenClip]:
     """That many clips of each voice, or all there are, from pieces that were not trained on, and of recordings.
 
     Test pieces come first; none of these clips was degraded. Every voice has an order of its own, the same every time,
@@ -131,20 +131,20 @@ def choose_specimens(folders: list[Path], count: int) -> list[Specimen]:
     Raises:
         ManifestError: a data set is missing, or none has such clips.
     """
-    found: dict[str, dict[str, list[Specimen]]] = {}
+    found: dict[str, dict[str, list[UnseenClip]]] = {}
     for folder in folders:
         for group in read_manifest(folder):
             if group.split != "train" or not group.paired:
                 for clip in group.clips:
                     splits = found.setdefault(clip.voice, {})
-                    splits.setdefault(group.split, []).append(specimen_of(folder, group, clip))
+                    splits.setdefault(group.split, []).append(describe_unseen_clip(folder, group, clip))
     chosen = []
     for voice, splits in sorted(found.items()):
         rng = np.random.default_rng(zlib.crc32(voice.encode()))
         ordered = []
         for split in ("test", "validation", "train"):
             clips = splits.get(split, [])
-            ordered += take_turns([clips[number] for number in rng.permutation(len(clips))])
+            ordered += interleave([clips[number] for number in rng.permutation(len(clips))])
         chosen += ordered[:count]
     if not chosen:
         raise ManifestError(f"no recordings, and no clips of unseen pieces, in {', '.join(map(str, folders))}")

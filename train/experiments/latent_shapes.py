@@ -1,6 +1,6 @@
 """Compares latent shapes: an autoencoder and a small denoiser of each, trained for the same time, and what they give.
 
-    python -m train.experiments.latent_shapes --cache MELS --data DATASET --vocoder DIR --out DIR
+    python -m train latent-shapes --cache MELS --data DATASET --vocoder DIR --out DIR
 
 The same command again goes on where it stopped; two can work on different ``--shapes``. Channels, rows and columns are
 of the autoencoder's own latents of a clip; where rows are 32, the denoiser sees blocks of 2 x 2 as one position, which
@@ -9,7 +9,6 @@ makes its work the same for all.
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,23 +19,22 @@ import torch
 from stylediff import StyleTransferPipeline
 from stylediff.mel import MelConfig
 from stylediff.sampling import START, TEMPERATURE
-from train.common.cli import exit_code
-from train.common.files import FolderError, claim_folder, settled_arguments, write_atomically
-from train.common.job_chain import Stage, StageError, follow
+from train.common.cli import run_command
+from train.common.files import FolderError, describe_arguments, lock_settings, write_atomically
+from train.common.job_chain import Job, JobError, run_jobs
 from train.common.markdown import table_head, table_row, write_page
 from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.data.note_agreement import frame_prf
-from train.data.transcription import NoteJudge
+from train.data.transcription import NoteTranscriber
 from train.data.waveforms import read_clips
 from train.evaluation.metrics import log_mel_error
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_model
-from train.experiments.validation_transfers import draw_pairs, measure_transfers
+from train.evaluation.runner import load_model
+from train.experiments.sampling import measure_transfers, sample_pairs
 from train.models.instrument_classifier import InstrumentClassifier
 
 FOLD = 4  # mels and frames in a block, before the network
 DENOISER_ROWS = 16
 NOISE = 0.3  # of latents' unit deviation
-SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
 SHORT = ["--warmup-steps", "50"]
 DENOISER = ["--widths", "96", "144", "192", "--validate-every", "1000000", *SHORT]
 
@@ -71,7 +69,7 @@ class Found:
     frechet_20: float
 
 
-def build_stages(shape: str, args: argparse.Namespace) -> list[Stage]:
+def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
     """The commands that make the pipeline of a latent shape, in ``args.out / shape``."""
     channels, rows, _ = map(int, shape.split("x"))
     out: Path = args.out / shape
@@ -88,16 +86,16 @@ def build_stages(shape: str, args: argparse.Namespace) -> list[Stage]:
     export = [*encoder, "--denoiser", str(denoiser), "--vocoder", str(args.vocoder), "--out", str(out / "model")]
     autoencoder = out / "autoencoder"
     return [
-        Stage("autoencoder", "trainers.autoencoder", trained, autoencoder / "autoencoder" / "config.json", autoencoder),
-        Stage("latents", "data.cache_latents", encoded, latents / "latents.npy"),
-        Stage("denoiser", "trainers.denoiser", paired, denoiser / "unet" / "config.json", denoiser),
-        Stage("pipeline", "trainers.export_pipeline", export, out / "model" / "model_index.json"),
+        Job("autoencoder", "autoencoder", trained, autoencoder / "autoencoder" / "config.json", autoencoder),
+        Job("latents", "cache-latents", encoded, latents / "latents.npy"),
+        Job("denoiser", "denoiser", paired, denoiser / "unet" / "config.json", denoiser),
+        Job("pipeline", "export-pipeline", export, out / "model" / "model_index.json"),
     ]
 
 
 @torch.no_grad()
 def measure_codec(
-    pipeline: StyleTransferPipeline, cache: MelCache, rows: np.ndarray, data: Path, judge: NoteJudge
+    pipeline: StyleTransferPipeline, cache: MelCache, rows: np.ndarray, data: Path, transcriber: NoteTranscriber
 ) -> tuple[float, float, float]:
     """Error, error with noisy latents, and pitch F-measure of clips through autoencoder and vocoder."""
     generator = torch.Generator().manual_seed(0)
@@ -106,7 +104,7 @@ def measure_codec(
         latents = pipeline.encode_mel(mel.to(pipeline.device))
         noise = NOISE * torch.randn(latents.shape, generator=generator).to(pipeline.device)
         decoded, noisy = (pipeline.decode_latents(one, mel.shape[-1]) for one in (latents, latents + noise))
-        heard, true = judge.frames(pipeline.synthesize(decoded)[0].cpu()), judge.frames(original[0])
+        heard, true = transcriber.frames(pipeline.synthesize(decoded)[0].cpu()), transcriber.frames(original[0])
         errors = (log_mel_error(made[0, 0].cpu(), mel[0, 0]) for made in (decoded, noisy))
         measured.append((*errors, frame_prf(heard, true)[2]))
     error, noisy_error, frame_f = np.mean(measured, axis=0)
@@ -114,7 +112,11 @@ def measure_codec(
 
 
 def measure(
-    shape: str, args: argparse.Namespace, cache: MelCache, classifier: InstrumentClassifier, judge: NoteJudge
+    shape: str,
+    args: argparse.Namespace,
+    cache: MelCache,
+    classifier: InstrumentClassifier,
+    transcriber: NoteTranscriber,
 ) -> Found:
     """What the finished pipeline of a shape gives, measured once."""
     out: Path = args.out / shape
@@ -123,8 +125,8 @@ def measure(
     pipeline, steps = load_model(out / "model"), json.loads((out / "steps.json").read_text())
     rows = cache.split("validation")
     chosen = rows[:: -(-len(rows) // args.pairs)]
-    error, noisy_error, frame_f = measure_codec(pipeline, cache, chosen, args.data, judge)
-    pairs = draw_pairs(cache, pipeline, args.pairs)
+    error, noisy_error, frame_f = measure_codec(pipeline, cache, chosen, args.data, transcriber)
+    pairs = sample_pairs(cache, pipeline, args.pairs)
     once, often = measure_transfers(
         pipeline, cache, pairs, [(1, START, TEMPERATURE), (20, START, TEMPERATURE)], classifier
     )
@@ -174,37 +176,22 @@ def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:
     return "\n".join([*lines, ""])
 
 
-def compare_latents(args: argparse.Namespace) -> None:
+def compare_shapes(args: argparse.Namespace) -> None:
     """Trains and measures what is missing, and writes and prints the table."""
     cache = read_cache(args.cache, MelConfig())
     settled = ("cache", "data", "vocoder", "classifier", "minutes", "clips", "pairs")
-    claim_folder(args.out, settled_arguments(args, settled))
+    lock_settings(args.out, describe_arguments(args, settled))
     classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
-    judge = NoteJudge()  # before the training: a missing package is told at once
+    transcriber = NoteTranscriber()  # before the training: a missing package is told at once
     found = []
     for shape in args.shapes:
         print(f"== {shape}", flush=True)
         minutes = {"autoencoder": args.minutes, "denoiser": args.minutes}
-        follow(build_stages(shape, args), minutes, args.out / shape)
-        found.append(measure(shape, args, cache, classifier, judge))
+        run_jobs(build_jobs(shape, args), minutes, args.out / shape)
+        found.append(measure(shape, args, cache, classifier, transcriber))
     page = write_markdown(found, args.minutes, args.pairs)
     write_page(args.out, "latents", [asdict(one) for one in found], page)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
-    parser.add_argument("--data", type=Path, required=True, help="data set that the cache was made from")
-    parser.add_argument("--vocoder", type=Path, required=True, help="folder of the vocoder that all share")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="CHANNELSxROWSxCOLUMNS of a clip's latents")
-    parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
-    parser.add_argument("--clips", type=int, default=12000, help="the first clips of the cache, to train denoisers on")
-    parser.add_argument("--pairs", type=int, default=48, help="clips and pairs to measure on")
-    refusals = (CacheError, FolderError, StageError, OSError, ImportError)
-    return exit_code(partial(compare_latents, parser.parse_args(arguments)), *refusals)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_command(partial(compare_shapes, args), CacheError, FolderError, JobError, OSError, ImportError)

@@ -1,13 +1,12 @@
 """Shows which damage each metric sees: a ladder of known damage to true renders, and the metrics of every rung.
 
-    python -m train.experiments.metric_sensitivity --data DATASET --out DIR
+    python -m train metric-sensitivity --data DATASET --out DIR
 
 A metric that does not get worse with more damage of a kind is blind to it, and the table says so.
 """
 
 import argparse
 import itertools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +19,15 @@ from tqdm import tqdm
 from stylediff.audio import fit_length, resample
 from stylediff.mel import MelConfig, transform
 from stylediff.phase_reconstruction import inverse_transform, refine_phases, track_phases
+from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
-from train.common.parallel import results_of
-from train.data.manifest import ManifestError, read_manifest
+from train.common.parallel import parallel_map
+from train.data.manifest import read_manifest
 from train.data.waveforms import load_waveform
-from train.evaluation.cases import Trial, TrialError, choose_trials
-from train.evaluation.clip_scores import Result, assess
+from train.evaluation.cases import CaseError, EvalCase, choose_cases
+from train.evaluation.clip_scores import Result, score_clip
 from train.evaluation.report import COLUMNS
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_example, load_judges
+from train.evaluation.runner import load_case_audio, load_listeners
 
 PHASE_ITERATIONS = 6
 
@@ -47,7 +47,7 @@ class Material:
     other_instrument: torch.Tensor
 
 
-Damage = Callable[[Material, float], torch.Tensor]
+Corruption = Callable[[Material, float], torch.Tensor]
 
 
 def add_noise(material: Material, snr_db: float) -> torch.Tensor:
@@ -89,7 +89,7 @@ def change_instrument(material: Material, share: float) -> torch.Tensor:
     return (1 - share) * material.target + share * other
 
 
-LADDER: dict[str, tuple[Damage, tuple[float, ...]]] = {
+CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...]]] = {
     "noise, dB below": (add_noise, (40, 25, 10)),
     "blur, bins x frames": (blur, (3, 7, 15)),
     "detuned, cents": (detune, (10, 25, 50)),
@@ -98,8 +98,7 @@ LADDER: dict[str, tuple[Damage, tuple[float, ...]]] = {
     "other instrument, share": (change_instrument, (0.25, 0.5, 1.0)),
 }
 
-CLIPS = 24
-UNDAMAGED = "undamaged"
+UNCORRUPTED = "undamaged"
 # Columns that grow as things get better; in the others, less is better. Loudness is neither.
 GROWING = {
     "frame_f",
@@ -117,37 +116,37 @@ GROWING = {
 LEFT_OUT = {"loudness_difference_db", "clipped", "missing_seconds"}
 
 
-def climb(pair: tuple[Trial, Trial], data: Path, classifier: Path) -> list[Result]:
+def measure(pair: tuple[EvalCase, EvalCase], data: Path, classifier: Path) -> list[Result]:
     """Every rung of the ladder for a trial; the other trial's target lends its music."""
-    trial, other = pair
-    config, judges, example = MelConfig(), load_judges(classifier), load_example(trial, data)
-    material = Material(example.target, load_waveform(data / other.target.file), example.source)
-    rungs = [(UNDAMAGED, 0.0, example.target)]
-    for name, (damage, strengths) in LADDER.items():
+    case, other = pair
+    config, listeners, audio = MelConfig(), load_listeners(classifier), load_case_audio(case, data)
+    material = Material(audio.target, load_waveform(data / other.target.file), audio.source)
+    rungs = [(UNCORRUPTED, 0.0, audio.target)]
+    for name, (damage, strengths) in CORRUPTIONS.items():
         rungs += [(name, strength, damage(material, strength)) for strength in strengths]
-    notes = trial.score(len(example.target) / config.sample_rate)
-    source = judges.notes.listen(example.source)
+    notes = case.notes_within(len(audio.target) / config.sample_rate)
+    source = listeners.notes.transcribe(audio.source)
     results = []
     for name, strength, output in rungs:
-        result = assess(output, example.target, notes, source, example.instrument, judges, config)
+        result = score_clip(output, audio.target, notes, source, audio.instrument, listeners, config)
         results.append(result | {"damage": name, "strength": strength})
     return results
 
 
-def choose_pairs(trials: list[Trial], count: int) -> list[tuple[Trial, Trial]]:
+def choose_pairs(cases: list[EvalCase], count: int) -> list[tuple[EvalCase, EvalCase]]:
     """Trials, each with another one of the same target voice and another piece.
 
     Raises:
-        TrialError: no trial has such a companion.
+        CaseError: no trial has such a companion.
     """
     pairs = []
-    for number, trial in enumerate(trials):
-        others = trials[number + 1 :] + trials[:number]
-        same_voice = [t for t in others if t.target.voice == trial.target.voice and t.group.piece != trial.group.piece]
+    for number, case in enumerate(cases):
+        others = cases[number + 1 :] + cases[:number]
+        same_voice = [t for t in others if t.target.voice == case.target.voice and t.group.piece != case.group.piece]
         if same_voice:
-            pairs.append((trial, same_voice[0]))
+            pairs.append((case, same_voice[0]))
     if not pairs:
-        raise TrialError("no two trials share a target voice and differ in their piece")
+        raise CaseError("no two trials share a target voice and differ in their piece")
     return pairs[:count]
 
 
@@ -179,38 +178,25 @@ def write_markdown(means: dict[tuple[str, float], dict[str, float]], clips: int)
     heads = [COLUMNS[column] for column in columns]
     lines = [f"# What the metrics see ({clips} clips)", "", *table_head(["damage", *heads])]
     for (name, strength), values in means.items():
-        rung = name if name == UNDAMAGED else f"{name} {strength:g}"
+        rung = name if name == UNCORRUPTED else f"{name} {strength:g}"
         lines.append(table_row([rung, *(f"{values[column]:.3f}" for column in columns)]))
-    lines += ["", *table_head(["metric", *LADDER])]
+    lines += ["", *table_head(["metric", *CORRUPTIONS])]
     for column, head in zip(columns, heads, strict=True):
         cells = []
-        for name, (_, strengths) in LADDER.items():
-            steps = [means[UNDAMAGED, 0.0], *(means[name, strength] for strength in strengths)]
+        for name, (_, strengths) in CORRUPTIONS.items():
+            steps = [means[UNCORRUPTED, 0.0], *(means[name, strength] for strength in strengths)]
             cells.append(verdict(column, [step[column] for step in steps]))
         lines.append(table_row([head, *cells]))
     return "\n".join([*lines, ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=CLIPS)
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
-    try:
-        pairs = choose_pairs(choose_trials(read_manifest(args.data), "test", args.clips, 1), args.clips)
-        job = partial(climb, data=args.data, classifier=args.classifier)
-        climbed = list(tqdm(results_of(job, pairs, args.workers), total=len(pairs), unit="clip"))
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    means = average([result for results in climbed for result in results])
-    values = [{"damage": name, "strength": strength, **row} for (name, strength), row in means.items()]
-    write_page(args.out, "ladder", values, write_markdown(means, len(pairs)))
-    return 0
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
+        pairs = choose_pairs(choose_cases(read_manifest(args.data), "test", args.clips, 1), args.clips)
+        job = partial(measure, data=args.data, classifier=args.classifier)
+        measured = list(tqdm(parallel_map(job, pairs, args.workers), total=len(pairs), unit="clip"))
+        means = average([result for results in measured for result in results])
+        values = [{"damage": name, "strength": strength, **row} for (name, strength), row in means.items()]
+        write_page(args.out, "ladder", values, write_markdown(means, len(pairs)))
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

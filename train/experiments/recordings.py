@@ -1,6 +1,6 @@
 """Measures transfers of recordings beside those of renders of the same instrument.
 
-    python -m train.experiments.recordings --data RECORDINGS DATASET --out DIR
+    python -m train recordings --data RECORDINGS DATASET --out DIR
 
 Recordings have neither a score nor a true target, so what is heard in a transfer is compared with what is heard in its
 source, for every voice alike.
@@ -8,7 +8,6 @@ source, for every voice alike.
 
 import argparse
 import itertools
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -18,21 +17,21 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from stylediff.checkpoint import SHIPPED
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 from stylediff.mel import MelConfig
+from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
-from train.common.parallel import results_of
+from train.common.parallel import parallel_map
 from train.data.manifest import ManifestError
 from train.data.note_agreement import frame_prf, note_f1
 from train.data.notes import notes_in_range
-from train.data.transcription import LOWEST_PITCH, PITCHES, HeardNotes
+from train.data.transcription import LOWEST_PITCH, PITCHES, Transcription
 from train.data.waveforms import load_waveform
 from train.evaluation.clip_scores import Result, name_instrument
 from train.evaluation.metrics import correlation, momentary_loudness
 from train.evaluation.report import describe, format_cell
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_judges, load_model
-from train.experiments.codec_stages import Specimen, choose_specimens
+from train.evaluation.runner import load_listeners, load_model
+from train.experiments.codec_stages import UnseenClip, choose_unseen_clips
 
 COLUMNS = {
     "frame_f": "frame F to the source",
@@ -48,32 +47,32 @@ own source. Keys that the target does not have are left out. Brackets hold 95 % 
 
 
 @dataclass(frozen=True)
-class Task:
+class RecordedTransfer:
     """A clip to be played by an instrument; ``seed`` is of the noise."""
 
-    specimen: Specimen
+    clip: UnseenClip
     target: str
     seed: int
 
 
-def choose_tasks(folders: list[Path], count: int) -> list[Task]:
+def choose_transfers(folders: list[Path], count: int) -> list[RecordedTransfer]:
     """That many clips of every voice of the instruments that there are recordings of; targets take turns.
 
     Raises:
         ManifestError: there are no recordings in the folders.
     """
-    specimens = choose_specimens(folders, count)
-    recorded = {specimen.instrument for specimen in specimens if specimen.notes is None}
+    unseen_clips = choose_unseen_clips(folders, count)
+    recorded = {clip.instrument for clip in unseen_clips if clip.notes is None}
     if not recorded:
         raise ManifestError(
-            f"no recordings in {', '.join(map(str, folders))}: import some with train.data.import_recordings"
+            f"no recordings in {', '.join(map(str, folders))}: import some with the command import-recordings"
         )
     tasks = []
-    for _, clips in itertools.groupby(specimens, lambda specimen: specimen.voice):
-        for number, specimen in enumerate(clips):
-            targets = [name for name in INSTRUMENT_NAMES if name != specimen.instrument]
-            tasks.append(Task(specimen, targets[number % len(targets)], number))
-    return [task for task in tasks if task.specimen.instrument in recorded]
+    for _, clips in itertools.groupby(unseen_clips, lambda clip: clip.voice):
+        for number, clip in enumerate(clips):
+            targets = [name for name in INSTRUMENT_NAMES if name != clip.instrument]
+            tasks.append(RecordedTransfer(clip, targets[number % len(targets)], number))
+    return [task for task in tasks if task.clip.instrument in recorded]
 
 
 def playable_keys(instrument: str) -> np.ndarray:
@@ -82,7 +81,7 @@ def playable_keys(instrument: str) -> np.ndarray:
     return (keys >= found.lowest) & (keys <= found.highest)
 
 
-def compare(heard: HeardNotes, source: HeardNotes, instrument: str) -> Result:
+def compare(heard: Transcription, source: Transcription, instrument: str) -> Result:
     """How far the notes that are heard are those heard in the source, on the keys that the instrument has.
 
     Columns are None where the source plays nothing on them.
@@ -97,16 +96,16 @@ def compare(heard: HeardNotes, source: HeardNotes, instrument: str) -> Result:
     }
 
 
-def measure(task: Task, model: Path, classifier: Path) -> Result:
+def measure(task: RecordedTransfer, model: Path, classifier: Path) -> Result:
     """A transfer at the defaults, compared with its source."""
-    pipeline, judges, rate = load_model(model), load_judges(classifier), MelConfig().sample_rate
-    source, generator = load_waveform(task.specimen.path), torch.Generator().manual_seed(task.seed)
+    pipeline, listeners, rate = load_model(model), load_listeners(classifier), MelConfig().sample_rate
+    source, generator = load_waveform(task.clip.path), torch.Generator().manual_seed(task.seed)
     made = pipeline(source, rate, target=task.target, generator=generator).audio.cpu()
-    result = compare(judges.notes.listen(made), judges.notes.listen(source), task.target)
-    result["named_target"] = float(name_instrument(made, judges.classifier) == task.target)
+    result = compare(listeners.notes.transcribe(made), listeners.notes.transcribe(source), task.target)
+    result["named_target"] = float(name_instrument(made, listeners.classifier) == task.target)
     result["loudness"] = correlation(momentary_loudness(made, rate), momentary_loudness(source, rate))
-    named = {"file": str(task.specimen.path), "voice": task.specimen.voice, "target": task.target}
-    return named | {"recording": task.specimen.notes is None} | result
+    named = {"file": str(task.clip.path), "voice": task.clip.voice, "target": task.target}
+    return named | {"recording": task.clip.notes is None} | result
 
 
 def tabulate(results: list[Result], key: str, names: Iterable[str]) -> list[str]:
@@ -131,26 +130,12 @@ def write_markdown(results: list[Result]) -> str:
     return "\n".join([*lines, ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="imported recordings, and a data set")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=40, help="clips of each voice")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
-    try:
-        tasks = choose_tasks(args.data, args.clips)
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
+        tasks = choose_transfers(args.data, args.clips)
         job = partial(measure, model=args.model, classifier=args.classifier)
-        results = list(tqdm(results_of(job, tasks, args.workers), total=len(tasks), unit="clip"))
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    results.sort(key=lambda one: one["file"])
-    write_page(args.out, "recordings", results, write_markdown(results))
-    return 0
+        results = list(tqdm(parallel_map(job, tasks, args.workers), total=len(tasks), unit="clip"))
+        results.sort(key=lambda one: one["file"])
+        write_page(args.out, "recordings", results, write_markdown(results))
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

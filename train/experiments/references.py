@@ -1,10 +1,9 @@
 """Measures what the style encoder hears in clips of a soundfont that was never trained on.
 
-python -m train.experiments.references --data DATASET --out DIR
+python -m train references --data DATASET --out DIR
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,13 +15,13 @@ import torch
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
-from stylediff.checkpoint import SHIPPED
 from stylediff.instruments import INSTRUMENT_NAMES
+from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
-from train.common.parallel import results_of
-from train.data.manifest import Clip, ClipGroup, ManifestError, read_manifest
-from train.data.waveforms import levelled_mel, load_waveform
-from train.evaluation.cases import TrialError, find_trials
+from train.common.parallel import parallel_map
+from train.data.manifest import ClipGroup, ClipRecord, read_manifest
+from train.data.waveforms import load_waveform, normalized_mel
+from train.evaluation.cases import CaseError, find_cases
 from train.evaluation.metrics import timbre_distance
 from train.evaluation.report import describe, format_cell
 from train.evaluation.runner import load_model
@@ -32,7 +31,7 @@ LEARNT = 24  # training clips of an instrument that the style encoder's average 
 
 
 @dataclass(frozen=True)
-class Task:
+class ReferenceTransfer:
     """A source clip to be played like a reference: the same instrument as the target, in other music.
 
     Attributes:
@@ -47,7 +46,7 @@ class Task:
     seed: int
 
 
-def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) -> Iterator[tuple[ClipGroup, Clip]]:
+def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) -> Iterator[tuple[ClipGroup, ClipRecord]]:
     """Clips of an instrument in a random order, the same every time."""
     chosen = [group for group in groups if group.split == split and group.paired]
     for number in np.random.default_rng(INSTRUMENT_NAMES.index(instrument)).permutation(len(chosen)):
@@ -56,29 +55,29 @@ def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) ->
                 yield chosen[number], clip
 
 
-def choose_tasks(groups: list[ClipGroup], folder: Path, count: int) -> list[Task]:
+def choose_transfers(groups: list[ClipGroup], folder: Path, count: int) -> list[ReferenceTransfer]:
     """That many tasks for each instrument, with sources of as many others as there are.
 
     Raises:
-        TrialError: the test split has none.
+        CaseError: the test split has none.
     """
     tasks = []
     for target in INSTRUMENT_NAMES:
         references = list(clips_of(groups, "test", "source", target))
         others = [name for name in INSTRUMENT_NAMES if name != target]
         tests = [group for group in groups if group.split == "test"]
-        trials = [trial for name in others for trial in find_trials(tests, (name, target), 1)]
-        for number, trial in enumerate(trials[:count]):
-            other_music = [clip for group, clip in references if group.piece != trial.group.piece]
+        cases = [case for name in others for case in find_cases(tests, (name, target), 1)]
+        for number, case in enumerate(cases[:count]):
+            other_music = [clip for group, clip in references if group.piece != case.group.piece]
             if other_music:
                 reference = folder / other_music[number % len(other_music)].file
-                tasks.append(Task(folder / trial.source.file, reference, target, trial.group.index))
+                tasks.append(ReferenceTransfer(folder / case.source.file, reference, target, case.group.index))
     if not tasks:
-        raise TrialError("the test split has no source clips to take as references")
+        raise CaseError("the test split has no source clips to take as references")
     return tasks
 
 
-def play_like(task: Task, model: Path) -> dict[str, Any]:
+def measure_transfer(task: ReferenceTransfer, model: Path) -> dict[str, Any]:
     """Timbre distance of a transfer to its reference, for every weight of the reference against the name."""
     pipeline = load_model(model)
     rate = pipeline.mel.sample_rate
@@ -88,8 +87,8 @@ def play_like(task: Task, model: Path) -> dict[str, Any]:
     for weight in WEIGHTS:
         generator = torch.Generator().manual_seed(task.seed)
         made = pipeline(source, rate, target=torch.lerp(named, heard, weight), generator=generator).audio.cpu()
-        mels = (levelled_mel(waveform, pipeline.mel)[0, 0] for waveform in (made, reference))
-        distances[str(weight)] = timbre_distance(*mels)
+        output, target = (normalized_mel(waveform, pipeline.mel)[0, 0] for waveform in (made, reference))
+        distances[str(weight)] = timbre_distance(output, target)
     return {"instrument": task.instrument, "distances": distances}
 
 
@@ -105,7 +104,7 @@ def retrieve(pipeline: StyleTransferPipeline, groups: list[ClipGroup], folder: P
     for name in INSTRUMENT_NAMES:
         learnt = [folder / clip.file for _, clip in clips_of(groups, "train", "target", name)][:LEARNT]
         if not learnt:
-            raise TrialError(f"the training split has no clip of {name}")
+            raise CaseError(f"the training split has no clip of {name}")
         known.append(average_style(pipeline, learnt))
     styles = torch.stack(known)
     nearest = np.zeros((len(styles), len(styles)), int)
@@ -135,27 +134,14 @@ def write_markdown(results: list[dict[str, Any]], nearest: np.ndarray) -> str:
     return "\n".join([*lines, ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=6, help="transfers to each instrument")
-    parser.add_argument("--retrieved", type=int, default=20, help="test clips of each instrument that are looked up")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
-    try:
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
         groups = read_manifest(args.data)
         nearest = retrieve(load_model(args.model), groups, args.data, args.retrieved)
-        tasks = choose_tasks(groups, args.data, args.clips)
-        results = list(tqdm(results_of(partial(play_like, model=args.model), tasks, args.workers), total=len(tasks)))
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    kept = {"transfers": results, "nearest": nearest.tolist()}
-    write_page(args.out, "references", kept, write_markdown(results, nearest))
-    return 0
+        tasks = choose_transfers(groups, args.data, args.clips)
+        job = partial(measure_transfer, model=args.model)
+        results = list(tqdm(parallel_map(job, tasks, args.workers), total=len(tasks)))
+        kept = {"transfers": results, "nearest": nearest.tolist()}
+        write_page(args.out, "references", kept, write_markdown(results, nearest))
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

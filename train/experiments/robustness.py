@@ -1,12 +1,11 @@
 """Measures how many notes survive a transfer when the source is not clean.
 
-python -m train.experiments.robustness --data DATASET --out DIR
+python -m train robustness --data DATASET --out DIR
 """
 
 import argparse
 import io
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -20,18 +19,18 @@ from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length, resample
-from stylediff.checkpoint import SHIPPED
+from train.common.cli import run_command
 from train.common.markdown import write_page
-from train.common.parallel import results_of
+from train.common.parallel import parallel_map
 from train.data.augmentation import add_reverb
-from train.data.manifest import ManifestError, read_manifest
+from train.data.manifest import read_manifest
 from train.data.note_agreement import frame_prf, score_roll
 from train.data.notes import Note
-from train.data.transcription import NoteJudge
-from train.evaluation.cases import Example, Trial, choose_trials
+from train.data.transcription import NoteTranscriber
+from train.evaluation.cases import CaseAudio, EvalCase, choose_cases
 from train.evaluation.clip_scores import Result
 from train.evaluation.report import describe, format_cell
-from train.evaluation.runner import load_example, load_model
+from train.evaluation.runner import load_case_audio, load_model
 
 MP3_COMPRESSION = 0.9  # of libsndfile, about 40 kbit/s for one channel at 22,050 Hz
 
@@ -52,7 +51,7 @@ class Recording:
 
 
 # Of a clean waveform (samples,) and its sample rate.
-Hardship = Callable[[torch.Tensor, int], Recording]
+Condition = Callable[[torch.Tensor, int], Recording]
 
 
 def noise_of(length: int) -> torch.Tensor:
@@ -95,7 +94,7 @@ def compress_as_mp3(waveform: torch.Tensor, sample_rate: int) -> Recording:
     return Recording(torch.from_numpy(samples), rate)
 
 
-def tune_by(cents: float) -> Hardship:
+def tune_by(cents: float) -> Condition:
     """Everything higher, by playing it that much faster."""
     pace = 2 ** (cents / 1200)
 
@@ -105,7 +104,7 @@ def tune_by(cents: float) -> Hardship:
     return tune
 
 
-def resample_to(rate: int) -> Hardship:
+def resample_to(rate: int) -> Condition:
     return lambda waveform, sample_rate: Recording(resample(waveform, sample_rate, rate), rate)
 
 
@@ -121,7 +120,7 @@ def make_quiet(waveform: torch.Tensor, sample_rate: int) -> Recording:
 
 
 CLEAN = "clean"
-HARDSHIPS: dict[str, Hardship] = {
+CONDITIONS: dict[str, Condition] = {
     CLEAN: Recording,
     "room": put_in_room,
     "telephone": put_through_telephone,
@@ -140,36 +139,36 @@ REQUIRED = 0.85  # of the clean clips' frame F
 
 
 @lru_cache(maxsize=1)
-def load_judge() -> NoteJudge:
-    return NoteJudge()
+def load_transcriber() -> NoteTranscriber:
+    return NoteTranscriber()
 
 
-def play(pipeline: StyleTransferPipeline, recording: Recording, example: Example) -> torch.Tensor:
+def play(pipeline: StyleTransferPipeline, recording: Recording, audio: CaseAudio) -> torch.Tensor:
     """What the model makes of a recording, (samples,) at the mel's sample rate."""
     rate = pipeline.mel.sample_rate
-    generator = torch.Generator().manual_seed(example.seed)
-    result = pipeline(recording.waveform, recording.sample_rate, target=example.instrument, generator=generator)
-    return fit_length(resample(result.audio.cpu(), recording.sample_rate, rate), len(example.target))
+    generator = torch.Generator().manual_seed(audio.seed)
+    result = pipeline(recording.waveform, recording.sample_rate, target=audio.instrument, generator=generator)
+    return fit_length(resample(result.audio.cpu(), recording.sample_rate, rate), len(audio.target))
 
 
-def measure(trial: Trial, model: Path, data: Path) -> list[Result]:
+def measure(case: EvalCase, model: Path, data: Path) -> list[Result]:
     """Frame F of a trial's transfer under every hardship, against the score at the recording's pace."""
-    pipeline, judge, example = load_model(model), load_judge(), load_example(trial, data)
+    pipeline, transcriber, audio = load_model(model), load_transcriber(), load_case_audio(case, data)
     rate = pipeline.mel.sample_rate
-    notes = trial.score(len(example.target) / rate)
+    notes = case.notes_within(len(audio.target) / rate)
     results = []
-    for name, hardship in HARDSHIPS.items():
-        recording = hardship(example.source, rate)
-        heard = judge.listen(play(pipeline, recording, example))
+    for name, hardship in CONDITIONS.items():
+        recording = hardship(audio.source, rate)
+        heard = transcriber.transcribe(play(pipeline, recording, audio))
         paced = tuple(Note(n.start / recording.pace, n.end / recording.pace, n.pitch, n.velocity) for n in notes)
         frame_f = frame_prf(heard.roll, score_roll(paced, len(heard.roll)))[2]
-        results.append({"trial": trial.key, "hardship": name, "frame_f": frame_f})
+        results.append({"trial": case.key, "hardship": name, "frame_f": frame_f})
     return results
 
 
 def write_markdown(results: list[Result]) -> str:
     """Frame F under every hardship, and its share of the clean clips'."""
-    values = {name: [r["frame_f"] for r in results if r["hardship"] == name] for name in HARDSHIPS}
+    values = {name: [r["frame_f"] for r in results if r["hardship"] == name] for name in CONDITIONS}
     clean = float(np.mean(values[CLEAN]))
     lines = [f"# Frame F of transfers of damaged sources ({len(values[CLEAN])} clips)", ""]
     lines += [
@@ -185,26 +184,12 @@ def write_markdown(results: list[Result]) -> str:
     return "\n".join([*lines, "", f"Of these, {verdict}.", ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="data set with trials")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=110, help="trials; the pairs of instruments take turns")
-    parser.add_argument("--split", default="test", help="test, or validation to choose by")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args(arguments)
-    try:
-        trials = choose_trials(read_manifest(args.data), args.split, args.clips, args.clips)[: args.clips]
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
+        cases = choose_cases(read_manifest(args.data), args.split, args.clips, args.clips)[: args.clips]
         job = partial(measure, model=args.model, data=args.data)
-        results = list(tqdm(results_of(job, trials, args.workers), total=len(trials), unit="clip"))
-    except (ManifestError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
-    write_page(args.out, "robustness", found, write_markdown(found))
-    return 0
+        results = list(tqdm(parallel_map(job, cases, args.workers), total=len(cases), unit="clip"))
+        found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
+        write_page(args.out, "robustness", found, write_markdown(found))
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

@@ -1,24 +1,161 @@
 """Tries steps, noise levels to refine from, temperatures and dynamics on validation pairs, to choose the defaults by.
 
-python -m train.experiments.sampling --cache MELS --out DIR
+python -m train sampling --cache MELS --out DIR
 """
 
 import argparse
 import itertools
-import sys
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 
-from stylediff.checkpoint import SHIPPED, CheckpointError
-from stylediff.dynamics import DYNAMICS
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff import StyleTransferPipeline
+from stylediff.dynamics import DYNAMICS, follow_dynamics
 from stylediff.mel import MelConfig
 from stylediff.sampling import START
+from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
-from train.data.mel_cache import CacheError, read_cache
-from train.data.transcription import NoteJudge
-from train.evaluation.runner import SHIPPED_CLASSIFIER, load_model
-from train.experiments.validation_transfers import Measured, draw_pairs, measure_transfers
+from train.data.mel_cache import MelCache, read_cache
+from train.data.note_agreement import frame_prf
+from train.data.pairs import PairRows, PairSampler
+from train.data.transcription import NoteTranscriber
+from train.data.transfer_cache import transfer
+from train.evaluation.embeddings import split_windows
+from train.evaluation.frechet import frechet_distance
+from train.evaluation.metrics import BLOCK_SECONDS, MOMENT_SECONDS, correlation, log_mel_error, mel_contour
+from train.evaluation.runner import load_model
 from train.models.instrument_classifier import InstrumentClassifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one way of using the model gives.
+
+    Attributes:
+        start: noise level that the first guess was refined from.
+        dynamics: how far the outputs follow the source's.
+        error: mean absolute log-mel error to the true targets, in nepers.
+        frechet: distance of the classifier's features of generated mels to those of the true ones.
+        levels, loudness: correlations with the target's levels, in windows of 50 and of 400 ms.
+        frame_f: pitch F-measure of the sound of generated mels against what is heard in that of the true ones; None
+            without a judge.
+    """
+
+    steps: int
+    start: float
+    temperature: float
+    enhanced: bool
+    dynamics: float
+    error: float
+    frechet: float
+    levels: float
+    loudness: float
+    frame_f: float | None = None
+
+
+@torch.no_grad()
+def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> np.ndarray:
+    """The classifier's features of log-mels (mels, frames), a second at a time."""
+    windows = [split_windows(mel[None, None]) for mel in mels]
+    return classifier.features(torch.cat(windows)).numpy()
+
+
+def transcribe_mels(
+    mels: list[torch.Tensor], pipeline: StyleTransferPipeline, transcriber: NoteTranscriber
+) -> list[np.ndarray]:
+    """Which keys sound in the vocoder's sound of log-mels (mels, frames), (frames, 88) bool each."""
+    return [transcriber.frames(pipeline.synthesize(mel[None, None].to(pipeline.device))[0].cpu()) for mel in mels]
+
+
+def postprocess(
+    pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: Sequence[float]
+) -> dict[tuple[bool, float], list[torch.Tensor]]:
+    """Log-mels (mels, frames) of latents, by whether they were enhanced, and how far they follow dynamics.
+
+    Args:
+        latents: (pairs, channels, rows, columns).
+        sources: log-mels (1, mels, frames) of the clips that they were made from.
+    """
+    played = [source[None].to(pipeline.device) for source in sources]
+    made = {False: [pipeline.decode_latents(one[None], played[0].shape[-1]) for one in latents]}
+    if pipeline.enhancer is not None:
+        made[True] = [pipeline.enhance_mel(mel, source) for mel, source in zip(made[False], played, strict=True)]
+    return {
+        (enhanced, amount): [
+            follow_dynamics(mel, source, amount, pipeline.mel)[0, 0].cpu()
+            for mel, source in zip(mels, played, strict=True)
+        ]
+        for enhanced, mels in made.items()
+        for amount in dynamics
+    }
+
+
+def mean_correlation(outputs: list[torch.Tensor], true: list[torch.Tensor], seconds: float, config: MelConfig) -> float:
+    """Mean correlation of the levels of log-mels (mels, frames), in windows of so many seconds."""
+    pairs = zip(outputs, true, strict=True)
+    found = [correlation(mel_contour(ours, seconds, config), mel_contour(aim, seconds, config)) for ours, aim in pairs]
+    return float(np.mean([one for one in found if one is not None] or [np.nan]))
+
+
+@torch.no_grad()
+def measure_transfers(
+    pipeline: StyleTransferPipeline,
+    cache: MelCache,
+    pairs: PairRows,
+    settings: list[tuple[int, float, float]],
+    classifier: InstrumentClassifier,
+    transcriber: NoteTranscriber | None = None,
+    dynamics: Sequence[float] = (DYNAMICS,),
+) -> list[Measured]:
+    """Every (steps, start, temperature) on the same pairs, with the enhancer as well where there is one.
+
+    Args:
+        dynamics: how far the outputs follow the source's.
+    """
+    sources, targets = (
+        [cache.tensor(int(row), 0, cache.mels.shape[-1]) for row in rows] for rows in (pairs.sources, pairs.targets)
+    )
+    known = list(pipeline.style_encoder.config.voices)
+    voices = torch.tensor([known.index(cache.clips[int(row)].voice) for row in pairs.targets])
+    true = [target[0] for target in targets]
+    features = features_of(true, classifier)
+    rolls = transcribe_mels(true, pipeline, transcriber) if transcriber else []
+    results = []
+    for steps, start, temperature in tqdm(settings):
+        latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature, start)
+        for (enhanced, amount), outputs in postprocess(pipeline, latents, sources, dynamics).items():
+            error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
+            distance = frechet_distance(features_of(outputs, classifier), features)
+            levels, loudness = (
+                mean_correlation(outputs, true, seconds, pipeline.mel) for seconds in (BLOCK_SECONDS, MOMENT_SECONDS)
+            )
+            heard = zip(transcribe_mels(outputs, pipeline, transcriber), rolls, strict=True) if transcriber else []
+            agreements = [frame_prf(ours, aim)[2] for ours, aim in heard]
+            results.append(
+                Measured(
+                    steps=steps,
+                    start=start,
+                    temperature=temperature,
+                    enhanced=enhanced,
+                    dynamics=amount,
+                    error=error,
+                    frechet=distance,
+                    levels=levels,
+                    loudness=loudness,
+                    frame_f=float(np.mean(agreements)) if agreements else None,
+                )
+            )
+    return results
+
+
+def sample_pairs(cache: MelCache, pipeline: StyleTransferPipeline, count: int) -> PairRows:
+    """Pairs of the validation split, the same for every model that knows the same voices."""
+    sampler = PairSampler(cache.clips, cache.mels, list(pipeline.style_encoder.config.voices), "validation")
+    return sampler.sample(count, torch.Generator().manual_seed(0))
 
 
 def write_markdown(results: list[Measured], pairs: int) -> str:
@@ -52,41 +189,25 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
     return "\n".join([*lines, ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="its folder")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=48)
-    parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20, 50])
-    parser.add_argument("--start", type=float, nargs="+", default=[START], help="of the noise levels, above 0 to 1")
-    parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    parser.add_argument("--dynamics", type=float, nargs="+", default=[DYNAMICS], help="how far outputs follow")
-    parser.add_argument(
-        "--listen", action="store_true", help="also compare the notes that are heard, which takes longer"
-    )
-    args = parser.parse_args(arguments)
-    if not all(0 < start <= 1 for start in args.start):
-        parser.error("--start must be above 0 and at most 1")
-    if min(args.steps) < 1:
-        parser.error("--steps must be at least 1")
-    try:
-        pipeline, cache = load_model(args.model), read_cache(args.cache, MelConfig())
-        pairs = draw_pairs(cache, pipeline, args.pairs)
-        classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
-    except (CheckpointError, CacheError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def sampling(args: argparse.Namespace) -> None:
+    """Measure every setting, and write and print the table.
+
+    Raises:
+        CheckpointError, CacheError, OSError: weights or clips are missing.
+        ValueError: more steps than there are noise levels.
+    """
+    starts, dynamics = args.start or [START], args.dynamics or [DYNAMICS]
+    pipeline, cache = load_model(args.model), read_cache(args.cache, MelConfig())
     levels = pipeline.scheduler.config.num_train_timesteps
-    if max(args.steps) - 1 > min(args.start) * levels:
-        parser.error(f"{max(args.steps)} steps are more than there are in {min(args.start):g} of {levels} noise levels")
-    settings = list(itertools.product(args.steps, args.start, args.temperature))
-    judge = NoteJudge() if args.listen else None
-    results = measure_transfers(pipeline, cache, pairs, settings, classifier, judge, args.dynamics)
+    if max(args.steps) - 1 > min(starts) * levels:
+        raise ValueError(f"{max(args.steps)} steps are more than there are in {min(starts):g} of {levels} noise levels")
+    pairs = sample_pairs(cache, pipeline, args.pairs)
+    classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
+    settings = list(itertools.product(args.steps, starts, args.temperature))
+    transcriber = NoteTranscriber() if args.listen else None
+    results = measure_transfers(pipeline, cache, pairs, settings, classifier, transcriber, dynamics)
     write_page(args.out, "sampling", [asdict(one) for one in results], write_markdown(results, args.pairs))
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_command(partial(sampling, args), ValueError, OSError)

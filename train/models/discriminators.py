@@ -12,7 +12,7 @@ from train.models.losses import RESOLUTIONS, adversarial_loss, discriminator_los
 PERIODS = (2, 3, 5, 7, 11)
 
 # Logits and feature maps of each discriminator.
-Judgement = tuple[list[torch.Tensor], list[list[torch.Tensor]]]
+DiscriminatorOutput = tuple[list[torch.Tensor], list[list[torch.Tensor]]]
 
 
 class ConvolutionStack(nn.Module):
@@ -88,7 +88,7 @@ class Discriminators(nn.Module):
         self.by_period = nn.ModuleList(PeriodDiscriminator(period, period_channels) for period in PERIODS)
         self.by_resolution = nn.ModuleList(ResolutionDiscriminator(n, resolution_channels) for n in RESOLUTIONS)
 
-    def forward(self, waveform: torch.Tensor) -> tuple[Judgement, Judgement]:
+    def forward(self, waveform: torch.Tensor) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
         """Logits and feature maps of the period discriminators, then of the resolution discriminators.
 
         Args:
@@ -119,7 +119,7 @@ class MelDiscriminator(nn.Module):
             ]
         )
 
-    def forward(self, pair: torch.Tensor) -> tuple[Judgement]:
+    def forward(self, pair: torch.Tensor) -> tuple[DiscriminatorOutput]:
         """Logits and feature maps.
 
         Args:
@@ -129,12 +129,12 @@ class MelDiscriminator(nn.Module):
         return (split([self.stack(torch.cat([pair / LEVEL_SCALE, height], dim=1))]),)
 
 
-def split(judged: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> Judgement:
+def split(judged: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> DiscriminatorOutput:
     """Logits of all discriminators, and their features, apart."""
     return [logits for logits, _ in judged], [features for _, features in judged]
 
 
-def judgement_loss(
+def discriminator_step_loss(
     discriminators: nn.Module, generated: torch.Tensor, target: torch.Tensor, *weights: float
 ) -> torch.Tensor:
     """Loss of the discriminators on generated and real examples, (batch, ...).
@@ -150,7 +150,7 @@ def judgement_loss(
     return torch.stack(losses).sum()
 
 
-def deception_losses(
+def generator_losses(
     discriminators: nn.Module, generated: torch.Tensor, target: torch.Tensor, *weights: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What generated examples (batch, ...) lack to pass for real: adversarial and feature matching losses.

@@ -1,14 +1,11 @@
 """Trains the mel autoencoder.
 
-    accelerate launch -m train.trainers.autoencoder --cache DIR --out RUN
+    accelerate launch -m train autoencoder --cache DIR --out RUN
 
 The same command again goes on where it stopped.
 """
 
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
+import argparse
 
 import numpy as np
 import torch
@@ -18,42 +15,8 @@ from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.data.mel_cache import MelCache, read_cache
 from train.models.losses import edge_loss
-from train.trainers.loop import Run, generator_at, run_trainer, start_from
-from train.trainers.settings import SettingsError, TrainSettings, is_due
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderSettings(TrainSettings):
-    """Settings of the autoencoder's run.
-
-    Attributes:
-        cache: folder of the mel cache.
-        crop_frames: frames of a training crop.
-        kl_weight: weight of the divergence from the normal; small, it only keeps latents bounded.
-        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
-        decoder_only: leave the encoder of ``initial`` as it is, so that what was trained on its latents stays valid.
-        validate_every: steps between measurements on clips of the validation split (0: only at the end).
-        fold_mels, fold_frames, latent_fold, latent_channels, widths, layers: see MelAutoencoder.
-    """
-
-    cache: Path
-    steps: int = 3000
-    batch_size: int = 16
-    learning_rate: float = 8e-4
-    cooldown: float = 0.4
-    crop_frames: int = 128
-    kl_weight: float = 2e-3
-    edge_weight: float = 0.5
-    decoder_only: bool = False
-    validate_every: int = 0
-    fold_mels: int = 4
-    fold_frames: int = 4
-    latent_fold: int = 2
-    latent_channels: int = 8
-    widths: tuple[int, ...] = (96, 192)
-    layers: int = 1
-
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "validate_every")
+from train.trainers.loop import TrainingRun, generator_at, load_initial_weights, run_trainer
+from train.trainers.settings import AutoencoderSettings, SettingsError, is_due, read_settings
 
 
 def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder:
@@ -77,7 +40,7 @@ def crop_batch(
     starts = torch.rand(batch_size, generator=generator)
     crops = []
     for row, start in zip(chosen, starts, strict=True):
-        first = int(start * max(1, cache.rows[row].frames - frames + 1))
+        first = int(start * max(1, cache.clips[row].frames - frames + 1))
         crops.append(cache.tensor(row, first, frames))
     return torch.stack(crops)
 
@@ -132,13 +95,13 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
     cache = read_cache(settings.cache, mel)
     rows, held_out = cache.split("train"), cache.split("validation")[::40]
     model = build_model(settings, mel)
-    start_from(settings.initial, {"autoencoder": model})
+    load_initial_weights(settings.initial, {"autoencoder": model})
     if settings.decoder_only:
         model.vae.encoder.requires_grad_(False)
         model.vae.quant_conv.requires_grad_(False)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    run = Run(settings, {"autoencoder": model}, {"autoencoder": optimizer})
+    run = TrainingRun(settings, {"autoencoder": model}, {"autoencoder": optimizer})
     device, process = run.accelerator.device, run.accelerator.process_index
     for step in run.steps():
         for micro in range(settings.accumulation):
@@ -166,9 +129,5 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
     return model
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run_trainer(train, AutoencoderSettings, __doc__, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_trainer(train, read_settings(AutoencoderSettings, args))

@@ -1,12 +1,10 @@
 """Trains the instrument classifier, on real renders only: it is to judge the model, so it never hears it.
 
-accelerate launch -m train.trainers.classifier --cache DIR --out RUN
+accelerate launch -m train classifier --cache DIR --out RUN
 """
 
+import argparse
 import json
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,31 +15,8 @@ from stylediff.mel import MelConfig
 from train.common.files import write_atomically
 from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.models.instrument_classifier import InstrumentClassifier
-from train.trainers.loop import Run, generator_at, run_trainer
-from train.trainers.settings import TrainSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierSettings(TrainSettings):
-    """Settings of the classifier's run.
-
-    Attributes:
-        cache: folder of the mel cache.
-        shortest_frames, longest_frames: bounds of a batch's random crop length.
-        label_smoothing: share of the target spread over all instruments; crops can fall into rests.
-        widths: see InstrumentClassifier.
-    """
-
-    cache: Path
-    steps: int = 1500
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    warmup_steps: int = 100
-    cooldown: float = 0.6
-    shortest_frames: int = 64
-    longest_frames: int = 128
-    label_smoothing: float = 0.05
-    widths: tuple[int, ...] = (24, 48, 96, 128, 192)
+from train.trainers.loop import TrainingRun, generator_at, run_trainer
+from train.trainers.settings import ClassifierSettings, read_settings
 
 
 def training_rows(cache: MelCache) -> list[np.ndarray]:
@@ -51,7 +26,7 @@ def training_rows(cache: MelCache) -> list[np.ndarray]:
         CacheError: an instrument has none.
     """
     rows: list[list[int]] = [[] for _ in INSTRUMENT_NAMES]
-    for number, row in enumerate(cache.rows):
+    for number, row in enumerate(cache.clips):
         if row.split == "train" and row.paired:
             rows[INSTRUMENT_NAMES.index(row.instrument)].append(number)
     for name, numbers in zip(INSTRUMENT_NAMES, rows, strict=True):
@@ -60,7 +35,7 @@ def training_rows(cache: MelCache) -> list[np.ndarray]:
     return [np.array(numbers) for numbers in rows]
 
 
-def draw_batch(
+def sample_batch(
     cache: MelCache, rows: list[np.ndarray], settings: ClassifierSettings, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Random crops (batch, 1, mels, frames) of one random length and their labels, every instrument equally likely."""
@@ -70,12 +45,12 @@ def draw_batch(
     crops = []
     for label, (row, start) in zip(labels, torch.rand(len(labels), 2, generator=generator), strict=True):
         number = int(rows[label][int(row * len(rows[label]))])
-        first = int(start * max(1, cache.rows[number].frames - frames + 1))
+        first = int(start * max(1, cache.clips[number].frames - frames + 1))
         crops.append(cache.tensor(number, first, frames))
     return torch.stack(crops), labels
 
 
-def disturb_mels(mel: torch.Tensor, floor: float, generator: torch.Generator) -> torch.Tensor:
+def augment_mels(mel: torch.Tensor, floor: float, generator: torch.Generator) -> torch.Tensor:
     """Log-mels with what vocoders, rooms and microphones do to them: level, equaliser, noise and blur.
 
     A classifier trained on clean renders alone judges the vocoder's traces instead of the instrument.
@@ -116,7 +91,7 @@ def classifier_loss(
 def measure_accuracy(model: InstrumentClassifier, cache: MelCache, split: str, role: str) -> dict[str, float]:
     """Share of a split's whole clips in one role that are named right, by instrument and as "mean" over them."""
     hits: dict[str, list[bool]] = {}
-    for number, row in enumerate(cache.rows):
+    for number, row in enumerate(cache.clips):
         if row.split == split and row.role == role and row.paired:
             named = INSTRUMENT_NAMES[int(model(cache.tensor(number)[None]).argmax())]
             hits.setdefault(row.instrument, []).append(named == row.instrument)
@@ -132,13 +107,13 @@ def train(settings: ClassifierSettings) -> InstrumentClassifier:
     torch.manual_seed(settings.seed)
     model = InstrumentClassifier(mel.to_dict(), INSTRUMENT_NAMES, settings.widths).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=1e-2)
-    run = Run(settings, {"classifier": model}, {"classifier": optimizer})
+    run = TrainingRun(settings, {"classifier": model}, {"classifier": optimizer})
     device, process = run.accelerator.device, run.accelerator.process_index
     for step in run.steps():
         for micro in range(settings.accumulation):
             generator = generator_at(settings.seed, step, micro, process)
-            crops, labels = draw_batch(cache, rows, settings, generator)
-            crops = disturb_mels(crops.to(device), mel.log_floor, generator)
+            crops, labels = sample_batch(cache, rows, settings, generator)
+            crops = augment_mels(crops.to(device), mel.log_floor, generator)
             crops = crops.contiguous(memory_format=torch.channels_last)
             loss, parts = classifier_loss(run.models["classifier"], crops, labels.to(device), settings.label_smoothing)
             run.backward(loss)
@@ -157,9 +132,5 @@ def train(settings: ClassifierSettings) -> InstrumentClassifier:
     return model
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run_trainer(train, ClassifierSettings, __doc__, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_trainer(train, read_settings(ClassifierSettings, args))

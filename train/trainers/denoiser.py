@@ -1,15 +1,14 @@
 """Trains the denoiser: diffusion of target latents, conditioned on source latents and style tokens.
 
-    accelerate launch -m train.trainers.denoiser --cache DIR --latents DIR --out RUN
+    accelerate launch -m train denoiser --cache DIR --latents DIR --out RUN
 
 The same command again goes on where it stopped.
 """
 
-import sys
+import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from accelerate import PartialState
@@ -23,12 +22,12 @@ from stylediff.denoiser import build_scheduler, build_unet
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from stylediff.style_encoder import StyleEncoder
-from train.data.eq_augmentation import ColouredClips, read_coloured
+from train.data.eq_augmentation import EqualizedClips, read_equalized
 from train.data.latent_cache import load_autoencoder, read_latents
-from train.data.mel_cache import Clips, MelCache, near_the_model, read_cache
+from train.data.mel_cache import ClipArray, MelCache, read_cache, to_model_device
 from train.data.pairs import PairBatch, PairSampler, default_first
-from train.trainers.loop import Run, averaged, generator_at, run_trainer, saved_voices, start_from
-from train.trainers.settings import TrainSettings, is_due
+from train.trainers.loop import TrainingRun, ema_weights, generator_at, load_initial_weights, run_trainer, saved_voices
+from train.trainers.settings import DenoiserSettings, is_due, read_settings
 
 
 class Denoiser(nn.Module):
@@ -61,55 +60,6 @@ class Denoiser(nn.Module):
         return self.unet(torch.cat([noisy, source], dim=1), timesteps, tokens).sample
 
 
-@dataclass(frozen=True, kw_only=True)
-class DenoiserSettings(TrainSettings):
-    """Settings of the denoiser's run.
-
-    Attributes:
-        cache: folder of the mel cache, for its table of clips.
-        latents: folder of the latent cache, with coloured clips if there are any.
-        autoencoder: folder of the MelAutoencoder that made the latents, for pictures in the log ("": no pictures).
-        widths, layers: of the U-Net's levels.
-        head_width: channels of an attention head.
-        tokens, token_width: style tokens.
-        reference_width: channels of the network that listens to reference clips (0: none).
-        reference_share: share of samples whose style is a clip of the voice instead of its name.
-        favoured_share: share of samples that are of the direction piano to violin (``pairs.FAVOURED``).
-        shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
-        validate_every: steps between measurements of the averaged weights on pairs of the validation split.
-        style_dropout: share of samples whose style is replaced by the null tokens.
-        noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
-        regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
-        average_decay: of the exponential moving average of the weights, which is what ships.
-        compile: compile the U-Net, once for each crop length; on CPUs a step then takes five sixths of the time.
-    """
-
-    cache: Path
-    latents: Path
-    autoencoder: str = ""
-    steps: int = 5600
-    batch_size: int = 64
-    learning_rate: float = 6e-4
-    warmup_steps: int = 300
-    widths: tuple[int, ...] = (128, 192, 224)
-    layers: int = 1
-    head_width: int = 32
-    tokens: int = 4
-    token_width: int = 128
-    reference_width: int = 0
-    reference_share: float = 0.5
-    favoured_share: float = 0.0
-    shortest_columns: int = 12
-    style_dropout: float = 0.1
-    noise_power: float = 0.7
-    regression: bool = False
-    average_decay: float = 0.999
-    validate_every: int = 500
-    compile: bool = False
-
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "autoencoder", "validate_every", "compile")
-
-
 @dataclass(frozen=True)
 class DenoiserData:
     """What the denoiser is trained on.
@@ -122,7 +72,7 @@ class DenoiserData:
 
     train: PairSampler
     unseen: PairSampler
-    heard: Clips | None
+    heard: ClipArray | None
     references: int
 
     def batch(self, settings: DenoiserSettings, generator: torch.Generator) -> PairBatch:
@@ -148,17 +98,21 @@ def read_data(
     Raises:
         CacheError: see ``read_latents``.
     """
-    latents = read_latents(settings.latents, cache.rows, autoencoder)
-    played = {row.voice for row in cache.rows if row.split == "train" and row.paired}
+    latents = read_latents(settings.latents, cache.clips, autoencoder)
+    played = {row.voice for row in cache.clips if row.split == "train" and row.paired}
     voices = default_first(played | set(known_voices))
-    rows, coloured, near = cache.rows[: len(latents)], read_coloured(settings.latents), near_the_model(latents, device)
-    if coloured is not None:
-        coloured = ColouredClips(coloured.rows, coloured.curves, near_the_model(coloured.latents, device))
+    rows, equalized, near = (
+        cache.clips[: len(latents)],
+        read_equalized(settings.latents),
+        to_model_device(latents, device),
+    )
+    if equalized is not None:
+        equalized = EqualizedClips(equalized.rows, equalized.curves, to_model_device(equalized.latents, device))
     references = round(settings.reference_share * settings.batch_size) if settings.reference_width else 0
     return DenoiserData(
-        PairSampler(rows, near, voices, "train", coloured, cache.mel.log_floor, settings.favoured_share),
+        PairSampler(rows, near, voices, "train", equalized, cache.mel.log_floor, settings.favoured_share),
         PairSampler(rows, near, voices, "validation"),
-        near_the_model(cache.mels, device) if references else None,
+        to_model_device(cache.mels, device) if references else None,
         references,
     )
 
@@ -232,7 +186,7 @@ def validation_loss(
 ) -> float:
     """Loss of the averaged weights on the same whole pairs with the same noise every time."""
     losses = []
-    with averaged(model, average):
+    with ema_weights(model, average):
         for number in range(VALIDATION_BATCHES):
             generator = generator_at(settings.seed, 0, number, 0, stream=1)
             batch = sampler.batch(VALIDATION_SIZE, sampler.latents.shape[-1], generator).to(device)
@@ -261,12 +215,14 @@ def train(settings: DenoiserSettings) -> Denoiser:
     autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
     data = read_data(settings, cache, autoencoder, PartialState().device, saved_voices(settings.initial))
     model = build_model(settings, data.train.latents.shape[1], data.train.voices)
-    start_from(settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel"))
+    load_initial_weights(
+        settings.initial, {"unet": model.unet, "style_encoder": model.style_encoder}, new=("reference", "mel")
+    )
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
     )
     average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75, foreach=True)
-    run = Run(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
+    run = TrainingRun(settings, {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": average})
     scheduler = build_scheduler()
     device, process = run.accelerator.device, run.accelerator.process_index
     if device.type == "cpu":
@@ -295,15 +251,11 @@ def train(settings: DenoiserSettings) -> Denoiser:
 
 def export(model: Denoiser, average: EMAModel, out: Path) -> None:
     """Saves the averaged weights and the scheduler in diffusers' layout."""
-    with averaged(model, average):
+    with ema_weights(model, average):
         model.unet.save_pretrained(out / "unet")
         model.style_encoder.save_pretrained(out / "style_encoder")
     build_scheduler().save_pretrained(out / "scheduler")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run_trainer(train, DenoiserSettings, __doc__, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_trainer(train, read_settings(DenoiserSettings, args))

@@ -1,15 +1,13 @@
 """Trains the enhancer of generated mels.
 
-    accelerate launch -m train.trainers.enhancer --cache DIR --generated DIR --autoencoder DIR --out RUN
+    accelerate launch -m train enhancer --cache DIR --generated DIR --autoencoder DIR --out RUN
 
 The same command again goes on where it stopped.
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,49 +21,11 @@ from stylediff.plotting import mels_to_image
 from train.common.precision import fast_autocast
 from train.data.latent_cache import load_autoencoder, through_autoencoder
 from train.data.mel_cache import MelCache, read_cache
-from train.data.transfer_cache import GeneratedSet, read_generated
-from train.models.discriminators import MelDiscriminator, deception_losses, judgement_loss
+from train.data.transfer_cache import TransferCache, read_transfers
+from train.models.discriminators import MelDiscriminator, discriminator_step_loss, generator_losses
 from train.models.losses import edge_loss, level_loss
-from train.trainers.loop import Run, generator_at, run_trainer, start_from
-from train.trainers.settings import TrainSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnhancerSettings(TrainSettings):
-    """Settings of the enhancer's run.
-
-    Attributes:
-        cache: folder of the mel cache.
-        generated: folder that ``train.data.cache_transfers`` wrote.
-        autoencoder: folder of the MelAutoencoder of those latents.
-        crop_columns: latent columns of a training crop, where clips are not shorter.
-        true_share: share of samples whose latents are the true target's, encoded, instead of generated ones.
-        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
-        level_weight: weight of the L1 loss on levels of frames.
-        adversarial_weight, feature_weight: of what a discriminator adds; without the first (0) there is none.
-        fold, widths, layers: see MelEnhancer.
-        average_decay: of the exponential moving average of the weights, which is what ships.
-    """
-
-    cache: Path
-    generated: Path
-    autoencoder: str
-    steps: int = 3000
-    batch_size: int = 16
-    learning_rate: float = 8e-4
-    cooldown: float = 0.4
-    crop_columns: int = 12
-    true_share: float = 0.15
-    edge_weight: float = 0.5
-    level_weight: float = 0.3
-    adversarial_weight: float = 0.0
-    feature_weight: float = 1.0
-    fold: int = 4
-    widths: tuple[int, ...] = (48, 64, 96)
-    layers: int = 1
-    average_decay: float = 0.999
-
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "generated", "autoencoder")
+from train.trainers.loop import TrainingRun, generator_at, load_initial_weights, run_trainer
+from train.trainers.settings import EnhancerSettings, read_settings
 
 
 @dataclass(frozen=True)
@@ -84,7 +44,7 @@ class EnhancerBatch:
 class EnhancerData:
     """Generated pairs with the mels they belong to."""
 
-    def __init__(self, cache: MelCache, generated: GeneratedSet, autoencoder: MelAutoencoder) -> None:
+    def __init__(self, cache: MelCache, generated: TransferCache, autoencoder: MelAutoencoder) -> None:
         self.cache, self.generated, self.autoencoder = cache, generated, autoencoder
         self.train_pairs = len(generated.targets) - generated.held_out
 
@@ -141,20 +101,20 @@ def enhancer_loss(
     parts = {"l1": l1, "edge": edge, "level": level, "l1_before": before, "l1_left": l1 / before}
     loss = l1 + settings.edge_weight * edge + settings.level_weight * level
     if discriminator is not None:
-        adversarial, feature = deception_losses(discriminator, batch.beside(enhanced), batch.beside(batch.target), 1.0)
+        adversarial, feature = generator_losses(discriminator, batch.beside(enhanced), batch.beside(batch.target), 1.0)
         parts |= {"adversarial": adversarial, "feature": feature}
         loss = loss + settings.adversarial_weight * adversarial + settings.feature_weight * feature
     return loss, {name: part.detach() for name, part in parts.items()}
 
 
-def take_step(run: Run, batches: list[EnhancerBatch], settings: EnhancerSettings) -> None:
+def take_step(run: TrainingRun, batches: list[EnhancerBatch], settings: EnhancerSettings) -> None:
     """A step of the discriminator, if there is one, and one of the enhancer."""
     if "discriminator" in run.models:
         for batch in batches:
             with torch.no_grad():
                 enhanced = run.plain_models["enhancer"](batch.generated, batch.source)
             fake, real = batch.beside(enhanced), batch.beside(batch.target)
-            judgement = judgement_loss(run.models["discriminator"], fake, real, 1.0)
+            judgement = discriminator_step_loss(run.models["discriminator"], fake, real, 1.0)
             run.backward(judgement)
             run.record({"judgement": judgement.detach()})
         run.update("discriminator")
@@ -180,13 +140,13 @@ def validation_errors(model: MelEnhancer, data: EnhancerData) -> tuple[float, fl
 def train(settings: EnhancerSettings) -> MelEnhancer:
     """Trains, or goes on training, and exports averaged weights to ``out/enhancer``."""
     mel = MelConfig()
-    cache, generated = read_cache(settings.cache, mel), read_generated(settings.generated)
+    cache, generated = read_cache(settings.cache, mel), read_transfers(settings.generated)
     autoencoder = load_autoencoder(settings.autoencoder, mel)
-    generated.require_origin(cache.rows, autoencoder)
+    generated.require_origin(cache.clips, autoencoder)
     torch.manual_seed(settings.seed)
     model = MelEnhancer(mel=mel.to_dict(), fold=settings.fold, widths=settings.widths, layers=settings.layers)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    start_from(settings.initial, {"enhancer": model})
+    load_initial_weights(settings.initial, {"enhancer": model})
     judges = {"discriminator": MelDiscriminator()} if settings.adversarial_weight else {}
     models = {"enhancer": model, **judges}
     optimizers = {
@@ -194,7 +154,7 @@ def train(settings: EnhancerSettings) -> MelEnhancer:
         for name, part in models.items()
     }
     average = EMAModel(model.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
-    run = Run(settings, models, optimizers, {"enhancer": average})
+    run = TrainingRun(settings, models, optimizers, {"enhancer": average})
     device, process = run.accelerator.device, run.accelerator.process_index
     data = EnhancerData(cache, generated, autoencoder.to(device))
     for step in run.steps():
@@ -215,9 +175,5 @@ def train(settings: EnhancerSettings) -> MelEnhancer:
     return model
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run_trainer(train, EnhancerSettings, __doc__, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_trainer(train, read_settings(EnhancerSettings, args))

@@ -1,17 +1,17 @@
 """Puts trained parts together into a pipeline folder, in half precision.
 
-python -m train.trainers.export_pipeline --autoencoder DIR --denoiser DIR [--vocoder DIR] [--enhancer DIR] --out DIR
+python -m train export-pipeline --autoencoder DIR --denoiser DIR [--vocoder DIR] [--enhancer DIR] --out DIR
 """
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline, Vocoder
+from train.common.cli import run_command
 
 
 def build_pipeline(
@@ -43,25 +43,12 @@ def forget_origin(folder: Path) -> None:
         path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--autoencoder", type=Path, required=True)
-    parser.add_argument("--denoiser", type=Path, required=True)
-    parser.add_argument("--vocoder", type=Path)
-    parser.add_argument("--enhancer", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(arguments)
-    try:
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
         pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder, args.enhancer)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    pipeline.to(dtype=torch.float16).save_pretrained(args.out)
-    forget_origin(args.out)
-    size = sum(path.stat().st_size for path in args.out.rglob("*.safetensors"))
-    print(f"{args.out}: {size / 1e6:.1f} MB of weights")
-    return 0
+        pipeline.to(dtype=torch.float16).save_pretrained(args.out)
+        forget_origin(args.out)
+        size = sum(path.stat().st_size for path in args.out.rglob("*.safetensors"))
+        print(f"{args.out}: {size / 1e6:.1f} MB of weights")
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, OSError, ValueError)

@@ -19,10 +19,10 @@ from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from train.common.cli import exit_code
+from train.common.cli import run_command
 from train.common.precision import choose_precision
 from train.data.mel_cache import CacheError
-from train.trainers.settings import Settings, SettingsError, TrainSettings, is_due, parse_settings
+from train.trainers.settings import Settings, SettingsError, TrainSettings, is_due
 
 
 class TrainingError(RuntimeError):
@@ -38,7 +38,7 @@ def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0
     return torch.Generator().manual_seed(int(mixed >> 1))
 
 
-class Run:
+class TrainingRun:
     """The state of one training run.
 
     Args:
@@ -221,21 +221,13 @@ def current_commit() -> str:
     return done.stdout.strip()
 
 
-def run_trainer(
-    train: Callable[[Settings], object], cls: type[Settings], document: str | None, arguments: list[str] | None
-) -> int:
-    """A trainer's command line: its exit code, after a sentence for what cannot be trained.
-
-    Args:
-        document: the trainer's docstring, whose first line describes the command.
-    """
-    description = (document or "").split("\n")[0]
-    refusals = (CacheError, SettingsError, TrainingError, OSError)
-    return exit_code(lambda: train(parse_settings(cls, description, arguments)), *refusals)
+def run_trainer(train: Callable[[Settings], object], settings: Settings) -> int:
+    """Train, and return an exit code, after a sentence for what cannot be trained."""
+    return run_command(lambda: train(settings), CacheError, SettingsError, TrainingError, OSError)
 
 
 @contextmanager
-def averaged(model: nn.Module, average: EMAModel) -> Iterator[None]:
+def ema_weights(model: nn.Module, average: EMAModel) -> Iterator[None]:
     """The model has the average's weights within, and its own again afterwards."""
     parameters = list(model.parameters())
     average.store(parameters)
@@ -246,7 +238,7 @@ def averaged(model: nn.Module, average: EMAModel) -> Iterator[None]:
         average.restore(parameters)
 
 
-def start_from(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ...] = ()) -> None:
+def load_initial_weights(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ...] = ()) -> None:
     """Loads a saved pipeline's weights into models that are to be trained further.
 
     A style encoder may know more voices than the saved one: a new voice starts as the mean of its instrument's.

@@ -1,15 +1,16 @@
 """Draws what training runs have logged: one panel for each scalar, one line for each run.
 
-    python -m train.trainers.plot_curves --run RUN... --scalar NAME... --out PICTURE.png
+    python -m train plot-curves --run RUN... --scalar NAME... --out PICTURE.png
 
 What was done again after a resumption is drawn as it was the last time.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
+
+from train.common.cli import run_command
 
 Curve = tuple[list[int], list[float]]
 
@@ -37,7 +38,7 @@ def read_curves(run: Path) -> dict[str, Curve]:
     return {name: (list(points), list(points.values())) for name, points in curves.items()}
 
 
-def draw_curves(runs: dict[str, dict[str, Curve]], scalars: list[str]) -> Figure:
+def plot_curves(runs: dict[str, dict[str, Curve]], scalars: list[str]) -> Figure:
     """Panels of scalars with a line for each run that has them.
 
     Args:
@@ -56,28 +57,14 @@ def draw_curves(runs: dict[str, dict[str, Curve]], scalars: list[str]) -> Figure
     return figure
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run", type=Path, nargs="+", required=True, help="folders of training runs")
-    parser.add_argument("--name", nargs="+", help="what to call them; without it, as their folders are called")
-    parser.add_argument("--scalar", nargs="+", required=True, help="what was logged, such as loss or validation")
-    parser.add_argument("--out", type=Path, required=True, help="the picture to write")
-    args = parser.parse_args(arguments)
-    names = args.name or [run.name for run in args.run]
-    if len(names) != len(args.run):
-        parser.error("give as many names as runs")
-    try:
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
+        names = args.name or [run.name for run in args.run]
         runs = {name: read_curves(run) for name, run in zip(names, args.run, strict=True)}
         for scalar in args.scalar:
             if not any(scalar in curves for curves in runs.values()):
                 known = sorted({name for curves in runs.values() for name in curves})
                 raise ValueError(f"no run has logged {scalar!r}; there are {', '.join(known)}")
-        draw_curves(runs, args.scalar).savefig(args.out, dpi=80)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        plot_curves(runs, args.scalar).savefig(args.out, dpi=80)
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ValueError, OSError)

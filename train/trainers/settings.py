@@ -1,4 +1,4 @@
-"""Settings of a training run: one frozen dataclass a trainer, from which its flags are generated."""
+"""Settings of training runs: one frozen dataclass a trainer, from which its flags are generated."""
 
 import argparse
 import json
@@ -50,7 +50,7 @@ class TrainSettings:
     image_every: int = 1000
 
     # Settings that may change between the start of a run and its resumption.
-    FREE: ClassVar[tuple[str, ...]] = (
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
         "out",
         "steps",
         "cooldown",
@@ -82,7 +82,7 @@ class TrainSettings:
         if path.is_file():
             begun = json.loads(path.read_text())
             for name, value in values.items():
-                if name not in self.FREE and begun.get(name, value) != value:
+                if name not in self.MAY_CHANGE and begun.get(name, value) != value:
                     raise SettingsError(f"{self.out} was begun with {name}={begun[name]!r}, not {value!r}")
         write_atomically(path, json.dumps(values, indent=1))
 
@@ -92,9 +92,211 @@ def is_due(done: int, every: int) -> bool:
     return bool(every) and done % every == 0
 
 
-def parse_settings(cls: type[Settings], description: str, arguments: list[str] | None = None) -> Settings:
-    """Settings from the command line: a field ``batch_size`` is the flag ``--batch-size``; bools take no value."""
-    parser = argparse.ArgumentParser(description=description)
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSettings(TrainSettings):
+    """Settings of the autoencoder's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        crop_frames: frames of a training crop.
+        kl_weight: weight of the divergence from the normal; small, it only keeps latents bounded.
+        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
+        decoder_only: leave the encoder of ``initial`` as it is, so that what was trained on its latents stays valid.
+        validate_every: steps between measurements on clips of the validation split (0: only at the end).
+        fold_mels, fold_frames, latent_fold, latent_channels, widths, layers: see MelAutoencoder.
+    """
+
+    cache: Path
+    steps: int = 3000
+    batch_size: int = 16
+    learning_rate: float = 8e-4
+    cooldown: float = 0.4
+    crop_frames: int = 128
+    kl_weight: float = 2e-3
+    edge_weight: float = 0.5
+    decoder_only: bool = False
+    validate_every: int = 0
+    fold_mels: int = 4
+    fold_frames: int = 4
+    latent_fold: int = 2
+    latent_channels: int = 8
+    widths: tuple[int, ...] = (96, 192)
+    layers: int = 1
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "validate_every")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserSettings(TrainSettings):
+    """Settings of the denoiser's run.
+
+    Attributes:
+        cache: folder of the mel cache, for its table of clips.
+        latents: folder of the latent cache, with coloured clips if there are any.
+        autoencoder: folder of the MelAutoencoder that made the latents, for pictures in the log ("": no pictures).
+        widths, layers: of the U-Net's levels.
+        head_width: channels of an attention head.
+        tokens, token_width: style tokens.
+        reference_width: channels of the network that listens to reference clips (0: none).
+        reference_share: share of samples whose style is a clip of the voice instead of its name.
+        favoured_share: share of samples that are of the direction piano to violin (``pairs.OVERSAMPLED_DIRECTION``).
+        shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
+        validate_every: steps between measurements of the averaged weights on pairs of the validation split.
+        style_dropout: share of samples whose style is replaced by the null tokens.
+        noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
+        regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
+        average_decay: of the exponential moving average of the weights, which is what ships.
+        compile: compile the U-Net, once for each crop length; on CPUs a step then takes five sixths of the time.
+    """
+
+    cache: Path
+    latents: Path
+    autoencoder: str = ""
+    steps: int = 5600
+    batch_size: int = 64
+    learning_rate: float = 6e-4
+    warmup_steps: int = 300
+    widths: tuple[int, ...] = (128, 192, 224)
+    layers: int = 1
+    head_width: int = 32
+    tokens: int = 4
+    token_width: int = 128
+    reference_width: int = 0
+    reference_share: float = 0.5
+    favoured_share: float = 0.0
+    shortest_columns: int = 12
+    style_dropout: float = 0.1
+    noise_power: float = 0.7
+    regression: bool = False
+    average_decay: float = 0.999
+    validate_every: int = 500
+    compile: bool = False
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "autoencoder", "validate_every", "compile")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderSettings(TrainSettings):
+    """Settings of the vocoder's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        data: folder of the data set that the cache was made from, for its waveforms; of several data sets, the folder
+            that all of them are in, which the command cache-mels names.
+        autoencoder: folder of a saved MelAutoencoder ("": only mels of real audio).
+        crop_frames: frames of a training crop.
+        context_frames: frames that the autoencoder sees around a crop.
+        judged_crops: crops of a batch that the discriminators hear; they are most of a step's cost.
+        gan_start: share of the steps after which sound is made and the discriminators begin.
+        decoded_start: share after which input mels have been through the autoencoder, as they will be in use.
+        attenuation_db: crops are made quieter by up to that much.
+        detune_cents: crops are made higher or lower by up to that much.
+        magnitude_weight, mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
+        resolution_weight: of the resolution discriminators against the period discriminators.
+        blocks, width, expansion, refinements, hidden_share: see Vocoder.
+        discriminator_channels: see Discriminators.
+        clip_norm: largest gradient norm.
+        validate_every: steps between measurements of the averaged weights' magnitudes on clips of the validation split.
+        average_decay: of the exponential moving average of the weights, which is what ships.
+    """
+
+    cache: Path
+    data: Path
+    autoencoder: str = ""
+    steps: int = 3000
+    batch_size: int = 8
+    learning_rate: float = 4e-4
+    cooldown: float = 0.6
+    crop_frames: int = 128
+    context_frames: int = 192
+    judged_crops: int = 4
+    gan_start: float = 0.933
+    decoded_start: float = 0.967
+    attenuation_db: float = 12.0
+    detune_cents: float = 50.0
+    magnitude_weight: float = 5.0
+    mel_weight: float = 5.0
+    stft_weight: float = 2.0
+    adversarial_weight: float = 1.0
+    feature_weight: float = 2.0
+    resolution_weight: float = 1.0
+    blocks: int = 8
+    width: int = 288
+    expansion: int = 3
+    refinements: int = 10
+    hidden_share: float = 0.2
+    discriminator_channels: int = 8
+    clip_norm: float = 10.0
+    average_decay: float = 0.999
+    validate_every: int = 250
+
+    # The autoencoder may be trained while the vocoder's first steps run.
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "data", "autoencoder", "validate_every")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhancerSettings(TrainSettings):
+    """Settings of the enhancer's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        generated: folder that the command cache-transfers wrote.
+        autoencoder: folder of the MelAutoencoder of those latents.
+        crop_columns: latent columns of a training crop, where clips are not shorter.
+        true_share: share of samples whose latents are the true target's, encoded, instead of generated ones.
+        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
+        level_weight: weight of the L1 loss on levels of frames.
+        adversarial_weight, feature_weight: of what a discriminator adds; without the first (0) there is none.
+        fold, widths, layers: see MelEnhancer.
+        average_decay: of the exponential moving average of the weights, which is what ships.
+    """
+
+    cache: Path
+    generated: Path
+    autoencoder: str
+    steps: int = 3000
+    batch_size: int = 16
+    learning_rate: float = 8e-4
+    cooldown: float = 0.4
+    crop_columns: int = 12
+    true_share: float = 0.15
+    edge_weight: float = 0.5
+    level_weight: float = 0.3
+    adversarial_weight: float = 0.0
+    feature_weight: float = 1.0
+    fold: int = 4
+    widths: tuple[int, ...] = (48, 64, 96)
+    layers: int = 1
+    average_decay: float = 0.999
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "generated", "autoencoder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(TrainSettings):
+    """Settings of the classifier's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        shortest_frames, longest_frames: bounds of a batch's random crop length.
+        label_smoothing: share of the target spread over all instruments; crops can fall into rests.
+        widths: see InstrumentClassifier.
+    """
+
+    cache: Path
+    steps: int = 1500
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup_steps: int = 100
+    cooldown: float = 0.6
+    shortest_frames: int = 64
+    longest_frames: int = 128
+    label_smoothing: float = 0.05
+    widths: tuple[int, ...] = (24, 48, 96, 128, 192)
+
+
+def add_settings(parser: argparse.ArgumentParser, cls: type[TrainSettings]) -> None:
+    """Declare a flag for each field: ``batch_size`` is ``--batch-size``; bools take no value."""
     for field in fields(cls):
         flag = "--" + field.name.replace("_", "-")
         required = field.default is MISSING
@@ -104,6 +306,9 @@ def parse_settings(cls: type[Settings], description: str, arguments: list[str] |
             parser.add_argument(flag, type=int, nargs="+", default=field.default)
         else:
             parser.add_argument(flag, type=field.type, required=required, default=None if required else field.default)
-    values = vars(parser.parse_args(arguments))
-    flags: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+
+
+def read_settings(cls: type[Settings], args: argparse.Namespace) -> Settings:
+    """Settings from the parsed flags of ``add_settings``."""
+    flags: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in vars(args).items()}
     return cls(**flags)

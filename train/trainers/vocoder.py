@@ -1,14 +1,12 @@
 """Trains the vocoder, at first on magnitudes alone, then on its sound and against discriminators, then on decoded mels.
 
-accelerate launch -m train.trainers.vocoder --cache DIR --data DIR --out RUN --autoencoder RUN/autoencoder
+accelerate launch -m train vocoder --cache DIR --data DIR --out RUN --autoencoder RUN/autoencoder
 
 The same command again goes on where it stopped.
 """
 
-import sys
-from dataclasses import dataclass
+import argparse
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,71 +20,12 @@ from stylediff.vocoder import Vocoder
 from train.data.latent_cache import load_autoencoder, through_autoencoder
 from train.data.mel_cache import MelCache, read_cache
 from train.data.waveforms import read_clips, read_waveform
-from train.models.discriminators import Discriminators, deception_losses, judgement_loss
+from train.models.discriminators import Discriminators, discriminator_step_loss, generator_losses
 from train.models.losses import magnitude_loss, mel_loss, stft_loss
-from train.trainers.loop import Run, averaged, generator_at, run_trainer, start_from
-from train.trainers.settings import TrainSettings, is_due
+from train.trainers.loop import TrainingRun, ema_weights, generator_at, load_initial_weights, run_trainer
+from train.trainers.settings import VocoderSettings, is_due, read_settings
 
 EDGE_FRAMES = 8  # around a crop, so that its mel knows what comes before and after
-
-
-@dataclass(frozen=True, kw_only=True)
-class VocoderSettings(TrainSettings):
-    """Settings of the vocoder's run.
-
-    Attributes:
-        cache: folder of the mel cache.
-        data: folder of the data set that the cache was made from, for its waveforms; of several data sets, the folder
-            that all of them are in, which ``train.data.cache_mels`` names.
-        autoencoder: folder of a saved MelAutoencoder ("": only mels of real audio).
-        crop_frames: frames of a training crop.
-        context_frames: frames that the autoencoder sees around a crop.
-        judged_crops: crops of a batch that the discriminators hear; they are most of a step's cost.
-        gan_start: share of the steps after which sound is made and the discriminators begin.
-        decoded_start: share after which input mels have been through the autoencoder, as they will be in use.
-        attenuation_db: crops are made quieter by up to that much.
-        detune_cents: crops are made higher or lower by up to that much.
-        magnitude_weight, mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
-        resolution_weight: of the resolution discriminators against the period discriminators.
-        blocks, width, expansion, refinements, hidden_share: see Vocoder.
-        discriminator_channels: see Discriminators.
-        clip_norm: largest gradient norm.
-        validate_every: steps between measurements of the averaged weights' magnitudes on clips of the validation split.
-        average_decay: of the exponential moving average of the weights, which is what ships.
-    """
-
-    cache: Path
-    data: Path
-    autoencoder: str = ""
-    steps: int = 3000
-    batch_size: int = 8
-    learning_rate: float = 4e-4
-    cooldown: float = 0.6
-    crop_frames: int = 128
-    context_frames: int = 192
-    judged_crops: int = 4
-    gan_start: float = 0.933
-    decoded_start: float = 0.967
-    attenuation_db: float = 12.0
-    detune_cents: float = 50.0
-    magnitude_weight: float = 5.0
-    mel_weight: float = 5.0
-    stft_weight: float = 2.0
-    adversarial_weight: float = 1.0
-    feature_weight: float = 2.0
-    resolution_weight: float = 1.0
-    blocks: int = 8
-    width: int = 288
-    expansion: int = 3
-    refinements: int = 10
-    hidden_share: float = 0.2
-    discriminator_channels: int = 8
-    clip_norm: float = 10.0
-    average_decay: float = 0.999
-    validate_every: int = 250
-
-    # The autoencoder may be trained while the vocoder's first steps run.
-    FREE: ClassVar[tuple[str, ...]] = (*TrainSettings.FREE, "data", "autoencoder", "validate_every")
 
 
 @torch.no_grad()
@@ -139,9 +78,9 @@ def crop_batch(
     cents = (2 * detunings - 1) * settings.detune_cents
     skipped, waveforms = (context - crop) // 2, []
     for row, place, detuning in zip(chosen, places, cents, strict=True):
-        start = int(place * max(1, cache.rows[row].frames - crop + 1)) - skipped - EDGE_FRAMES
+        start = int(place * max(1, cache.clips[row].frames - crop + 1)) - skipped - EDGE_FRAMES
         frames = context + 2 * EDGE_FRAMES
-        waveforms.append(read_waveform(settings.data, cache.rows[row], cache.mel, start, frames, float(detuning)))
+        waveforms.append(read_waveform(settings.data, cache.clips[row], cache.mel, start, frames, float(detuning)))
     waveform = torch.stack(waveforms) * (10 ** (gains * -settings.attenuation_db / 20))[:, None]
     mel = waveform_to_mel(waveform, cache.mel)[..., EDGE_FRAMES:-EDGE_FRAMES]
     if autoencoder is not None:
@@ -195,7 +134,7 @@ def vocoder_loss(
     if waveform is not None:
         parts |= {"mel": mel_loss(waveform, target, mel), "stft": stft_loss(waveform, target)}
         ours, theirs = waveform[: settings.judged_crops], target[: settings.judged_crops]
-        adversarial, feature = deception_losses(discriminators, ours, theirs, 1.0, settings.resolution_weight)
+        adversarial, feature = generator_losses(discriminators, ours, theirs, 1.0, settings.resolution_weight)
         parts |= {"adversarial": adversarial, "feature": feature}
         loss = loss + settings.mel_weight * parts["mel"] + settings.stft_weight * parts["stft"]
         loss = loss + settings.adversarial_weight * adversarial + settings.feature_weight * feature
@@ -210,14 +149,14 @@ def train(settings: VocoderSettings) -> Vocoder:
     rows, held_out = cache.split("train"), cache.split("validation")[:32]
     autoencoder = load_autoencoder(settings.autoencoder, mel) if settings.autoencoder else None
     vocoder, discriminators = build_models(settings, mel)
-    start_from(settings.initial, {"vocoder": vocoder})
+    load_initial_weights(settings.initial, {"vocoder": vocoder})
     models: dict[str, nn.Module] = {"vocoder": Generator(vocoder), "discriminator": discriminators}
     optimizers = {
         name: torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.8, 0.99), weight_decay=1e-2)
         for name, model in models.items()
     }
     average = EMAModel(vocoder.parameters(), decay=settings.average_decay, use_ema_warmup=True, power=0.75)
-    run = Run(settings, models, optimizers, {"vocoder": average})
+    run = TrainingRun(settings, models, optimizers, {"vocoder": average})
     device, process = run.accelerator.device, run.accelerator.process_index
     if autoencoder is not None:
         autoencoder.to(device)
@@ -234,7 +173,7 @@ def train(settings: VocoderSettings) -> Vocoder:
                 with torch.no_grad():
                     waveform = vocoder(batch[: settings.judged_crops])
                 judges, real = run.models["discriminator"], target[: settings.judged_crops]
-                judgement = judgement_loss(judges, waveform, real, 1.0, settings.resolution_weight)
+                judgement = discriminator_step_loss(judges, waveform, real, 1.0, settings.resolution_weight)
                 run.backward(judgement)
                 run.record({"discriminators": judgement.detach()})
             run.update("discriminator", settings.clip_norm)
@@ -245,7 +184,7 @@ def train(settings: VocoderSettings) -> Vocoder:
             run.record(parts)
         run.update("vocoder", settings.clip_norm)
         if is_due(step + 1, settings.validate_every):
-            with averaged(vocoder, average):
+            with ema_weights(vocoder, average):
                 run.record({"validation": magnitude_error(vocoder, cache, held_out, settings.data)})
         if run.wants_images():
             original = cache.tensor(int(held_out[0]))[None]
@@ -269,9 +208,5 @@ def export(vocoder: Vocoder, average: EMAModel, out: Path) -> Vocoder:
     return Vocoder.from_pretrained(out / "vocoder").eval()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run_trainer(train, VocoderSettings, __doc__, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args: argparse.Namespace) -> int:
+    return run_trainer(train, read_settings(VocoderSettings, args))

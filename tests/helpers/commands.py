@@ -1,0 +1,20 @@
+"""Commands of the training as tests call them, in their own process."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from train.__main__ import COMMANDS
+from train.trainers.settings import Settings, add_settings, read_settings
+
+
+def command(name: str) -> Callable[[Sequence[str]], int]:
+    """A function that runs a command with some arguments and returns its exit code."""
+    return partial(COMMANDS[name].run)
+
+
+def settings_from(cls: type[Settings], arguments: Sequence[str]) -> Settings:
+    """A trainer's settings from its flags."""
+    parser = argparse.ArgumentParser()
+    add_settings(parser, cls)
+    return read_settings(cls, parser.parse_args(arguments))

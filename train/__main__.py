@@ -1,0 +1,49 @@
+"""The commands of the training: ``python -m train`` lists them, ``python -m train NAME ...`` runs one."""
+
+import sys
+from collections.abc import Sequence
+
+from train import recipe
+from train.common.cli import Command
+from train.data import commands as data
+from train.evaluation import commands as evaluation
+from train.experiments import commands as experiments
+from train.trainers import commands as trainers
+
+GROUPS: dict[str, Sequence[Command]] = {
+    "The whole recipe": (recipe.COMMAND,),
+    "Data sets and caches": data.COMMANDS,
+    "Trainers": trainers.COMMANDS,
+    "Evaluation": evaluation.COMMANDS,
+    "Experiments": experiments.COMMANDS,
+}
+COMMANDS = {command.name: command for commands in GROUPS.values() for command in commands}
+
+
+def overview() -> str:
+    """All commands by group, one line each."""
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: python -m train COMMAND ...",
+        "",
+        "`python -m train COMMAND --help` explains the arguments of one.",
+    ]
+    for group, commands in GROUPS.items():
+        lines += ["", f"{group}:", *(f"  {command.name:{width}}  {command.summary}" for command in commands)]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the first argument names, with the others."""
+    name, *others = (sys.argv[1:] if arguments is None else arguments) or [""]
+    if name in ("", "-h", "--help"):
+        print(overview())
+        return 0
+    if name not in COMMANDS:
+        print(f"error: no command {name!r}; `python -m train` lists them", file=sys.stderr)
+        return 2
+    return COMMANDS[name].run(others)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

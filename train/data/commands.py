@@ -1,0 +1,136 @@
+"""Commands that make data sets and caches, with their arguments."""
+
+import argparse
+from pathlib import Path
+
+from train.common.cli import Command, add_out, add_workers
+
+
+def render_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
+    parser.add_argument("--soundfont", nargs="+", required=True, help="training soundfonts, FILE or FILE:program,...")
+    parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources, never trained on")
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=30000, help="clips to train and validate on, at least")
+    parser.add_argument("--test-excerpts", type=int, default=140)
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, rounded up to whole frames")
+    add_workers(parser)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def import_recordings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--in", dest="folder", type=Path, required=True, help="folder of recordings")
+    parser.add_argument("--instrument", required=True, help="what plays in them, such as violin")
+    add_out(parser)
+    parser.add_argument("--license", default="", help="licence of the recordings, kept with every clip")
+
+
+def pair_recordings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="folder of recordings, named by instrument")
+    parser.add_argument("--soundfont", nargs="+", required=True, help="soundfonts, FILE or FILE:preset,...")
+    add_out(parser)
+    parser.add_argument("--renders", type=int, default=6, help="rendered clips beside each recorded one")
+    add_workers(parser)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def cache_mels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with a manifest.jsonl")
+    add_out(parser)
+    add_workers(parser)
+
+
+def cache_latents(parser: argparse.ArgumentParser) -> None:
+    add_cache_and_autoencoder(parser)
+    add_out(parser)
+    parser.add_argument("--clips", type=int, help="encode only the first so many clips of the cache")
+
+
+def cache_equalized(parser: argparse.ArgumentParser) -> None:
+    add_cache_and_autoencoder(parser)
+    parser.add_argument("--latents", type=Path, required=True, help="folder of the latent cache")
+    parser.add_argument("--clips", type=int, default=12000)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def cache_transfers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="folder of the pipeline; without it, the weights that ship")
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--latents", type=Path, required=True, help="latent cache of the same clips")
+    add_out(parser)
+    parser.add_argument("--pairs", type=int, default=6000, help="of the training split")
+    parser.add_argument("--held-out", type=int, default=64, help="of the validation split")
+    parser.add_argument("--favoured-share", type=float, default=0.0, help="of the pairs, from piano to violin")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20], help="DDIM steps, one of these a batch")
+    parser.add_argument("--batch-size", type=int, default=16, help="pairs at a time; on GPUs more are faster")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def check_transfers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if min(args.pairs, args.held_out) < 1:
+        parser.error("--pairs and --held-out must be at least 1")
+    if args.batch_size < 1:
+        parser.error("--batch-size must be at least 1")
+
+
+def make_examples(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--soundfont", type=Path, required=True, help="a soundfont whose licence allows it")
+    add_out(parser)
+
+
+def add_cache_and_autoencoder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
+
+
+COMMANDS = (
+    Command(
+        name="render-dataset",
+        summary="Render aligned clips: the same excerpts of scores, played by many instruments in many voices.",
+        function="data.render_dataset:render_dataset",
+        add_arguments=render_dataset,
+    ),
+    Command(
+        name="import-recordings",
+        summary="Cut recordings of one instrument into clips: a data set without pairs.",
+        function="data.import_recordings:main",
+        add_arguments=import_recordings,
+    ),
+    Command(
+        name="pair-recordings",
+        summary="Pair recordings with renders of their notes: real clips as sources and as targets.",
+        function="data.pair_recordings:main",
+        add_arguments=pair_recordings,
+    ),
+    Command(
+        name="cache-mels",
+        summary="Compute the log-mels of data sets once, for every trainer to read.",
+        function="data.mel_cache:main",
+        add_arguments=cache_mels,
+    ),
+    Command(
+        name="cache-latents",
+        summary="Encode a mel cache with a trained autoencoder once, for the denoiser to train on.",
+        function="data.latent_cache:cache_latents",
+        add_arguments=cache_latents,
+    ),
+    Command(
+        name="cache-equalized",
+        summary="Encode clips with random equaliser curves, so that the denoiser takes timbre from a reference.",
+        function="data.latent_cache:cache_equalized",
+        add_arguments=cache_equalized,
+    ),
+    Command(
+        name="cache-transfers",
+        summary="Transfer random pairs of clips with a model, as latents, for the enhancer to train on.",
+        function="data.transfer_cache:main",
+        add_arguments=cache_transfers,
+        check=check_transfers,
+    ),
+    Command(
+        name="make-examples",
+        summary="Make the example clips: openings of old melodies, played with a soundfont.",
+        function="data.make_examples:main",
+        add_arguments=make_examples,
+    ),
+)

@@ -1,0 +1,128 @@
+"""Commands that each answer one question and write a page of results, with their arguments."""
+
+import argparse
+from pathlib import Path
+
+from train.common.cli import SHIPPED_CLASSIFIER, Command, add_model_arguments, add_out, add_workers
+
+SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
+
+
+def sampling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    add_model_arguments(parser)
+    add_out(parser)
+    parser.add_argument("--pairs", type=int, default=48)
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20, 50])
+    parser.add_argument("--start", type=float, nargs="+", help="of the noise levels, above 0 to 1 (the pipeline's)")
+    parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    parser.add_argument("--dynamics", type=float, nargs="+", help="how far outputs follow (the pipeline's)")
+    parser.add_argument("--listen", action="store_true", help="compare the notes that are heard as well; takes longer")
+
+
+def check_sampling(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if not all(0 < start <= 1 for start in args.start or []):
+        parser.error("--start must be above 0 and at most 1")
+    if min(args.steps) < 1:
+        parser.error("--steps must be at least 1")
+
+
+def latent_shapes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--data", type=Path, required=True, help="data set that the cache was made from")
+    parser.add_argument("--vocoder", type=Path, required=True, help="folder of the vocoder that all share")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")
+    add_out(parser)
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="CHANNELSxROWSxCOLUMNS of a clip's latents")
+    parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
+    parser.add_argument("--clips", type=int, default=12000, help="the first clips of the cache, to train denoisers on")
+    parser.add_argument("--pairs", type=int, default=48, help="clips and pairs to measure on")
+
+
+def codec(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets, imported recordings among them")
+    add_model_arguments(parser)
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=6, help="clips of each voice")
+    add_workers(parser)
+
+
+def recordings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="imported recordings, and a data set")
+    add_model_arguments(parser)
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=40, help="clips of each voice")
+    add_workers(parser)
+
+
+def references(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="data set with cases of the test split")
+    add_model_arguments(parser, classifier=False)
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=6, help="transfers to each instrument")
+    parser.add_argument("--retrieved", type=int, default=20, help="test clips of each instrument that are looked up")
+    add_workers(parser)
+
+
+def robustness(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="data set with cases")
+    add_model_arguments(parser, classifier=False)
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=110, help="cases; the pairs of instruments take turns")
+    parser.add_argument("--split", default="test", help="test, or validation to choose by")
+    add_workers(parser)
+
+
+def metric_sensitivity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="data set with cases of the test split")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=24)
+    add_workers(parser)
+
+
+COMMANDS = (
+    Command(
+        name="sampling",
+        summary="Steps, start levels, temperatures and dynamics on validation pairs: which defaults are best?",
+        function="experiments.sampling:main",
+        add_arguments=sampling,
+        check=check_sampling,
+    ),
+    Command(
+        name="latent-shapes",
+        summary="An autoencoder and a small denoiser for each shape of latents: which shape is best?",
+        function="experiments.latent_shapes:main",
+        add_arguments=latent_shapes,
+    ),
+    Command(
+        name="codec",
+        summary="Stages of the codec for every instrument and voice: what do mel, autoencoder and vocoder lose?",
+        function="experiments.codec:main",
+        add_arguments=codec,
+    ),
+    Command(
+        name="recordings",
+        summary="Transfers of recordings beside renders of the same instrument: how do real sources do?",
+        function="experiments.recordings:main",
+        add_arguments=recordings,
+    ),
+    Command(
+        name="references",
+        summary="Clips of an unseen soundfont as references: what does the style encoder hear in them?",
+        function="experiments.references:main",
+        add_arguments=references,
+    ),
+    Command(
+        name="robustness",
+        summary="Rooms, noise, MP3 and the like in the source: how many notes survive a transfer?",
+        function="experiments.robustness:main",
+        add_arguments=robustness,
+    ),
+    Command(
+        name="metric-sensitivity",
+        summary="Known corruptions of true renders, in growing strengths: which metrics see them?",
+        function="experiments.metric_sensitivity:main",
+        add_arguments=metric_sensitivity,
+    ),
+)

@@ -1,0 +1,65 @@
+"""Commands that train networks and put them together, with their arguments."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from train.common.cli import Command, add_out
+from train.trainers.settings import (
+    AutoencoderSettings,
+    ClassifierSettings,
+    DenoiserSettings,
+    EnhancerSettings,
+    TrainSettings,
+    VocoderSettings,
+    add_settings,
+)
+
+
+def trainer(name: str, settings: type[TrainSettings], summary: str) -> Command:
+    """The command of a trainer, whose flags are the fields of its settings."""
+    return Command(
+        name=name, summary=summary, function=f"trainers.{name}:main", add_arguments=partial(add_settings, cls=settings)
+    )
+
+
+def export_pipeline(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--autoencoder", type=Path, required=True)
+    parser.add_argument("--denoiser", type=Path, required=True, help="folder of a denoiser's run")
+    parser.add_argument("--vocoder", type=Path)
+    parser.add_argument("--enhancer", type=Path)
+    add_out(parser)
+
+
+def plot_curves(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", type=Path, nargs="+", required=True, help="folders of training runs")
+    parser.add_argument("--name", nargs="+", help="what to call them; without it, as their folders are called")
+    parser.add_argument("--scalar", nargs="+", required=True, help="what was logged, such as loss or validation")
+    parser.add_argument("--out", type=Path, required=True, help="the picture to write")
+
+
+def check_curves(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if args.name and len(args.name) != len(args.run):
+        parser.error("give as many names as runs")
+
+
+COMMANDS = (
+    trainer("autoencoder", AutoencoderSettings, "Train the mel autoencoder."),
+    trainer("denoiser", DenoiserSettings, "Train the denoiser: diffusion of target latents, given the source's."),
+    trainer("vocoder", VocoderSettings, "Train the vocoder: on magnitudes, then on its sound, then on decoded mels."),
+    trainer("enhancer", EnhancerSettings, "Train the enhancer of generated mels."),
+    trainer("classifier", ClassifierSettings, "Train the instrument classifier, on real renders only."),
+    Command(
+        name="export-pipeline",
+        summary="Put trained parts together into a pipeline folder, in half precision.",
+        function="trainers.export_pipeline:main",
+        add_arguments=export_pipeline,
+    ),
+    Command(
+        name="plot-curves",
+        summary="Plot what training runs have logged: a panel for each scalar, a line for each run.",
+        function="trainers.plot_curves:main",
+        add_arguments=plot_curves,
+        check=check_curves,
+    ),
+)
