@@ -143,7 +143,7 @@ def load_transcriber() -> NoteTranscriber:
     return NoteTranscriber()
 
 
-def play(pipeline: StyleTransferPipeline, recording: Recording, audio: CaseAudio) -> torch.Tensor:
+def run_condition(pipeline: StyleTransferPipeline, recording: Recording, audio: CaseAudio) -> torch.Tensor:
     """What the model makes of a recording, (samples,) at the mel's sample rate."""
     rate = pipeline.mel.sample_rate
     generator = torch.Generator().manual_seed(audio.seed)
@@ -159,7 +159,7 @@ def measure(case: EvalCase, model: Path, data: Path) -> list[Result]:
     results = []
     for name, hardship in CONDITIONS.items():
         recording = hardship(audio.source, rate)
-        heard = transcriber.transcribe(play(pipeline, recording, audio))
+        heard = transcriber.transcribe(run_condition(pipeline, recording, audio))
         paced = tuple(Note(n.start / recording.pace, n.end / recording.pace, n.pitch, n.velocity) for n in notes)
         frame_f = frame_prf(heard.roll, score_roll(paced, len(heard.roll)))[2]
         results.append({"trial": case.key, "hardship": name, "frame_f": frame_f})
