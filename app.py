@@ -1,4 +1,4 @@
-"""Starts the page: choose a clip and an instrument, hear and see both versions."""
+"""Start the page."""
 
 import argparse
 import os

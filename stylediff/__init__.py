@@ -1,4 +1,4 @@
-"""StyleDiff: the same music played by another instrument, by latent diffusion on spectrograms."""
+"""StyleDiff: instrument transfer by latent diffusion on mel spectrograms."""
 
 from diffusers import ModelMixin, SchedulerMixin
 

@@ -261,12 +261,10 @@ def list_clips(folder: Path, mel: MelConfig) -> tuple[tuple[Recording, int, int]
             tqdm.write(f"left out: {recording.name}: {error}", file=sys.stderr)
             continue
         for offset in (0, length // 2):
-            cut = cut_clips(waveform[offset:], mel.sample_rate)
-            starts = [offset + start for start, _ in cut[:1]]
-            if not starts:
-                continue
-            for start in range(starts[0], len(waveform) - length // 2, length):
-                clips.append((recording, start, min(length, len(waveform) - start) // mel.hop_length * mel.hop_length))
+            for first, _ in cut_clips(waveform[offset:], mel.sample_rate)[:1]:
+                starts = range(offset + first, len(waveform) - length // 2, length)
+                sizes = [min(length, len(waveform) - start) // mel.hop_length * mel.hop_length for start in starts]
+                clips += [(recording, start, size) for start, size in zip(starts, sizes, strict=True)]
     if not clips:
         raise RecordingError(f"no recording in {folder} may be trained on and names its instrument")
     return tuple(clips)

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -201,7 +201,7 @@ class FluidSynthesizer:
         library.fluid_synth_remove_sfont(loader.synth, self.font)
         loader.delete()
 
-    def _new_synth(self):
+    def _new_synth(self) -> Any:
         synth = self.module.Synth(samplerate=float(self.sample_rate), gain=GAIN)
         synth.setting("synth.reverb.active", 0)
         synth.setting("synth.chorus.active", 0)
