@@ -152,7 +152,7 @@ def run_condition(pipeline: StyleTransferPipeline, recording: Recording, audio: 
 
 
 def measure(case: EvalCase, model: Path, data: Path) -> list[Result]:
-    """Frame F of a trial's transfer under every hardship, against the score at the recording's pace."""
+    """Frame F of a case's transfer under every hardship, against the score at the recording's pace."""
     pipeline, transcriber, audio = load_model(model), load_transcriber(), load_case_audio(case, data)
     rate = pipeline.mel.sample_rate
     notes = case.notes_within(len(audio.target) / rate)
