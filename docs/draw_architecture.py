@@ -118,7 +118,9 @@ def draw_legend() -> str:
     parts = []
     for place, (kind, text) in enumerate(LEGEND.items()):
         x = MARGIN + place * 170
-        swatch = f'<rect x="{x}" y="{HEIGHT - 50}" width="16" height="16" rx="3" fill="{FILLS[kind]}" stroke="#71717a"/>'
+        swatch = (
+            f'<rect x="{x}" y="{HEIGHT - 50}" width="16" height="16" rx="3" fill="{FILLS[kind]}" stroke="#71717a"/>'
+        )
         parts.append(f'{swatch}<text class="shape beside" x="{x + 24}" y="{HEIGHT - 38}">{text}</text>')
     note = f"Shapes are those of one window of {FRAMES} frames (5.2 s). Longer clips use overlapping windows."
     return "".join(parts) + f'<text class="shape beside" x="{MARGIN}" y="{HEIGHT - 14}">{note}</text>'

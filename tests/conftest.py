@@ -102,7 +102,7 @@ def address() -> Iterator[str]:
     from stylediff.page.layout import build_page  # slow to import, and few tests need it
     from tests.helpers.tiny_pipeline import tiny_pipeline
 
-    page, options = build_page(tiny_pipeline(), ROOT / "README.md", sorted((ROOT / "examples").glob("*.flac")))
+    page, options = build_page(tiny_pipeline(), sorted((ROOT / "examples").glob("*.flac")))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
