@@ -116,7 +116,6 @@ def test_steady_clips_take_turns_with_others():
 
 @pytest.mark.slow
 def test_an_interrupted_measurement_goes_on_to_the_same_page(dataset, tmp_path, capsys):
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     tiny_pipeline().save_pretrained(tmp_path / "model")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     out = tmp_path / "report"
