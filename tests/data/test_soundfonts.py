@@ -1,3 +1,6 @@
+import contextlib
+import importlib
+
 import numpy as np
 import pytest
 
@@ -22,12 +25,13 @@ OTHERS = (Note(0.0, 0.5, 60, 127), Note(0.1, 0.9, 72, 40), Note(0.3, 0.8, 76, 90
 
 
 def usable_synthesizers() -> list[type]:
-    """Synthesizers of this machine: tinysoundfont, and FluidSynth if its system library is installed."""
-    try:
-        import fluidsynth  # noqa: F401  # fails without the library
-    except ImportError:
-        return [TinySynthesizer]
-    return [TinySynthesizer, FluidSynthesizer]
+    """Synthesizers of this machine: FluidSynth if its system library is installed, and tinysoundfont."""
+    found = []
+    for module, synthesizer in (("fluidsynth", FluidSynthesizer), ("tinysoundfont", TinySynthesizer)):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)  # fluidsynth fails without the library
+            found.append(synthesizer)
+    return found
 
 
 @pytest.fixture(params=usable_synthesizers())
