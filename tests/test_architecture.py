@@ -160,6 +160,7 @@ def test_a_module_only_defines_things(path):
             assert isinstance(node, allowed), f"{path.name}:{node.lineno}"
 
 
+@pytest.mark.slow
 def test_importing_the_library_leaves_the_process_as_it_was():
     modules = [f"stylediff.{path.stem}" for path in LIBRARY if path.stem not in ("__init__", "__main__")]
     program = f"""

@@ -28,6 +28,7 @@ def workplace(tmp_path_factory):
     return folder, os.environ | {"STYLEDIFF_MODEL": str(folder / "model"), "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.slow
 def test_the_python_example_runs_as_written(workplace):
     folder, environment = workplace
     [example] = blocks(README, "python")
@@ -36,6 +37,7 @@ def test_the_python_example_runs_as_written(workplace):
     (folder / "violin.wav").unlink()
 
 
+@pytest.mark.slow
 def test_the_first_command_runs_as_written(workplace):
     folder, environment = workplace
     command = next(line for block in blocks(README, "bash") for line in block.splitlines() if "-m stylediff" in line)

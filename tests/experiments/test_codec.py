@@ -30,6 +30,7 @@ from train.models.instrument_classifier import InstrumentClassifier
 main = command("codec")
 
 
+@pytest.mark.slow
 def test_a_stage_gives_sound_as_long_as_what_went_in():
     pipeline = tiny_pipeline()
     waveform = torch.from_numpy(tone(NOTES, (1.0, 0.5))).float()[:-100]

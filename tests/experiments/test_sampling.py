@@ -23,6 +23,7 @@ def model(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("train.evaluation.embeddings.WINDOW_FRAMES", 16)
     torch.manual_seed(0)
