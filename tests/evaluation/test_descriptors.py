@@ -5,6 +5,7 @@ import torch
 from train.evaluation.descriptors import (
     attack_time,
     energy_between_partials,
+    half_level_time,
     lone_stretches,
     measure_vibrato,
     rise_time,
@@ -118,3 +119,10 @@ def test_a_note_that_does_not_begin_has_no_attack():
     assert attack_time(torch.zeros(RATE), RATE, (Note(0.1, 0.5, 69, 80),)) is None
     assert attack_time(torch.zeros(RATE), RATE, ()) is None
     assert rise_time(np.linspace(0, 1, 101), 0.001) == pytest.approx(0.08)
+
+
+@pytest.mark.parametrize("attack_s", [0.002, 0.05, 0.2])
+def test_half_of_the_peak_is_reached_half_through_a_linear_attack(attack_s):
+    note = play((Note(0.0, 1.0, 69, 80),), 1.0, attack_s=attack_s)
+    assert half_level_time(note, RATE) == pytest.approx(attack_s / 2, abs=0.008)
+    assert half_level_time(torch.zeros(RATE), RATE) is None

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.signal
 import torch
 
+from stylediff.audio import SILENCE_RMS
 from train.scores import Note
 
 TRACK_HOP_S, ATTACK_HOP_S = 0.005, 0.002
@@ -31,6 +32,7 @@ GAP_WIDTH, PEAK_WIDTH = 0.15, 0.2  # of the fundamental, to either side
 WEAKEST_PARTIAL_DB = -60.0  # against the note's strongest
 
 ATTACK_BEFORE_S, ATTACK_AFTER_S = 0.1, 0.3
+LEVEL_WINDOW_S = 0.01
 RISE_DB = 10.0  # at least, for a note that begins out of what sounded before
 
 
@@ -245,3 +247,16 @@ def attack_time(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...
             time = rise_time(note_envelope(part, sample_rate, note.pitch, hop), hop / sample_rate)
             times += [] if time is None else [time]
     return float(np.median(times)) if times else None
+
+
+def half_level_time(waveform: torch.Tensor, sample_rate: int) -> float | None:
+    """Seconds until a note that starts at 0 reaches half of its peak amplitude; None for silence.
+
+    Args:
+        waveform: (samples,) of one note.
+    """
+    samples, hop = waveform.numpy().astype(np.float64), round(ATTACK_HOP_S * sample_rate)
+    length = round(LEVEL_WINDOW_S * sample_rate)
+    power = scipy.signal.fftconvolve(np.square(samples), np.ones(length) / length, mode="full")[length - 1 :: hop]
+    level = np.sqrt(power.clip(0))
+    return None if level.max() < SILENCE_RMS else float(np.argmax(level >= level.max() / 2)) * hop / sample_rate
