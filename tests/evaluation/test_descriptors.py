@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from train.data.notes import Note
 from train.evaluation.descriptors import (
     attack_time,
     energy_between_partials,
@@ -11,7 +12,6 @@ from train.evaluation.descriptors import (
     rise_time,
     to_hz,
 )
-from train.scores import Note
 
 RATE = 22050
 

@@ -5,7 +5,7 @@ import torch
 from train.evaluation.musicnn import FEATURES, TAG_OF, Musicnn
 from train.evaluation.realism import agreement, listen, playable_keys, summarize
 from train.evaluation.recorded_reference import RecordedReference
-from train.judges import HeardNotes
+from train.evaluation.transcription import HeardNotes
 
 RATE = 22050
 

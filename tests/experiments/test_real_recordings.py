@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.tiny import tiny_pipeline
+from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.recordings import split_of
 from train.evaluation.recorded_systems import Setting
-from train.experiments.real_recordings import main
-from train.experiments.real_recordings_page import RECORDINGS, write_markdown
+from train.experiments.real_recordings import RECORDINGS, main, write_markdown
 
 RATE = 22050
 VALUES = {

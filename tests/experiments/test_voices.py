@@ -3,9 +3,10 @@ import json
 import pytest
 
 from stylediff.instruments import get_instrument
+from train.data.excerpts import ScoreError
+from train.data.notes import playable_by
+from train.evaluation.runner import load_players
 from train.experiments.voices import draw_phrases, half_levels, main, write_markdown
-from train.scores import ScoreError, playable_by
-from train.scoring import load_players
 
 
 def test_phrases_can_be_played_and_stay_the_same(scores):

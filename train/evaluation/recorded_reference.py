@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from train.frechet import frechet_distance
+from train.evaluation.frechet import frechet_distance
 
 DIMENSIONS = 16
 PATCHES_PER_DIMENSION = 4  # fewer make covariances meaningless

@@ -12,9 +12,9 @@ from stylediff.audio import fit_length
 from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
 from train.evaluation.recorded_clips import RecordedClip
-from train.judges import HeardNotes
-from train.rows import Players
-from train.scoring import load_model, load_players
+from train.evaluation.runner import load_model, load_players
+from train.evaluation.systems import Players
+from train.evaluation.transcription import HeardNotes
 
 SOURCE, REPLAYED = "source", "transcribed, replayed"
 SAMPLE_RATE = MelConfig().sample_rate

@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -26,25 +27,36 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import SHIPPED, CheckpointError
 from stylediff.instruments import INSTRUMENT_NAMES
-from train.commands import exit_code
+from train.common.cli import exit_code
+from train.common.files import claim_folder, describe_argument, write_atomically
+from train.common.markdown import table_head, table_row, write_page
+from train.common.parallel import results_of
+from train.data.manifest import ManifestError
 from train.data.recordings import HELD_OUT, SPLITS, RecordingError
+from train.data.soundfonts import SynthesisError
+from train.data.waveforms import load_waveform
+from train.evaluation.cases import TrialError
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import agreement, listen, summarize
 from train.evaluation.recorded_clips import RecordedClip, choose_examples, choose_sources, recordings_of_split
 from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
 from train.evaluation.recorded_systems import REPLAYED, SAMPLE_RATE, SOURCE, Setting, run_model, run_replay
-from train.experiments.real_recordings_page import RECORDINGS, Summary, write_markdown
-from train.judges import HeardNotes, NoteJudge
-from train.manifest import ManifestError, claim_folder, describe_argument, write_atomically
-from train.scoring import load_model
-from train.synthesis import SynthesisError
-from train.tables import write_page
-from train.trials import TrialError
-from train.waveforms import load_waveform
-from train.workers import results_of
+from train.evaluation.runner import load_model
+from train.evaluation.transcription import HeardNotes, NoteJudge
 
 EXAMPLES = 48  # recordings of each target and split that are listened to
 ALL = "all"
+RECORDINGS = "recordings of the target"
+Values = dict[str, float | None]
+Summary = dict[str, dict[str, Values]]  # target -> system -> column -> value
+
+NOTES = """\
+Sources are recordings that nothing was trained on ({split}). *Heard by musicnn*: probability of the target's tag, the
+median over clips (no tag for trumpet, saxophone, clarinet, vibraphone); the share is that of recordings. *Fréchet
+distance*: of musicnn's features to such recordings of the target; beside recordings stands the distance of one half
+of them to the other, the floor. *Frame F* and *note F1* (50 ms): notes heard in the output against notes heard in the
+source, on the target's keys. *Vibrato* of held notes, *energy between partials* and *attack* are medians over clips.
+"""
 
 
 @dataclass(frozen=True)
@@ -188,6 +200,70 @@ def measure(args: argparse.Namespace) -> Summary:
     jobs += [Job(clip, tuple(name for name in args.targets if name != clip.instrument)) for clip in sources]
     list(tqdm(results_of(partial(work_on, plan=plan), jobs, args.workers), total=len(jobs), unit="clip"))
     return {name: summarize_target(plan, name, sources, examples[name], args.split) for name in args.targets}
+
+
+def cell(value: float | None, digits: int) -> str:
+    """A number of a table, or nothing."""
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def share_of(values: Values, real: Values) -> float | None:
+    """Tag probability as a share of that of recordings."""
+    tag, real_tag = values.get("tag"), real.get("tag")
+    return None if tag is None or not real_tag else tag / real_tag
+
+
+def target_lines(target: str, systems: dict[str, Values]) -> list[str]:
+    """Table of one target, a line for each system."""
+    heads = ["", "clips", "heard by musicnn", "share", "Fréchet distance ↓", "frame F", "note F1"]
+    heads += ["vibrato, cents", "rate, Hz", "between partials, dB", "attack, ms"]
+    lines = ["", f"## {target}", "", *table_head(heads)]
+    real = systems.get(RECORDINGS, {})
+    for name, values in systems.items():
+        cells = [
+            name,
+            cell(values["clips"], 0),
+            cell(values["tag"], 2),
+            cell(share_of(values, real), 2),
+            cell(values["frechet"], 1),
+            cell(values["frame_f"], 3),
+            cell(values["note_f1"], 3),
+            cell(values["vibrato_cents"], 1),
+            cell(values["vibrato_hz"], 1),
+            cell(values["between_partials_db"], 0),
+            cell(values["attack_ms"], 0),
+        ]
+        lines.append(table_row(cells))
+    return lines
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that there are."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def overall_lines(summary: Summary) -> list[str]:
+    """Table over all targets, of the systems that every target has."""
+    names = [name for name in next(iter(summary.values())) if all(name in systems for systems in summary.values())]
+    heads = ["mean over targets", "share of recordings' musicnn", "Fréchet distance ↓", "frame F", "note F1"]
+    lines = table_head(heads)
+    for name in names:
+        share = mean(share_of(systems[name], systems.get(RECORDINGS, {})) for systems in summary.values())
+        columns = (("frechet", 1), ("frame_f", 3), ("note_f1", 3))
+        means = [cell(mean(systems[name][key] for systems in summary.values()), digits) for key, digits in columns]
+        lines.append(table_row([name, cell(share, 2), *means]))
+    return lines
+
+
+def write_markdown(summary: Summary, split: str, limit: int | None) -> str:
+    """The page."""
+    which = "the held-out third" if split == "held_out" else f"split {split}"
+    clips = "all clips" if limit is None else f"{limit} clips of each instrument"
+    lines = ["# Recordings as sources", "", NOTES.format(split=f"{which}, {clips}"), *overall_lines(summary)]
+    for target, systems in summary.items():
+        lines += target_lines(target, systems)
+    return "\n".join([*lines, ""])
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

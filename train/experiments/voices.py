@@ -21,21 +21,23 @@ from tqdm import tqdm
 from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENT_NAMES, Instrument, get_instrument
 from stylediff.mel import MelConfig
-from train.commands import exit_code
+from train.common.cli import exit_code
+from train.common.files import claim_folder, write_atomically
+from train.common.markdown import table_head, table_row, write_page
+from train.data.augmentation import add_reverb
+from train.data.excerpts import Excerpt, ScoreError, cut_excerpt, find_pieces
+from train.data.manifest import ManifestError
+from train.data.notes import Note, notes_in_range, playable_by
 from train.data.recordings import HELD_OUT, RecordingError, list_recordings
-from train.degradations import add_reverb
+from train.data.soundfonts import SynthesisError, soundfont_voices
+from train.evaluation.cases import TrialError
 from train.evaluation.descriptors import attack_time, energy_between_partials, half_level_time, measure_vibrato
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import middle
 from train.evaluation.recorded_clips import choose_examples
 from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
-from train.manifest import ManifestError, claim_folder, write_atomically
-from train.rows import Players
-from train.scores import Excerpt, Note, ScoreError, cut_excerpt, find_pieces, notes_in_range, playable_by
-from train.scoring import load_players
-from train.synthesis import SynthesisError, soundfont_voices
-from train.tables import table_head, table_row, write_page
-from train.trials import TrialError
+from train.evaluation.runner import load_players
+from train.evaluation.systems import Players
 
 PHRASE_S = 5.5
 TRIES = 500  # draws of excerpts, at most
