@@ -52,7 +52,7 @@ def spread_order(count: int) -> list[int]:
 
 
 def choose_sources(recordings: list[Recording], limit: int | None, sample_rate: int) -> list[RecordedClip]:
-    """Clips of each instrument, pieces taking turns, at most ``limit`` an instrument.
+    """Clips of each instrument, pieces taking turns from the longest on, at most ``limit`` an instrument.
 
     A larger limit only adds clips.
     """
@@ -63,7 +63,8 @@ def choose_sources(recordings: list[Recording], limit: int | None, sample_rate: 
             if recording.instrument == instrument:
                 clips = clips_of(recording, sample_rate)
                 pieces.setdefault(recording.piece, []).extend(clips[index] for index in spread_order(len(clips)))
-        turns = itertools.chain.from_iterable(itertools.zip_longest(*pieces.values()))
+        longest_first = sorted(pieces.values(), key=len, reverse=True)
+        turns = itertools.chain.from_iterable(itertools.zip_longest(*longest_first))
         chosen += [clip for clip in turns if clip is not None][:limit]
     return chosen
 
