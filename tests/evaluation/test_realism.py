@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from train.data.transcription import HeardNotes
 from train.evaluation.musicnn import FEATURES, TAG_OF, Musicnn
 from train.evaluation.realism import agreement, listen, playable_keys, summarize
 from train.evaluation.recorded_reference import RecordedReference
-from train.evaluation.transcription import HeardNotes
 
 RATE = 22050
 

@@ -39,8 +39,8 @@ def write_recordings(folder, instruments, per_instrument=1, seconds=4.5):
 def test_a_setting_has_a_name_and_gives_arguments_only_where_it_differs_from_the_default():
     assert Setting().name == "ours, default"
     assert Setting().arguments("violin") == {"target": "violin"}
-    setting = Setting("violin/TimGM-40", 8, 1.0, False)
-    assert setting.name == "ours, violin/TimGM-40, 8 steps, noise 1, not enhanced"
+    setting = Setting("violin/TimGM-40", 8, 1.0, False, room="hall")
+    assert setting.name == "ours, violin/TimGM-40, 8 steps, noise 1, not enhanced, in a hall"
     assert setting.arguments("violin") == {
         "target": "violin/TimGM-40",
         "num_inference_steps": 8,
@@ -98,3 +98,9 @@ def test_the_command_compares_settings_and_goes_on_where_it_stopped(tmp_path, ca
     assert {path: path.stat().st_mtime_ns for path in results} == results
     assert len(list(out.rglob("*@*.json"))) == 4 + 1 + 6
     assert "ours, 1 steps, noise 0 |" in capsys.readouterr().out
+
+    assert main([*arguments, "--targets", "flute", "--noise", "1", "--room", "dry", "room"]) == 0
+    dry, wet = (next(out.glob(f"ours_1-steps_noise-1_{room}_*/flute/*.flac")) for room in ("dry", "in-a-room"))
+    samples = soundfile.read(dry)[0], soundfile.read(wet)[0]
+    assert len(samples[0]) == len(samples[1])
+    assert np.abs(samples[0] - samples[1]).max() > 0

@@ -11,11 +11,12 @@ import torch
 from stylediff.audio import fit_length
 from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
+from train.data.transcription import HeardNotes
 from train.evaluation.recorded_clips import RecordedClip
 from train.evaluation.runner import load_model, load_players
 from train.evaluation.systems import Players
-from train.evaluation.transcription import HeardNotes
 
+DRY = "dry"
 SOURCE, REPLAYED = "source", "transcribed, replayed"
 SAMPLE_RATE = MelConfig().sample_rate
 
@@ -30,6 +31,7 @@ class Setting:
         noise: scale of the noise (temperature).
         enhance: whether the enhancer is used.
         dynamics: how far the output's loudness follows the source's.
+        room: room that the output sounds in, added to the output without one.
     """
 
     voice: str | None = None
@@ -37,6 +39,7 @@ class Setting:
     noise: float | None = None
     enhance: bool | None = None
     dynamics: float | None = None
+    room: str | None = None
 
     @property
     def name(self) -> str:
@@ -46,6 +49,7 @@ class Setting:
         parts += [] if self.noise is None else [f"noise {self.noise:g}"]
         parts += [] if self.enhance is None else ["enhanced" if self.enhance else "not enhanced"]
         parts += [] if self.dynamics is None else [f"dynamics {self.dynamics:g}"]
+        parts += [] if self.room is None else [f"in a {self.room}" if self.room != DRY else DRY]
         return ", ".join(["ours", *(parts or ["default"])])
 
     def arguments(self, target: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import SHIPPED, CheckpointError
 from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.room import ROOMS, add_room
 from train.common.cli import exit_code
 from train.common.files import claim_folder, describe_argument, write_atomically
 from train.common.markdown import table_head, table_row, write_page
@@ -34,15 +35,15 @@ from train.common.parallel import results_of
 from train.data.manifest import ManifestError
 from train.data.recordings import HELD_OUT, SPLITS, RecordingError
 from train.data.soundfonts import SynthesisError
+from train.data.transcription import HeardNotes, NoteJudge
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import TrialError
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import agreement, listen, summarize
 from train.evaluation.recorded_clips import RecordedClip, choose_examples, choose_sources, recordings_of_split
 from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
-from train.evaluation.recorded_systems import REPLAYED, SAMPLE_RATE, SOURCE, Setting, run_model, run_replay
+from train.evaluation.recorded_systems import DRY, REPLAYED, SAMPLE_RATE, SOURCE, Setting, run_model, run_replay
 from train.evaluation.runner import load_model
-from train.evaluation.transcription import HeardNotes, NoteJudge
 
 EXAMPLES = 48  # recordings of each target and split that are listened to
 ALL = "all"
@@ -115,7 +116,12 @@ def make_output(plan: Plan, clip: RecordedClip, target: str, system: str, heard:
     if system == REPLAYED:
         return run_replay(clip, heard, target, plan.soundfonts)
     setting = next(setting for setting in plan.settings[target] if setting.name == system)
-    return run_model(clip, target, setting, plan.model)
+    if setting.room in (None, DRY):
+        return run_model(clip, target, setting, plan.model)
+    without_room = replace(setting, room=DRY)
+    path = plan.path(without_room.name, target, clip).with_suffix(".flac")
+    dry = load_waveform(path) if path.is_file() else run_model(clip, target, without_room, plan.model)
+    return add_room(dry, SAMPLE_RATE, setting.room)
 
 
 def work_on(job: Job, plan: Plan) -> int:
@@ -151,7 +157,7 @@ def settings_of(target: str, pipeline: StyleTransferPipeline, args: argparse.Nam
     """Every combination of the settings that were asked for, for one target."""
     known = [str(voice) for voice in pipeline.style_encoder.config.voices if str(voice).startswith(f"{target}/")]
     voices = known if ALL in args.voices else [voice for voice in args.voices if voice in known]
-    choices = (voices, args.steps, args.noise, [word == "yes" for word in args.enhance], args.dynamics)
+    choices = (voices, args.steps, args.noise, [word == "yes" for word in args.enhance], args.dynamics, args.room)
     return tuple(Setting(*values) for values in itertools.product(*(choice or [None] for choice in choices)))
 
 
@@ -282,6 +288,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--noise", type=float, nargs="+", default=[], help="scales of the noise")
     parser.add_argument("--enhance", nargs="+", choices=["yes", "no"], default=[])
     parser.add_argument("--dynamics", type=float, nargs="+", default=[])
+    parser.add_argument("--room", nargs="+", choices=list(ROOMS), default=[])
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args(arguments)

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENT_NAMES, Instrument, get_instrument
 from stylediff.mel import MelConfig
+from stylediff.room import add_room
 from train.common.cli import exit_code
 from train.common.files import claim_folder, write_atomically
 from train.common.markdown import table_head, table_row, write_page
-from train.data.augmentation import add_reverb
 from train.data.excerpts import Excerpt, ScoreError, cut_excerpt, find_pieces
 from train.data.manifest import ManifestError
 from train.data.notes import Note, notes_in_range, playable_by
@@ -41,14 +41,14 @@ from train.evaluation.systems import Players
 
 PHRASE_S = 5.5
 TRIES = 500  # draws of excerpts, at most
-ROOM_S, ROOM_MIX = 0.8, 0.35  # decay to -60 dB, and share of the room
+ROOM = "room"
 NOTE_S = 1.0
 EXAMPLES = 48
 SAMPLE_RATE = MelConfig().sample_rate
 
 NOTES = """\
 Each voice plays the same {count} phrases of {seconds} s. *musicnn* is the probability of the instrument's tag, the
-median over phrases, dry and in a room (decay {room} s, {mix:.0%} of it); in brackets recordings of the instrument.
+median over phrases, dry and in the output's {room}; in brackets recordings of the instrument.
 *Fréchet distance* is that of musicnn's features in the room to held-out recordings. *Half level* is the time from a
 note's start until half of its peak, the median and the longest of single notes over the range; the other columns are
 medians over dry phrases. The voice in bold is the default.
@@ -112,11 +112,10 @@ def measure_voice(players: Players, voice: str, phrases: list[Excerpt]) -> dict[
     instrument = get_instrument(voice.split("/")[0])
     tags: dict[str, list[float | None]] = {"dry": [], "room": []}
     features, attacks, vibratos, gaps = [], [], [], []
-    for number, phrase in enumerate(phrases):
+    for phrase in phrases:
         notes = notes_in_range(phrase.notes, instrument)
         dry = render(players, voice, notes, PHRASE_S)
-        wet = add_reverb(dry.numpy(), SAMPLE_RATE, ROOM_S, ROOM_MIX, np.random.default_rng(number))
-        heard = load_musicnn()(torch.from_numpy(wet).float(), SAMPLE_RATE)
+        heard = load_musicnn()(add_room(dry, SAMPLE_RATE, ROOM), SAMPLE_RATE)
         tags["dry"].append(load_musicnn()(dry, SAMPLE_RATE).tag(instrument.name))
         tags["room"].append(heard.tag(instrument.name))
         features.append(heard.features.round(4).tolist())
@@ -194,7 +193,7 @@ def voice_lines(summary: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 def write_markdown(summary: dict[str, dict[str, Any]], count: int) -> str:
     """The page, for that many phrases of each voice."""
-    notes = NOTES.format(count=count, seconds=PHRASE_S, room=ROOM_S, mix=ROOM_MIX)
+    notes = NOTES.format(count=count, seconds=PHRASE_S, room=repr(ROOM))
     return "\n".join(["# Voices", "", notes, *voice_lines(summary), ""])
 
 
