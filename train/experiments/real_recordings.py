@@ -46,6 +46,7 @@ from train.evaluation.recorded_systems import DRY, REPLAYED, SAMPLE_RATE, SOURCE
 from train.evaluation.runner import load_model
 
 EXAMPLES = 48  # recordings of each target and split that are listened to
+ENOUGH_EXAMPLES = 24  # of the sources' split, for a Fréchet distance to these alone
 ALL = "all"
 RECORDINGS = "recordings of the target"
 Values = dict[str, float | None]
@@ -54,9 +55,10 @@ Summary = dict[str, dict[str, Values]]  # target -> system -> column -> value
 NOTES = """\
 Sources are recordings that nothing was trained on ({split}). *Heard by musicnn*: probability of the target's tag, the
 median over clips (no tag for trumpet, saxophone, clarinet, vibraphone); the share is that of recordings. *Fréchet
-distance*: of musicnn's features to such recordings of the target; beside recordings stands the distance of one half
-of them to the other, the floor. *Frame F* and *note F1* (50 ms): notes heard in the output against notes heard in the
-source, on the target's keys. *Vibrato* of held notes, *energy between partials* and *attack* are medians over clips.
+distance*: of musicnn's features to recordings of the target, from the same split where it has enough; beside
+recordings stands the distance of one half of them to the other, the floor. *Frame F* and *note F1* (50 ms): notes
+heard in the output against notes heard in the source, on the target's keys. *Vibrato* of held notes, *energy between
+partials* and *attack* are medians over clips.
 """
 
 
@@ -171,9 +173,10 @@ def summarize_target(
 ) -> dict[str, dict[str, float | None]]:
     """Summaries of recordings and of each system for one target."""
     heard = read_results(plan, SOURCE, None, examples)
-    kept = zip(examples, heard, strict=True)
-    unseen = [np.array(result["features"]) for clip, result in kept if split in (ALL, clip.split)]
-    reference = RecordedReference(unseen) if len(unseen) >= FEWEST_CLIPS else None
+    features = [np.array(result["features"]) for result in heard]
+    same_split = [values for clip, values in zip(examples, features, strict=True) if split in (ALL, clip.split)]
+    chosen = same_split if len(same_split) >= ENOUGH_EXAMPLES else features
+    reference = RecordedReference(chosen) if len(chosen) >= FEWEST_CLIPS else None
     summary = {}
     if heard:
         summary[RECORDINGS] = summarize(heard, target, None) | {"frechet": reference.floor if reference else None}
