@@ -99,6 +99,12 @@ def test_the_command_compares_settings_and_goes_on_where_it_stopped(tmp_path, ca
     assert len(list(out.rglob("*@*.json"))) == 4 + 1 + 6
     assert "ours, 1 steps, noise 0 |" in capsys.readouterr().out
 
+    assert main([*arguments, "--targets", "flute", "--noise", "1", "--like"]) == 0
+    systems = json.loads((out / "real_recordings.json").read_text())["flute"]
+    assert systems["ours, 1 steps, noise 1, like a recording"]["nearer"] in (0, 1)
+    assert "nearer" not in systems["ours, 1 steps, noise 1"]
+    assert "nearer to the recording than by name" in capsys.readouterr().out
+
     assert main([*arguments, "--targets", "flute", "--noise", "1", "--room", "dry", "room"]) == 0
     dry, wet = (next(out.glob(f"ours_1-steps_noise-1_{room}_*/flute/*.flac")) for room in ("dry", "in-a-room"))
     samples = soundfile.read(dry)[0], soundfile.read(wet)[0]

@@ -32,6 +32,7 @@ class Setting:
         enhance: whether the enhancer is used.
         dynamics: how far the output's loudness follows the source's.
         room: room that the output sounds in, added to the output without one.
+        like: whether the style comes from a recording of the target in place of its name.
     """
 
     voice: str | None = None
@@ -40,6 +41,7 @@ class Setting:
     enhance: bool | None = None
     dynamics: float | None = None
     room: str | None = None
+    like: bool = False
 
     @property
     def name(self) -> str:
@@ -49,6 +51,7 @@ class Setting:
         parts += [] if self.noise is None else [f"noise {self.noise:g}"]
         parts += [] if self.enhance is None else ["enhanced" if self.enhance else "not enhanced"]
         parts += [] if self.dynamics is None else [f"dynamics {self.dynamics:g}"]
+        parts += ["like a recording"] if self.like else []
         parts += [] if self.room is None else [f"in a {self.room}" if self.room != DRY else DRY]
         return ", ".join(["ours", *(parts or ["default"])])
 
@@ -63,10 +66,29 @@ class Setting:
         return {"target": self.voice or target} | {name: value for name, value in values.items() if value is not None}
 
 
-def run_model(clip: RecordedClip, target: str, setting: Setting, model: Path) -> torch.Tensor:
-    """A clip through the model, (samples,); the noise depends on the clip alone."""
+def choose_style(clip: RecordedClip, examples: list[RecordedClip]) -> RecordedClip | None:
+    """The recording that a clip takes its style from, always the same one; None without examples."""
+    return examples[zlib.crc32(clip.name.encode()) % len(examples)] if examples else None
+
+
+def run_model(
+    clip: RecordedClip, target: str, setting: Setting, model: Path, style: RecordedClip | None = None
+) -> torch.Tensor:
+    """A clip through the model, (samples,); the noise depends on the clip alone.
+
+    Args:
+        style: recording that a setting with ``like`` takes the style from.
+
+    Raises:
+        ValueError: a setting with ``like``, and no recording or a model that takes none.
+    """
+    pipeline, arguments = load_model(model), setting.arguments(target)
+    if setting.like:
+        if style is None:
+            raise ValueError(f"no recording of the {target} to take the style from")
+        arguments["target"] = pipeline.encode_reference(style.waveform, SAMPLE_RATE)
     generator = torch.Generator().manual_seed(zlib.crc32(clip.name.encode()))
-    result = load_model(model)(clip.waveform, SAMPLE_RATE, generator=generator, **setting.arguments(target))
+    result = pipeline(clip.waveform, SAMPLE_RATE, generator=generator, **arguments)
     return fit_length(result.audio.cpu(), len(clip.waveform))
 
 

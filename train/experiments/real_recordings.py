@@ -1,7 +1,7 @@
 """Recordings in, other instruments out: how real the outputs sound beside recordings of the target.
 
     python -m train.experiments.real_recordings --recordings FOLDER --out DIR [--soundfonts FONT ...]
-        [--noise 0.3 1] [--steps 4 8] [--enhance yes no] [--voices all]
+        [--noise 0.3 1] [--steps 4 8] [--enhance yes no] [--voices all] [--like]
 
 Sources are the held-out third of the recordings, or all of a folder of one's own with ``--split all``. Every
 combination of the given settings is tried; without any, the model's defaults are. Finished clips are kept in the
@@ -10,6 +10,7 @@ output folder: an interrupted run goes on where it stopped, and a run with other
 
 import argparse
 import hashlib
+import inspect
 import itertools
 import json
 import sys
@@ -26,7 +27,7 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import SHIPPED, CheckpointError
-from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.instruments import INSTRUMENT_NAMES, INSTRUMENTS
 from stylediff.room import ROOMS, add_room
 from train.common.cli import exit_code
 from train.common.files import claim_folder, describe_argument, write_atomically
@@ -42,7 +43,16 @@ from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import agreement, listen, summarize
 from train.evaluation.recorded_clips import RecordedClip, choose_examples, choose_sources, recordings_of_split
 from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
-from train.evaluation.recorded_systems import DRY, REPLAYED, SAMPLE_RATE, SOURCE, Setting, run_model, run_replay
+from train.evaluation.recorded_systems import (
+    DRY,
+    REPLAYED,
+    SAMPLE_RATE,
+    SOURCE,
+    Setting,
+    choose_style,
+    run_model,
+    run_replay,
+)
 from train.evaluation.runner import load_model
 
 EXAMPLES = 48  # recordings of each target and split that are listened to
@@ -69,7 +79,7 @@ class Plan:
     Attributes:
         out: folder of finished clips.
         model: folder of the pipeline.
-        digest: of its weights, so that results of other weights are never taken for theirs.
+        digest: of its weights and defaults, so that results of others are never taken for theirs.
         soundfonts: that hold the targets' default voices; none leaves out the replayed transcriptions.
         settings: ways of using the model, by target.
     """
@@ -95,10 +105,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Job:
-    """A clip, and the targets that it is played by; none for examples, which are only listened to."""
+    """A clip to be listened to and, if it is a source, to be played by other instruments.
+
+    Attributes:
+        styles: targets, each with the recording that may give the style, or None.
+    """
 
     clip: RecordedClip
-    targets: tuple[str, ...]
+    styles: dict[str, RecordedClip | None]
 
 
 @cache
@@ -113,17 +127,17 @@ def save_result(path: Path, clip: RecordedClip, values: dict[str, Any]) -> None:
     write_atomically(path, json.dumps({"clip": clip.name, **values}))
 
 
-def make_output(plan: Plan, clip: RecordedClip, target: str, system: str, heard: HeardNotes) -> torch.Tensor:
+def make_output(plan: Plan, job: Job, target: str, system: str, heard: HeardNotes) -> torch.Tensor:
     """What a system makes of a clip, (samples,)."""
     if system == REPLAYED:
-        return run_replay(clip, heard, target, plan.soundfonts)
+        return run_replay(job.clip, heard, target, plan.soundfonts)
     setting = next(setting for setting in plan.settings[target] if setting.name == system)
+    run = partial(run_model, job.clip, target, model=plan.model, style=job.styles[target])
     if setting.room in (None, DRY):
-        return run_model(clip, target, setting, plan.model)
+        return run(setting)
     without_room = replace(setting, room=DRY)
-    path = plan.path(without_room.name, target, clip).with_suffix(".flac")
-    dry = load_waveform(path) if path.is_file() else run_model(clip, target, without_room, plan.model)
-    return add_room(dry, SAMPLE_RATE, setting.room)
+    path = plan.path(without_room.name, target, job.clip).with_suffix(".flac")
+    return add_room(load_waveform(path) if path.is_file() else run(without_room), SAMPLE_RATE, setting.room)
 
 
 def work_on(job: Job, plan: Plan) -> int:
@@ -131,7 +145,7 @@ def work_on(job: Job, plan: Plan) -> int:
     clip, done = job.clip, 0
     missing = [
         (target, system)
-        for target in job.targets
+        for target in job.styles
         for system in plan.systems(target)
         if not plan.path(system, target, clip).is_file()
     ]
@@ -146,7 +160,7 @@ def work_on(job: Job, plan: Plan) -> int:
     for target, system in missing:
         path = plan.path(system, target, clip)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_audio(path.with_suffix(".flac"), make_output(plan, clip, target, system, source), SAMPLE_RATE)
+        write_audio(path.with_suffix(".flac"), make_output(plan, job, target, system, source), SAMPLE_RATE)
         output = load_waveform(path.with_suffix(".flac"))
         heard = transcriber.listen(output)
         impression = listen(output, SAMPLE_RATE, heard, musicnn).to_dict()
@@ -160,7 +174,17 @@ def settings_of(target: str, pipeline: StyleTransferPipeline, args: argparse.Nam
     known = [str(voice) for voice in pipeline.style_encoder.config.voices if str(voice).startswith(f"{target}/")]
     voices = known if ALL in args.voices else [voice for voice in args.voices if voice in known]
     choices = (voices, args.steps, args.noise, [word == "yes" for word in args.enhance], args.dynamics, args.room)
-    return tuple(Setting(*values) for values in itertools.product(*(choice or [None] for choice in choices)))
+    grid = [Setting(*values) for values in itertools.product(*(choice or [None] for choice in choices))]
+    return (*grid, *(replace(setting, like=True) for setting in grid if args.like))
+
+
+def digest_model(model: Path) -> str:
+    """A short name for a model's weights together with the defaults that it is used with."""
+    defaults = [
+        parameter.default for parameter in inspect.signature(StyleTransferPipeline.__call__).parameters.values()
+    ]
+    voices = [instrument.default_voice for instrument in INSTRUMENTS]
+    return hashlib.sha256(f"{describe_argument(model)} {defaults} {voices}".encode()).hexdigest()[:8]
 
 
 def read_results(plan: Plan, system: str, target: str | None, clips: list[RecordedClip]) -> list[dict[str, Any]]:
@@ -168,22 +192,45 @@ def read_results(plan: Plan, system: str, target: str | None, clips: list[Record
     return [json.loads(plan.path(system, target, clip).read_text()) for clip in clips]
 
 
+def examples_of_split(examples: list[RecordedClip], split: str) -> list[RecordedClip]:
+    """Examples of the sources' split where it has enough, else all of them."""
+    chosen = [clip for clip in examples if split in (ALL, clip.split)]
+    return chosen if len(chosen) >= ENOUGH_EXAMPLES else examples
+
+
+def nearer_share(plan: Plan, target: str, setting: Setting, jobs: list[Job]) -> float | None:
+    """Share of clips that musicnn's features place nearer to the recording that gave the style than by name."""
+    nearer = []
+    for job in jobs:
+        style = job.styles[target]
+        if style is None:
+            return None
+        by_name = plan.path(replace(setting, like=False).name, target, job.clip)
+        paths = (plan.path(SOURCE, None, style), plan.path(setting.name, target, job.clip), by_name)
+        means = [np.mean(json.loads(path.read_text())["features"], axis=0) for path in paths]
+        nearer.append(np.linalg.norm(means[1] - means[0]) < np.linalg.norm(means[2] - means[0]))
+    return float(np.mean(nearer)) if nearer else None
+
+
 def summarize_target(
-    plan: Plan, target: str, sources: list[RecordedClip], examples: list[RecordedClip], split: str
+    plan: Plan, target: str, jobs: list[Job], examples: list[RecordedClip], split: str
 ) -> dict[str, dict[str, float | None]]:
     """Summaries of recordings and of each system for one target."""
     heard = read_results(plan, SOURCE, None, examples)
-    features = [np.array(result["features"]) for result in heard]
-    same_split = [values for clip, values in zip(examples, features, strict=True) if split in (ALL, clip.split)]
-    chosen = same_split if len(same_split) >= ENOUGH_EXAMPLES else features
-    reference = RecordedReference(chosen) if len(chosen) >= FEWEST_CLIPS else None
+    near = read_results(plan, SOURCE, None, examples_of_split(examples, split))
+    features = [np.array(result["features"]) for result in near]
+    reference = RecordedReference(features) if len(features) >= FEWEST_CLIPS else None
     summary = {}
     if heard:
         summary[RECORDINGS] = summarize(heard, target, None) | {"frechet": reference.floor if reference else None}
-    clips = [clip for clip in sources if clip.instrument != target]
+    played = [job for job in jobs if target in job.styles]
+    clips = [job.clip for job in played]
     summary[SOURCE] = summarize(read_results(plan, SOURCE, None, clips), target, reference)
     for system in plan.systems(target):
         summary[system] = summarize(read_results(plan, system, target, clips), target, reference)
+    for setting in plan.settings[target]:
+        if setting.like:
+            summary[setting.name]["nearer"] = nearer_share(plan, target, setting, played)
     return summary
 
 
@@ -203,12 +250,15 @@ def measure(args: argparse.Namespace) -> Summary:
     examples = {name: choose_examples(everything, name, args.examples, SAMPLE_RATE) for name in args.targets}
     pipeline = load_model(args.model)
     settings = {target: settings_of(target, pipeline, args) for target in args.targets}
-    digest = hashlib.sha256(describe_argument(args.model).encode()).hexdigest()[:8]
-    plan = Plan(args.out, args.model, digest, tuple(args.soundfonts), settings)
-    jobs = [Job(clip, ()) for clips in examples.values() for clip in clips]
-    jobs += [Job(clip, tuple(name for name in args.targets if name != clip.instrument)) for clip in sources]
+    plan = Plan(args.out, args.model, digest_model(args.model), tuple(args.soundfonts), settings)
+    styles = {name: examples_of_split(clips, args.split) for name, clips in examples.items()}
+    to_play = [
+        Job(clip, {name: choose_style(clip, styles[name]) for name in args.targets if name != clip.instrument})
+        for clip in sources
+    ]
+    jobs = [Job(clip, {}) for clips in examples.values() for clip in clips] + to_play
     list(tqdm(results_of(partial(work_on, plan=plan), jobs, args.workers), total=len(jobs), unit="clip"))
-    return {name: summarize_target(plan, name, sources, examples[name], args.split) for name in args.targets}
+    return {name: summarize_target(plan, name, to_play, examples[name], args.split) for name in args.targets}
 
 
 def cell(value: float | None, digits: int) -> str:
@@ -226,6 +276,8 @@ def target_lines(target: str, systems: dict[str, Values]) -> list[str]:
     """Table of one target, a line for each system."""
     heads = ["", "clips", "heard by musicnn", "share", "Fréchet distance ↓", "frame F", "note F1"]
     heads += ["vibrato, cents", "rate, Hz", "between partials, dB", "attack, ms"]
+    with_styles = any("nearer" in values for values in systems.values())
+    heads += ["nearer to the recording than by name"] if with_styles else []
     lines = ["", f"## {target}", "", *table_head(heads)]
     real = systems.get(RECORDINGS, {})
     for name, values in systems.items():
@@ -242,6 +294,7 @@ def target_lines(target: str, systems: dict[str, Values]) -> list[str]:
             cell(values["between_partials_db"], 0),
             cell(values["attack_ms"], 0),
         ]
+        cells += [cell(values.get("nearer"), 2)] if with_styles else []
         lines.append(table_row(cells))
     return lines
 
@@ -292,6 +345,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--enhance", nargs="+", choices=["yes", "no"], default=[])
     parser.add_argument("--dynamics", type=float, nargs="+", default=[])
     parser.add_argument("--room", nargs="+", choices=list(ROOMS), default=[])
+    parser.add_argument("--like", action="store_true", help="also take the style from recordings of the target")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args(arguments)
