@@ -11,12 +11,12 @@ from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
-from stylediff.audio import AudioError, at_level, loudness_gain, to_mono
+from stylediff.audio import AudioError, at_level, to_mono
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.dynamics import DYNAMICS, follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
-from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
+from stylediff.mel import MelConfig, griffin_lim, normalized_mel
 from stylediff.public import public
 from stylediff.sampling import START, STEPS, TEMPERATURE, choose_timesteps, starts_from_noise, take_step
 from stylediff.settings import check_inputs
@@ -144,8 +144,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         settings = (num_inference_steps, guidance_scale, strength, temperature, dynamics)
         check_inputs(self.style_encoder, target, *settings, output_type)
         mono = to_mono(waveform, sample_rate, self.mel.sample_rate).to(self._execution_device)
-        gain = loudness_gain(mono)
-        source_mel = waveform_to_mel(mono[None] * gain, self.mel)
+        source_mel, gain = normalized_mel(mono, self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
         latents, timesteps = self.prepare_latents(source, num_inference_steps, strength, temperature, generator)
@@ -191,7 +190,7 @@ class StyleTransferPipeline(DiffusionPipeline):
             mono = to_mono(heard, sample_rate, self.mel.sample_rate).to(self._execution_device)
         except AudioError as error:
             raise AudioError(f"the reference clip cannot be used: {error}") from error
-        mel = waveform_to_mel(mono[None] * loudness_gain(mono), self.mel)
+        mel, _ = normalized_mel(mono, self.mel)
         if float(mel.max()) <= self.mel.log_floor:
             raise AudioError("the reference clip is silent: no instrument can be heard in it")
         return self.style_encoder.encode_reference(mel)

@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 import torch
 
-from stylediff.audio import loudness_gain, read_audio, to_mono
-from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.audio import read_audio, to_mono
+from stylediff.mel import MelConfig, normalized_mel
 from stylediff.page.conversions import Converter, Step, count_previews
 from stylediff.page.examples import result_settings
 from stylediff.page.player import player_value
@@ -104,7 +104,7 @@ class Handlers:
             started = time.monotonic()
             clip = load_clip(path, choices.start_s, choices.length_s)
             reference = load_clip(reference_path, 0.0, MAX_SECONDS) if is_matching and reference_path else None
-            source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
+            source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
             with closing(self.converter(clip, choices, count_previews(choices.steps), reference)) as events:
                 for event in events:
                     if isinstance(event, Step):
@@ -159,10 +159,10 @@ class Handlers:
             "difference": difference_figure(source, mel, self.mel),
         }
 
-    def levelled_mel(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    def normalize(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
         """Log-mel (mels, frames) of a waveform at the loudness that the model works at."""
-        mono = to_mono(waveform, sample_rate, self.mel.sample_rate)
-        return waveform_to_mel(mono[None] * loudness_gain(mono), self.mel)[0, 0]
+        mel, _ = normalized_mel(to_mono(waveform, sample_rate, self.mel.sample_rate), self.mel)
+        return mel[0, 0]
 
     def show_example(self, path: str, request: gr.Request) -> tuple[Any, ...]:
         """An example with the result that ships with it, without running the model."""
@@ -173,8 +173,8 @@ class Handlers:
         audio = torch.from_numpy(samples)
         target, seed = result_settings(result)
         choices = Choices(target=target, seed=seed, length_s=MAX_SECONDS)
-        mel = self.levelled_mel(audio, sample_rate)
-        source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
+        mel = self.normalize(audio, sample_rate)
+        source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
         files = write_files(clip, audio, sample_rate, choices)
         updates = self.show_files(files, louder_by_db(clip, audio, sample_rate, self.mel), words)
         updates |= self.show_pictures(source_mel, mel, target, words)

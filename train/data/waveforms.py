@@ -8,8 +8,8 @@ import numpy as np
 import soundfile
 import torch
 
-from stylediff.audio import fit_length, loudness_gain, read_audio, resample
-from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.audio import fit_length, read_audio, resample
+from stylediff.mel import MelConfig, normalized_mel
 from train.data.mel_cache import CacheError, MelCache, Row
 
 
@@ -21,7 +21,7 @@ def load_waveform(path: Path) -> torch.Tensor:
 
 def levelled_mel(waveform: torch.Tensor, mel: MelConfig) -> torch.Tensor:
     """Log-mel (1, 1, mels, frames) of a waveform (samples,) brought to the loudness of the data set."""
-    return waveform_to_mel((waveform * loudness_gain(waveform))[None], mel)
+    return normalized_mel(waveform, mel)[0]
 
 
 def read_waveform(data: Path, row: Row, mel: MelConfig, start: int, frames: int, cents: float = 0.0) -> torch.Tensor:
