@@ -14,6 +14,7 @@ from stylediff.audio import loudness_gain
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.enhancer import MelEnhancer
 from stylediff.mel import waveform_to_mel
+from stylediff.settings import TransferSettings
 from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES
@@ -41,12 +42,20 @@ from train.evaluation.systems import (
     ORACLE,
     REGRESSION,
     TRUE_TARGET,
-    Sampling,
     build_rows,
     ours,
     play_transcribed,
 )
 from train.models.instrument_classifier import InstrumentClassifier
+
+
+def test_rows_of_the_model_are_named_by_the_settings_that_differ() -> None:
+    assert ours() == "ours, default"
+    assert ours(4) == "ours, 4 steps"
+    assert ours(20, guidance=1.5, temperature=0.3) == "ours, 20 steps, guidance 1.5"
+    assert ours(20, temperature=0.0, dynamics=1.0, enhance=False) == (
+        "ours, 20 steps, temperature 0, dynamics 1, not enhanced"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +126,7 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
         load_spectra(groups, {example.voice}, folder, MEL),
         {},
         pipeline,
-        (Sampling(1, temperature=1.0), Sampling(2)),
+        (TransferSettings(steps=1, temperature=1.0), TransferSettings(steps=2)),
     )
     outputs = {name: row(example) for name, row in rows.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
@@ -129,8 +138,8 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
 
 
 def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    names = [IDENTITY, ours(4), ours(20), ours(20, 2.0), ORACLE, GRIFFIN_LIM]
-    tasks = plan_tasks(choose_trials(dataset[1], "test", 2, 1), names, {ours(20)}, {ours(20, 2.0)}, sweep=1)
+    names = [IDENTITY, ours(4), ours(20), ours(20, guidance=2.0), ORACLE, GRIFFIN_LIM]
+    tasks = plan_tasks(choose_trials(dataset[1], "test", 2, 1), names, {ours(20)}, {ours(20, guidance=2.0)}, sweep=1)
     rows = [rows for trial, rows in tasks if trial.pair == ("piano", "violin")]
     assert rows == [tuple(names), (IDENTITY, ours(4), ours(20), ORACLE, GRIFFIN_LIM)]
     assert {rows for trial, rows in tasks if trial.pair == ("harp", "violin")} == {(IDENTITY, ours(20), ORACLE)}
@@ -214,7 +223,9 @@ def test_baselines_of_other_clips_or_other_weights_are_refused(
         read_baselines(tmp_path / "none", trials, ["pixels"])
     pipeline.save_pretrained(tmp_path / "model")
     voices = (trials[0].target.voice,)
-    scoring = Scoring(tmp_path / "model", None, tmp_path, dataset[0], tmp_path, voices, (), ((1, 1.0),))
+    scoring = Scoring(
+        tmp_path / "model", None, tmp_path, dataset[0], tmp_path, voices, (), (TransferSettings(steps=1),)
+    )
     with pytest.raises(TrialError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
         check_baselines(baselines, trials, scoring)
     check_baselines(read_baselines(None, trials, []), trials, scoring)

@@ -8,6 +8,8 @@ import torch
 from stylediff import StyleTransferPipeline
 from stylediff.audio import AudioError
 from stylediff.dynamics import frame_levels
+from stylediff.sampling import TEMPERATURE
+from stylediff.settings import TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
@@ -146,8 +148,8 @@ def test_the_callback_sees_every_step_and_may_replace_latents(pipeline):
     ("arguments", "sentence"),
     [
         ({"target": "kazoo"}, "unknown target 'kazoo'"),
-        ({"steps": 0}, "num_inference_steps must be 1 to 500"),
-        ({"guidance_scale": 0.5}, "guidance_scale must be at least 1"),
+        ({"steps": 0}, "steps must be 1 to 500, got 0"),
+        ({"guidance_scale": 0.5}, "guidance must be at least 1, got 0.5"),
         ({"strength": 1.5}, "strength must be 0 to 1"),
         ({"temperature": 1.1}, "temperature must be 0 to 1, got 1.1"),
         ({"dynamics": -0.1}, "dynamics must be 0 to 1, got -0.1"),
@@ -157,6 +159,21 @@ def test_the_callback_sees_every_step_and_may_replace_latents(pipeline):
 def test_bad_arguments_are_refused_with_a_sentence(pipeline, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         run(pipeline, tone(1), **arguments)
+
+
+def test_an_argument_that_is_no_setting_is_refused(pipeline):
+    with pytest.raises(TypeError, match="unexpected argument 'colour'; settings are num_inference_steps"):
+        run(pipeline, tone(1), colour="red")
+
+
+def test_the_settings_that_were_used_come_with_the_result(pipeline):
+    result = run(pipeline, tone(1), steps=3, dynamics=0.5)
+    assert result.settings == TransferSettings(steps=3, dynamics=0.5).resolve({})
+    assert result.settings.temperature == TEMPERATURE
+    by_settings = pipeline(
+        tone(1), 22050, generator=torch.Generator().manual_seed(0), **TransferSettings(steps=3, dynamics=0.5).kwargs()
+    )
+    assert torch.equal(by_settings.audio, result.audio)
 
 
 @pytest.mark.parametrize("waveform", [torch.zeros(5000), torch.full((22050,), torch.nan), torch.zeros(1, 2, 22050)])

@@ -9,6 +9,7 @@ import argparse
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from stylediff.checkpoint import SHIPPED
 from stylediff.dynamics import DYNAMICS
 from stylediff.sampling import STEPS, TEMPERATURE
+from stylediff.settings import TransferSettings
 from train.common.cli import exit_code
 from train.common.files import claim_folder, settled_arguments, write_atomically
 from train.data.manifest import SPLITS, read_manifest
@@ -53,7 +55,7 @@ from train.evaluation.runner import (
     score_all,
     time_rows,
 )
-from train.evaluation.systems import REGRESSION, TRUE_TARGET, Sampling, ours
+from train.evaluation.systems import REGRESSION, TRUE_TARGET, ours
 
 HEADLINE_STEPS = 20
 TIMED_TRIALS = 5
@@ -84,7 +86,7 @@ def measure_spread(tasks: list[Task], baselines: Baselines, scoring: Scoring, ar
 def extra_rows(scoring: Scoring, headline: str) -> set[str]:
     """Rows of our model at settings that only a part of the clips is run at."""
     settled = {ours(steps) for steps in SETTLED_STEPS}
-    return {ours(*sampling) for sampling in scoring.samplings} - settled - {headline}
+    return {ours(**sampling.to_dict()) for sampling in scoring.samplings} - settled - {headline}
 
 
 def time_once(scoring: Scoring, trials: list[Trial], path: Path) -> dict[str, float]:
@@ -153,12 +155,13 @@ def evaluate(args: argparse.Namespace) -> str:
     results = read_results(args.out / "results.jsonl")
     renewed = [*args.renew, *([REGRESSION] if args.regression else [])]
     baselines = read_baselines(args.baselines, trials, args.embedding, renewed)
-    samplings = [Sampling(steps) for steps in args.steps]
-    samplings += [Sampling(HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
-    samplings += [Sampling(HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
-    samplings += [Sampling(HEADLINE_STEPS, dynamics=one) for one in args.dynamics if one != DYNAMICS]
+    samplings = [TransferSettings(steps=steps) for steps in args.steps]
+    usual = TransferSettings(steps=HEADLINE_STEPS)
+    samplings += [replace(usual, guidance=scale) for scale in args.guidance if scale != 1]
+    samplings += [replace(usual, temperature=one) for one in args.temperature if one != TEMPERATURE]
+    samplings += [replace(usual, dynamics=one) for one in args.dynamics if one != DYNAMICS]
     if load_model(args.model).enhancer is not None:
-        samplings.append(Sampling(HEADLINE_STEPS, enhance=False))
+        samplings.append(replace(usual, enhance=False))
     scoring = Scoring(
         model=args.model,
         regression=args.regression,

@@ -85,7 +85,7 @@ def draw_sweep(
     """Some columns against the number of steps, the guidance, the temperature and the dynamics, with 95 % intervals."""
     lines: list[tuple[str, list[tuple[float, str]]]] = [
         ("steps", [(number, ours(number)) for number in steps]),
-        ("guidance", [(scale, ours(headline_steps, scale)) for scale in guidance]),
+        ("guidance", [(scale, ours(headline_steps, guidance=scale)) for scale in guidance]),
         ("temperature", [(one, ours(headline_steps, temperature=one)) for one in temperatures]),
         ("dynamics", [(one, ours(headline_steps, dynamics=one)) for one in dynamics]),
     ]

@@ -16,6 +16,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
+from stylediff.settings import TransferSettings
 from train.common.files import write_atomically
 from train.common.parallel import results_of
 from train.data.manifest import ClipGroup, read_manifest
@@ -24,7 +25,7 @@ from train.data.transcription import NoteJudge, PitchTracker
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import MAIN_PAIRS, Example, Pair, Trial, TrialError
 from train.evaluation.clip_scores import Judges, Result, assess
-from train.evaluation.systems import GRIFFIN_LIM, Players, Row, Sampling, average_spectrum, build_rows
+from train.evaluation.systems import GRIFFIN_LIM, Players, Row, average_spectrum, build_rows
 from train.models.instrument_classifier import InstrumentClassifier
 
 SHIPPED_CLASSIFIER = Path(__file__).parent.parent / "pretrained" / "classifier"
@@ -41,7 +42,7 @@ class Scoring:
         audio: folder of what the systems made.
         voices: of the trials' targets.
         soundfonts: of those voices, as ``render_dataset`` takes them, or none.
-        samplings: of each row of our model.
+        samplings: settings of each row of our model.
     """
 
     model: Path
@@ -51,7 +52,7 @@ class Scoring:
     audio: Path
     voices: tuple[str, ...]
     soundfonts: tuple[str, ...]
-    samplings: tuple[Sampling, ...]
+    samplings: tuple[TransferSettings, ...]
 
 
 def load_example(trial: Trial, folder: Path) -> Example:

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
-from stylediff.dynamics import DYNAMICS
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
-from stylediff.sampling import TEMPERATURE
+from stylediff.settings import TransferSettings, declarations, show_value
 from train.data.soundfonts import Preset, Synthesizer
 from train.data.transcription import NoteJudge
 from train.evaluation.cases import Example
@@ -79,34 +78,16 @@ Row = Callable[[Example], torch.Tensor]
 Players = dict[str, tuple[Synthesizer, Preset]]
 
 
-class Sampling(NamedTuple):
-    """How the model is used: denoising steps, guidance scale (1 is none), temperature of the noise, and so on."""
-
-    steps: int
-    guidance: float = 1.0
-    temperature: float = TEMPERATURE
-    dynamics: float = DYNAMICS
-    enhance: bool = True
-
-
-def ours(
-    steps: int,
-    guidance: float = 1.0,
-    temperature: float = TEMPERATURE,
-    dynamics: float = DYNAMICS,
-    enhance: bool = True,
-) -> str:
-    """Name of the row of our model, used in that way."""
-    name = f"ours, {steps} steps"
-    if guidance != 1:
-        name += f", guidance {guidance:g}"
-    if temperature != TEMPERATURE:
-        name += f", temperature {temperature:g}"
-    if dynamics != DYNAMICS:
-        name += f", dynamics {dynamics:g}"
-    if not enhance:
-        name += ", not enhanced"
-    return name
+def ours(steps: int | None = None, **others: Any) -> str:
+    """Name of the row of our model with these fields of ``TransferSettings``; those at their defaults are left out."""
+    settings = TransferSettings(**({"steps": steps} | others))
+    parts = ["default"] if settings.steps is None else [f"{settings.steps} steps"]
+    for name, setting in declarations(TransferSettings).items():
+        value = getattr(settings, name)
+        if name != "steps" and value not in (None, setting.default):
+            # Published results are stored under these names.
+            parts.append("not enhanced" if name == "enhance" else f"{name} {show_value(value)}")
+    return ", ".join(["ours", *parts])
 
 
 def play_source(example: Example) -> torch.Tensor:
@@ -126,18 +107,14 @@ def play_transcribed(example: Example, judge: NoteJudge, players: Players) -> to
     return torch.from_numpy(synthesizer.render(notes, preset, len(example.target), {})).float()
 
 
-def play_transfer(example: Example, pipeline: StyleTransferPipeline, sampling: Sampling) -> torch.Tensor:
+def play_transfer(example: Example, pipeline: StyleTransferPipeline, settings: TransferSettings) -> torch.Tensor:
     """The source through the model."""
     result = pipeline(
         example.source,
         pipeline.mel.sample_rate,
         target=example.instrument,
-        num_inference_steps=sampling.steps,
-        guidance_scale=sampling.guidance,
-        temperature=sampling.temperature,
-        dynamics=sampling.dynamics,
-        enhance=sampling.enhance,
         generator=torch.Generator().manual_seed(example.seed),
+        **settings.kwargs(),
     )
     return fit_length(result.audio.cpu(), len(example.target))
 
@@ -173,7 +150,7 @@ def build_rows(
     spectra: dict[str, torch.Tensor],
     players: Players,
     regression: StyleTransferPipeline | None,
-    samplings: tuple[Sampling, ...],
+    samplings: tuple[TransferSettings, ...],
 ) -> dict[str, Row]:
     """Rows by name, in the order of the tables.
 
@@ -181,12 +158,12 @@ def build_rows(
         spectra: average spectrum of each target voice, (bins,).
         players: of every target voice, or none: the row that needs them is then left out.
         regression: the same network trained to map source to target in one pass, if there is one.
-        samplings: of each row of our model.
+        samplings: settings of each row of our model.
     """
-    transfers = {ours(*one): partial(play_transfer, pipeline=pipeline, sampling=one) for one in samplings}
+    transfers = {ours(**one.to_dict()): partial(play_transfer, pipeline=pipeline, settings=one) for one in samplings}
     replayed = {TRANSCRIBED: partial(play_transcribed, judge=NoteJudge(), players=players)} if players else {}
-    trained_as = Sampling(1)
-    one_pass = {REGRESSION: partial(play_transfer, pipeline=regression, sampling=trained_as)} if regression else {}
+    trained_as = TransferSettings(steps=1)
+    one_pass = {REGRESSION: partial(play_transfer, pipeline=regression, settings=trained_as)} if regression else {}
     return {
         IDENTITY: play_source,
         ENVELOPE: partial(play_equalised, spectra=spectra, config=pipeline.mel),
