@@ -10,9 +10,9 @@ from stylediff import MelEnhancer, StyleTransferPipeline
 from stylediff.audio import AudioError
 from stylediff.page.conversions import (
     PREVIEWS,
+    Converter,
     Reporter,
     Step,
-    build_converter,
     choose_style,
     convert,
     count_previews,
@@ -27,7 +27,7 @@ from stylediff.sampling import STEPS
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")
-CHOICES = Choices("harp", steps=8, seed=3)
+CHOICES = Choices(target="harp", steps=8, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_two_conversions_at_once_do_not_mix(pipeline):
 def test_a_clip_that_cannot_be_used_is_an_error_here(pipeline):
     short = Clip(CLIP.samples[:, :100], 22050, 0.0, 0.0, "short")
     with pytest.raises(AudioError, match=r"at least 0\.5 s is needed"):
-        next(build_converter(pipeline)(short, CHOICES, 0))
+        next(Converter(pipeline)(short, CHOICES))
 
 
 def test_whatever_goes_wrong_in_the_worker_is_an_error_here(pipeline):
@@ -132,7 +132,7 @@ def test_a_reference_is_weighed_against_the_name(pipeline):
     reference = Clip(0.3 * np.sin(np.arange(50_000) / 5, dtype=np.float32)[None], 22050, 0.0, 2.3, "other")
     named, heard = pipeline.encode_target("harp"), pipeline.encode_reference(torch.from_numpy(reference.samples), 22050)
     assert choose_style(pipeline, CHOICES, None) == "harp"
-    half = choose_style(pipeline, Choices("harp", like=0.5), reference)
+    half = choose_style(pipeline, Choices(target="harp", like=0.5), reference)
     torch.testing.assert_close(half, (named + heard) / 2)
     *_, by_name = convert(pipeline, CLIP, CHOICES, previews=0)
     *_, by_clip = convert(pipeline, CLIP, CHOICES, previews=0, reference=reference)
