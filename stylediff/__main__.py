@@ -18,7 +18,7 @@ from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import mels_to_image
-from stylediff.settings import SettingError, add_flags, read_flags
+from stylediff.settings import SettingError, TransferSettings, add_flags, read_flags
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
@@ -94,6 +94,12 @@ def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str
     return torch.lerp(pipeline.encode_target(args.to), heard, args.like_weight)
 
 
+def resolve_settings(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> TransferSettings:
+    """Settings with a value for each; what is recommended for the instrument counts as long as the instrument does."""
+    counts = args.like is None or args.like_weight < 1
+    return args.settings.resolve(pipeline.recommended_settings(args.to) if counts else {})
+
+
 def convert(
     pipeline: StyleTransferPipeline, args: argparse.Namespace, style: str | torch.Tensor, source: Path, path: Path
 ) -> None:
@@ -126,11 +132,14 @@ def main(arguments: list[str] | None = None) -> int:
         pipeline.set_progress_bar_config(desc="denoising", leave=False)
         style = read_style(pipeline, args)
         pipeline.check_inputs(style)
+        args.settings = resolve_settings(pipeline, args)
         if args.out_dir:
             args.out_dir.mkdir(parents=True, exist_ok=True)
     except (CheckpointError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    voice = f"like {args.like.name}" if args.like else pipeline.choose_voice(args.to)
+    print(f"{voice}, {args.settings.describe()}", file=sys.stderr)
     pairs = list(zip(args.sources, output_paths(args), strict=True))
     for source, path in tqdm(pairs, unit="file", disable=len(pairs) == 1):
         try:

@@ -139,6 +139,26 @@ def test_a_reference_is_weighed_against_the_name(pipeline):
     assert not torch.equal(by_name.audio, by_clip.audio)
 
 
+def test_recommended_settings_count_as_long_as_the_named_instrument_does(pipeline):
+    advised = StyleTransferPipeline(**pipeline.components, recommended={"harp": {"temperature": 0.9, "steps": 3}})
+    converter = Converter(advised)
+    chosen = Choices(target="harp", steps=2)
+    assert converter.resolve(chosen) == replace(chosen, temperature=0.9).resolve({})
+    assert converter.resolve(replace(chosen, like=0.5), is_matching=True).temperature == 0.9
+    assert converter.resolve(chosen, is_matching=True) == chosen.resolve({})
+    *_, output = converter(CLIP, Choices(target="harp"))
+    assert (output.settings.steps, output.settings.temperature) == (3, 0.9)
+
+
+def test_a_recommended_voice_plays(pipeline):
+    wide = tiny_pipeline(["harp/Tiny-46"])
+    advised = StyleTransferPipeline(**wide.components, recommended={"harp": {"voice": "harp/Tiny-46"}})
+    *_, plain = Converter(wide)(CLIP, CHOICES)
+    *_, other = Converter(advised)(CLIP, CHOICES)
+    assert (plain.voice, other.voice) == (wide.choose_voice("harp"), "harp/Tiny-46")
+    assert not torch.equal(plain.audio, other.audio)
+
+
 def test_the_enhancer_can_be_left_out(pipeline):
     enhancer = MelEnhancer(widths=(16,)).eval()
     torch.nn.init.normal_(enhancer.unet.conv_out.weight, std=0.1)

@@ -3,7 +3,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from stylediff import StyleTransferPipeline
 from stylediff.__main__ import PICTURE_ENDINGS, main
+from stylediff.settings import TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
@@ -11,6 +13,15 @@ from tests.helpers.tiny_pipeline import tiny_pipeline
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     tiny_pipeline().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def advised_model(tmp_path_factory):
+    """Folder of a model that recommends another voice and settings for one instrument."""
+    folder = tmp_path_factory.mktemp("advised")
+    recommended = {"harp": {"voice": "harp/Tiny-46", "steps": 1, "temperature": 0.9, "enhance": False}}
+    StyleTransferPipeline(**tiny_pipeline(["harp/Tiny-46"]).components, recommended=recommended).save_pretrained(folder)
     return str(folder)
 
 
@@ -88,6 +99,21 @@ def test_a_clip_of_an_instrument_can_be_the_target(model, clip, tmp_path):
     sounds = {name: path.read_bytes() for name, path in files.items()}
     assert sounds["clip"] == sounds["clip alone"]
     assert len(set(sounds.values())) == 3
+
+
+def test_the_settings_that_are_used_are_shown(advised_model, clip, tmp_path, capsys):
+    like = tmp_path / "my_flute.wav"
+    soundfile.write(like, 0.3 * np.sin(np.arange(60000) / 5), 22050)
+    mixed = ["--like", str(like), "--like-weight", "0.5"]
+    for extra, voice, settings in (
+        ([], "harp/Tiny-46", TransferSettings(steps=1, temperature=0.9, enhance=False)),
+        (["--steps", "2", "--enhance"], "harp/Tiny-46", TransferSettings(steps=2, temperature=0.9)),
+        (mixed, "like my_flute.wav", TransferSettings(steps=1, temperature=0.9, enhance=False)),
+        (mixed[:2], "like my_flute.wav", TransferSettings()),
+    ):
+        out = tmp_path / "out.wav"
+        assert main([str(clip), "--to", "harp", *extra, "-o", str(out), "--model", advised_model]) == 0
+        assert f"{voice}, {settings.resolve({}).describe()}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from stylediff.sampling import TEMPERATURE
 from stylediff.settings import TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
+RECOMMENDED = {"harp": {"voice": "harp/Tiny-46", "temperature": 0.9, "steps": 3}, "piano": {"enhance": False}}
+
 
 @pytest.fixture(scope="module")
 def pipeline():
@@ -199,6 +201,50 @@ waveform = 0.3 * torch.sin(torch.arange(22050) / 10)
 result = pipeline(waveform, 22050, target="harp", num_inference_steps=2, generator=torch.Generator().manual_seed(1))
 torch.save(result.audio, sys.argv[2])
 """
+
+
+def test_a_saved_pipeline_recommends_what_it_did(tmp_path):
+    advised = StyleTransferPipeline(**tiny_pipeline(["harp/Tiny-46"]).components, recommended=RECOMMENDED)
+    advised.save_pretrained(tmp_path)
+    loaded = StyleTransferPipeline.from_pretrained(tmp_path)
+    assert loaded.recommended == RECOMMENDED
+    loaded.save_pretrained(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert index.pop("recommended") == RECOMMENDED
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert StyleTransferPipeline.from_pretrained(tmp_path).recommended == {}
+
+
+def test_a_pipeline_that_recommends_nothing_is_saved_as_before(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path)
+    assert "recommended" not in json.loads((tmp_path / "model_index.json").read_text())
+
+
+def test_recommended_voice_and_settings_are_used_unless_others_are_asked_for():
+    plain = tiny_pipeline(["harp/Tiny-46"])
+    advised = StyleTransferPipeline(**plain.components, recommended=RECOMMENDED)
+    for one in (plain, advised):
+        one.set_progress_bar_config(disable=True)
+    first = plain.choose_voice("harp")
+    assert (advised.choose_voice("harp"), advised.choose_voice(first), first) == ("harp/Tiny-46", first, first)
+    asked = {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(0)}
+    result = advised(tone(1), 22050, target="harp", **asked)
+    assert (result.voice, result.settings.steps, result.settings.temperature) == ("harp/Tiny-46", 2, 0.9)
+    by_hand = run(plain, tone(1), target="harp/Tiny-46", temperature=0.9)
+    assert torch.equal(result.audio, by_hand.audio)
+    assert torch.equal(advised.encode_target("harp"), plain.encode_target("harp/Tiny-46"))
+    assert not torch.equal(advised.encode_target("harp"), plain.encode_target("harp"))
+    other = run(advised, tone(1), target="flute")
+    assert torch.equal(other.audio, run(plain, tone(1), target="flute").audio)
+    tokens = run(advised, tone(1), target=advised.encode_target("harp"))
+    assert (tokens.voice, tokens.settings) == (None, TransferSettings(steps=2).resolve({}))
+
+
+def test_a_recommended_voice_that_the_model_lacks_is_passed_over(pipeline):
+    advised = StyleTransferPipeline(**pipeline.components, recommended={"harp": {"voice": "harp/Unknown-46"}})
+    assert advised.choose_voice("harp") == pipeline.choose_voice("harp")
+    with pytest.raises(ValueError, match="unknown target 'kazoo'"):
+        advised.choose_voice("kazoo")
 
 
 def test_a_saved_pipeline_sounds_the_same_in_a_fresh_process(pipeline, tmp_path):
