@@ -18,6 +18,7 @@ from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
 from stylediff.mel import MelConfig, griffin_lim, normalized_mel
 from stylediff.public import public
+from stylediff.room import add_room
 from stylediff.sampling import START, choose_timesteps, starts_from_noise, take_step
 from stylediff.settings import VOICE, TransferSettings, check_recommended, takes_settings
 from stylediff.style_encoder import StyleEncoder
@@ -36,8 +37,8 @@ class StyleTransferOutput(BaseOutput):
     """Result of a transfer.
 
     Attributes:
-        audio: (samples,), exactly as long as the input and at its sample rate, and as loud where that does not clip;
-            None for "mel" and "latent".
+        audio: (samples,), exactly as long as the input (longer by the tail of a room if that is kept) and at its sample
+            rate, and as loud where that does not clip; None for "mel" and "latent".
         sample_rate: of ``audio``, Hz.
         mel: (mels, frames) generated log-mel, at the loudness the model works at; None for "latent".
         source_mel: (mels, frames) log-mel of the input at that loudness.
@@ -189,6 +190,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         if mel is not None and output_type != "mel":
             made = self.synthesize(mel)[0]
             audio = at_level(made, gain, self.mel.sample_rate, sample_rate, waveform.shape[-1])
+            audio = add_room(audio, sample_rate, used.room, used.keep_tail)
             audio = audio.cpu().numpy() if output_type == "np" else audio
         self.maybe_free_model_hooks()
         shown = None if mel is None else mel[0, 0]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import get_instrument
+from stylediff.room import ROOM, ROOMS
 from stylediff.sampling import MAX_STEPS, STEPS, TEMPERATURE
 
 AUTO = "auto"  # None in JSON, links and commands
@@ -121,7 +122,7 @@ class TransferSettings:
 
     Examples:
         >>> TransferSettings(steps="8").resolve({"temperature": 1.0}).describe()
-        'steps 8, guidance 1, strength 1, temperature 1, dynamics 0.25, enhance on'
+        'steps 8, guidance 1, strength 1, temperature 1, dynamics 0.25, enhance on, room dry, keep tail off'
     """
 
     steps: int = declare(
@@ -165,6 +166,8 @@ class TransferSettings:
         step=0.05,
     )
     enhance: bool = declare(True, "correct the generated spectrogram", is_auto=True)
+    room: str = declare(ROOM, "room that the result sounds in", choices=tuple(ROOMS), is_auto=True)
+    keep_tail: bool = declare(False, "let the room decay after the end, which makes the result longer", is_shown=False)
 
     IS_SERVED: ClassVar[bool] = False
 

@@ -35,6 +35,17 @@ def test_what_is_left_to_the_model_is_used_and_said(address, clip):
         assert Choices.from_dict(facts) == Choices(length_s=60).resolve({})
 
 
+def test_a_result_sounds_in_a_room(address, clip):
+    client, sounds = Client(address, verbose=False), {}
+    for room in ("dry", "auto", "hall"):
+        audio, facts = client.predict(source=handle_file(str(clip)), steps=1, room=room, api_name="/convert")
+        sounds[room] = soundfile.read(audio)[0]
+        assert facts["room"] == {"auto": "dry"}.get(room, room)
+    assert np.array_equal(sounds["dry"], sounds["auto"])
+    assert len(sounds["hall"]) == len(sounds["dry"])
+    assert not np.allclose(sounds["hall"], sounds["dry"], atol=0.01)
+
+
 def test_every_setting_is_a_parameter_and_the_first_keep_their_places(address):
     info = Client(address, verbose=False).view_api(return_format="dict")["named_endpoints"]["/convert"]
     parameters = [parameter["parameter_name"] for parameter in info["parameters"]]

@@ -50,6 +50,17 @@ def test_the_seed_decides_the_bytes(model, clip, tmp_path):
     assert first == again != other
 
 
+def test_a_room_changes_the_sound_and_its_tail_the_length(model, clip, tmp_path):
+    lengths, sounds = [], set()
+    for number, extra in enumerate(([], ["--room", "studio"], ["--room", "studio", "--keep-tail"])):
+        out = tmp_path / f"{number}.wav"
+        assert main([str(clip), "--to", "harp", "-o", str(out), "--steps", "1", "--model", model, *extra]) == 0
+        lengths.append(soundfile.info(out).frames)
+        sounds.add(out.read_bytes())
+    assert lengths == [30000, 30000, 30000 + round(0.35 * 22050) - 1]
+    assert len(sounds) == 3
+
+
 def test_several_files_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(model, clip, tmp_path, capsys):
     bad = tmp_path / "notes.wav"
     bad.write_text("these are not samples")
@@ -163,6 +174,7 @@ def test_neither_or_both_outputs_are_refused(clip):
         (["-o", "a.wav", "--spectrogram", "nowhere/a.png"], "cannot write a.png: no such folder: nowhere"),
         (["-o", "a.wav", "--steps", "0"], "steps must be 1 to 500, got 0"),
         (["-o", "a.wav", "--steps", "2.5"], "steps must be a whole number, got '2.5'"),
+        (["-o", "a.wav", "--room", "cave"], "room must be one of dry, studio, room, hall, got 'cave'"),
         (["-o", "a.wav", "--strength", "all"], "strength must be a number, got 'all'"),
         (["-o", "a.wav", "--seed", str(2**64)], "--seed must be -2^63 to 2^64 - 1, got 18446744073709551616"),
         (["-o", "a.wav", "--seed", str(-(2**63) - 1)], "--seed must be -2^63 to 2^64 - 1, got -9223372036854775809"),

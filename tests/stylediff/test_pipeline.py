@@ -8,11 +8,15 @@ import torch
 from stylediff import StyleTransferPipeline
 from stylediff.audio import AudioError
 from stylediff.dynamics import frame_levels
+from stylediff.room import add_room
 from stylediff.sampling import TEMPERATURE
 from stylediff.settings import TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
-RECOMMENDED = {"harp": {"voice": "harp/Tiny-46", "temperature": 0.9, "steps": 3}, "piano": {"enhance": False}}
+RECOMMENDED = {
+    "harp": {"voice": "harp/Tiny-46", "temperature": 0.9, "steps": 3, "room": "studio"},
+    "piano": {"enhance": False},
+}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,29 @@ def test_output_follows_the_level_of_the_input(pipeline):
     torch.testing.assert_close(soft, loud * 0.1, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("sample_rate", [22050, 44100])
+def test_a_room_is_added_at_the_end_at_the_rate_of_the_output(pipeline, sample_rate):
+    clip = tone(1.5, sample_rate)
+    dry, hall, longer = (
+        run(pipeline, clip, sample_rate, **settings)
+        for settings in ({}, {"room": "hall"}, {"room": "hall", "keep_tail": True})
+    )
+    assert dry.settings.room == "dry"
+    assert torch.equal(hall.audio, add_room(dry.audio, sample_rate, "hall"))
+    assert hall.audio.shape == dry.audio.shape
+    assert not torch.allclose(hall.audio, dry.audio, atol=0.01)
+    assert float(hall.audio.square().sum()) == pytest.approx(float(dry.audio.square().sum()), rel=1e-3)
+    assert len(longer.audio) == len(clip) + round(1.9 * sample_rate) - 1
+    assert torch.equal(hall.mel, dry.mel)
+
+
+@pytest.mark.parametrize("output_type", ["mel", "latent"])
+def test_a_room_leaves_spectrograms_and_latents_alone(pipeline, output_type):
+    dry, hall = (run(pipeline, tone(1), room=room, output_type=output_type) for room in ("dry", "hall"))
+    assert hall.audio is None
+    assert torch.equal(hall.latents, dry.latents)
+
+
 def test_silence_is_taken_and_the_result_is_finite(pipeline):
     assert torch.isfinite(run(pipeline, torch.zeros(22050)).audio).all()
 
@@ -155,6 +182,7 @@ def test_the_callback_sees_every_step_and_may_replace_latents(pipeline):
         ({"strength": 1.5}, "strength must be 0 to 1"),
         ({"temperature": 1.1}, "temperature must be 0 to 1, got 1.1"),
         ({"dynamics": -0.1}, "dynamics must be 0 to 1, got -0.1"),
+        ({"room": "cave"}, "room must be one of dry, studio, room, hall, got 'cave'"),
         ({"output_type": "jpeg"}, "output_type must be"),
     ],
 )
@@ -230,7 +258,7 @@ def test_recommended_voice_and_settings_are_used_unless_others_are_asked_for():
     asked = {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(0)}
     result = advised(tone(1), 22050, target="harp", **asked)
     assert (result.voice, result.settings.steps, result.settings.temperature) == ("harp/Tiny-46", 2, 0.9)
-    by_hand = run(plain, tone(1), target="harp/Tiny-46", temperature=0.9)
+    by_hand = run(plain, tone(1), target="harp/Tiny-46", temperature=0.9, room="studio")
     assert torch.equal(result.audio, by_hand.audio)
     assert torch.equal(advised.encode_target("harp"), plain.encode_target("harp/Tiny-46"))
     assert not torch.equal(advised.encode_target("harp"), plain.encode_target("harp"))

@@ -83,7 +83,7 @@ def test_every_setting_is_a_flag_and_an_argument_of_the_pipeline(name):
     [
         ({"kazoo": {}}, "unknown instrument 'kazoo'"),
         ({"harp": {"strength": 0.5}}, "'strength' cannot be recommended for harp, only voice, steps"),
-        ({"harp": {"steps": 0}}, "steps must be 1 to 500, got 0"),
+        ({"harp": {"steps": 0}}, "steps must be 1 to 50, got 0"),
         ({"harp": {"voice": "piano/TimGM-0"}}, "voice recommended for harp is one of another instrument"),
     ],
 )
