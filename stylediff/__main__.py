@@ -45,7 +45,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Ends with a sentence and exit code 2 where arguments cannot be used, before anything is loaded."""
+    """Exit with a sentence and code 2 if arguments cannot be used.
+
+    This happens before anything is loaded.
+    """
     if (args.out is None) == (args.out_dir is None):
         parser.error("give either -o FILE or --out-dir DIR")
     if args.to is None and args.like is None:
@@ -66,7 +69,10 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
 
 
 def output_paths(args: argparse.Namespace) -> list[Path]:
-    """Where the result of each source goes; a name that several of them share is numbered from the second on."""
+    """Return the output path of each source.
+
+    A name that several sources share is numbered from the second on.
+    """
     if args.out:
         return [args.out]
     style = args.to if args.like is None else args.like.stem
@@ -79,7 +85,7 @@ def output_paths(args: argparse.Namespace) -> list[Path]:
 
 
 def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str | torch.Tensor:
-    """The target by name, or style tokens where a clip is part of it.
+    """Return the target's name, or style tokens if a clip takes part.
 
     Raises:
         AudioError: the clip cannot be used.
@@ -95,7 +101,10 @@ def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str
 
 
 def resolve_settings(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> TransferSettings:
-    """Settings with a value for each; what is recommended for the instrument counts as long as the instrument does."""
+    """Return settings with a value for each.
+
+    Recommendations for an instrument apply while the target is that instrument.
+    """
     counts = args.like is None or args.like_weight < 1
     return args.settings.resolve(pipeline.recommended_settings(args.to) if counts else {})
 

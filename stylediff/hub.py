@@ -1,4 +1,4 @@
-"""Files of a model, in a folder or on the Hugging Face Hub."""
+"""Model files in a folder or on the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import Any

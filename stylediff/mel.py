@@ -128,7 +128,7 @@ def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
 
 
 def normalized_mel(waveform: torch.Tensor, config: MelConfig) -> tuple[torch.Tensor, float]:
-    """Log-mel of a waveform at the loudness that the model works at, and the gain that brings it there.
+    """Return the log-mel of a waveform at working loudness, and the gain.
 
     Args:
         waveform: (samples,) at ``config.sample_rate``.

@@ -1,4 +1,4 @@
-"""The whole path of sound on tensors: waveform to mel to latents, denoising, and back to a waveform."""
+"""The pipeline: waveform to latents, denoising, and back to a waveform."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class StyleTransferOutput(BaseOutput):
 
 @public
 class StyleTransferPipeline(DiffusionPipeline):
-    """Plays a clip of one instrument with another: latent diffusion on mel spectrograms.
+    """Pipeline that plays a clip of one instrument with another.
 
     The clip's own latents condition the denoiser by channel concatenation, the target by style tokens (after Huang
     et al. 2024, arXiv 2404.14771). Without a vocoder, sound is made with Griffin-Lim; without an enhancer, decoded mels
@@ -119,7 +119,10 @@ class StyleTransferPipeline(DiffusionPipeline):
         return self.config.get("recommended") or {}
 
     def recommended_settings(self, target: str | torch.Tensor) -> Mapping[str, Any]:
-        """Values of settings that the model recommends for a target; none for style tokens."""
+        """Return the settings that the model recommends for a target.
+
+        There are none for style tokens.
+        """
         return self.recommended.get(target.split("/")[0], {}) if isinstance(target, str) else {}
 
     def choose_voice(self, target: str) -> str:
@@ -212,7 +215,10 @@ class StyleTransferPipeline(DiffusionPipeline):
             raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
 
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
-        """Latents of a log-mel, (1, channels, rows, columns), padded with silence to lengths the U-Net knows."""
+        """Encode a log-mel, padded with silence to lengths the U-Net accepts.
+
+        Latents have the shape (1, channels, rows, columns).
+        """
         stride = self.autoencoder.frame_stride
         multiple = COLUMN_MULTIPLE * stride
         frames = -(-max(SHORTEST_FRAMES, mel.shape[-1]) // multiple) * multiple
@@ -258,7 +264,10 @@ class StyleTransferPipeline(DiffusionPipeline):
         generator: torch.Generator | None,
         start: float = START,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Starting latents, noise or with a strength below 1 the source noised, and the timesteps to run."""
+        """Return the starting latents and the timesteps to run.
+
+        The latents are noise, or the noised source if the strength is below 1.
+        """
         timesteps = choose_timesteps(self.scheduler, steps, strength, source.device, start)
         if len(timesteps) == 0:
             return source, timesteps
@@ -299,7 +308,10 @@ class StyleTransferPipeline(DiffusionPipeline):
     def predict_velocity(
         self, pair: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor, guidance_scale: float
     ) -> torch.Tensor:
-        """Velocity of noisy latents; ``pair`` is (1, 2 * channels, rows, columns), noisy and source."""
+        """Predict the velocity of noisy latents.
+
+        ``pair`` is (1, 2 * channels, rows, columns), noisy latents and source latents.
+        """
         if guidance_scale == 1.0:
             return self.unet(pair, timestep, tokens, return_dict=False)[0]
         null = self.style_encoder(torch.full((1,), -1, device=tokens.device))
@@ -312,12 +324,18 @@ class StyleTransferPipeline(DiffusionPipeline):
         return map_windows(self.autoencoder.decode, latents, *self.window_columns)[..., :frames]
 
     def enhance_mel(self, mel: torch.Tensor, source_mel: torch.Tensor) -> torch.Tensor:
-        """A generated log-mel, (1, 1, mels, frames), corrected with its source's beside it, if there is an enhancer."""
+        """Enhance a generated log-mel, if there is an enhancer.
+
+        The log-mels, also the source's, have the shape (1, 1, mels, frames).
+        """
         if self.enhancer is None:
             return mel
         pair = torch.cat([mel, source_mel], dim=1)
         return map_windows(lambda both: self.enhancer(*both.chunk(2, dim=1)), pair, WINDOW_FRAMES, OVERLAP_FRAMES)
 
     def synthesize(self, mel: torch.Tensor) -> torch.Tensor:
-        """Waveforms of log-mels, (batch, frames * hop_length): by the vocoder, or Griffin-Lim where there is none."""
+        """Synthesize waveforms (batch, frames * hop_length) from log-mels.
+
+        Without a vocoder, Griffin-Lim is used.
+        """
         return griffin_lim(mel, self.mel) if self.vocoder is None else self.vocoder(mel)

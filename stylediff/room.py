@@ -1,4 +1,4 @@
-"""The room that a result sounds in: convolution with a synthetic impulse response, level kept."""
+"""Rooms: convolution with a synthetic impulse response at equal level."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,13 +54,18 @@ def get_room(name: str) -> Room | None:
 
 
 def resample_response(response: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A response at ``RESPONSE_RATE`` as a filter at another rate, with the same gain at every frequency of both."""
+    """Convert a response at ``RESPONSE_RATE`` to a filter at another rate.
+
+    Its gain is the same at every frequency that both rates have.
+    """
     return soxr.resample(response, RESPONSE_RATE, sample_rate, quality="VHQ") * (RESPONSE_RATE / sample_rate)
 
 
 @lru_cache(maxsize=8)
 def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
-    """Response of a room to an impulse, without the direct sound; the same room at every rate.
+    """Return a room's response to an impulse, without the direct sound.
+
+    The room is the same at every rate.
 
     Early reflections are sparse and random; the tail is noise that decays exponentially (Moorer 1979, "About this
     reverberation business"), faster at high frequencies.
@@ -90,7 +95,7 @@ def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
 
 
 def add_room(waveform: torch.Tensor, sample_rate: int, name: str, keep_tail: bool = False) -> torch.Tensor:
-    """A waveform as it sounds in a room, at the energy that it had before.
+    """Place a waveform in a room at unchanged energy.
 
     Where that would not fit into [-1, 1] it becomes quieter as a whole, and is not clipped.
 

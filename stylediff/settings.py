@@ -1,4 +1,7 @@
-"""Settings of a transfer, each declared once: pipeline, command line, page, API and evaluation derive theirs."""
+"""Settings of a transfer, each declared once.
+
+Pipeline, command line, page, API and evaluation derive theirs from here.
+"""
 
 import argparse
 import inspect
@@ -19,7 +22,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class SettingError(ValueError):
-    """A setting that cannot be used; the message names it and says which values can."""
+    """A setting that cannot be used.
+
+    The message names it and the values that can.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +61,9 @@ class Setting:
         return type(self.default)
 
     def read(self, name: str, value: Any, is_served: bool = False) -> Any:
-        """Return a value from Python, JSON, a link or a command line, in the type of the setting.
+        """Return a value in the type of the setting.
+
+        It may come from Python, JSON, a link or a command line.
 
         Args:
             name: of the setting, for errors.
@@ -77,7 +85,10 @@ class Setting:
         return self.read_number(name, value, min(self.high, self.high_served) if is_served else self.high)
 
     def read_number(self, name: str, value: Any, high: float) -> int | float:
-        """Return a number of the setting's type, at most ``high``; errors are those of ``read``."""
+        """Return a number of the setting's type, at most ``high``.
+
+        Errors are those of ``read``.
+        """
         noun = "a whole number" if self.kind is int else "a number"
         refusal = SettingError(f"{name} must be {noun}, got {value!r}")
         if isinstance(value, bool):
@@ -94,13 +105,19 @@ class Setting:
         return self.kind(number)
 
     def parameter(self, name: str, kind: Any) -> inspect.Parameter:
-        """Parameter of a function that takes the setting, of a kind of ``inspect.Parameter``."""
+        """Return the parameter of a function that takes the setting.
+
+        ``kind`` is a kind of ``inspect.Parameter``.
+        """
         annotation = self.kind | None if self.is_auto else self.kind
         return inspect.Parameter(name, kind, default=None if self.is_auto else self.default, annotation=annotation)
 
 
 def declare(default: Any, summary: str = "", **declaration: Any) -> Any:
-    """Field of a dataclass that is a setting; the arguments are those of ``Setting``."""
+    """Declare a dataclass field that is a setting.
+
+    The arguments are those of ``Setting``.
+    """
     setting = Setting(default=default, summary=summary, **declaration)
     return field(default=None if setting.is_auto else default, metadata={"setting": setting})
 
@@ -177,7 +194,9 @@ class TransferSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return settings by name; defaults for names that are missing, nothing for unknown ones.
+        """Return settings by name.
+
+        Missing names get defaults; unknown names are ignored.
 
         Raises:
             SettingError: a value that cannot be used.
@@ -207,7 +226,7 @@ class TransferSettings:
         return {setting.argument or name: getattr(self, name) for name, setting in settings.items()}
 
     def resolve(self, recommended: Mapping[str, Any]) -> Self:
-        """Return settings with a value in place of each None: the recommended one, or else the default.
+        """Replace each None by the recommended value, or the default.
 
         Args:
             recommended: values by name; other names are ignored.
@@ -258,7 +277,7 @@ def check_recommended(recommended: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def takes_settings(function: Function) -> Function:
-    """Show the settings that a function takes as ``**settings`` in its signature, as arguments of the pipeline."""
+    """Show the settings of ``**settings`` in a function's signature."""
     signature = inspect.signature(function)
     own = list(signature.parameters.values())[:-1]
     settings = [
@@ -270,7 +289,10 @@ def takes_settings(function: Function) -> Function:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each of ``TransferSettings`` to a parser; ``read_flags`` reads them."""
+    """Add a flag for each setting to a parser.
+
+    ``read_flags`` reads them.
+    """
     for name, setting in declarations(TransferSettings).items():
         usual = show_value(setting.default)
         usual = f"as recommended by the model, else {usual}" if setting.is_auto else usual

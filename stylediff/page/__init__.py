@@ -1,1 +1,1 @@
-"""The page: everything that knows gradio, built on top of the rest of the package."""
+"""The page: everything that uses gradio, built on the library."""

@@ -1,4 +1,4 @@
-"""The About tab: a text that ships with the page, and the path of sound as a row of boxes."""
+"""The About tab: its text, and the signal path as boxes."""
 
 from pathlib import Path
 
@@ -7,7 +7,10 @@ FLOW = ("audio", "log-mel", "latents", "U-Net × DDIM", "latents", "log-mel", "e
 
 
 def draw_flow() -> str:
-    """The path of sound as HTML: a row of boxes that wraps on narrow screens."""
+    """Return the signal path as an HTML row of boxes.
+
+    The row wraps on narrow screens.
+    """
     boxes = [f'<span class="flow-box">{name}</span>' for name in FLOW]
     arrow = '<span class="flow-arrow" aria-hidden="true">→</span>'
     note = (

@@ -1,4 +1,4 @@
-"""The endpoint that programs call: a file and settings in, a file and what was done out."""
+"""The API: a file and settings in, a file and facts out."""
 
 import inspect
 from collections.abc import Callable
@@ -41,7 +41,10 @@ def path_of(file: Any, refusal: str) -> str:
 def set_parameters(
     function: Callable[..., Any], parameters: list[inspect.Parameter], returns: Any = inspect.Signature.empty
 ) -> Callable[..., Any]:
-    """Declare the parameters that a function takes as ``*values``, where gradio looks for them."""
+    """Declare the parameters of a function that takes ``*values``.
+
+    gradio reads them from its signature.
+    """
     function.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": returns}
     return function
@@ -64,7 +67,7 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
     parameters = endpoint_parameters()
 
     def convert_one(*values: Any) -> tuple[FileData, dict[str, Any]]:
-        """Plays a clip with another instrument, named or heard in a reference clip.
+        """Play a clip with another instrument, named or given by a clip.
 
         Gives a wav file, the settings used, and what was taken of the clip.
         """

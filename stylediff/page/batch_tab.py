@@ -1,4 +1,4 @@
-"""Several files at once: every one converted alike, and a zip of what came of them."""
+"""Batch conversion: several files with the same settings, and a zip."""
 
 import inspect
 import logging
@@ -28,7 +28,10 @@ Line = tuple[str, str]  # a file's name, and its result's name or why there is n
 def convert_file(
     converter: Converter, path: Path, choices: Choices, folder: Path
 ) -> Generator[Step | Path, None, None]:
-    """Converts one file into a folder; yields its steps, then the result's path."""
+    """Convert one file into a folder.
+
+    Yields its steps, then the path of the result.
+    """
     clip = load_clip(path, choices.start_s, choices.length_s)
     with closing(converter(clip, choices)) as events:
         for event in events:
@@ -47,7 +50,7 @@ def unused_path(folder: Path, stem: str) -> Path:
 
 
 def show_lines(lines: list[Line]) -> str:
-    """What came of each file so far, as Markdown."""
+    """Show the outcome of each file so far, as Markdown."""
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {outcome.replace('|', '/')} |" for name, outcome in lines)])
 
 
@@ -67,7 +70,7 @@ class Batches:
         self.converter = converter
 
     def endpoint(self, names: list[str]) -> Callable[..., Iterator[tuple[Any, Any, Any]]]:
-        """``convert_all`` with a parameter for each of these settings, to be called by position."""
+        """Return ``convert_all`` with one positional parameter for each setting."""
         *own, request, _ = inspect.signature(self.convert_all).parameters.values()
         settings = declarations(TransferSettings)
         given = [settings[name].parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
@@ -81,7 +84,9 @@ class Batches:
     def convert_all(
         self, paths: list[str] | None, target: str, preset: str, seed: float, request: gr.Request, **settings: Any
     ) -> Iterator[tuple[Any, Any, Any]]:
-        """Converts files in turn; updates are status, table of outcomes, and results, in the end as one zip.
+        """Convert files in turn.
+
+        Updates are a status, a table of outcomes, and at the end one zip of the results.
 
         A bad file stops no other, and what is done stays when the rest is stopped.
 

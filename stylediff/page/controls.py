@@ -1,4 +1,4 @@
-"""What a visitor sets: the instrument by name or by a clip of it, quality, seed, and which part of the clip."""
+"""Controls: instrument or reference clip, quality, seed, part of the clip."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,10 @@ Components = dict[str, Any]  # by name of the setting
 
 
 def copy_link(names: list[str]) -> str:
-    """Script that copies a link with the values of settings; what is left to the model is not in it."""
+    """Return a script that copies a link with the chosen settings.
+
+    Settings left to the model are not in it.
+    """
     return f"""(...values) => {{
   const query = new URLSearchParams();
   {names}.forEach((name, place) => {{ if (values[place] !== null) query.set(name, values[place]); }});
@@ -47,7 +50,7 @@ class Controls:
         return {*self.choices.values(), self.is_matching, self.reference}
 
     def read(self, values: dict[Any, Any], source: gr.Audio, draws_seed: Any) -> Submission:
-        """What a visitor asks for, from values by component.
+        """Read a visitor's choices from values by component.
 
         Args:
             source: component of the clip.
@@ -70,7 +73,9 @@ def control_value(setting: Setting, value: Any) -> Any:
 
 
 def build_control(name: str, setting: Setting, t: Labels, elem_id: str, visible: bool = True) -> Any:
-    """Control of a setting, labelled in the visitor's language: ``name``, and ``name_choice`` for its choices.
+    """Build the control of a setting, labelled in the visitor's language.
+
+    Its label is the text ``name``, its choices are the texts ``name_choice``.
 
     A number that may be left to the model is a box that is empty for that, any other a slider. A text is a row of
     buttons; so is a flag that may be left to the model, and any other a box to tick.
@@ -112,7 +117,10 @@ def preset_buttons(t: Labels, elem_id: str) -> gr.Radio:
 
 
 def build_style(t: Labels, accepts_reference: bool) -> tuple[gr.Radio, gr.Audio, gr.Slider, gr.State]:
-    """The instrument by name; in a second tab, which is hidden if the model accepts no reference, by a clip of it."""
+    """Build the choice of an instrument by name or by a clip.
+
+    The tab for clips is hidden if the model accepts none.
+    """
     is_matching = gr.State(False)
     with gr.Tabs(elem_id="style"):
         with gr.Tab(t("instrument_tab"), id="name") as by_name:
@@ -173,14 +181,20 @@ def follow_preset(preset: gr.Radio, choices: Components) -> None:
 
 
 def show_choices(values: dict[str, Any]) -> dict[str, Any]:
-    """Values of settings as their controls show them; a clip no longer than this page converts."""
+    """Return settings as their controls show them.
+
+    The length is limited to what this page converts.
+    """
     settings = declarations(Choices)
     shown = {name: control_value(settings[name], value) for name, value in values.items()}
     return shown | ({"length_s": min(shown["length_s"], MAX_SECONDS)} if "length_s" in shown else {})
 
 
 def in_order(values: dict[str, Any], names: list[str]) -> list[Any]:
-    """Updates of the controls of these settings; those without a value stay as they are."""
+    """Return updates of the controls in order.
+
+    Controls without a value stay as they are.
+    """
     return [values.get(name, gr.skip()) for name in names]
 
 
@@ -192,7 +206,10 @@ def load_settings(path: str) -> dict[str, Any]:
 
 
 def read_query(names: list[str], request: gr.Request) -> list[Any]:
-    """Updates of controls from the link that opened the page; a link that makes no sense changes nothing."""
+    """Return updates of the controls from the link that opened the page.
+
+    An invalid link changes nothing.
+    """
     query = {name: value for name, value in request.query_params.items() if not name.startswith("__")}
     try:
         choices = show_choices(Choices.from_dict(query).to_dict())

@@ -1,4 +1,4 @@
-"""One conversion, step by step, that can be given up at any of them."""
+"""One conversion, step by step, which can be stopped at any step."""
 
 import copy
 import queue
@@ -27,7 +27,7 @@ Events = Generator["Step | StyleTransferOutput", None, None]  # each step, and t
 
 
 def count_previews(steps: int) -> int:
-    """Pictures that a conversion of that many steps shows on its way at most."""
+    """Return the largest number of previews for some steps."""
     return min(PREVIEWS, steps // STEPS_A_PREVIEW)
 
 
@@ -53,7 +53,10 @@ class Step:
 
 @dataclass
 class Reporter:
-    """The pipeline's callback: gives up if told to, else reports the step, with a picture at some of them."""
+    """Callback of the pipeline that reports each step, or stops it.
+
+    Some steps are reported with a picture.
+    """
 
     total: int
     frames: int
@@ -77,7 +80,7 @@ class Reporter:
 
 
 def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: Clip | None) -> str | torch.Tensor:
-    """The target's name, or style tokens between its own and those of a reference clip."""
+    """Return the target's name, or tokens mixed with a reference clip's."""
     if reference is None:
         return choices.target
     heard = pipeline.encode_reference(torch.from_numpy(reference.samples), reference.sample_rate)
@@ -87,7 +90,7 @@ def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: C
 def run(
     pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reference: Clip | None, reporter: Reporter
 ) -> None:
-    """Converts a clip, and puts the result, or the error, into the reporter's queue."""
+    """Convert a clip and queue the result or the error."""
     try:
         if reporter.stop.is_set():
             raise StoppedError
@@ -117,7 +120,9 @@ def run(
 def convert(
     pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, previews: int, reference: Clip | None = None
 ) -> Events:
-    """Yields each step, and the result last, on the CPU. Closing the iterator ends the computation at its next step.
+    """Yield each step, and finally the result, on the CPU.
+
+    Closing the iterator ends the computation at its next step.
 
     Args:
         choices: with a value for every setting (see ``TransferSettings.resolve``).
@@ -149,7 +154,7 @@ def convert(
 
 
 class Converter:
-    """Converts clips with one pipeline, on a GPU that is borrowed for it where there is such a thing."""
+    """Converts clips with one pipeline, on a borrowed GPU if available."""
 
     def __init__(self, pipeline: StyleTransferPipeline) -> None:
         def convert_clip(clip: Clip, choices: Choices, previews: int, reference: Clip | None = None) -> Events:
@@ -159,7 +164,7 @@ class Converter:
         self.convert_clip = on_gpu(convert_clip)
 
     def resolve(self, choices: Choices, is_matching: bool = False) -> Choices:
-        """Return choices with a value for every setting that is left to the model.
+        """Return choices with a value for every setting.
 
         Args:
             is_matching: True if a reference clip is the target; settings recommended for the named instrument count
@@ -178,7 +183,10 @@ class Converter:
 
 
 def warm_up(pipeline: StyleTransferPipeline) -> None:
-    """Converts a second of silence, so that the first visitor does not wait for what is only made once."""
+    """Convert a second of silence before the first visitor comes.
+
+    One-time initialisation then delays nobody.
+    """
     rate = pipeline.mel.sample_rate
     silence = Clip(np.zeros((1, rate), np.float32), rate, 0.0, 1.0, "silence")
     for _ in convert(pipeline, silence, Choices(steps=1).resolve({}), previews=0):

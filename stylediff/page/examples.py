@@ -1,4 +1,4 @@
-"""Examples that ship with their results, so that they can be heard without running the model."""
+"""Examples that ship with results, heard without running the model."""
 
 from pathlib import Path
 

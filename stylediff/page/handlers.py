@@ -1,4 +1,4 @@
-"""What happens when a visitor presses a button: conversions as streams of updates of the page."""
+"""Event handlers: conversions as streams of updates of the page."""
 
 import html
 import logging
@@ -32,12 +32,15 @@ Updates = dict[str, Any]  # new values by name of OUTPUTS
 
 
 def fill(updates: Updates) -> tuple[Any, ...]:
-    """Updates in the order of the page's outputs; what is not among them stays as it is."""
+    """Return updates in the order of the page's outputs.
+
+    Outputs that are not named stay as they are.
+    """
     return tuple(updates.get(name, gr.skip()) for name in OUTPUTS)
 
 
 def show_status(text: str, share: float | None = None) -> str:
-    """The line under the buttons, with a bar that is filled to a share."""
+    """Return the status line, with a bar filled to a share."""
     bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="{html.escape(text)}"></progress>'
     return f'<div class="status" role="status">{bar}<span>{html.escape(text)}</span></div>'
 
@@ -156,7 +159,10 @@ class Handlers:
         return {"output": wav, "result": wav, "player": value, "files": others}
 
     def show_pictures(self, source: torch.Tensor, mel: torch.Tensor, target: str, words: dict[str, str]) -> Updates:
-        """Both spectrograms on one colour scale: side by side, as a slider, and their difference."""
+        """Plot both spectrograms: side by side, as a slider, and their difference.
+
+        They share one colour scale.
+        """
         top = brightest([source, mel], self.mel)
         names = (words["input"].lower(), target)
         pair = (
@@ -170,12 +176,12 @@ class Handlers:
         }
 
     def normalize(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
-        """Log-mel (mels, frames) of a waveform at the loudness that the model works at."""
+        """Return the log-mel (mels, frames) of a waveform at working loudness."""
         mel, _ = normalized_mel(to_mono(waveform, sample_rate, self.mel.sample_rate), self.mel)
         return mel[0, 0]
 
     def show_example(self, path: str, request: gr.Request) -> tuple[Any, ...]:
-        """An example with the result that ships with it, without running the model."""
+        """Show an example with its shipped result."""
         words = words_for(request.headers.get("accept-language"))
         result = self.examples[Path(path).stem]
         clip = load_clip(path, 0.0, MAX_SECONDS)

@@ -1,4 +1,6 @@
-"""The lasting threads that everything the page computes with the model runs in, one for each conversion at a time.
+"""Long-lived threads that run the model for the page.
+
+There is one for each conversion that may run at the same time.
 
 OpenMP keeps a pool of threads for each thread that computes in parallel, and idle members wait ready only while all
 pools together fit the cores: after that every small operation waits for them to be woken. So the model is loaded and
@@ -33,7 +35,10 @@ def work_off(jobs: "queue.SimpleQueue[Job]", cores: int) -> None:
 
 @lru_cache(maxsize=1)
 def open_queue() -> "queue.SimpleQueue[Job]":
-    """Jobs of the lasting threads, which start with it: in the process that first computes, which may be a fork."""
+    """Return the queue of the threads, which start with it.
+
+    They start in the process that first computes, which may be a fork.
+    """
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for _ in range(CONCURRENCY):
         threading.Thread(target=work_off, args=(jobs, torch.get_num_threads()), daemon=True).start()
@@ -41,7 +46,7 @@ def open_queue() -> "queue.SimpleQueue[Job]":
 
 
 def compute(function: Callable[[], Result]) -> "Future[Result]":
-    """What a function gives, or raises, once a lasting thread has come to it."""
+    """Run a function in a long-lived thread and return its result."""
     future: Future[Result] = Future()
 
     def work() -> None:
@@ -55,7 +60,9 @@ def compute(function: Callable[[], Result]) -> "Future[Result]":
 
 
 def load_apart(load: Callable[[], Result]) -> Result:
-    """What ``load`` gives, run in a lasting thread; this thread and later ones use one core each from then on.
+    """Run ``load`` in a long-lived thread and return its result.
+
+    From then on this thread and later ones use one core each.
 
     Where conversions run in forks of this process, which its threads do not reach, it is run right here.
     """

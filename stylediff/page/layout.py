@@ -118,7 +118,10 @@ def take_result(path: str | None) -> Any:
 def connect_run(
     button: gr.Button, new_seed: Any, handlers: Handlers, source: gr.Audio, controls: Controls, outputs: list[Any]
 ) -> Any:
-    """Makes a button convert the clip; ``new_seed`` is the component that says whether with a new seed."""
+    """Make a button convert the clip.
+
+    ``new_seed`` is the component that says whether with a new seed.
+    """
 
     def convert(values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
         yield from handlers.convert(controls.read(values, source, new_seed), request)
@@ -136,7 +139,7 @@ def connect_run(
 def build_gallery(
     results: dict[Path, Path], t: Labels, handlers: Handlers, source: gr.Audio, outputs: list[Any]
 ) -> None:
-    """Examples to click on, each shown with the result that ships with it."""
+    """Build the gallery of examples with shipped results."""
     gr.Examples(
         [str(path) for path in results],
         source,
@@ -151,7 +154,7 @@ def build_gallery(
 
 
 def connect_link(page: gr.Blocks, controls: Controls) -> None:
-    """Makes the controls show the settings of the link that opened the page."""
+    """Show the settings of the link that opened the page."""
     names = list(controls.choices)
 
     def read(request: gr.Request) -> list[Any]:
@@ -161,13 +164,19 @@ def connect_link(page: gr.Blocks, controls: Controls) -> None:
 
 
 def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
-    """Makes a button end runs; gradio cancels once a listener is done, so the text has a listener of its own."""
+    """Make a button end runs.
+
+    gradio cancels once a listener is done, so the text has a listener of its own.
+    """
     stop.click(None, None, None, cancels=runs, queue=False, api_visibility="private")
     stop.click(say_stopped, None, status, concurrency_limit=None, api_visibility="private")
 
 
 def say_stopped(request: gr.Request) -> Iterator[str]:
-    """Says so twice, since a step under way may report itself in between; the same text again would not be sent."""
+    """Say "stopped" twice, since a running step may report in between.
+
+    The same text again would not be sent.
+    """
     status = show_status(words_for(request.headers.get("accept-language"))["stopped"])
     yield status
     time.sleep(LAST_STEP_SECONDS)
@@ -199,7 +208,7 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
 
 
 class Page(gr.Blocks):
-    """Blocks whose listeners take defaults for values that are missing at the end of a call.
+    """Blocks whose listeners take defaults for missing trailing values.
 
     Programs that name no parameters but send values in order go on working when a parameter is added.
     """

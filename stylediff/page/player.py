@@ -1,4 +1,4 @@
-"""A player that swaps input and output at the same position, with their loudness matched."""
+"""Player that switches between input and output at equal loudness."""
 
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def build_player() -> gr.HTML:
 
 
 def player_value(player: gr.HTML, source: Path, output: Path, gain_db: float, words: dict[str, str]) -> dict[str, Any]:
-    """What the player shows: two files, and by how much the second is louder.
+    """Return what the player shows: two files and their loudness difference.
 
     They are copied to where gradio serves them, and removed from there when it removes the other copies.
     """

@@ -1,4 +1,4 @@
-"""What a conversion leaves behind: sound in two formats, its settings, pictures, and a line of facts."""
+"""Files of a result: sound, settings, pictures, and a line of facts."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ PREVIEW_SIZE = (1200, 400)
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """Files of one result, in a folder of their own: the clip as it was taken, the result, and its settings."""
+    """Files of one result in a folder of their own.
+
+    The folder holds the clip as it was taken, the result, and its settings.
+    """
 
     source: Path
     wav: Path
@@ -29,12 +32,15 @@ class ResultFiles:
 
 
 def style_name(choices: Choices, reference: Clip | None) -> str:
-    """What a result is called after: the instrument, or the reference clip."""
+    """Return what a result is named after: instrument or reference clip."""
     return choices.target if reference is None else f"like_{reference.name}"
 
 
 def show_facts(clip: Clip, choices: Choices, voice: str | None, config: MelConfig) -> str:
-    """Markdown of two lines: the part of the clip that was taken, and voice and settings that were used."""
+    """Return facts about a conversion as two lines of Markdown.
+
+    The first is the part of the clip, the second voice and settings.
+    """
     return f"{clip.describe(config)}\n\n{f'{voice}, ' if voice else ''}{choices.describe()}"
 
 
@@ -66,14 +72,20 @@ def write_files(
 
 
 def louder_by_db(clip: Clip, audio: torch.Tensor, sample_rate: int, config: MelConfig) -> float:
-    """By how many decibels a result, as ``write_files`` takes it, is louder than its clip, where both sound."""
+    """Return by how many decibels a result is louder than its clip.
+
+    Only moments in which both sound are compared.
+    """
     source = loudness_gain(to_mono(torch.from_numpy(clip.samples), clip.sample_rate, config.sample_rate))
     result = loudness_gain(to_mono(audio, sample_rate, config.sample_rate))
     return 20 * float(np.log10(source / result))
 
 
 def plot_preview(source_mel: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> Image.Image:
-    """A log-mel that is still being denoised, beside its source, both (mels, frames); quick, without axes."""
+    """Plot a log-mel that is still being denoised beside its source.
+
+    Both have the shape (mels, frames). There are no axes, so this is quick.
+    """
     before, now = (mels_to_image([one], config) for one in (source_mel, mel))
     gap = np.full((before.shape[0], 4, 3), 128, np.uint8)
     return Image.fromarray(np.concatenate([before, gap, now], axis=1)).resize(PREVIEW_SIZE)

@@ -1,4 +1,4 @@
-"""Settings of one conversion on the page: those of a transfer, its target, its seed, and a part of the clip."""
+"""Settings of one conversion on the page."""
 
 import json
 import re

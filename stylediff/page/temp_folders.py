@@ -10,7 +10,7 @@ KEPT_SECONDS = 3600.0  # as long as gradio keeps its copies, which are what visi
 
 
 def new_folder() -> Path:
-    """An empty folder of its own; older ones, which nobody reads any more, are removed."""
+    """Make an empty folder and remove old ones."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

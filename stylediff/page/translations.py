@@ -22,7 +22,10 @@ def build_labels() -> gr.I18n:
 
 
 def words_for(accepted: str | None) -> dict[str, str]:
-    """Texts in the first language of an Accept-Language header that there are texts in, else in English."""
+    """Return texts in the first available language, else in English.
+
+    The languages come from an Accept-Language header.
+    """
     for part in (accepted or "").split(","):
         language = part.split(";")[0].strip().split("-")[0].lower()
         if language in load_texts():

@@ -1,4 +1,4 @@
-"""Clips that visitors bring: what is taken of them, and what is said about it."""
+"""Uploaded clips: the part that is used, and its description."""
 
 import os
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Clip:
         return self.samples.shape[1] / self.sample_rate
 
     def describe(self, mel: MelConfig) -> str:
-        """What is done to the clip before the model hears it, in one line."""
+        """Describe in one line how the clip is prepared for the model."""
         kind = {1: "mono", 2: "stereo"}.get(len(self.samples), f"{len(self.samples)} channels")
         what = f"{self.sample_rate / 1000:g} kHz {kind} → {mel.sample_rate / 1000:g} kHz mono"
         end = self.start_s + self.seconds
@@ -46,7 +46,7 @@ class Clip:
 
 
 def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
-    """A part of a file, as long as the page allows at most.
+    """Load a part of a file, limited to the length the page allows.
 
     Raises:
         AudioError: nothing there that can be read.
@@ -56,6 +56,6 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
 
 
 def describe_limits() -> str:
-    """What may be uploaded, in signs that need no translation."""
+    """Describe the upload limits in signs that need no translation."""
     kinds = " · ".join(ending[1:] for ending in FILE_TYPES if ending != ".aif")
     return f"{kinds}; ≤ {MAX_UPLOAD_MB} MB, ≤ {MAX_SECONDS:g} s"

@@ -1,4 +1,7 @@
-"""Borrowing a GPU for each conversion where the page runs on Hugging Face ZeroGPU; elsewhere nothing happens."""
+"""Borrow a GPU for each conversion on Hugging Face ZeroGPU.
+
+Elsewhere nothing happens.
+"""
 
 import math
 import os
@@ -27,19 +30,22 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def window_count(seconds: float) -> int:
-    """Windows, which overlap, that the pipeline cuts a clip of that length into at most."""
+    """Return the largest number of overlapping windows of a clip."""
     mel = MelConfig()
     frames = mel.frames(round(seconds * mel.sample_rate))
     return len(window_starts(-(-frames // PADDED_FRAMES) * PADDED_FRAMES, WINDOW_FRAMES, OVERLAP_FRAMES))
 
 
 def seconds_needed(clip: Clip, choices: Choices, previews: int = 0, _reference: Clip | None = None) -> int:
-    """Upper bound of a conversion's GPU time: short requests wait less, and come out of the visitor's quota."""
+    """Return an upper bound of a conversion's GPU time in seconds.
+
+    Short requests wait less, and come out of the visitor's quota.
+    """
     denoising = choices.steps * (1 if choices.guidance == 1 else 2)
     passes = window_count(clip.seconds) * (denoising + previews + OTHER_PASSES)
     return math.ceil(START_SECONDS + PASS_SECONDS * passes)
 
 
 def on_gpu(function: Function) -> Function:
-    """A function of a clip, choices and previews that gets a GPU for as long as it needs."""
+    """Give a conversion function a GPU for as long as it needs."""
     return function if spaces is None else spaces.GPU(duration=seconds_needed)(function)
