@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from train.data.recordings import HELD_OUT, RecordingError, list_recordings, split_of
-from train.evaluation.recorded_clips import choose_examples, choose_sources, recordings_of_split
+from train.evaluation.recorded_clips import (
+    RecordedClip,
+    choose_examples,
+    choose_sources,
+    examples_of_split,
+    recordings_of_split,
+)
 
 RATE = 16000
 
@@ -47,6 +54,13 @@ def test_examples_are_of_one_instrument_and_of_both_splits(folder):
     assert sorted(clip.split for clip in examples) == [HELD_OUT, HELD_OUT, "train", "train"]
     assert len(choose_examples(recordings, "violin", 1, RATE)) == 2
     assert choose_examples(recordings, "harp", None, RATE) == []
+
+
+def test_few_examples_of_a_split_are_joined_by_the_others():
+    clips = [RecordedClip(f"flute/{n}", "flute", "train" if n < 10 else HELD_OUT, torch.zeros(1)) for n in range(40)]
+    assert examples_of_split(clips, HELD_OUT) == clips[10:]
+    assert examples_of_split(clips, "train") == clips
+    assert examples_of_split(clips, "all") == clips
 
 
 def test_an_empty_split_is_a_sentence(folder):

@@ -10,6 +10,9 @@ import torch
 from stylediff.audio import AudioError
 from train.data.recordings import SPLITS, Recording, RecordingError, cut_clips, list_recordings, load_recording
 
+ALL = "all"
+ENOUGH_EXAMPLES = 24  # of one split, for a Fréchet distance to these alone
+
 
 @dataclass(frozen=True)
 class RecordedClip:
@@ -82,13 +85,19 @@ def choose_examples(
     return chosen
 
 
+def examples_of_split(examples: list[RecordedClip], split: str) -> list[RecordedClip]:
+    """Examples of a split where it has enough, else all of them."""
+    chosen = [clip for clip in examples if split in (ALL, clip.split)]
+    return chosen if len(chosen) >= ENOUGH_EXAMPLES else examples
+
+
 def recordings_of_split(folder: Path, split: str) -> list[Recording]:
     """Recordings below a folder that belong to a split, or every one for "all".
 
     Raises:
         RecordingError: there is none.
     """
-    recordings = [recording for recording in list_recordings(folder) if split in ("all", recording.split)]
+    recordings = [recording for recording in list_recordings(folder) if split in (ALL, recording.split)]
     if not recordings:
         raise RecordingError(f"no recording in {folder} belongs to the split {split!r}")
     return recordings

@@ -40,7 +40,14 @@ from train.data.waveforms import load_waveform
 from train.evaluation.cases import CaseError
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import agreement, listen, summarize
-from train.evaluation.recorded_clips import RecordedClip, choose_examples, choose_sources, recordings_of_split
+from train.evaluation.recorded_clips import (
+    ALL,
+    RecordedClip,
+    choose_examples,
+    choose_sources,
+    examples_of_split,
+    recordings_of_split,
+)
 from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
 from train.evaluation.recorded_systems import (
     DRY,
@@ -55,8 +62,6 @@ from train.evaluation.recorded_systems import (
 from train.evaluation.runner import load_model
 
 EXAMPLES = 48  # recordings of each target and split that are listened to
-ENOUGH_EXAMPLES = 24  # of the sources' split, for a Fréchet distance to these alone
-ALL = "all"
 RECORDINGS = "recordings of the target"
 Values = dict[str, float | None]
 Summary = dict[str, dict[str, Values]]  # target -> system -> column -> value
@@ -189,12 +194,6 @@ def digest_model(model: Path) -> str:
 def read_results(plan: Plan, system: str, target: str | None, clips: list[RecordedClip]) -> list[dict[str, Any]]:
     """Results of clips in a system."""
     return [json.loads(plan.path(system, target, clip).read_text()) for clip in clips]
-
-
-def examples_of_split(examples: list[RecordedClip], split: str) -> list[RecordedClip]:
-    """Examples of the sources' split where it has enough, else all of them."""
-    chosen = [clip for clip in examples if split in (ALL, clip.split)]
-    return chosen if len(chosen) >= ENOUGH_EXAMPLES else examples
 
 
 def nearer_share(plan: Plan, target: str, setting: Setting, jobs: list[Job]) -> float | None:

@@ -33,7 +33,7 @@ from train.evaluation.cases import CaseError
 from train.evaluation.descriptors import attack_time, energy_between_partials, half_level_time, measure_vibrato
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import middle
-from train.evaluation.recorded_clips import choose_examples
+from train.evaluation.recorded_clips import choose_examples, examples_of_split
 from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
 from train.evaluation.runner import load_players
 from train.evaluation.systems import Players
@@ -48,7 +48,8 @@ SAMPLE_RATE = MelConfig().sample_rate
 NOTES = """\
 Each voice plays the same {count} phrases of {seconds} s. *musicnn* is the probability of the instrument's tag, the
 median over phrases, dry and in the output's {room}; in brackets recordings of the instrument.
-*Fréchet distance* is that of musicnn's features in the room to held-out recordings. *Half level* is the time from a
+*Fréchet distance* is that of musicnn's features in the room to recordings, held-out
+ones where there are enough. *Half level* is the time from a
 note's start until half of its peak, the median and the longest of single notes over the range; the other columns are
 medians over dry phrases. The voice in bold is the default.
 """
@@ -135,12 +136,12 @@ def measure_voice(players: Players, voice: str, phrases: list[Excerpt]) -> dict[
 
 
 def listen_to_recordings(folder: Path, instrument: str) -> tuple[float | None, RecordedReference | None]:
-    """Tag probability of recordings, the median, and the held-out ones as a reference if there are enough."""
+    """Tag probability of recordings, the median, and a reference of those held out, or of all where these are few."""
     clips = choose_examples(list_recordings(folder), instrument, EXAMPLES, SAMPLE_RATE)
-    taggings = [load_musicnn()(clip.waveform, SAMPLE_RATE) for clip in clips]
-    unseen = [tagging.features for clip, tagging in zip(clips, taggings, strict=True) if clip.split == HELD_OUT]
-    reference = RecordedReference(unseen) if len(unseen) >= FEWEST_CLIPS else None
-    return middle([tagging.tag(instrument) for tagging in taggings]), reference
+    taggings = {clip.name: load_musicnn()(clip.waveform, SAMPLE_RATE) for clip in clips}
+    features = [taggings[clip.name].features for clip in examples_of_split(clips, HELD_OUT)]
+    reference = RecordedReference(features) if len(features) >= FEWEST_CLIPS else None
+    return middle([tagging.tag(instrument) for tagging in taggings.values()]), reference
 
 
 def voices_of(soundfonts: list[str], instrument: str) -> list[str]:
