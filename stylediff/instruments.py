@@ -1,5 +1,6 @@
 """Table of instruments: names, programs, ranges, default voices, colours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -48,6 +49,15 @@ INSTRUMENTS: tuple[Instrument, ...] = (
 )
 
 INSTRUMENT_NAMES: tuple[str, ...] = tuple(instrument.name for instrument in INSTRUMENTS)
+
+
+def choose_instruments(names: Sequence[str]) -> list[str]:
+    """Return the names, or all instruments if there are none.
+
+    Raises:
+        ValueError: no such instrument; the message lists the names there are.
+    """
+    return [get_instrument(name).name for name in names] or list(INSTRUMENT_NAMES)
 
 
 def get_instrument(name: str) -> Instrument:

@@ -1,6 +1,6 @@
 import pytest
 
-from stylediff.instruments import INSTRUMENT_NAMES, INSTRUMENTS, get_instrument
+from stylediff.instruments import INSTRUMENT_NAMES, INSTRUMENTS, choose_instruments, get_instrument
 
 
 def test_names_programs_and_colours_are_unique():
@@ -24,3 +24,10 @@ def test_a_voice_is_named_after_soundfont_and_program():
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown instrument 'banjo'; choose one of piano, guitar, .*, vibraphone"):
         get_instrument("banjo")
+
+
+def test_no_names_choose_all_instruments():
+    assert choose_instruments([]) == list(INSTRUMENT_NAMES)
+    assert choose_instruments(["harp", "flute"]) == ["harp", "flute"]
+    with pytest.raises(ValueError, match="unknown instrument 'banjo'"):
+        choose_instruments(["harp", "banjo"])

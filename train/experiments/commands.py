@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from stylediff.instruments import INSTRUMENT_NAMES
 from train.common.cli import SHIPPED_CLASSIFIER, Command, add_model_arguments, add_out, add_workers
 
 SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
@@ -86,8 +85,8 @@ def real_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="sources, in folders named by instrument")
     parser.add_argument("--references", type=Path, help="recordings of the targets, if not the same folder")
     parser.add_argument("--split", choices=["train", "held_out", "all"], default="held_out", help="of the sources")
-    parser.add_argument("--sources", nargs="+", choices=INSTRUMENT_NAMES, help="only these source instruments")
-    parser.add_argument("--targets", nargs="+", choices=INSTRUMENT_NAMES, default=list(INSTRUMENT_NAMES))
+    parser.add_argument("--sources", nargs="+", default=[], help="source instruments (all)")
+    parser.add_argument("--targets", nargs="+", default=[], help="target instruments (all)")
     parser.add_argument("--limit", type=int, help="clips of each source instrument")
     parser.add_argument("--examples", type=int, default=48, help="recordings of each target and split")
     add_model_arguments(parser, classifier=False)
@@ -107,7 +106,7 @@ def voices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="folders of MIDI files")
     parser.add_argument("--soundfonts", nargs="+", required=True)
     parser.add_argument("--recordings", type=Path, help="to compare with")
-    parser.add_argument("--instruments", nargs="+", choices=INSTRUMENT_NAMES, default=list(INSTRUMENT_NAMES))
+    parser.add_argument("--instruments", nargs="+", default=[], help="only these (all)")
     parser.add_argument("--phrases", type=int, default=8)
     add_out(parser)
 

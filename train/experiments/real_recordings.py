@@ -26,7 +26,7 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import CheckpointError
-from stylediff.instruments import INSTRUMENTS
+from stylediff.instruments import INSTRUMENTS, choose_instruments
 from stylediff.room import add_room
 from train.common.cli import run_command
 from train.common.files import describe_argument, lock_settings, write_atomically
@@ -328,6 +328,8 @@ def write_markdown(summary: Summary, split: str, limit: int | None) -> str:
 
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
+        args.targets = choose_instruments(args.targets)
+        args.sources = args.sources and choose_instruments(args.sources)
         lock_settings(args.out, {"recordings": str(args.recordings), "references": str(args.references)})
         summary = measure(args)
         write_page(args.out, "real_recordings", summary, write_markdown(summary, args.split, args.limit))

@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from stylediff.audio import loudness_gain
-from stylediff.instruments import INSTRUMENT_NAMES, Instrument, get_instrument
+from stylediff.instruments import INSTRUMENT_NAMES, Instrument, choose_instruments, get_instrument
 from stylediff.mel import MelConfig
 from stylediff.room import add_room
 from train.common.cli import run_command
@@ -199,8 +199,9 @@ def write_markdown(summary: dict[str, dict[str, Any]], count: int) -> str:
 
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
+        args.instruments = choose_instruments(args.instruments)
         lock_settings(args.out, {"scores": str(args.scores), "phrases": args.phrases})
         summary = measure(args)
         write_page(args.out, "voices", summary, write_markdown(summary, args.phrases))
 
-    return run_command(work, ScoreError, SynthesisError, CaseError, RecordingError, ManifestError)
+    return run_command(work, ScoreError, SynthesisError, CaseError, RecordingError, ManifestError, ValueError)
