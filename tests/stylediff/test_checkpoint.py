@@ -33,5 +33,7 @@ def test_the_shipped_weights_are_half_precision_below_64_mb_and_know_every_instr
     assert sum(path.stat().st_size for path in files) <= 64e6
     pipeline = load_pipeline(str(SHIPPED))
     for instrument in INSTRUMENTS:
-        index = pipeline.style_encoder.voice_index(instrument.name)
-        assert pipeline.style_encoder.config.voices[index] == instrument.default_voice
+        voice = pipeline.choose_voice(instrument.name)
+        assert voice.startswith(f"{instrument.name}/")
+        assert voice in pipeline.style_encoder.config.voices
+        assert voice == pipeline.recommended.get(instrument.name, {}).get("voice", voice)
