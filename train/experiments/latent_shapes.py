@@ -27,7 +27,7 @@ from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.data.note_agreement import frame_prf
 from train.data.transcription import NoteTranscriber
 from train.data.waveforms import read_clips
-from train.evaluation.metrics import log_mel_error
+from train.evaluation.metrics.sound import log_mel_error
 from train.evaluation.runner import load_model
 from train.experiments.sampling import measure_transfers, sample_pairs
 from train.models.instrument_classifier import InstrumentClassifier
