@@ -1,4 +1,4 @@
-"""Starts the page: choose a clip and an instrument, hear and see both versions."""
+"""Start the page."""
 
 import argparse
 import os
@@ -32,7 +32,7 @@ def main() -> int:
     except CheckpointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    page, options = build_page(pipeline, HERE / "README.md", example_clips())
+    page, options = build_page(pipeline, example_clips())
     if pipeline.device.type == "cpu":  # a GPU may be borrowed, and only for visitors
         threading.Thread(target=warm_up, args=(pipeline,), daemon=True).start()
     try:

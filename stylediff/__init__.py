@@ -1,4 +1,4 @@
-"""StyleDiff: the same music played by another instrument, by latent diffusion on spectrograms."""
+"""StyleDiff: instrument transfer by latent diffusion on mel spectrograms."""
 
 from diffusers import ModelMixin, SchedulerMixin
 
@@ -7,6 +7,8 @@ from stylediff.enhancer import MelEnhancer
 from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
 from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
+
+__version__ = "0.1.0"
 
 # diffusers looks the base classes of saved components up in the module that their index names.
 __all__ = [

@@ -1,4 +1,7 @@
-"""Log-mels to normalised latents and back: the only place that scales, folds and pads."""
+"""Autoencoder between log-mels and normalised latents.
+
+Scaling, folding and padding happen only here.
+"""
 
 import torch
 from diffusers import AutoencoderKL, ModelMixin
@@ -83,7 +86,9 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         return -(-frames // self.frame_stride)
 
     def fold(self, mel: torch.Tensor) -> torch.Tensor:
-        """(batch, 1, mels, frames) in nepers to the network's (batch, folded, mels / f, frames / f).
+        """Patchify log-mels for the network.
+
+        Nepers of the shape (batch, 1, mels, frames) become (batch, folded, mels / f, frames / f).
 
         Frames are padded at the end with silence to a whole number of latent columns.
         """

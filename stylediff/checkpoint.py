@@ -1,4 +1,4 @@
-"""Which weights are used: those that ship, or another folder or Hub id."""
+"""Load weights: the shipped ones, a folder's, or the Hub's."""
 
 import os
 from pathlib import Path

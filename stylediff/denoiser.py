@@ -6,7 +6,9 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 def build_unet(
     channels: int, *, widths: tuple[int, ...], layers: int, head_width: int, token_width: int
 ) -> UNet2DConditionModel:
-    """A U-Net with random weights that predicts the velocity of noisy latents from them and the source's.
+    """Build a U-Net with random weights.
+
+    It predicts the velocity of noisy latents from them and the source's latents.
 
     Args:
         channels: of the latents; the input has twice as many, noisy and source.
@@ -35,7 +37,10 @@ def build_unet(
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Velocity prediction with zero terminal SNR and trailing steps (Lin et al. 2023, arXiv 2305.08891)."""
+    """Build a DDIM scheduler for velocity prediction with zero terminal SNR.
+
+    Its steps are trailing (Lin et al. 2023, arXiv 2305.08891).
+    """
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_schedule="scaled_linear",

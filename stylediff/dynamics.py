@@ -1,4 +1,4 @@
-"""A performance's dynamics carried over: a generated log-mel grows louder and softer with its source.
+"""Dynamics: let the loudness of an output follow its source.
 
 The denoiser learns how loud instruments are on average; how loud this player was just then is easier read off the clip.
 """
@@ -9,19 +9,25 @@ import torch
 
 from stylediff.mel import MelConfig
 
-# Measured on validation pairs, see DECISIONS.md.
+# Measured on validation pairs, see docs/decisions/11-dynamics.md.
 DYNAMICS = 0.25
 SMOOTH_SECONDS = 1.6  # longer than most notes, whose decay is the target instrument's own
 RANGE_DB = 20.0  # softer frames are mostly rests and endings
 
 
 def frame_levels(mel: torch.Tensor) -> torch.Tensor:
-    """Level of each frame of log-mels, (..., mels, frames) to (..., frames), in nepers."""
+    """Levels of the frames of log-mels, in nepers.
+
+    (..., mels, frames) becomes (..., frames).
+    """
     return (2 * mel).logsumexp(-2) / 2
 
 
 def smooth_levels(levels: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Levels (..., frames) in nepers, none more than 20 dB below the loudest, averaged over a Hann window."""
+    """Smooth levels (..., frames) over a Hann window.
+
+    Before smoothing they are limited to 20 dB below the loudest.
+    """
     levels = levels.clamp_min(levels.amax(-1, keepdim=True) - RANGE_DB * math.log(10) / 20)
     half = round(SMOOTH_SECONDS / 2 * config.sample_rate / config.hop_length)
     window = torch.hann_window(2 * half + 1, periodic=False).to(levels)[None, None]
@@ -33,7 +39,9 @@ def smooth_levels(levels: torch.Tensor, config: MelConfig) -> torch.Tensor:
 
 
 def follow_dynamics(mel: torch.Tensor, source_mel: torch.Tensor, amount: float, config: MelConfig) -> torch.Tensor:
-    """A generated log-mel whose smoothed level is moved towards that of its source; its energy as a whole stays.
+    """Move the smoothed level of a log-mel towards its source's.
+
+    The energy of the whole log-mel stays the same.
 
     Args:
         mel, source_mel: (batch, 1, mels, frames) in nepers.

@@ -13,7 +13,9 @@ LEVEL_SCALE = 4.0  # nepers above the floor that the network sees as 1
 
 @public
 class MelEnhancer(ModelMixin, ConfigMixin):
-    """Corrects a generated log-mel in one pass, with the source's beside it, which shows what was played when.
+    """Corrects a generated log-mel in one pass.
+
+    It also sees the source's log-mel, which shows which notes sound when.
 
     It stands where GuideDiff stands in Huang et al. (2024, arXiv 2404.14771): between generated spectrogram and sound,
     so that pixels that are out of place are mended before they are heard. The network is diffusers' UNet2DModel at a

@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder, or a copy of a Hugging Face Hub repository."""
+"""Files of a model, in a folder or on the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import Any

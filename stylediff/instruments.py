@@ -1,4 +1,4 @@
-"""The one table of instruments: names, General MIDI programs, playable ranges, default voices, colours."""
+"""Table of instruments: names, programs, ranges, default voices, colours."""
 
 from dataclasses import dataclass
 

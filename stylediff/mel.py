@@ -57,7 +57,10 @@ class MelConfig:
         return asdict(self)
 
     def require_same(self, other: "MelConfig", owner: str) -> None:
-        """Raises ValueError naming the first field in which ``other``, the mel of ``owner``, differs."""
+        """Raise ValueError if ``other`` differs, naming the first differing field.
+
+        ``owner`` is the name of what ``other`` belongs to.
+        """
         for field in fields(self):
             ours, theirs = getattr(self, field.name), getattr(other, field.name)
             if ours != theirs:
@@ -74,7 +77,9 @@ def mel_filters(config: MelConfig) -> torch.Tensor:
 
 
 def transform(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Short-time Fourier transform whose frame t is centred on sample ``(t + 0.5) * hop_length``.
+    """Short-time Fourier transform with centred frames.
+
+    Frame t is centred on sample ``(t + 0.5) * hop_length``.
 
     Args:
         waveform: (batch, samples); zero-padded to a whole number of hops.
@@ -86,13 +91,16 @@ def transform(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
 
 
 def pad_frames(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """A waveform (batch, samples) with the zeros on both sides that its first and last frames reach into."""
+    """Pad a waveform (batch, samples) for its first and last frames."""
     missing = -waveform.shape[-1] % config.hop_length
     return torch.nn.functional.pad(waveform, (config.pad, config.pad + missing))
 
 
 def transform_padded(padded: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Short-time Fourier transform of a waveform whose first frame starts with its first sample."""
+    """Short-time Fourier transform of a padded waveform.
+
+    The first frame starts with the first sample.
+    """
     window = torch.hann_window(config.n_fft, device=padded.device, dtype=padded.dtype)
     return torch.stft(padded, config.n_fft, config.hop_length, window=window, center=False, return_complex=True)
 

@@ -1,4 +1,4 @@
-"""Phases for magnitudes: partials are followed from frame to frame, then all frames are made to agree."""
+"""Phase reconstruction: track partials, then make all frames agree."""
 
 import math
 from functools import lru_cache
@@ -32,13 +32,18 @@ def overlap_add(pieces: torch.Tensor, hop_length: int) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def window_weight(config: MelConfig, frames: int) -> torch.Tensor:
-    """Sum of the squared windows of that many frames, ((frames - 1) * hop_length + n_fft,)."""
+    """Sum of the squared windows of some frames.
+
+    Returns ((frames - 1) * hop_length + n_fft,).
+    """
     squared = torch.hann_window(config.n_fft).square()
     return overlap_add(squared.expand(1, frames, -1), config.hop_length)[0]
 
 
 def join_frames(spectra: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Waveform whose frames are closest to spectra, with what ``mel.transform`` pads on both sides set to 0.
+    """Return the waveform whose frames are closest to spectra.
+
+    The padding of ``mel.transform`` on both sides is set to 0.
 
     Windowed frames are overlapped, added and divided by the summed squared window (Griffin and Lim 1984, eq. 6).
 
@@ -57,7 +62,7 @@ def join_frames(spectra: torch.Tensor, config: MelConfig) -> torch.Tensor:
 
 
 def inverse_transform(spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Waveform whose short-time Fourier transform is closest to a spectrum, the inverse of ``mel.transform``.
+    """Invert ``mel.transform``, in the least-squares sense.
 
     Args:
         spectrum: (batch, n_fft // 2 + 1, frames), complex.
@@ -69,7 +74,9 @@ def inverse_transform(spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor
 
 
 def nearest_peaks(magnitude: torch.Tensor) -> torch.Tensor:
-    """Bin of the spectral peak closest to each bin, (..., bins) int64; ties go to the higher one.
+    """Return the spectral peak nearest to each bin.
+
+    Returns (..., bins) int64. Of two equally near peaks, the higher one is taken.
 
     Args:
         magnitude: (..., bins); the scans below are many times faster along the last axis than along another.
@@ -85,7 +92,9 @@ def nearest_peaks(magnitude: torch.Tensor) -> torch.Tensor:
 
 
 def lean_phases(log: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """How much further phases are at each bin than at the lowest, for what grows or fades within a frame.
+    """Phase differences along frequency for sounds that grow or decay.
+
+    Each value is relative to the lowest bin.
 
     Sound that begins late in a frame makes magnitudes grow from frame to frame, and phases fall along frequency: with a
     Gaussian window the one slope gives the other (Průša, Balazs and Søndergaard 2017, "A noniterative method for
@@ -105,7 +114,9 @@ def lean_phases(log: torch.Tensor, config: MelConfig) -> torch.Tensor:
 
 
 def track_phases(magnitude: torch.Tensor, config: MelConfig, before_first: torch.Tensor | None = None) -> torch.Tensor:
-    """Phases of partials that go on from frame to frame, as if each peak were a tone of slowly changing pitch.
+    """Phases of partials that continue from frame to frame.
+
+    Each peak is treated as a tone of slowly changing pitch.
 
     Single pass spectrogram inversion (Beauregard, Harish and Wyse 2015): a peak's frequency comes from a parabola
     through its log-magnitudes, its phase from that of the frame before, and the bins around it are locked to it, but
@@ -143,7 +154,10 @@ def track_phases(magnitude: torch.Tensor, config: MelConfig, before_first: torch
 
 
 def rescale(spectra: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
-    """Complex numbers of given magnitudes with the phases of ``spectra``, which are pairs: real, imaginary."""
+    """Give spectra new magnitudes and keep their phases.
+
+    Spectra are pairs of real and imaginary parts.
+    """
     power = spectra[..., 0].square().addcmul_(spectra[..., 1], spectra[..., 1])
     return torch.view_as_complex(spectra) * power.clamp_min_(SMALLEST**2).rsqrt_().mul_(magnitude)
 
@@ -155,7 +169,9 @@ def refine_phases(
     iterations: int,
     known: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Phases under which overlapping frames agree better, by fast Griffin-Lim (Perraudin et al. 2013, algorithm 2).
+    """Refine phases by fast Griffin-Lim, so that overlapping frames agree.
+
+    Source: Perraudin et al. 2013, algorithm 2.
 
     Args:
         magnitude, phase: (batch, n_fft // 2 + 1, frames); phases in radians.

@@ -32,12 +32,17 @@ def colour_image(mel: torch.Tensor, top: float) -> np.ndarray:
 
 
 def brightest(mels: list[torch.Tensor], config: MelConfig) -> float:
-    """The value shown brightest when these log-mels share one colour scale, on which silence is black."""
+    """Return the top of a colour scale that log-mels share.
+
+    Silence is black on it.
+    """
     return max(config.log_floor + DYNAMIC_RANGE, *(float(mel.max()) for mel in mels))
 
 
 def mels_to_image(mels: list[torch.Tensor], config: MelConfig) -> np.ndarray:
-    """Log-mels above each other on one colour scale, as (height, width, 3) uint8.
+    """Stack log-mels in one picture on a common colour scale.
+
+    Returns (height, width, 3) uint8.
 
     Args:
         mels: each (mels, frames) in nepers, equally long.
@@ -71,7 +76,10 @@ def show_bands(
 
 
 def to_image(figure: Figure) -> Image.Image:
-    """A figure as a picture. Without pyplot, whose global state is not safe in a server's threads."""
+    """Render a figure to a picture without pyplot.
+
+    pyplot's global state is not safe in a server's threads.
+    """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
@@ -84,7 +92,9 @@ def spectrogram_figure(
     top: float | None = None,
     title_side: Literal["left", "center", "right"] = "center",
 ) -> Image.Image:
-    """Log-mels side by side on the same axes and colour scale, in seconds and Hz.
+    """Plot log-mels side by side, in seconds and Hz.
+
+    They share axes and colour scale.
 
     Args:
         mels: each (mels, frames) in nepers.
@@ -104,7 +114,9 @@ def spectrogram_figure(
 
 
 def difference_figure(source: torch.Tensor, target: torch.Tensor, config: MelConfig) -> Image.Image:
-    """Where a log-mel is louder (red) and quieter (blue) than its source, in decibels.
+    """Plot the level difference of a log-mel to its source.
+
+    Louder is red, quieter is blue, in decibels.
 
     What lies below the shown range of both counts as equal.
 

@@ -6,7 +6,9 @@ Class = TypeVar("Class", bound=type)
 
 
 def public(cls: Class) -> Class:
-    """Pins a class to the package root, so that files can move without breaking saved pipelines.
+    """Pin a class to the package root.
+
+    Files can then move without breaking saved pipelines.
 
     diffusers writes ``cls.__module__`` to ``model_index.json`` and looks the class up there when loading.
     """

@@ -1,4 +1,4 @@
-"""Which noise levels a transfer passes through: a first guess from pure noise, then DDIM steps that refine it.
+"""Sampling: a one-step prediction from noise, refined by DDIM steps.
 
 In pure noise the U-Net sees nothing but the source, and predicts a mean (zero terminal SNR, Lin et al. 2023, arXiv
 2305.08891). That guess is noised to a middle level, as SDEdit does with a drawing (Meng et al. 2021, arXiv 2108.01073),
@@ -11,7 +11,7 @@ import math
 import torch
 from diffusers import DDIMScheduler
 
-# Measured on validation pairs, see DECISIONS.md.
+# Measured on validation pairs, see docs/decisions/09-sampling.md.
 STEPS = 4
 TEMPERATURE = 0.3
 START = 0.5  # of the noise levels of training, where refining starts
@@ -19,14 +19,19 @@ MAX_STEPS = 500  # for more, that share of the levels is too small
 
 
 def count_steps(steps: int, strength: float) -> int:
-    """Steps that are run of an even schedule of that many, from a share of the noise levels down."""
+    """Count the steps to run from a share of the noise levels.
+
+    ``steps`` is the number of steps of the whole schedule.
+    """
     return math.ceil(round(steps * strength, 6))
 
 
 def choose_timesteps(
     scheduler: DDIMScheduler, steps: int, strength: float, device: torch.device, start: float = START
 ) -> torch.Tensor:
-    """Timesteps to run, and the scheduler set for them: the last one of training, then evenly from ``start`` down.
+    """Choose the timesteps to run and set the scheduler for them.
+
+    The last timestep of training comes first, then evenly spaced ones from ``start`` down.
 
     Args:
         steps: at most ``MAX_STEPS``.
@@ -45,7 +50,7 @@ def choose_timesteps(
 
 
 def starts_from_noise(scheduler: DDIMScheduler, timesteps: torch.Tensor) -> bool:
-    """Whether the first of the timesteps is the one at which there is nothing but noise."""
+    """Return True if the first timestep is pure noise."""
     return len(timesteps) > 0 and int(timesteps[0]) == scheduler.config.num_train_timesteps - 1
 
 
@@ -57,7 +62,9 @@ def take_step(
     latents: torch.Tensor,
     temperature: float,
 ) -> torch.Tensor:
-    """Latents after one of the timesteps (DDIM: Song et al. 2020, arXiv 2010.02502, eq. 12).
+    """Take one DDIM step.
+
+    Source: Song et al. 2020, arXiv 2010.02502, eq. 12.
 
     After the first they are what it predicts, noised to the next timestep, which may be at any distance: with the noise
     that a guess was made from, or else with the predicted noise. After the last one there is no noise, also where the

@@ -1,4 +1,4 @@
-"""Style: an instrument by name, or by a clip of it, as tokens that condition the denoiser."""
+"""Style tokens of an instrument by name or by a reference clip."""
 
 import torch
 from diffusers import ModelMixin
@@ -17,7 +17,9 @@ SHORTEST_FRAMES = FOLD * 2**HALVINGS
 
 
 class ReferenceEncoder(nn.Module):
-    """Convolutions over bands and frames, then mean and deviation over time, so that it matters what sounds, not when.
+    """Convolutions over bands and frames, pooled over time.
+
+    Mean and standard deviation over time keep what sounds and drop when it sounds.
 
     Pooled statistics of a spectrogram as the style of its instrument are those of x-vectors (Snyder et al. 2018,
     section 2.1), which tell speakers apart.
@@ -38,7 +40,9 @@ class ReferenceEncoder(nn.Module):
         self.head = nn.Linear(4 * width, features)
 
     def forward(self, level: torch.Tensor) -> torch.Tensor:
-        """Features (batch, features) of scaled log-mels (batch, 1, mels, frames); the last few frames may be cut off.
+        """Return features (batch, features) of scaled log-mels.
+
+        Log-mels have the shape (batch, 1, mels, frames); the last few frames may be cut off.
 
         Raises:
             ValueError: fewer frames than ``SHORTEST_FRAMES``.
@@ -56,7 +60,9 @@ class ReferenceEncoder(nn.Module):
 
 @public
 class StyleEncoder(ModelMixin, ConfigMixin):
-    """Turns targets into style tokens: a learned embedding of the instrument plus one of the voice, or a clip's sound.
+    """Turns a named target or a reference clip into style tokens.
+
+    A name is a learned embedding of the instrument plus one of the voice.
 
     Tokens of both kinds are the same to the denoiser, and can be mixed: ``torch.lerp(tokens, others, weight)``.
 

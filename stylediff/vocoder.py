@@ -23,7 +23,10 @@ FITS = 4  # multiplicative updates that make magnitudes agree with the mel
 
 @lru_cache(maxsize=4)
 def bin_weights(config: MelConfig) -> torch.Tensor:
-    """Weights that interpolate mel bands to bins, shape (n_fft // 2 + 1, mels); rows sum to 1."""
+    """Weights that interpolate mel bands to bins.
+
+    Their shape is (n_fft // 2 + 1, mels); rows sum to 1.
+    """
     centres = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
     bins = np.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1)
     weights = np.stack([np.interp(bins, centres, band) for band in np.eye(config.n_mels)], axis=1)
@@ -32,7 +35,10 @@ def bin_weights(config: MelConfig) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def bin_offsets(config: MelConfig) -> torch.Tensor:
-    """What to add to interpolated log-mels to make them log-magnitudes of a steady tone's bins, (n_fft // 2 + 1,)."""
+    """Offsets from interpolated log-mels to log-magnitudes of a steady tone.
+
+    Their shape is (n_fft // 2 + 1,).
+    """
     # A mel band is a weighted sum of bins. A filter narrower than a bin may hold none: its row sum is then 0.
     gains = mel_filters(config).sum(1).clamp_min(1e-3).log()
     return -bin_weights(config) @ gains
@@ -40,13 +46,18 @@ def bin_offsets(config: MelConfig) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def bin_shares(config: MelConfig) -> torch.Tensor:
-    """Share of each mel filter in a bin, (n_fft // 2 + 1, mels); rows sum to 1, or to 0 where no filter reaches."""
+    """Share of each mel filter in a bin.
+
+    The shape is (n_fft // 2 + 1, mels); rows sum to 1, or to 0 where no filter reaches.
+    """
     filters = mel_filters(config)
     return (filters / filters.sum(0).clamp_min(SMALLEST)).T.contiguous()
 
 
 def fit_magnitudes(magnitude: torch.Tensor, target: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Magnitudes moved towards a mel spectrogram by multiplicative updates (after Lee and Seung 2000).
+    """Fit magnitudes to a mel spectrogram by multiplicative updates.
+
+    Source: Lee and Seung 2000.
 
     Args:
         magnitude: (batch, n_fft // 2 + 1, frames).
@@ -63,7 +74,10 @@ def fit_magnitudes(magnitude: torch.Tensor, target: torch.Tensor, config: MelCon
 
 
 class ConvNextBlock(nn.Module):
-    """ConvNeXt block in one dimension (Liu et al. 2022, figure 4), (batch, width, frames) to the same shape."""
+    """ConvNeXt block in one dimension.
+
+    Source: Liu et al. 2022, figure 4. (batch, width, frames) keeps its shape.
+    """
 
     def __init__(self, width: int, expansion: int, initial_scale: float) -> None:
         super().__init__()
@@ -81,7 +95,9 @@ class ConvNextBlock(nn.Module):
 
 @public
 class Vocoder(ModelMixin, ConfigMixin):
-    """Turns log-mels into sound: Vocos's backbone and inverse transform (Siuzdak 2023, arXiv 2306.00814).
+    """Turns log-mels into sound, with Vocos's backbone.
+
+    Source: Siuzdak 2023, arXiv 2306.00814.
 
     The network predicts the magnitude of each bin relative to the one that the mel itself shows there, so that training
     starts from the right spectrum; the result is fitted to the mel. Phases are not predicted but follow from the
@@ -143,7 +159,10 @@ class Vocoder(ModelMixin, ConfigMixin):
         return sound
 
     def predict_magnitudes(self, mel: torch.Tensor) -> torch.Tensor:
-        """Magnitudes of the bins behind log-mels (batch, 1, mels, frames): (batch, n_fft // 2 + 1, frames), float32."""
+        """Predict the magnitudes behind log-mels.
+
+        Log-mels (batch, 1, mels, frames) become float32 magnitudes (batch, n_fft // 2 + 1, frames).
+        """
         level = (mel[:, 0].float() - self.mel.log_floor).clamp_min(0)
         hidden = self.embed((level / LEVEL_SCALE).to(self.dtype))
         hidden = self.embed_norm(hidden.transpose(1, 2)).transpose(1, 2)
@@ -160,7 +179,9 @@ class Vocoder(ModelMixin, ConfigMixin):
             return fit_magnitudes(log.exp(), target, self.mel)
 
     def synthesize(self, magnitude: torch.Tensor) -> torch.Tensor:
-        """Waveform (batch, frames * hop_length) of magnitudes (batch, n_fft // 2 + 1, frames).
+        """Synthesize a waveform from magnitudes.
+
+        Magnitudes (batch, n_fft // 2 + 1, frames) become (batch, frames * hop_length).
 
         Gradients reach the magnitudes as if the phases were given.
         """

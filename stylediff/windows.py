@@ -1,4 +1,4 @@
-"""Long signals as overlapping windows of the last axis, and windows crossfaded back into one signal."""
+"""Overlapping windows of the last axis, and their crossfades."""
 
 from collections.abc import Callable
 
@@ -19,11 +19,11 @@ def window_starts(length: int, window: int, overlap: int) -> list[int]:
 
 
 def crossfade_weights(starts: list[int], window: int, overlap: int, position: int) -> torch.Tensor:
-    """Weight of every value of the window at ``starts[position]``: (window,), straight ramps over the overlaps.
+    r"""Return the weights (window,) of one window, ramped over overlaps.
 
             _________
-           /         \\        window 0, 1, 2: where two overlap,
-    ______/_\\_______/_\\____    their weights are normalised to one by `map_windows`
+           /         \        window 0, 1, 2: where two overlap,
+    ______/_\_______/_\____    their weights are normalised to one by `map_windows`
     """
     weights = torch.ones(window)
     ramp = (torch.arange(overlap) + 0.5) / max(1, overlap)
@@ -67,8 +67,12 @@ def map_windows(
 
 
 def crossfade(first: torch.Tensor, second: torch.Tensor, overlap: int) -> torch.Tensor:
-    """Two signals as one, (..., n) and (..., m) to (..., n + m - overlap), the last values of one fading into the
-    first of the other."""
+    """Join two signals with a crossfade.
+
+    (..., n) and (..., m) become (..., n + m - overlap).
+
+    The last values of the first fade into the first values of the second.
+    """
     ramp = ((torch.arange(overlap) + 0.5) / overlap).to(first)
     faded = torch.lerp(first[..., -overlap:], second[..., :overlap], ramp)
     return torch.cat([first[..., :-overlap], faded, second[..., overlap:]], dim=-1)

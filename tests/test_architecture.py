@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import stylediff
 from tests.helpers.files import ROOT
 
 # A module of the library imports only from rows above its own.
@@ -34,7 +35,7 @@ PAGE = sorted((ROOT / "stylediff" / "page").rglob("*.py"))
 SOURCES = [*LIBRARY, *PAGE, *TRAINING, ROOT / "app.py"]
 # Where an import's name is not the name of its distribution.
 DISTRIBUTIONS = {"PIL": "pillow", "fluidsynth": "pyfluidsynth"}
-# Installed without their dependencies or only where they are wanted, see train/requirements.txt.
+# Installed without their dependencies or only where they are wanted, see train/no-deps.txt and pyproject.toml.
 NOT_LISTED = {"basic_pitch", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
 
 
@@ -76,16 +77,9 @@ def upward_imports(train: Path) -> list[str]:
     return wrong
 
 
-def required(file: str) -> set[str]:
-    """Distributions named in a requirements file and those it includes."""
-    path = ROOT / file
-    names = set()
-    for line in path.read_text().splitlines():
-        if line.startswith("-r "):
-            names |= required(str((path.parent / line[3:].strip()).resolve().relative_to(ROOT)))
-        elif line and not line.startswith("#"):
-            names.add(re.split(r"[<>=~! ]", line)[0].lower())
-    return names
+def distributions(lines: list[str]) -> set[str]:
+    """Distributions named in requirements, one a line."""
+    return {re.split(r"[<>=~!\[ ]", line)[0].lower() for line in lines if line and not line.startswith("#")}
 
 
 def outside_imports(paths: list[Path]) -> set[str]:
@@ -166,6 +160,7 @@ def test_a_module_only_defines_things(path):
             assert isinstance(node, allowed), f"{path.name}:{node.lineno}"
 
 
+@pytest.mark.slow
 def test_importing_the_library_leaves_the_process_as_it_was():
     modules = [f"stylediff.{path.stem}" for path in LIBRARY if path.stem not in ("__init__", "__main__")]
     program = f"""
@@ -193,9 +188,22 @@ print("unchanged")
 
 
 def test_the_requirements_name_what_is_imported():
-    assert outside_imports([*LIBRARY, ROOT / "app.py"]) <= required("requirements.txt")
-    assert outside_imports(TRAINING) <= required("train/requirements.txt")
-    assert required("train/requirements.txt") <= required("tests/requirements.txt")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    library = distributions((ROOT / "requirements.txt").read_text().splitlines())
+    apart = distributions((ROOT / "train" / "no-deps.txt").read_text().splitlines())
+    assert outside_imports([*LIBRARY, ROOT / "app.py"]) <= library
+    assert outside_imports(TRAINING) <= library | distributions(extras["train"])
+    assert "stylediff[train]" in extras["test"]
+    assert {"pytest", "ruff", "mypy", "playwright"} <= distributions(extras["test"])
+    assert {name.replace("-", "_") for name in apart} <= NOT_LISTED
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {stylediff.__version__}\n" in citation
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "stylediff.__version__"}
 
 
 def test_the_package_has_the_requirements_and_licence_of_the_repository():

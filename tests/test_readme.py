@@ -1,3 +1,5 @@
+"""The code and the commands of README and docs/serving.md, run as they are written."""
+
 import os
 import re
 import shlex
@@ -10,11 +12,11 @@ import pytest
 from tests.helpers.files import ROOT
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
-README = (ROOT / "README.md").read_text()
+README, SERVING = ((ROOT / name).read_text() for name in ("README.md", "docs/serving.md"))
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +28,19 @@ def workplace(tmp_path_factory):
     return folder, os.environ | {"STYLEDIFF_MODEL": str(folder / "model"), "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.slow
 def test_the_python_example_runs_as_written(workplace):
     folder, environment = workplace
-    example, _ = blocks("python")
+    [example] = blocks(README, "python")
     subprocess.run([sys.executable, "-c", example], cwd=folder, env=environment, check=True)
     assert (folder / "violin.wav").stat().st_size > 100_000
     (folder / "violin.wav").unlink()
 
 
+@pytest.mark.slow
 def test_the_first_command_runs_as_written(workplace):
     folder, environment = workplace
-    command = next(line for block in blocks("bash") for line in block.splitlines() if "-m stylediff" in line)
+    command = next(line for block in blocks(README, "bash") for line in block.splitlines() if "-m stylediff" in line)
     assert command.startswith("python ")
     subprocess.run([sys.executable, *shlex.split(command)[1:]], cwd=folder, env=environment, check=True)
     assert (folder / "violin.wav").stat().st_size > 100_000
@@ -44,7 +48,7 @@ def test_the_first_command_runs_as_written(workplace):
 
 def test_the_endpoint_is_called_as_written(address, tmp_path):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    _, example = blocks("python")
+    [example] = blocks(SERVING, "python")
     here = example.replace("http://127.0.0.1:7860", address)
     done = subprocess.run([sys.executable, "-c", here], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "piano_to_violin_seed1.wav" in done.stdout
@@ -54,16 +58,8 @@ def test_the_endpoint_is_called_as_written(address, tmp_path):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl is installed")
 def test_the_endpoint_is_called_without_python_as_written(address, tmp_path):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    script = next(block for block in blocks("bash") if "curl" in block).replace("http://127.0.0.1:7860/", address)
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    script = next(block for block in blocks(SERVING, "bash") if "curl" in block)
+    here = script.replace("http://127.0.0.1:7860/", address)
+    done = subprocess.run(["bash", "-c", here], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "event: complete" in done.stdout
     assert "piano_to_violin_seed0.wav" in done.stdout
-
-
-def test_every_module_and_requirements_file_a_command_names_is_there():
-    commands = "\n".join(blocks("bash"))
-    for module in re.findall(r"python -m (train(?:\.\w+)*|stylediff)", commands):
-        path = ROOT / module.replace(".", "/")
-        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
-    for file in re.findall(r"-r (\S+\.txt)", commands):
-        assert (ROOT / file).is_file(), file

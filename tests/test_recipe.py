@@ -29,6 +29,7 @@ def test_shares_of_a_budget_add_up_to_all_of_it():
     assert sum(BUDGET_SHARES.values()) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, scores, soundfonts, capfd):
     flags = arguments(scores, soundfonts, tmp_path / "run")
     broken = [flag if flag != str(scores) else str(tmp_path / "nothing") for flag in flags]

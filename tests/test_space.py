@@ -19,7 +19,7 @@ from gradio_client import Client, handle_file
 
 from tests.helpers.files import ROOT
 
-README = (ROOT / "README.md").read_text()
+README, SERVING = ((ROOT / name).read_text() for name in ("README.md", "docs/serving.md"))
 EXAMPLE = ROOT / "examples" / "piano_fur_elise.flac"
 START_SECONDS = 180  # of which a quiet machine needs a tenth
 
@@ -30,8 +30,8 @@ def front_matter() -> dict[str, str]:
 
 
 def space_files() -> list[Path]:
-    """The tracked files that the README's upload command does not leave out."""
-    command = re.search(r"^hf upload (.*\\\n)*.*$", README, flags=re.MULTILINE)[0]
+    """The tracked files that the documented upload command does not leave out."""
+    command = re.search(r"^hf upload (.*\\\n)*.*$", SERVING, flags=re.MULTILINE)[0]
     words = shlex.split(command.replace("\\\n", " "))
     excluded = [pattern for flag, pattern in pairwise(words) if flag == "--exclude"]  # one each
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -51,7 +51,13 @@ def test_the_settings_of_the_space_are_those_of_the_project():
 
 def test_a_space_gets_everything_the_page_needs_and_no_tests():
     names = {str(path) for path in space_files()}
-    assert {"app.py", "requirements.txt", "README.md", "stylediff/pretrained/model_index.json"} <= names
+    assert {
+        "app.py",
+        "requirements.txt",
+        "README.md",
+        "stylediff/pretrained/model_index.json",
+        "stylediff/page/about.md",
+    } <= names
     assert not [name for name in names if name.startswith(("tests/", ".ci/"))]
 
 

@@ -1,4 +1,7 @@
-"""The commands of the training: ``python -m train`` lists them, ``python -m train NAME ...`` runs one."""
+"""Commands of the training: list them, or run one.
+
+``python -m train`` lists them, ``python -m train NAME ...`` runs one.
+"""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""The whole recipe in one command: render, cache, train every part, export, in a folder that can be resumed.
+"""The whole recipe in one command, resumable in its folder.
+
+It renders, caches, trains every part and exports the pipeline.
 
     python -m train.recipe --midi DIR... --soundfont FILE... --test-soundfont FILE --out RUN [--minutes M]
 

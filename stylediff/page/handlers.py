@@ -16,8 +16,8 @@ from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.page.conversions import Converter, Step, count_previews
 from stylediff.page.examples import result_settings
 from stylediff.page.player import player_value
-from stylediff.page.result_files import ResultFiles, draw_preview, louder_by_db, style_name, write_files
-from stylediff.page.settings import Choices, draw_seed
+from stylediff.page.result_files import ResultFiles, louder_by_db, plot_preview, style_name, write_files
+from stylediff.page.settings import Choices, sample_seed
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
 from stylediff.pipeline import StyleTransferOutput
@@ -97,7 +97,7 @@ class Handlers:
                 raise ValueError(NO_CLIP)
             if is_matching and not reference_path:
                 raise ValueError(NO_REFERENCE)
-            number = draw_seed() if random_seed else seed or 0
+            number = sample_seed() if random_seed else seed or 0
             last = (start_s or 0.0, length_s, like, dynamics, enhance)
             choices = Choices.from_values(target, steps, guidance, strength, number, *last)
             yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
@@ -118,7 +118,7 @@ class Handlers:
             text = words["vocoding"]
         updates: Updates = {"status": show_status(text, step.number / step.total)}
         if step.mel is not None:
-            updates["side"] = draw_preview(source_mel, step.mel, self.mel)
+            updates["side"] = plot_preview(source_mel, step.mel, self.mel)
         return updates
 
     def show_output(

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from stylediff.page.about import draw_flow, write_about
+from stylediff.page.about import draw_flow, read_about
 from stylediff.page.api import build_endpoint
 from stylediff.page.batch_tab import Batches
 from stylediff.page.controls import Controls, Labels, build_controls, instrument_buttons, preset_buttons, read_query
@@ -172,7 +172,7 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
     connect_stop(stop, [run], status)
 
 
-def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
+def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """The page around a pipeline, and what to launch it with."""
     t, converter = build_labels(), build_converter(pipeline)
     with gr.Blocks(title="StyleDiff", delete_cache=(3600, 3600)) as page:
@@ -186,7 +186,7 @@ def build_page(pipeline: StyleTransferPipeline, readme: Path, examples: list[Pat
             build_batch_tab(converter, t)
         with gr.Tab(t("about_tab")):
             gr.HTML(draw_flow())
-            gr.Markdown(write_about(readme))
+            gr.Markdown(read_about())
         page.load(read_query, None, controls.all(), api_visibility="private", concurrency_limit=None)
     options = {
         "max_file_size": f"{MAX_UPLOAD_MB}mb",

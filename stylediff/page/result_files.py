@@ -55,7 +55,7 @@ def louder_by_db(clip: Clip, audio: torch.Tensor, sample_rate: int, config: MelC
     return 20 * float(np.log10(source / result))
 
 
-def draw_preview(source_mel: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> Image.Image:
+def plot_preview(source_mel: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> Image.Image:
     """A log-mel that is still being denoised, beside its source, both (mels, frames); quick, without axes."""
     before, now = (mels_to_image([one], config) for one in (source_mel, mel))
     gap = np.full((before.shape[0], 4, 3), 128, np.uint8)

@@ -118,7 +118,7 @@ class Choices:
         return cls.from_dict(values)
 
 
-def draw_seed() -> int:
+def sample_seed() -> int:
     return secrets.randbelow(LARGEST_SEED)
 
 

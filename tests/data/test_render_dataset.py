@@ -65,6 +65,7 @@ def test_an_interruption_changes_no_byte(soundfonts, scores, dataset, tmp_path):
     assert contents(tmp_path / "begun") == contents(dataset)
 
 
+@pytest.mark.slow
 def test_two_workers_change_no_byte(soundfonts, scores, dataset, tmp_path):
     assert main(flags(soundfonts, scores, tmp_path / "fresh", workers=2)) == 0
     assert contents(tmp_path / "fresh") == contents(dataset)

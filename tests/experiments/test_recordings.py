@@ -81,7 +81,6 @@ def test_folders_without_recordings_are_a_sentence(dataset, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_command_measures_recordings_and_renders(dataset, recorded, tmp_path, capsys):
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     tiny_pipeline().save_pretrained(tmp_path / "model")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     arguments = ["--data", str(recorded), str(dataset[0]), "--out", str(tmp_path / "out"), "--clips", "1"]

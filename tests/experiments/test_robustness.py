@@ -1,4 +1,3 @@
-import importlib.util
 import json
 
 import numpy as np
@@ -59,8 +58,6 @@ def test_the_table_names_what_is_too_weak() -> None:
 
 @pytest.mark.slow
 def test_a_trial_is_measured_under_every_hardship(dataset, tmp_path) -> None:
-    if importlib.util.find_spec("basic_pitch") is None:
-        pytest.skip("needs pip install --no-deps basic-pitch==0.4.0")
     tiny_pipeline().save_pretrained(tmp_path / "model")
     arguments = ["--data", str(dataset[0]), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--clips", "1", "--workers", "1"]) == 0

@@ -23,6 +23,7 @@ def model(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("train.evaluation.embeddings.WINDOW_FRAMES", 16)
     torch.manual_seed(0)
@@ -44,7 +45,6 @@ def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path
     assert all(one["error"] > 0 and one["frechet"] > 0 for one in found)
     assert "| 2 | 0.5 | 1 | yes | 1 |" in capsys.readouterr().out
 
-    pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     arguments = [*arguments[:-8], "--temperature", "1", "--listen", "--out", str(tmp_path / "heard")]
     assert main(arguments) == 0
     heard = json.loads((tmp_path / "heard" / "sampling.json").read_text())

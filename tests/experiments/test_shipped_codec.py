@@ -43,6 +43,7 @@ def test_silence_stays_silent(pipeline: StyleTransferPipeline, with_autoencoder:
     assert float(through_codec(silence, pipeline, with_autoencoder, 0).abs().max()) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_autoencoder", [False, True])
 def test_frames_leave_no_stripes_and_levels_stay(
     pipeline: StyleTransferPipeline, originals: list[torch.Tensor], with_autoencoder: bool

@@ -1,31 +1,31 @@
-from stylediff.page.about import FLOW, SECTIONS, draw_flow, section, write_about
+import re
+import tomllib
+from fnmatch import fnmatch
+
+from stylediff.page.about import ABOUT, FLOW, draw_flow, read_about
 from tests.helpers.files import ROOT
 
-PAGE = "# Title\n\n## Results\n\n![sheet](a.png)\n<!-- results -->\nnumbers\n<!-- /results -->\n\n## Limits\n\nnone\n"
+
+def test_the_text_tells_how_it_works_its_limits_and_its_licences():
+    titles = re.findall(r"^## (.+)$", read_about(), flags=re.MULTILINE)
+    assert titles == ["How it works", "Limits", "Data and licences"]
 
 
-def test_a_section_ends_where_the_next_begins():
-    assert section(PAGE, "Results") == "## Results\n\nnumbers\n\n"
-    assert section(PAGE, "Limits") == "## Limits\n\nnone\n"
-    assert section(PAGE, "Missing") == ""
+def test_the_text_is_ten_sentences():
+    text = re.sub(r"^## .+$", "", read_about(), flags=re.MULTILINE)
+    assert len(re.findall(r"[.?!](?=\s)", text + "\n")) <= 10
 
 
-def test_links_to_files_are_left_out_and_others_stay():
-    page = (
-        "## Limits\n\nSee [why](DECISIONS.md), small ([page](unet/README.md)), after [it](https://arxiv.org/abs/1).\n"
-    )
-    assert section(page, "Limits") == "## Limits\n\nSee why, small, after [it](https://arxiv.org/abs/1).\n"
+def test_the_text_needs_no_file_beside_the_page():
+    assert "![" not in read_about()
+    assert not re.findall(r"\]\((?!https:)", read_about())
 
 
-def test_the_readme_has_the_sections_that_the_page_shows():
-    text = write_about(ROOT / "README.md")
-    for title in (*SECTIONS, "Data and licences"):
-        assert f"## {title}\n" in text
-    assert "![" not in text
-
-
-def test_without_a_readme_the_licences_remain(tmp_path):
-    assert write_about(tmp_path / "README.md").strip().startswith("## Data and licences")
+def test_an_installed_package_has_the_text():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["stylediff"]
+    name = ABOUT.relative_to(ROOT / "stylediff").as_posix()
+    assert any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def test_the_flow_names_every_station():

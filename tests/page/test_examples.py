@@ -28,7 +28,7 @@ def test_an_example_without_its_result_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_page_is_built_without_the_results_of_its_examples(tmp_path: Path) -> None:
-    page, _ = build_page(tiny_pipeline(), tmp_path / "README.md", [write_tone(tmp_path / "piano_a.wav")])
+    page, _ = build_page(tiny_pipeline(), [write_tone(tmp_path / "piano_a.wav")])
     assert not any(isinstance(block, gr.Dataset) for block in page.blocks.values())
 
 

@@ -41,6 +41,7 @@ def test_what_a_job_raises_is_raised_where_its_result_is_asked_for():
     assert compute(lambda: 1).result() == 1
 
 
+@pytest.mark.slow
 def test_only_the_lasting_thread_computes_on_several_cores():
     told = subprocess.run([sys.executable, "-c", LOADING], cwd=ROOT, capture_output=True, text=True, check=True)
     numbers, is_same_thread = told.stdout.splitlines()

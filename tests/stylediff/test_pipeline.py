@@ -184,6 +184,7 @@ torch.save(result.audio, sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_saved_pipeline_sounds_the_same_in_a_fresh_process(pipeline, tmp_path):
     pipeline.save_pretrained(tmp_path / "model")
     index = json.loads((tmp_path / "model" / "model_index.json").read_text())

@@ -106,6 +106,7 @@ def test_the_loss_of_a_perfect_answer_is_nothing_and_of_none_what_was_there(sett
     assert float(parts["l1_left"]) == 1.0
 
 
+@pytest.mark.slow
 def test_a_discriminator_learns_beside_the_enhancer(settings, tmp_path):
     judged = replace(settings, adversarial_weight=0.1)
     train(judged)

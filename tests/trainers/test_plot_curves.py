@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import pytest
+from torch.utils import tensorboard
 
 from tests.helpers.commands import command
 from train.trainers.plot_curves import plot_curves, read_curves
 
 main = command("plot-curves")
-
-tensorboard = pytest.importorskip("torch.utils.tensorboard")
 
 
 def write_log(folder: Path, values: dict[int, float], name: str = "loss") -> None:

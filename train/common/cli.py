@@ -1,4 +1,4 @@
-"""Commands of ``python -m train``: how they are declared and end, and the arguments that several of them share."""
+"""Commands of ``python -m train`` and the arguments they share."""
 
 import argparse
 import errno
@@ -60,7 +60,9 @@ class Command:
 
 
 def run_command(work: Callable[[], object], *refusals: type[Exception]) -> int:
-    """Run resumable work and return an exit code: 0 done, 2 an expected error, 130 interrupted.
+    """Run resumable work and return an exit code.
+
+    0 means done, 2 an expected error, 130 interrupted.
 
     Args:
         refusals: exceptions whose message is all that the user has to know; others go through.
@@ -82,7 +84,10 @@ def run_command(work: Callable[[], object], *refusals: type[Exception]) -> int:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, classifier: bool = True) -> None:
-    """Declare ``--model`` and, if asked for, ``--classifier``; the shipped weights are their defaults."""
+    """Declare ``--model`` and, if asked for, ``--classifier``.
+
+    Their defaults are the shipped weights.
+    """
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="folder of the pipeline")
     if classifier:
         parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")

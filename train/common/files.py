@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and folders locked to the settings that they were begun with."""
+"""Atomic file writes, and folders locked to their settings."""
 
 import argparse
 import hashlib
@@ -20,7 +20,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def describe_argument(value: Any) -> str:
-    """An argument of a command for ``lock_settings``; a folder of weights with a digest of them and their settings."""
+    """Describe an argument of a command for ``lock_settings``.
+
+    A folder of weights is described with a digest of its weights and settings.
+    """
     weights = sorted(value.rglob("*.safetensors")) if isinstance(value, Path) and value.is_dir() else []
     if not weights:
         return str(value)
@@ -31,12 +34,12 @@ def describe_argument(value: Any) -> str:
 
 
 def describe_arguments(args: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
-    """What ``lock_settings`` records of a command's arguments."""
+    """Describe some arguments of a command for ``lock_settings``."""
     return {name: describe_argument(getattr(args, name)) for name in names}
 
 
 def lock_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Makes the folder and records its settings, or checks that they are the same as when it was begun.
+    """Make the folder and record or compare its settings.
 
     Raises:
         FolderError: begun with other settings; the message names the first that differs.

@@ -1,4 +1,7 @@
-"""Commands that follow each other: each is passed over once its result is there, and trainers can share a budget."""
+"""Run a chain of commands and skip those whose result exists.
+
+Trainers in the chain can share a time budget.
+"""
 
 import json
 import shutil
@@ -55,7 +58,9 @@ def run_job(job: Job, extra: list[str]) -> None:
 
 
 def estimate_steps(job: Job, minutes: float) -> int:
-    """Steps that fit into that many minutes, from a short trial run in a scratch folder.
+    """Estimate the steps that fit into a number of minutes.
+
+    The estimate comes from a short trial run in a scratch folder.
 
     The first steps are timed: a trainer whose later ones cost more, as the vocoder's do, takes longer.
     """
@@ -75,7 +80,9 @@ def estimate_steps(job: Job, minutes: float) -> int:
 
 
 def planned_steps(job: Job, minutes: float, out: Path) -> list[str]:
-    """The ``--steps`` flag of a trainer that has so many minutes, decided once and kept in ``out`` for resumptions.
+    """Return the ``--steps`` flag of a trainer with a time budget.
+
+    The number is decided once and kept in ``out`` for later resumptions.
 
     Other stages get none, and nor does a trainer without limit, which is 0.
     """
@@ -90,7 +97,9 @@ def planned_steps(job: Job, minutes: float, out: Path) -> list[str]:
 
 
 def run_jobs(jobs: list[Job], minutes: dict[str, float], out: Path) -> None:
-    """Runs every stage that has not ended well yet, as ``finished.json`` in ``out`` tells, or whose result is gone.
+    """Run every job that is not finished yet.
+
+    A job is finished if ``finished.json`` in ``out`` says so and its result exists.
 
     Args:
         minutes: of trainers by the names of their stages; others run their default number of steps.

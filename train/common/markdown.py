@@ -8,7 +8,10 @@ from train.common.files import write_atomically
 
 
 def table_head(heads: Iterable[str]) -> list[str]:
-    """The two lines that open a table with these columns; a column's head may be empty."""
+    """Return the two lines that open a Markdown table.
+
+    A column's head may be empty.
+    """
     names = list(heads)
     return ["|" + "".join(f" {name} |" if name else " |" for name in names), "|---" * len(names) + "|"]
 
@@ -19,7 +22,10 @@ def table_row(cells: Iterable[object]) -> str:
 
 
 def write_page(folder: Path, name: str, values: object, page: str) -> None:
-    """Writes a page, prints it, and writes the values that it was made from beside it as JSON."""
+    """Write a page and print it.
+
+    The values that the page was made from are written beside it as JSON.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{name}.json", json.dumps(values, indent=1))
     write_atomically(folder / f"{name}.md", page)

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 def parallel_map(
     job: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk_size: int = 1
 ) -> Iterator[Result]:
-    """Results of the job on every item, in the order in which they are done.
+    """Yield a job's results on every item, in order of completion.
 
     One worker, or one item, needs no process of its own. All compute on one thread each, so that results do not depend
     on the number of workers.

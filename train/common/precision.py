@@ -4,7 +4,9 @@ import torch
 
 
 def choose_precision(wanted: str) -> str:
-    """accelerate's ``mixed_precision`` for a setting; "auto" takes bf16 where it is the faster one.
+    """Return accelerate's ``mixed_precision`` for a setting.
+
+    "auto" chooses bf16 where it is faster.
 
     That is a GPU that computes in it, or a CPU with matrix tiles (AMX) or AVX-512's bf16 products; others emulate bf16
     slowly.
@@ -18,5 +20,5 @@ def choose_precision(wanted: str) -> str:
 
 
 def fast_autocast(device: torch.device) -> torch.autocast:
-    """A context in which networks compute in bfloat16 where that is the faster precision."""
+    """Return a context that computes in bfloat16 where that is faster."""
     return torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bf16")

@@ -1,4 +1,7 @@
-"""What happens to real recordings, applied to clean source clips: room, equaliser, noise, bandwidth, bit depth."""
+"""Recording conditions applied to clean source clips.
+
+Rooms, equalisers, noise, limited bandwidth and coarse quantisation.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +11,9 @@ import scipy.signal
 
 @dataclass(frozen=True)
 class Degradation:
-    """How one source clip differs from a clean render; a field at its default changes nothing.
+    """Differences of one source clip from a clean render.
+
+    A field at its default changes nothing.
 
     Attributes:
         detune_cents: pitch offset, applied by the synthesizer as pitch bend.
@@ -42,7 +47,10 @@ class Degradation:
 
 
 def sample_degradation(rng: np.random.Generator) -> Degradation:
-    """A random degradation; each kind occurs in a tenth to two thirds of the draws."""
+    """Draw a random degradation.
+
+    Each kind occurs in a tenth to two thirds of the draws.
+    """
 
     def draw(probability: float, low: float, high: float, otherwise: float) -> float:
         value = float(rng.uniform(low, high))
@@ -64,7 +72,10 @@ def sample_degradation(rng: np.random.Generator) -> Degradation:
 
 
 def degrade(waveform: np.ndarray, sample_rate: int, how: Degradation, rng: np.random.Generator) -> np.ndarray:
-    """The waveform, (samples,) float32, with everything but pitch, pedal and expression of ``how`` applied."""
+    """Apply a degradation to a waveform (samples,) in float32.
+
+    Pitch, pedal and expression are left out: the synthesizer applies those.
+    """
     out = waveform.astype(np.float64)
     if how.reverb_s > 0:
         out = add_reverb(out, sample_rate, how.reverb_s, how.reverb_mix, rng)
@@ -93,7 +104,10 @@ def add_reverb(
 
 
 def tilt_spectrum(waveform: np.ndarray, sample_rate: int, tilt_db: float) -> np.ndarray:
-    """A straight-line equaliser over log frequency: 0 dB at 50 Hz, ``tilt_db`` at the top."""
+    """Tilt a spectrum along a straight line over log frequency.
+
+    The gain is 0 dB at 50 Hz and ``tilt_db`` at the highest frequency.
+    """
     spectrum = np.fft.rfft(waveform)
     hz = np.maximum(np.fft.rfftfreq(len(waveform), 1 / sample_rate), 50.0)
     gain_db = tilt_db * np.log2(hz / 50) / np.log2(sample_rate / 2 / 50)

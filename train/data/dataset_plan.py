@@ -1,4 +1,7 @@
-"""The plan of a data set: which excerpts it has, and which voices play each, drawn reproducibly."""
+"""Plan of a data set: its excerpts and the voices of each.
+
+All random draws are reproducible.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -55,13 +58,16 @@ class Plan:
         return max(1, round(SPLIT_SHARES["validation"] / 2 * self.excerpts))
 
     def voices_of(self, instrument: Instrument) -> list[str]:
-        """Voices of an instrument, its default voice first (the first at hand where that one is missing)."""
+        """Return an instrument's voices, its default voice first.
+
+        Where the default is missing, the first voice found comes first.
+        """
         names = [name for name in self.voices if name.split("/")[0] == instrument.name]
         return sorted(names, key=lambda name: name != instrument.default_voice)
 
 
 def sample_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
-    """A random excerpt of a piece of that split, playable by three instruments or more.
+    """Draw an excerpt of the split for three or more instruments.
 
     Folders are drawn with a probability that grows as the square root of their number of pieces.
 

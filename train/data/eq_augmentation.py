@@ -1,4 +1,4 @@
-"""Voices that no soundfont has: clips as an equaliser would make them sound, each with a curve of its own.
+"""Random equaliser curves that make new voices from existing clips.
 
 A few soundfonts hold a few voices of each instrument. With targets and references that have been through the same
 random curve, a denoiser cannot go by the voice alone, and learns to take the colour of a sound from the reference.
@@ -42,7 +42,9 @@ def sample_eq_curves(count: int, seed: int, mels: int) -> np.ndarray:
 
 
 def apply_eq(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Tensor:
-    """Log-mels (..., mels, frames) with curves (..., mels) added to what sounds, each at the energy that it had before.
+    """Add equaliser curves to log-mels at unchanged energy.
+
+    Log-mels have the shape (..., mels, frames), curves (..., mels). Silence stays silent.
 
     Args:
         floor: log-mels of silence, which stays silent.
@@ -55,7 +57,10 @@ def apply_eq(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Te
 
 
 def save_equalized(folder: Path, clips: EqualizedClips) -> None:
-    """Writes coloured clips beside a latent cache; ``colours.npz`` comes last and says that they are whole."""
+    """Write equalized clips beside a latent cache.
+
+    ``colours.npz`` is written last and marks them as complete.
+    """
     delete_equalized(folder)
     np.save(folder / "coloured.npy", clips.latents)
     scratch = folder / "colours.part.npz"

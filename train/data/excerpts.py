@@ -1,4 +1,4 @@
-"""Five-second excerpts of MIDI files, varied like performances and fitted to the instruments."""
+"""Five-second excerpts of MIDI files, varied and fitted to instruments."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +14,15 @@ LEAD_IN_S = 0.8
 
 
 class ScoreError(ValueError):
-    """A score or a folder of scores that cannot be used; the message says why."""
+    """A score or a folder of scores that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A stretch of one score. Notes that start before 0 sound in the lead-in, which is rendered and cut off."""
+    """A stretch of one score.
+
+    Notes that start before 0 sound in the lead-in, which is rendered and cut off.
+    """
 
     piece: str
     tracks: str
@@ -48,7 +51,7 @@ def find_pieces(folders: list[Path]) -> dict[str, list[Path]]:
 
 
 def read_tracks(path: Path) -> list[list[Note]]:
-    """The pitched tracks of a MIDI file, each as notes sorted by onset.
+    """Read the pitched tracks of a MIDI file, notes sorted by onset.
 
     Raises:
         ScoreError: not a readable MIDI file, or no note in it.
@@ -68,7 +71,7 @@ def read_tracks(path: Path) -> list[list[Note]]:
 
 
 def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator) -> Excerpt | None:
-    """A random excerpt of one piece, varied in tempo, pitch and velocity; None where the draw has too little music.
+    """Cut a random excerpt, varied in tempo, pitch and velocity.
 
     Args:
         path: the MIDI file.
@@ -104,7 +107,7 @@ def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator
 
 
 def random_excerpt(seconds: float, rng: np.random.Generator) -> Excerpt:
-    """Random lines of notes, so that every register is heard at least sometimes."""
+    """Draw random lines of notes, so that every register occurs."""
     notes = []
     for _ in range(int(rng.integers(1, 4))):
         pitch, time = int(rng.integers(36, 97)), float(rng.uniform(0, 0.3))
@@ -121,7 +124,7 @@ def random_excerpt(seconds: float, rng: np.random.Generator) -> Excerpt:
 
 
 def vary_performance(notes: list[Note], rng: np.random.Generator) -> list[Note]:
-    """Notes with a new velocity curve, small velocity and timing differences, and slightly longer or shorter ends."""
+    """Vary the velocities, timing and articulation of some notes."""
     if not notes:
         return []
     gamma, level = float(rng.uniform(0.6, 1.4)), float(rng.uniform(0.8, 1.15))
@@ -138,7 +141,9 @@ def vary_performance(notes: list[Note], rng: np.random.Generator) -> list[Note]:
 
 
 def separate_repeats(notes: list[Note]) -> list[Note]:
-    """Notes of which no two of the same pitch overlap: the earlier ends when the later starts.
+    """Separate overlapping notes of the same pitch.
+
+    The earlier note ends when the later one starts.
 
     Doublings within 50 ms become one note, as they would on one instrument.
     """
@@ -158,7 +163,10 @@ def separate_repeats(notes: list[Note]) -> list[Note]:
 
 
 def choose_transposition(notes: tuple[Note, ...], rng: np.random.Generator) -> int | None:
-    """Semitones of a shift, likelier the more instruments can then play and the smaller it is; None if nobody can."""
+    """Draw a transposition in semitones, or None if nobody can play.
+
+    Small shifts and shifts that more instruments can play are likelier.
+    """
     shifts = list(range(-24, 25))
     weights = np.zeros(len(shifts))
     polyphony = mean_polyphony(notes)

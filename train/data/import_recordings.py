@@ -1,4 +1,4 @@
-"""Cuts recordings of one instrument into clips: a data set without pairs, for the autoencoder and the vocoder.
+"""Cut recordings of one instrument into clips without pairs.
 
     python -m train import-recordings --in DIR --instrument violin --out DIR [--license TEXT]
 
@@ -54,7 +54,9 @@ def find_recordings(folder: Path) -> list[Path]:
 
 
 def sounding_stretches(waveform: torch.Tensor, sample_rate: int) -> list[tuple[int, int]]:
-    """(start, end) samples of what lies between pauses; a pause is half a second or more near silence.
+    """Return (start, end) samples of the stretches between pauses.
+
+    A pause is half a second or more near silence.
 
     Args:
         waveform: (samples,).
@@ -71,7 +73,10 @@ def sounding_stretches(waveform: torch.Tensor, sample_rate: int) -> list[tuple[i
 
 
 def cut_positions(waveform: torch.Tensor, mel: MelConfig) -> list[tuple[int, int]]:
-    """(start, samples) of the clips of a recording: each stretch in clips as long as allowed, its last one shorter."""
+    """Return (start, samples) of the clips of a recording.
+
+    Each stretch is cut into clips of the longest length; its last clip may be shorter.
+    """
     unit = FRAME_MULTIPLE * mel.hop_length
     positions = []
     for start, end in sounding_stretches(waveform, mel.sample_rate):
@@ -83,7 +88,9 @@ def cut_positions(waveform: torch.Tensor, mel: MelConfig) -> list[tuple[int, int
 
 
 def import_recording(path: Path, folder: Path, out: Path, instrument: str, licence: str, first: int) -> int:
-    """Saves the clips of one recording as groups ``first`` and on, and returns how many there are.
+    """Save the clips of one recording and return their number.
+
+    They become the groups ``first`` and following.
 
     Raises:
         AudioError: it cannot be read.
@@ -131,7 +138,7 @@ def import_recording(path: Path, folder: Path, out: Path, instrument: str, licen
 
 
 def import_recordings(folder: Path, out: Path, instrument: str, licence: str) -> list[ClipGroup]:
-    """Imports the recordings that are not imported yet, and writes the manifest of all.
+    """Import the recordings not imported yet and write the manifest.
 
     Raises:
         ManifestError: nothing to import, or no such instrument.

@@ -1,4 +1,4 @@
-"""Log-mels to latents and back, many at once, and which autoencoder the latents of a cache are of.
+"""Latents of a mel cache, with a record of their autoencoder.
 
     python -m train cache-latents --cache MELS --autoencoder DIR --out LATENTS
     python -m train cache-equalized --cache MELS --autoencoder DIR --latents LATENTS
@@ -33,7 +33,10 @@ RECORD = "autoencoder.json"  # beside latents, of what made them
 
 @torch.inference_mode()
 def encode_mels(model: MelAutoencoder, mels: torch.Tensor) -> np.ndarray:
-    """Normalised latents of (clips, mels, frames) log-mels as float32 (clips, channels, rows, columns)."""
+    """Encode log-mels (clips, mels, frames) to normalised latents.
+
+    Returns float32 latents of the shape (clips, channels, rows, columns).
+    """
     batch = mels.to(model.device)[:, None].float()
     with fast_autocast(model.device):
         return model.encode(batch.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
@@ -41,7 +44,10 @@ def encode_mels(model: MelAutoencoder, mels: torch.Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def through_autoencoder(mel: torch.Tensor, autoencoder: MelAutoencoder) -> torch.Tensor:
-    """Log-mels (batch, 1, mels, frames) encoded and decoded, at the precision that is fastest."""
+    """Encode and decode log-mels at the fastest precision.
+
+    Log-mels have the shape (batch, 1, mels, frames).
+    """
     with fast_autocast(autoencoder.device):
         decoded = autoencoder.decode(autoencoder.encode(mel.to(autoencoder.device)))
     return decoded[..., : mel.shape[-1]].float().cpu()
@@ -66,7 +72,9 @@ def load_autoencoder(folder: str | Path, mel: MelConfig) -> MelAutoencoder:
 
 
 def encoder_digest(model: MelAutoencoder) -> str:
-    """SHA-256 of all that decides a model's latents, which the decoder does not.
+    """Return a SHA-256 digest of the weights that define the latents.
+
+    The decoder is not part of it.
 
     In half precision: exported in that, a model keeps its digest.
     """
@@ -84,12 +92,15 @@ def clips_digest(clips: Sequence[CachedClip]) -> str:
 
 
 def describe_origin(model: MelAutoencoder | None, clips: Sequence[CachedClip]) -> dict[str, str]:
-    """Digests of the autoencoder that made some latents, if it is known, and of the clips they are of."""
+    """Return digests of the autoencoder, if known, and of the clips."""
     return ({} if model is None else {"encoder": encoder_digest(model)}) | {"rows": clips_digest(clips)}
 
 
 def find_mismatch(origin: dict[str, str], model: MelAutoencoder | None, clips: Sequence[CachedClip]) -> str | None:
-    """Which entry of ``origin``, from ``describe_origin``, is not of these; what it does not tell is believed."""
+    """Return the name of the first recorded digest that differs, else None.
+
+    A missing record counts as a match.
+    """
     used = describe_origin(model, clips)
     return next((name for name, digest in used.items() if origin.get(name, digest) != digest), None)
 
@@ -100,7 +111,9 @@ def record_origin(folder: Path, model: MelAutoencoder, clips: Sequence[CachedCli
 
 
 def read_latents(folder: Path, clips: Sequence[CachedClip], autoencoder: MelAutoencoder | None = None) -> np.ndarray:
-    """The latents of a latent cache, (clips, channels, rows, columns), mapped from disk.
+    """Map the latents of a latent cache from disk.
+
+    Their shape is (clips, channels, rows, columns).
 
     Args:
         clips: of the mel cache that they are used with, whose first clips they are of.
@@ -127,7 +140,7 @@ def read_latents(folder: Path, clips: Sequence[CachedClip], autoencoder: MelAuto
 
 
 def open_encoder(cache_folder: Path, autoencoder_folder: Path) -> tuple[MelCache, MelAutoencoder]:
-    """A mel cache and the autoencoder for it, on a GPU if there is one.
+    """Open a mel cache and its autoencoder, on a GPU if available.
 
     Raises:
         CacheError: see ``read_cache`` and ``load_autoencoder``.
@@ -160,7 +173,10 @@ def encode_cache(args: argparse.Namespace) -> None:
 
 
 def choose_rows(cache: MelCache, encoded: int, clips: int, seed: int) -> np.ndarray:
-    """Random training targets among the first ``encoded`` rows, none twice, in the order of the cache."""
+    """Draw training targets among the first ``encoded`` clips, without repeats.
+
+    They are returned in the order of the cache.
+    """
     targets = [
         number for number, row in enumerate(cache.clips[:encoded]) if row.split == "train" and row.role == "target"
     ]

@@ -1,4 +1,4 @@
-"""Makes the example clips: openings of old melodies, written here as notes and played with a soundfont.
+"""Example clips: openings of old melodies, played with a soundfont.
 
     python -m train make-examples --soundfont FluidR3.sf2 --out examples
 
@@ -136,7 +136,10 @@ def read_line(line: str) -> list[tuple[float, float, int]]:
 
 
 def perform(piece: Piece) -> tuple[Note, ...]:
-    """A piece as it might be played: louder towards the middle and on accents, not quite in time, slower at its end."""
+    """Perform a piece: louder in the middle and on accents.
+
+    Timing varies a little, and the end slows down.
+    """
     rng = np.random.default_rng([ord(letter) for letter in piece.name])
     written = sorted(note for line in piece.lines for note in read_line(line))
     total = max(onset + length for onset, length, _ in written)

@@ -1,4 +1,4 @@
-"""The data set on disk: clips of each excerpt with their provenance, and the manifest that lists them all."""
+"""Data set on disk: clips with their provenance, and the manifest."""
 
 import hashlib
 import json
@@ -44,7 +44,10 @@ class ClipRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipGroup:
-    """Clips of the same music, aligned to the sample; a recording is a group of one clip without notes."""
+    """Clips of the same music, aligned to the sample.
+
+    A recording without a pair is a group of one clip without notes.
+    """
 
     index: int
     split: str
@@ -68,7 +71,10 @@ class ClipGroup:
 
 
 def piece_split(piece: str) -> str:
-    """Split of a piece, by a hash of its name: it never changes when pieces are added."""
+    """Return the split of a piece by a hash of its name.
+
+    It does not change when pieces are added.
+    """
     draw = int(hashlib.sha256(piece.encode()).hexdigest()[:8], 16) / 16**8
     if draw < SPLIT_SHARES["test"]:
         return "test"
@@ -80,7 +86,7 @@ def group_folder(out: Path, index: int) -> Path:
 
 
 def save_group(out: Path, group: ClipGroup, scratch: Path) -> None:
-    """Moves a scratch folder that holds the group's clips into the data set, whole or not at all."""
+    """Move a scratch folder of clips into the data set, atomically."""
     (scratch / "group.json").write_text(json.dumps(group.to_dict()))
     final = group_folder(out, group.index)
     shutil.rmtree(final, ignore_errors=True)
@@ -92,7 +98,10 @@ def is_finished(out: Path, index: int) -> bool:
 
 
 def write_manifest(out: Path, indices: list[int]) -> list[ClipGroup]:
-    """Gathers the finished groups into ``manifest.jsonl``, one line a group, and returns them."""
+    """Write the finished groups to ``manifest.jsonl`` and return them.
+
+    The file has one line for each group.
+    """
     lines = [(group_folder(out, index) / "group.json").read_text() for index in indices]
     write_atomically(out / "manifest.jsonl", "\n".join(lines) + "\n")
     return [ClipGroup.from_dict(json.loads(line)) for line in lines]

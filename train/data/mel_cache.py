@@ -1,4 +1,4 @@
-"""Log-mels of a whole data set as one memory-mapped float16 array, with the table of its clips.
+"""Log-mels of data sets in one memory-mapped float16 array.
 
     python -m train cache-mels --data DIR... --out DIR
 
@@ -31,7 +31,9 @@ class CacheError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class CachedClip:
-    """One clip of the cache; rows of one group are the same music.
+    """One clip of the cache.
+
+    Clips of one group are the same music.
 
     Attributes:
         file: path below the data set's folder, or below the one that all data sets of the cache are in.
@@ -62,7 +64,10 @@ class CachedClip:
 
 @dataclass(frozen=True)
 class MelCache:
-    """Log-mels in nepers, ``mels`` of shape (clips, mels, frames), and one CachedClip for each."""
+    """Log-mels in nepers and a table of their clips.
+
+    ``mels`` has the shape (clips, mels, frames).
+    """
 
     mels: np.memmap
     clips: tuple[CachedClip, ...]
@@ -80,13 +85,18 @@ class MelCache:
         return np.array(numbers)
 
     def tensor(self, number: int, start: int = 0, frames: int | None = None) -> torch.Tensor:
-        """Log-mel of one row as float32 (1, mels, frames), to the end of its clip where no length is given."""
+        """Return the log-mel of one clip as float32 (1, mels, frames).
+
+        Without a length it ends where the clip ends.
+        """
         end = self.clips[number].frames if frames is None else start + frames
         return torch.from_numpy(self.mels[number, :, start:end].astype(np.float32)).unsqueeze(0)
 
 
 def create_cache(folder: Path, clips: list[CachedClip], mel: MelConfig) -> np.memmap:
-    """Makes an empty cache to be filled, or opens the one that was begun; ``finish_cache`` marks it whole.
+    """Create an empty cache, or open an unfinished one.
+
+    ``finish_cache`` marks it as complete.
 
     Raises:
         CacheError: begun with other clips or another MelConfig; the message names the field.
@@ -136,7 +146,9 @@ MEMORY_SHARE = 0.8  # of what is free on a GPU that clips may take
 
 
 def to_model_device(clips: ClipArray, device: torch.device) -> ClipArray:
-    """The clips in float16 in the memory of a model's GPU, where batches are cut many times faster.
+    """Copy clips in float16 to the memory of a model's GPU.
+
+    Batches are cut many times faster there.
 
     They stay as they are where the model is on a CPU, or its GPU has no room for them.
     """
@@ -152,7 +164,9 @@ def to_model_device(clips: ClipArray, device: torch.device) -> ClipArray:
 
 
 def gather_crops(clips: ClipArray, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
-    """A stretch of each of some clips, (stretches, ..., length), in float32 and where the clips are.
+    """Cut one crop from each of some clips, in float32.
+
+    The result has the shape (crops, ..., length) and stays on the clips' device.
 
     Args:
         clips: (clips, ..., columns).
@@ -169,12 +183,17 @@ def gather_crops(clips: ClipArray, rows: np.ndarray, firsts: np.ndarray, length:
 
 
 def folder_of_all(folders: list[Path]) -> Path:
-    """The folder that all of some data sets are in; of a single one, itself."""
+    """Return the common parent folder of some data sets.
+
+    For a single data set this is its own folder.
+    """
     return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
 
 
 def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[CachedClip], list[Path]]:
-    """A row for every clip of the data sets, groups numbered through, and the files they come from.
+    """List the clips of some data sets and their files.
+
+    Groups are numbered through all data sets.
 
     Rows name their files below ``folder_of_all``, so that no two clips have the same name.
     """

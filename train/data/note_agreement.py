@@ -1,4 +1,4 @@
-"""How well the notes heard in a sound agree with a score, by note and by frame."""
+"""Agreement of transcribed notes with a score, by note and frame."""
 
 import mir_eval
 import numpy as np
@@ -8,7 +8,9 @@ from train.data.transcription import FRAMES_PER_SECOND, LOWEST_PITCH, PITCHES
 
 
 def note_f1(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray, tolerance_s: float) -> float:
-    """F-measure of notes by onset and pitch (MIREX note tracking; Raffel et al. 2014, mir_eval.transcription).
+    """F-measure of notes by onset and pitch.
+
+    MIREX note tracking (Raffel et al. 2014), computed by mir_eval.transcription.
 
     Args:
         notes: the score.
@@ -32,7 +34,7 @@ def note_f1(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray,
 
 
 def score_roll(notes: tuple[Note, ...], frames: int) -> np.ndarray:
-    """Which of the piano's keys the score holds down, (frames, 88) bool, on the judge's frames."""
+    """Piano roll of a score on the transcriber's frames, (frames, 88) bool."""
     roll = np.zeros((frames, PITCHES), bool)
     for note in notes:
         if LOWEST_PITCH <= note.pitch < LOWEST_PITCH + PITCHES:
@@ -42,7 +44,9 @@ def score_roll(notes: tuple[Note, ...], frames: int) -> np.ndarray:
 
 
 def frame_prf(heard: np.ndarray, score: np.ndarray) -> tuple[float, float, float]:
-    """Precision, recall and F-measure of pitches frame by frame (Bay, Ehmann and Downie 2009).
+    """Precision, recall and F-measure of pitches frame by frame.
+
+    Source: Bay, Ehmann and Downie 2009.
 
     Each is 0 where it would divide by 0.
 

@@ -1,4 +1,4 @@
-"""Notes of a score: range and polyphony of instruments, and the part of a score within a clip."""
+"""Notes of a score, and the range and polyphony of instruments."""
 
 import itertools
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ PLAYABLE_SHARE = 0.85
 
 @dataclass(frozen=True)
 class Note:
-    """One note: onset and end in seconds from the start of the clip, MIDI pitch, MIDI velocity."""
+    """One note of a score.
+
+    Onset and end are in seconds from the start of the clip; pitch and velocity are MIDI numbers.
+    """
 
     start: float
     end: float
@@ -42,7 +45,10 @@ def notes_in_range(notes: tuple[Note, ...], instrument: Instrument) -> tuple[Not
 
 
 def playable_by(notes: tuple[Note, ...]) -> list[Instrument]:
-    """Instruments with nearly all of these notes in their range, and not too many at once for them."""
+    """Return the instruments that can play some notes.
+
+    Nearly all notes must be in range, and not too many may sound at once.
+    """
     polyphony = mean_polyphony(notes)
     return [
         instrument
@@ -52,7 +58,10 @@ def playable_by(notes: tuple[Note, ...]) -> list[Instrument]:
 
 
 def clip_notes(notes: tuple[Note, ...], seconds: float) -> tuple[Note, ...]:
-    """The notes that sound within a clip, cut to its time; those that began before it begin at 0."""
+    """Return the notes that sound within a clip, cut to its time.
+
+    Notes that began before the clip begin at 0.
+    """
     return tuple(
         Note(max(0.0, note.start), min(note.end, seconds), note.pitch, note.velocity)
         for note in notes
@@ -61,6 +70,6 @@ def clip_notes(notes: tuple[Note, ...], seconds: float) -> tuple[Note, ...]:
 
 
 def is_one_voice(notes: tuple[Note, ...]) -> bool:
-    """Whether a score has notes, and no two of them together but for a slur."""
+    """Return True for a score without simultaneous notes, slurs aside."""
     ordered = sorted(notes, key=lambda note: note.start)
     return bool(ordered) and all(after.start >= before.end - 0.02 for before, after in itertools.pairwise(ordered))

@@ -1,4 +1,4 @@
-"""Pair recordings with renders of their notes: real clips as sources and as targets of a data set.
+"""Pair recordings with renders of their notes.
 
     python -m train pair-recordings --recordings DIR --soundfont FILE... --out DIR
 
@@ -51,7 +51,7 @@ NOTE_F1, FRAME_F = 0.5, 0.55  # least agreement of a clip with its re-rendered n
 
 @dataclass(frozen=True, kw_only=True)
 class PairingPlan:
-    """What a worker needs to pair one clip.
+    """Settings that a worker needs to pair one clip.
 
     Attributes:
         voices: voice name -> preset.
@@ -86,7 +86,7 @@ def whole_recording(path: Path, sample_rate: int) -> torch.Tensor:
 
 
 def refine_onsets(notes: tuple[Note, ...], waveform: np.ndarray, sample_rate: int) -> tuple[Note, ...]:
-    """Notes whose onsets are moved to the strongest rise of the sound near them.
+    """Move onsets to the strongest rise of the sound near them.
 
     Args:
         waveform: (samples,) of the clip.
@@ -112,7 +112,10 @@ def refine_onsets(notes: tuple[Note, ...], waveform: np.ndarray, sample_rate: in
 
 
 def onset_velocities(notes: tuple[Note, ...], waveform: np.ndarray, sample_rate: int) -> tuple[Note, ...]:
-    """Notes with velocities from the level of the sound in the 80 ms after their onsets, the median being 80."""
+    """Set velocities from the level of the sound after each onset.
+
+    The level is measured over 80 ms. The median velocity is 80.
+    """
     width = round(0.08 * sample_rate)
     starts = [max(0, round(note.start * sample_rate)) for note in notes]
     levels = [20 * np.log10(np.sqrt(np.mean(waveform[at : at + width] ** 2) + 1e-9) + 1e-9) for at in starts]
@@ -124,7 +127,10 @@ def onset_velocities(notes: tuple[Note, ...], waveform: np.ndarray, sample_rate:
 
 
 def notes_of(recording: Recording, start_s: float, waveform: torch.Tensor, sample_rate: int) -> tuple[Note, ...]:
-    """Notes of a clip of a recording, in seconds from its start, onsets refined."""
+    """Return the notes of a clip of a recording, onsets refined.
+
+    Times are in seconds from the start of the clip.
+    """
     seconds = len(waveform) / sample_rate
     if recording.notes_path is not None:
         known = read_notes(recording.notes_path)
@@ -137,14 +143,17 @@ def notes_of(recording: Recording, start_s: float, waveform: torch.Tensor, sampl
 
 
 def agrees(waveform: torch.Tensor, rendered: torch.Tensor, notes: tuple[Note, ...]) -> bool:
-    """True if the render of some notes sounds the same notes as the recording that they come from."""
+    """Return True if a render sounds the same notes as its recording."""
     heard, again = transcriber().transcribe(waveform), transcriber().transcribe(rendered)
     score = note_f1(heard.notes, again.intervals, again.pitches, 0.1)
     return len(notes) >= 2 and score >= NOTE_F1 and frame_prf(again.roll, heard.roll)[2] >= FRAME_F
 
 
 def pair_clip(plan: PairingPlan, index: int) -> bool:
-    """Save a recorded clip with renders of its notes; False if the renders do not agree with it."""
+    """Save a recorded clip with renders of its notes.
+
+    Returns False if the renders do not agree with it.
+    """
     if is_finished(plan.out, index):
         return True
     recording, first, samples = plan.clips[index]
@@ -193,7 +202,7 @@ def save_pairs(
     notes: tuple[Note, ...],
     renders: list[tuple[str, np.ndarray, float, int]],
 ) -> None:
-    """Write a recorded clip and its renders as one group of aligned clips."""
+    """Write a recorded clip and its renders as one group."""
     recording, first, _ = plan.clips[index]
     scratch = plan.out / "clips" / f".{index:06d}.part"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -234,7 +243,9 @@ def save_pairs(
 
 
 def list_clips(folder: Path, mel: MelConfig) -> tuple[tuple[Recording, int, int], ...]:
-    """Clips of the recordings that may be trained on, each long recording cut twice, half a clip apart.
+    """List the clips of recordings that may be trained on.
+
+    Each recording is cut twice, half a clip apart.
 
     Raises:
         RecordingError: no recording in the folder may be trained on, or names its instrument.
@@ -250,12 +261,10 @@ def list_clips(folder: Path, mel: MelConfig) -> tuple[tuple[Recording, int, int]
             tqdm.write(f"left out: {recording.name}: {error}", file=sys.stderr)
             continue
         for offset in (0, length // 2):
-            cut = cut_clips(waveform[offset:], mel.sample_rate)
-            starts = [offset + start for start, _ in cut[:1]]
-            if not starts:
-                continue
-            for start in range(starts[0], len(waveform) - length // 2, length):
-                clips.append((recording, start, min(length, len(waveform) - start) // mel.hop_length * mel.hop_length))
+            for first, _ in cut_clips(waveform[offset:], mel.sample_rate)[:1]:
+                starts = range(offset + first, len(waveform) - length // 2, length)
+                sizes = [min(length, len(waveform) - start) // mel.hop_length * mel.hop_length for start in starts]
+                clips += [(recording, start, size) for start, size in zip(starts, sizes, strict=True)]
     if not clips:
         raise RecordingError(f"no recording in {folder} may be trained on and names its instrument")
     return tuple(clips)

@@ -1,4 +1,4 @@
-"""Aligned pairs of clips: which rows of a cache are targets, and which may be their sources."""
+"""Aligned pairs of clips, drawn from a latent cache."""
 
 from dataclasses import dataclass
 
@@ -163,7 +163,9 @@ class PairSampler:
         return PairRows(sources, targets, draws[:, 1], picks)
 
     def sample_references(self, targets: np.ndarray, mels: ClipArray, generator: torch.Generator) -> torch.Tensor:
-        """Log-mels (targets, 1, mels, frames) of other music in the same voices, all of one random length.
+        """Draw references: other music in the same voices.
+
+        Returns log-mels (targets, 1, mels, frames), all of one random length.
 
         A voice that plays nothing else stands for itself.
         """

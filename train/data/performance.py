@@ -1,4 +1,4 @@
-"""How notes are played: gestures of a performance, and the idiom in which each instrument plays them.
+"""Gestures of a performance, and each instrument's idiom for them.
 
 A gesture belongs to the performance, not to the instrument: two sustaining instruments that play the same excerpt swell
 and use vibrato at the same moments, each in its own way. A violin's vibrato is mostly pitch, a flute's mostly loudness;
@@ -25,7 +25,9 @@ CHORD_S = 0.03  # notes that start within that time are a chord
 
 @dataclass(frozen=True)
 class Gesture:
-    """How one note is shaped while it sounds; at its defaults, not at all.
+    """Shape of one note while it sounds.
+
+    At its defaults the note is not shaped.
 
     Attributes:
         vibrato: depth against the instrument's usual one.
@@ -129,7 +131,10 @@ def sample_gestures(notes: Sequence[Note], rng: np.random.Generator) -> tuple[Ge
 
 
 def _step_from_neighbour(notes: Sequence[Note], number: int) -> int:
-    """Semitones from a note to one that ends where it starts, if that is near enough to slide from; else 0."""
+    """Return the interval to the preceding note in semitones, or 0.
+
+    The preceding note must end where this one starts and be near enough to slide from.
+    """
     note = notes[number]
     for earlier in reversed(notes[max(0, number - 6) : number]):
         step = earlier.pitch - note.pitch
@@ -139,7 +144,10 @@ def _step_from_neighbour(notes: Sequence[Note], number: int) -> int:
 
 
 def note_shapes(gestures: Sequence[Gesture], instrument: str, voice: str = "") -> tuple[Shape | None, ...]:
-    """The shape of each note on an instrument; None throughout for struck and plucked ones."""
+    """Return the shape of each note on an instrument.
+
+    Struck and plucked instruments have no shapes, only None.
+    """
     idiom = IDIOMS.get(instrument)
     if idiom is None:
         return (None,) * len(gestures)
@@ -173,7 +181,10 @@ def note_curves(note: Note, shape: Shape, times: np.ndarray) -> tuple[np.ndarray
 
 
 def roll_chords(notes: Sequence[Note], spread_s: float) -> list[Note]:
-    """Notes of which chords are rolled upwards, their last note ``spread_s`` after the first."""
+    """Roll chords upwards.
+
+    The last note of a chord starts ``spread_s`` after the first.
+    """
     rolled: list[Note] = []
     chord: list[Note] = []
     for note in [*sorted(notes, key=lambda note: (note.start, note.pitch)), None]:
@@ -190,7 +201,10 @@ def roll_chords(notes: Sequence[Note], spread_s: float) -> list[Note]:
 
 
 def let_ring(notes: Sequence[Note], longer_s: float) -> tuple[Note, ...]:
-    """Notes held longer, as under a half-pressed pedal, but not into the next onset of their own pitch."""
+    """Hold notes longer, as under a half-pressed pedal.
+
+    A note ends before the next onset of its own pitch.
+    """
     following: dict[int, float] = {}
     ringing = []
     for note in reversed(notes):

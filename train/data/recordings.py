@@ -1,4 +1,4 @@
-"""Recordings of real instruments: which instrument plays, which piece, and which third is kept for evaluation.
+"""Recordings of real instruments: instrument, piece and split.
 
 The table ``recordings.csv`` beside this file names every recording that was used here, its piece and its split. A piece
 is a composition, or the takes of one session on freesound.org (for one flautist, each exercise), so that no clip of
@@ -60,7 +60,10 @@ class Recording:
 
     @property
     def notes_path(self) -> Path | None:
-        """Table of the notes that are played, ``clip.notes.csv`` beside the file, or None."""
+        """Path of the table of its notes, or None.
+
+        The table is called ``clip.notes.csv`` and lies beside the file.
+        """
         path = self.path.with_suffix(".notes.csv")
         return path if path.is_file() else None
 
@@ -73,7 +76,9 @@ def listed_recordings() -> dict[str, dict[str, str]]:
 
 
 def split_of(piece: str) -> str:
-    """Split of a piece: as the table says, else by a hash of its name, a third held out.
+    """Return the split of a piece, a third of them held out.
+
+    The table decides; pieces it does not list are split by a hash of their name.
 
     Returns:
         "train" or "held_out".
@@ -86,7 +91,7 @@ def split_of(piece: str) -> str:
 
 
 def instrument_in(text: str) -> str | None:
-    """The one instrument that a name mentions, singular or plural; None for none or several."""
+    """Return the only instrument that a name mentions, else None."""
     words = re.findall(r"[a-z]+", text.lower())
     names = {OTHER_NAMES.get(word, word) for word in [*words, *(word.removesuffix("s") for word in words)]}
     found = [name for name in INSTRUMENT_NAMES if name in names]
@@ -94,7 +99,10 @@ def instrument_in(text: str) -> str | None:
 
 
 def instrument_of(path: Path, folder: Path) -> str | None:
-    """Instrument named by the innermost folder that names one, up to ``folder`` itself, or by the file."""
+    """Return the instrument named by the folders or the file.
+
+    The innermost folder that names one decides.
+    """
     inner = path.relative_to(folder).parent.parts
     for name in [*reversed(inner), folder.name, path.stem]:
         if (instrument := instrument_in(name)) is not None:
@@ -135,7 +143,9 @@ def load_recording(path: Path, sample_rate: int) -> torch.Tensor:
 
 
 def read_notes(path: Path) -> tuple[Note, ...]:
-    """Notes of a table with the columns ``start_s``, ``end_s`` and ``pitch``, and perhaps ``velocity``.
+    """Read a table of notes.
+
+    Its columns are ``start_s``, ``end_s``, ``pitch`` and perhaps ``velocity``.
 
     Raises:
         RecordingError: a column is missing, or a cell is not a number.
@@ -152,7 +162,9 @@ def read_notes(path: Path) -> tuple[Note, ...]:
 
 
 def cut_clips(waveform: torch.Tensor, sample_rate: int) -> list[tuple[int, int]]:
-    """Clips of 5.5 s that follow each other, the last one perhaps shorter, without those that are mostly silent.
+    """Cut a recording into clips of 5.5 s that mostly sound.
+
+    The last clip may be shorter.
 
     Args:
         waveform: (samples,).
@@ -177,7 +189,10 @@ def cut_clips(waveform: torch.Tensor, sample_rate: int) -> list[tuple[int, int]]
 
 
 def load_clips(recording: Recording, sample_rate: int) -> list[torch.Tensor]:
-    """Clips of a recording, (samples,) each; none if it cannot be read or is too short."""
+    """Load the clips of a recording, (samples,) each.
+
+    A recording that is unreadable or too short gives none.
+    """
     try:
         waveform = load_recording(recording.path, sample_rate)
     except AudioError:

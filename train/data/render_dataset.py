@@ -1,4 +1,4 @@
-"""Renders aligned clips: the same excerpts of scores, played by many instruments in many voices.
+"""Render aligned clips: the same excerpts played by many voices.
 
     python -m train render-dataset --midi DIR... --soundfont FILE... --test-soundfont FILE --out DIR
 
@@ -83,7 +83,7 @@ def render_clip(
 
 
 def render_excerpt(plan: Plan, index: int) -> None:
-    """Draws, renders and saves excerpt ``index``; nothing of it counts until all of it is there."""
+    """Draw, render and save excerpt ``index``, whole or not at all."""
     if is_finished(plan.out, index):
         return
     rng = np.random.default_rng([plan.seed, index])

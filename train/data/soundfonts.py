@@ -1,4 +1,7 @@
-"""Play notes with a soundfont: by FluidSynth, or by tinysoundfont where FluidSynth's library is missing."""
+"""Play notes with a soundfont, by FluidSynth or tinysoundfont.
+
+tinysoundfont is used where FluidSynth's library is missing.
+"""
 
 import ctypes
 import importlib
@@ -6,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -58,7 +61,9 @@ class Synthesizer(Protocol):
 
 
 def soundfont_presets(path: Path) -> list[Preset]:
-    """Melodic presets of a soundfont, read from its headers (SoundFont 2.04, section 7.2), bank 0 first.
+    """Return the melodic presets of a soundfont, bank 0 first.
+
+    They are read from its headers (SoundFont 2.04, section 7.2).
 
     Raises:
         SynthesisError: missing or not a soundfont.
@@ -76,7 +81,9 @@ def soundfont_presets(path: Path) -> list[Preset]:
 
 
 def soundfont_voices(argument: str) -> dict[str, Preset]:
-    """Voices a soundfont gives, from a path or ``path:program,program.bank`` to use only those presets.
+    """Return the voices that a soundfont gives.
+
+    ``path:program,program.bank`` restricts them to those presets.
 
     Banks above 0 are read from fonts that hold nothing but our instruments' programs: elsewhere they are variations
     of a synthesizer's own.
@@ -158,7 +165,10 @@ def note_events(notes: tuple[Note, ...], sample_rate: int, shapes: Sequence[Shap
 
 
 def bend(cents: float) -> int:
-    """MIDI pitch bend, -8192 to 8191, at the usual range of two semitones."""
+    """Convert cents to MIDI pitch bend at a range of two semitones.
+
+    Returns -8192 to 8191.
+    """
     return max(-8192, min(8191, round(cents / 200 * 8192)))
 
 
@@ -191,7 +201,7 @@ class FluidSynthesizer:
         library.fluid_synth_remove_sfont(loader.synth, self.font)
         loader.delete()
 
-    def _new_synth(self):
+    def _new_synth(self) -> Any:
         synth = self.module.Synth(samplerate=float(self.sample_rate), gain=GAIN)
         synth.setting("synth.reverb.active", 0)
         synth.setting("synth.chorus.active", 0)
@@ -302,7 +312,7 @@ class TinySynthesizer:
 
 
 def open_synthesizer(soundfont: Path, sample_rate: int) -> Synthesizer:
-    """A synthesizer for a soundfont: FluidSynth if its library is there, else tinysoundfont.
+    """Open a soundfont with FluidSynth, or else with tinysoundfont.
 
     Raises:
         SynthesisError: neither is installed.

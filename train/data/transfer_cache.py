@@ -1,4 +1,4 @@
-"""Transfers of aligned pairs by a model, kept as latents: the enhancer's training set.
+"""Transfers of aligned pairs, kept as latents to train the enhancer.
 
     python -m train cache-transfers --model DIR --cache MELS --latents LATENTS --out DIR
 
@@ -49,7 +49,7 @@ class TransferCache:
     origin: dict[str, str] = field(default_factory=dict)
 
     def require_origin(self, rows: Sequence[CachedClip], autoencoder: MelAutoencoder) -> None:
-        """Checks that the set is of the clips and of the autoencoder that it is used with.
+        """Check the clips and the autoencoder that the set belongs to.
 
         Raises:
             CacheError: it is not.
@@ -94,7 +94,10 @@ def transfer_latents(
     generator: torch.Generator,
     start: float = START,
 ) -> torch.Tensor:
-    """Latents of source latents (batch, channels, rows, columns), played by voices (batch,) of the style encoder."""
+    """Transfer source latents to voices of the style encoder.
+
+    Latents have the shape (batch, channels, rows, columns), voices (batch,).
+    """
     source = source.to(pipeline.device)
     tokens = pipeline.style_encoder(voices.to(pipeline.device))
     latents, timesteps = pipeline.prepare_latents(source, steps, 1.0, temperature, generator, start)
@@ -110,7 +113,10 @@ def transfer(
     temperature: float,
     start: float = START,
 ) -> torch.Tensor:
-    """Latents of log-mels (pairs, 1, mels, frames) played by voices (pairs,); noise is the same for every setting."""
+    """Transfer log-mels (pairs, 1, mels, frames) to voices (pairs,).
+
+    The noise is the same for every setting.
+    """
     made = []
     generator = torch.Generator().manual_seed(0)
     for first in range(0, len(sources), BATCH):
@@ -128,7 +134,7 @@ def transfer_pairs(
     generator: torch.Generator,
     batch: int,
 ) -> TransferCache:
-    """That many transferred pairs of a sampler, at least one, none of them held out.
+    """Transfer a number of pairs of a sampler, none held out.
 
     Raises:
         CacheError: the sampler has no pair.
@@ -158,7 +164,7 @@ def join(train: TransferCache, held_out: TransferCache, origin: dict[str, str]) 
 
 
 def generate_splits(args: argparse.Namespace) -> TransferCache:
-    """Pairs of the training and the validation split, as the command line wants them.
+    """Transfer the pairs of the training and the validation split.
 
     Raises:
         CheckpointError, CacheError: what they are made from is missing, or does not belong together.

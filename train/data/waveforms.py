@@ -1,4 +1,4 @@
-"""Waveforms of clips on disk: whole ones, and crops aligned to mel frames."""
+"""Waveforms of clips on disk, whole or cropped to mel frames."""
 
 import math
 from collections.abc import Iterator
@@ -20,14 +20,19 @@ def load_waveform(path: Path) -> torch.Tensor:
 
 
 def normalized_mel(waveform: torch.Tensor, mel: MelConfig) -> torch.Tensor:
-    """Log-mel (1, 1, mels, frames) of a waveform (samples,) brought to the loudness of the data set."""
+    """Log-mel of a waveform at the loudness of the data set.
+
+    The waveform has the shape (samples,), the log-mel (1, 1, mels, frames).
+    """
     return waveform_to_mel((waveform * loudness_gain(waveform))[None], mel)
 
 
 def read_waveform(
     data: Path, row: CachedClip, mel: MelConfig, start: int, frames: int, cents: float = 0.0
 ) -> torch.Tensor:
-    """Samples that some frames of a clip stand for, (frames * hop_length,), silent where the clip is not.
+    """Read the samples of some frames of a clip.
+
+    Returns (frames * hop_length,); beyond the end of the clip they are silent.
 
     Args:
         data: folder that ``row.file`` is below.
@@ -51,7 +56,10 @@ def read_waveform(
 
 
 def read_clips(cache: MelCache, rows: np.ndarray, data: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Whole clips: log-mels (1, 1, mels, frames) and waveforms (1, frames * hop_length)."""
+    """Read whole clips as log-mels and waveforms.
+
+    Their shapes are (1, 1, mels, frames) and (1, frames * hop_length).
+    """
     for row in rows:
         mel = cache.tensor(int(row))[None]
         yield mel, read_waveform(data, cache.clips[row], cache.mel, 0, mel.shape[-1])[None]

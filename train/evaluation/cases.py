@@ -1,4 +1,4 @@
-"""The evaluation's trials: which clip is to be played by which instrument, with the render that it should become."""
+"""The evaluation's cases: which clip is to be played by which instrument, with the render that it should become."""
 
 import itertools
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class EvalCase:
 
 @dataclass(frozen=True)
 class CaseAudio:
-    """The sound of a trial.
+    """The sound of a case.
 
     Attributes:
         source, target: waveforms, (samples,) each, at the mel's sample rate.
@@ -72,7 +72,7 @@ class CaseAudio:
 
 
 def find_cases(groups: list[ClipGroup], pair: Pair, count: int) -> list[EvalCase]:
-    """That many trials of a pair, or all there are, in a random order that a larger count only continues."""
+    """That many cases of a pair, or all there are, in a random order that a larger count only continues."""
     cases = []
     for group in groups:
         sources = [clip for clip in group.clips if clip.role == "source" and clip.instrument == pair[0]]

@@ -124,7 +124,7 @@ def choose_examples(cases: list[EvalCase]) -> list[EvalCase]:
 def choose_extremes(
     cases: list[EvalCase], results: list[Result], headline: str
 ) -> tuple[list[EvalCase], list[EvalCase]]:
-    """The three trials with the smallest and the three with the largest log-mel error against doing nothing."""
+    """The three cases with the smallest and the three with the largest log-mel error against doing nothing."""
     errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
     ranked = sorted(cases, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
     few = min(EXTREMES, max(1, len(ranked) // 2))
@@ -132,7 +132,7 @@ def choose_extremes(
 
 
 def plot_examples(cases: list[EvalCase], eval_config: EvalConfig, headline: str) -> list[tuple[str, np.ndarray]]:
-    """Log-mels of source, output and target above each other, with a title, for each trial."""
+    """Log-mels of source, output and target above each other, with a title, for each case."""
     panels = []
     for case in cases:
         waveforms = [load_waveform(audio_path(eval_config, case, row)) for row in (IDENTITY, headline, TRUE_TARGET)]
@@ -144,7 +144,7 @@ def plot_examples(cases: list[EvalCase], eval_config: EvalConfig, headline: str)
 def copy_extremes(
     best: list[EvalCase], worst: list[EvalCase], eval_config: EvalConfig, headline: str, out: Path
 ) -> None:
-    """Source, output and target of each trial as Ogg Vorbis in ``out``, in place of what was there."""
+    """Source, output and target of each case as Ogg Vorbis in ``out``, in place of what was there."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for kind, cases in {"best": best, "worst": worst}.items():

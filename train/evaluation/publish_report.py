@@ -1,4 +1,4 @@
-"""Puts a report into the repository: its files beside the code, its tables into the README and the model card.
+"""Publish a report: its files in train/results, its tables in the README, docs/results.md and the model card.
 
 python -m train publish-report --report DIR
 """
@@ -11,18 +11,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from stylediff.sampling import STEPS
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.markdown import table_head, table_row
 from train.evaluation.cases import MAIN_PAIRS
 from train.evaluation.report import ALL_PAIRS, COLUMNS, Table, format_cell, ratio_lines
+from train.evaluation.systems import IDENTITY, ORACLE, REGRESSION, TRANSCRIBED, TRUE_TARGET, model_name
 
 RESULTS = Path("train/results")
-README, MODEL_CARD = Path("README.md"), Path("stylediff/pretrained/README.md")
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", flags=re.DOTALL)
 KEY_COLUMNS = ("log_mel_error", "frame_f", "note_f1_50", "named_target")
+README_COLUMNS = ("log_mel_error", "frame_f", "named_target")
+README_SYSTEMS = (IDENTITY, TRANSCRIBED, REGRESSION, model_name(STEPS), ORACLE, TRUE_TARGET)
 FIRST_PAIR = " -> ".join(MAIN_PAIRS[0])
-EMBEDDING = "classifier"  # of the Fréchet distance that is shown
+EXTREMES = 3  # directions with the smallest and with the largest error that are listed
+EMBEDDING = "classifier"  # features of the Fréchet distance in the tables
+FRECHET = "Fréchet distance ↓"
 
 
 class PublishError(ValueError):
@@ -39,30 +44,66 @@ def key_lines(table: Table, further: dict[str, dict[str, float]]) -> list[str]:
     return lines
 
 
+def frechet_distances(summary: dict[str, Any]) -> dict[str, float]:
+    """Fréchet distance of each system over all pairs."""
+    return {row: cells[EMBEDDING]["distance"] for row, cells in summary["spread"][ALL_PAIRS].items()}
+
+
 def readme_block(summary: dict[str, Any]) -> str:
-    """What stands in the README between the marks, from a report's summary."""
-    first, every = summary["tables"][FIRST_PAIR], summary["tables"][ALL_PAIRS]
-    distances = {row: cells[EMBEDDING]["distance"] for row, cells in summary["spread"][ALL_PAIRS].items()}
+    """The README's table: a few systems over all pairs, without intervals."""
+    table, distances = summary["tables"][ALL_PAIRS], frechet_distances(summary)
+    lines = table_head(["", *(COLUMNS[column] for column in README_COLUMNS), FRECHET])
+    for system in README_SYSTEMS:
+        if system in table:
+            means = [f"{table[system][column]['mean']:.3f}" for column in README_COLUMNS]
+            lines.append(table_row([system, *means, f"{distances[system]:.3f}" if system in distances else ""]))
+    return "\n".join([*lines, ""])
+
+
+def extreme_lines(summary: dict[str, Any]) -> list[str]:
+    """Table of the directions with the smallest and the largest error against the unchanged source."""
+    name = "log-mel error / identity"
+    ordered = sorted(summary["pair_ratios"].items(), key=lambda item: item[1][name])
+    listed = dict(ordered[:EXTREMES] + ordered[-EXTREMES:])
+    return ratio_lines({"ratios": listed})
+
+
+def results_block(summary: dict[str, Any]) -> str:
+    """The tables of docs/results.md."""
+    first, every, costs = summary["tables"][FIRST_PAIR], summary["tables"][ALL_PAIRS], summary["costs"]
     clips = next(iter(first.values()))["log_mel_error"]["count"]
     lines = [f"**{FIRST_PAIR}**, {clips} clips:", ""]
     lines += key_lines(first, {"seconds for a second ↓": summary["seconds_per_second"]})
     lines += ["", f"**All {summary['pairs']} pairs**, the mean of their means:", ""]
-    lines += key_lines(every, {"Fréchet distance ↓": distances})
-    lines += ["", f'"{summary["headline"]}" against doing nothing, against the oracle, and to the classifier:', ""]
-    return "\n".join([*lines, *ratio_lines(summary), ""])
+    lines += key_lines(every, {FRECHET: frechet_distances(summary)})
+    lines += [
+        "",
+        f'**"{summary["headline"]}"** against identity and oracle, and the share heard as the target:',
+        "",
+    ]
+    lines += ratio_lines(summary)
+    lines += ["", "The same for the directions with the smallest and the largest error against identity:", ""]
+    lines += extreme_lines(summary)
+    time = f"{costs['file_seconds']:.2f} s from file to file at {STEPS} steps on {summary['threads']} threads"
+    return "\n".join([*lines, "", f"**Time.** A clip of {costs['seconds']:g} s takes {time}.", ""])
 
 
 def card_block(summary: dict[str, Any]) -> str:
-    """What stands in the model card between the marks."""
-    lines = [
-        f'"{summary["headline"]}" on the test split (`python -m train evaluate`; all rows are in the README):',
-        "",
-    ]
+    """The model card's table."""
+    where = "(`python -m train evaluate`; all systems are in [results.md](../../docs/results.md))"
+    lines = [f'"{summary["headline"]}" on the test split {where}:', ""]
     return "\n".join([*lines, *ratio_lines(summary), ""])
 
 
-def replace_block(page: Path, block: str) -> None:
-    """Puts a block between a page's marks.
+PAGES = {
+    Path("README.md"): readme_block,
+    Path("docs/results.md"): results_block,
+    Path("stylediff/pretrained/README.md"): card_block,
+}
+
+
+def with_block(page: Path, block: str) -> str:
+    """Text of a page with a block between its marks.
 
     Raises:
         PublishError: the page has no marks.
@@ -70,22 +111,24 @@ def replace_block(page: Path, block: str) -> None:
     text = page.read_text()
     if not BLOCK.search(text):
         raise PublishError(f"{page} has no lines <!-- results --> and <!-- /results --> to put the results between")
-    write_atomically(page, BLOCK.sub(lambda marks: marks[1] + block + marks[2], text))
+    return BLOCK.sub(lambda marks: marks[1] + block + marks[2], text)
 
 
-def publish(report: Path, results: Path, readme: Path, card: Path) -> None:
-    """Copies a report, its clip results compressed, and rewrites both pages.
+def publish(report: Path, root: Path) -> None:
+    """Copy a report into a repository, its clip results compressed, and rewrite the tables of its pages.
 
     Raises:
-        PublishError: the folder holds no finished report, or a page has no marks.
+        PublishError: the folder holds no finished report, or a page has no marks; nothing is changed then.
     """
     if not (report / "summary.json").is_file():
         raise PublishError(f"{report} holds no finished report (no summary.json)")
     summary = json.loads((report / "summary.json").read_text())
     if FIRST_PAIR not in summary["tables"]:
         raise PublishError(f"{report} has no clip of {FIRST_PAIR}")
-    replace_block(readme, readme_block(summary))
-    replace_block(card, card_block(summary))
+    texts = {root / page: with_block(root / page, block(summary)) for page, block in PAGES.items()}
+    for page, text in texts.items():
+        write_atomically(page, text)
+    results = root / RESULTS
     results.mkdir(parents=True, exist_ok=True)
     for file in ("summary.json", "summary.md", *(path.name for path in report.glob("*.png"))):
         shutil.copyfile(report / file, results / file)
@@ -96,4 +139,4 @@ def publish(report: Path, results: Path, readme: Path, card: Path) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    return run_command(lambda: publish(args.report, RESULTS, README, MODEL_CARD), PublishError, OSError)
+    return run_command(lambda: publish(args.report, Path()), PublishError, OSError)

@@ -87,7 +87,7 @@ def read_reused(
 
 
 def check_reused(reused: ReusedResults, cases: Iterable[EvalCase], eval_config: EvalConfig) -> None:
-    """Makes the baselines of a few trials again.
+    """Makes the baselines of a few cases again.
 
     Raises:
         CaseError: one has another log-mel error than the report says; the message names it.

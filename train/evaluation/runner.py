@@ -33,15 +33,15 @@ SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """What trials are scored with, by name: each process loads it for itself.
+    """What cases are scored with, by name: each process loads it for itself.
 
     Attributes:
         model, regression, classifier: their folders.
         data: folder of the data set.
         audio: folder of what the systems made.
-        voices: of the trials' targets.
+        voices: of the cases' targets.
         soundfonts: of those voices, as ``render_dataset`` takes them, or none.
-        samplings: of each row of our model.
+        samplings: of our model, each a system of its own.
     """
 
     model: Path
@@ -95,12 +95,12 @@ def load_players(soundfonts: tuple[str, ...], voices: tuple[str, ...]) -> Player
 
 
 def system_folder(system: str) -> str:
-    """Name of the folder that a row's sound is kept in."""
+    """Name of the folder that a system's sound is kept in."""
     return system.replace(",", "").replace(" ", "_")
 
 
 def audio_path(eval_config: EvalConfig, case: EvalCase, system: str) -> Path:
-    """Where the sound of a trial in a row is kept: under the same name in every row's folder."""
+    """Where the sound of a system on a case is kept: under the same name in every system's folder."""
     source, target = case.pair
     return eval_config.audio / system_folder(system) / f"{case.group.index:06d}_{source}_to_{target}.flac"
 
@@ -115,7 +115,7 @@ def load_model(model: Path) -> StyleTransferPipeline:
 
 @lru_cache(maxsize=1)
 def load_systems(eval_config: EvalConfig) -> dict[str, System]:
-    """Rows by name, in the order of the tables.
+    """Systems by name, in the order of the tables.
 
     Raises:
         CheckpointError, ManifestError, SynthesisError, CaseError: something is missing.
@@ -140,7 +140,7 @@ def load_listeners(folder: Path) -> Listeners:
 
 
 def render_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]]) -> int:
-    """Makes the sound of a trial in the rows named with it, and returns their number."""
+    """Makes the sound of a case by the systems named with it, and returns their number."""
     case, names = task
     systems, audio = load_systems(eval_config), load_case_audio(case, eval_config.data)
     for name in names:
@@ -167,7 +167,7 @@ def known_of(case: EvalCase, audio: CaseAudio, listeners: Listeners) -> ScoredCl
 
 
 def score_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]]) -> list[Result]:
-    """Results of a trial in the rows named with it, whose sound has been made."""
+    """Results of a case by the systems named with it, whose sound has been made."""
     case, names = task
     listeners, audio = load_listeners(eval_config.classifier), load_case_audio(case, eval_config.data)
     known = known_of(case, audio, listeners)
@@ -180,7 +180,7 @@ def score_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]
 
 
 def time_systems(eval_config: EvalConfig, cases: list[EvalCase]) -> dict[str, float]:
-    """Seconds of compute for a second of sound in every row, the median over some trials, after one to warm up."""
+    """Seconds of compute for a second of sound of every system, the median over some cases, after one to warm up."""
     systems, sample_rate = load_systems(eval_config), MelConfig().sample_rate
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     for case in [cases[0], *cases]:
@@ -193,7 +193,7 @@ def time_systems(eval_config: EvalConfig, cases: list[EvalCase]) -> dict[str, fl
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
-PlannedCase = tuple[EvalCase, tuple[str, ...]]  # a trial and its rows
+PlannedCase = tuple[EvalCase, tuple[str, ...]]  # a case and its systems
 
 
 def read_results(path: Path) -> list[Result]:
@@ -207,14 +207,14 @@ def read_results(path: Path) -> list[Result]:
 def plan_cases(
     cases: list[EvalCase], names: list[str], chosen: set[str], extra: set[str], sweep: int
 ) -> list[PlannedCase]:
-    """The rows to run on each trial.
+    """The systems to run on each case.
 
     Off the main directions, our model runs at chosen settings only, and Griffin-Lim, slow and no part of what is
     measured, not at all.
 
     Args:
-        chosen: rows of our model that run on every trial.
-        extra: rows that run on the first ``sweep`` trials of a main direction only.
+        chosen: names of our model at settings that run on every case.
+        extra: rows that run on the first ``sweep`` cases of a main direction only.
     """
     everywhere = tuple(name for name in names if name in chosen or not (name.startswith("ours") or name == GRIFFIN_LIM))
     regular = tuple(name for name in names if name not in extra)

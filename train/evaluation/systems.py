@@ -103,7 +103,7 @@ def model_name(
     dynamics: float = DYNAMICS,
     enhance: bool = True,
 ) -> str:
-    """Name of the row of our model, used in that way."""
+    """Name of our model, used in that way."""
     name = f"ours, {steps} steps"
     if guidance != 1:
         name += f", guidance {guidance:g}"
@@ -182,13 +182,13 @@ def build_systems(
     regression: StyleTransferPipeline | None,
     samplings: tuple[Sampling, ...],
 ) -> dict[str, System]:
-    """Rows by name, in the order of the tables.
+    """Systems by name, in the order of the tables.
 
     Args:
         spectra: average spectrum of each target voice, (bins,).
-        players: of every target voice, or none: the row that needs them is then left out.
+        players: of every target voice, or none: the system that needs them is then left out.
         regression: the same network trained to map source to target in one pass, if there is one.
-        samplings: of each row of our model.
+        samplings: of our model, each a system of its own.
     """
     transfers = {one.name: partial(run_model, pipeline=pipeline, sampling=one) for one in samplings}
     replayed = (

@@ -105,7 +105,7 @@ CHECKED = tuple(name for name in COLUMNS if METRIC_NAMED[name].higher_is_better 
 
 
 def measure(pair: tuple[EvalCase, EvalCase], data: Path, classifier: Path) -> list[Result]:
-    """Every rung of the ladder for a trial; the other trial's target lends its music."""
+    """Every rung of the ladder for a case; the other case's target lends its music."""
     case, other = pair
     audio = load_case_audio(case, data)
     material = Material(audio.target, load_waveform(data / other.target.file), audio.source)
@@ -123,7 +123,7 @@ def choose_pairs(cases: list[EvalCase], count: int) -> list[tuple[EvalCase, Eval
     """Trials, each with another one of the same target voice and another piece.
 
     Raises:
-        CaseError: no trial has such a companion.
+        CaseError: no case has such a companion.
     """
     pairs = []
     for number, case in enumerate(cases):
@@ -132,7 +132,7 @@ def choose_pairs(cases: list[EvalCase], count: int) -> list[tuple[EvalCase, Eval
         if same_voice:
             pairs.append((case, same_voice[0]))
     if not pairs:
-        raise CaseError("no two trials share a target voice and differ in their piece")
+        raise CaseError("no two cases share a target voice and differ in their piece")
     return pairs[:count]
 
 

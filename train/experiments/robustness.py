@@ -143,7 +143,7 @@ def load_transcriber() -> NoteTranscriber:
     return NoteTranscriber()
 
 
-def play(pipeline: StyleTransferPipeline, recording: Recording, audio: CaseAudio) -> torch.Tensor:
+def run_condition(pipeline: StyleTransferPipeline, recording: Recording, audio: CaseAudio) -> torch.Tensor:
     """What the model makes of a recording, (samples,) at the mel's sample rate."""
     rate = pipeline.mel.sample_rate
     generator = torch.Generator().manual_seed(audio.seed)
@@ -152,14 +152,14 @@ def play(pipeline: StyleTransferPipeline, recording: Recording, audio: CaseAudio
 
 
 def measure(case: EvalCase, model: Path, data: Path) -> list[Result]:
-    """Frame F of a trial's transfer under every hardship, against the score at the recording's pace."""
+    """Frame F of a case's transfer under every hardship, against the score at the recording's pace."""
     pipeline, transcriber, audio = load_model(model), load_transcriber(), load_case_audio(case, data)
     rate = pipeline.mel.sample_rate
     notes = case.notes_within(len(audio.target) / rate)
     results = []
     for name, hardship in CONDITIONS.items():
         recording = hardship(audio.source, rate)
-        heard = transcriber.transcribe(play(pipeline, recording, audio))
+        heard = transcriber.transcribe(run_condition(pipeline, recording, audio))
         paced = tuple(Note(n.start / recording.pace, n.end / recording.pace, n.pitch, n.velocity) for n in notes)
         frame_f = frame_prf(heard.roll, score_roll(paced, len(heard.roll)))[2]
         results.append({"trial": case.key, "hardship": name, "frame_f": frame_f})

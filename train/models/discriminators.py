@@ -1,4 +1,7 @@
-"""Discriminators: of sound by period (HiFi-GAN) and by resolution (UnivNet), of mels by patches; all small."""
+"""Small discriminators of waveforms and of log-mels.
+
+Waveforms are judged by period (HiFi-GAN) and by resolution (UnivNet), log-mels by patches.
+"""
 
 import itertools
 
@@ -27,7 +30,10 @@ class ConvolutionStack(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Logits, (batch, 1, height, width), and the feature maps of all layers before them."""
+        """Return logits and the feature maps of all earlier layers.
+
+        Logits have the shape (batch, 1, height, width).
+        """
         features = []
         for layer in self.layers[:-1]:
             image = nn.functional.leaky_relu(layer(image), 0.1)
@@ -36,7 +42,10 @@ class ConvolutionStack(nn.Module):
 
 
 class PeriodDiscriminator(nn.Module):
-    """Sees the waveform folded into rows of ``period`` samples (Kong et al. 2020, arXiv 2010.05646, figure 2)."""
+    """Discriminator of the waveform folded into rows of ``period`` samples.
+
+    Source: Kong et al. 2020, arXiv 2010.05646, figure 2.
+    """
 
     def __init__(self, period: int, channels: int) -> None:
         super().__init__()
@@ -53,7 +62,10 @@ class PeriodDiscriminator(nn.Module):
 
 
 class ResolutionDiscriminator(nn.Module):
-    """Sees a log-magnitude spectrogram of window ``n_fft`` (Jang et al. 2021, arXiv 2106.07889, section 2.2)."""
+    """Discriminator of a log-magnitude spectrogram with window ``n_fft``.
+
+    Source: Jang et al. 2021, arXiv 2106.07889, section 2.2.
+    """
 
     def __init__(self, n_fft: int, channels: int) -> None:
         super().__init__()
@@ -89,7 +101,9 @@ class Discriminators(nn.Module):
         self.by_resolution = nn.ModuleList(ResolutionDiscriminator(n, resolution_channels) for n in RESOLUTIONS)
 
     def forward(self, waveform: torch.Tensor) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """Logits and feature maps of the period discriminators, then of the resolution discriminators.
+        """Return logits and feature maps of all discriminators.
+
+        The period discriminators come first, then the resolution discriminators.
 
         Args:
             waveform: (batch, samples).
@@ -100,7 +114,9 @@ class Discriminators(nn.Module):
 
 
 class MelDiscriminator(nn.Module):
-    """Sees patches of a log-mel beside the source's, and at what pitch (Isola et al. 2017, arXiv 1611.07004, 3.2).
+    """Discriminator of log-mel patches beside the source's log-mel.
+
+    It also sees the pitch of each band. Source: Isola et al. 2017, arXiv 1611.07004, section 3.2.
 
     Args:
         channels: of the first layer.
@@ -153,7 +169,7 @@ def discriminator_step_loss(
 def generator_losses(
     discriminators: nn.Module, generated: torch.Tensor, target: torch.Tensor, *weights: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What generated examples (batch, ...) lack to pass for real: adversarial and feature matching losses.
+    """Adversarial and feature-matching losses of the generator.
 
     The discriminators get no gradient.
 

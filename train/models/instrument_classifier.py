@@ -1,4 +1,4 @@
-"""The instrument classifier: our own judge of which instrument a log-mel sounds like, never part of the pipeline."""
+"""Classifier of the instrument in a log-mel, used for evaluation only."""
 
 import torch
 from diffusers import ModelMixin

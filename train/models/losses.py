@@ -1,4 +1,4 @@
-"""Distances between waveforms and between spectrograms that networks are trained on, and what discriminators add."""
+"""Training losses on waveforms, spectrograms and discriminator outputs."""
 
 import math
 
@@ -15,7 +15,9 @@ LEVEL_RANGE_DB = 40.0
 
 
 def magnitudes(waveform: torch.Tensor, n_fft: int) -> torch.Tensor:
-    """Magnitude of the short-time Fourier transform with a hop of a quarter window, in float32.
+    """Magnitudes of the short-time Fourier transform in float32.
+
+    The hop is a quarter of the window.
 
     Args:
         waveform: (batch, samples).
@@ -47,7 +49,9 @@ def stft_loss(waveform: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def level_loss(mel: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of the frames' levels of log-mels (..., mels, frames), in nepers.
+    """Mean absolute difference of frame levels, in nepers.
+
+    The log-mels have the shape (..., mels, frames).
 
     Levels more than 40 dB below the target's loudest frame count as that soft.
     """
@@ -62,7 +66,9 @@ def mel_loss(waveform: torch.Tensor, target: torch.Tensor, mel: MelConfig) -> to
 
 
 def magnitude_loss(magnitude: torch.Tensor, target: torch.Tensor, mel: MelConfig) -> torch.Tensor:
-    """Mean absolute difference of log-magnitudes, in nepers, of predicted ones and those of waveforms.
+    """Mean absolute difference of log-magnitudes, in nepers.
+
+    Predicted magnitudes are compared with those of waveforms.
 
     Args:
         magnitude: (batch, n_fft // 2 + 1, frames).
@@ -74,7 +80,7 @@ def magnitude_loss(magnitude: torch.Tensor, target: torch.Tensor, mel: MelConfig
 
 
 def edge_loss(mel: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1 distances of differences between neighbouring bands, plus those between neighbouring frames, in nepers.
+    """L1 distance of differences between neighbouring bands and frames, in nepers.
 
     Args:
         mel, target: log-mels (..., mels, frames).
@@ -84,7 +90,9 @@ def edge_loss(mel: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
-    """Hinge loss of discriminators (Lim and Ye 2017, arXiv 1705.02894), the mean over their logits.
+    """Hinge loss of discriminators, averaged over their logits.
+
+    Source: Lim and Ye 2017, arXiv 1705.02894.
 
     Args:
         real, fake: logits of each discriminator, of any shape.
@@ -94,12 +102,14 @@ def discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> to
 
 
 def adversarial_loss(fake: list[torch.Tensor]) -> torch.Tensor:
-    """What the generator minimises: the hinge that calls its output real, as in Vocos."""
+    """Hinge loss of the generator, as in Vocos."""
     return torch.stack([(1 - logits).relu().mean() for logits in fake]).mean()
 
 
 def feature_loss(real: list[list[torch.Tensor]], fake: list[list[torch.Tensor]]) -> torch.Tensor:
-    """Feature matching (Kong et al. 2020, arXiv 2010.05646, eq. 5): L1 distances, the mean over all maps.
+    """Feature-matching loss: mean L1 distance of all feature maps.
+
+    Source: Kong et al. 2020, arXiv 2010.05646, eq. 5.
 
     Args:
         real, fake: feature maps of each discriminator.

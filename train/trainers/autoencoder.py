@@ -48,7 +48,9 @@ def crop_batch(
 def autoencoder_loss(
     model: torch.nn.Module, mel: torch.Tensor, settings: AutoencoderSettings, generator: torch.Generator
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Loss of one batch and its parts: L1 on log-mels, L1 on their edges, Kullback-Leibler divergence.
+    """Loss of one batch and its parts.
+
+    The parts are the L1 distance of log-mels, that of their edges, and the Kullback-Leibler divergence.
 
     Args:
         model: maps (mel, generator) to (reconstruction, divergence).
@@ -63,7 +65,7 @@ def autoencoder_loss(
 
 @torch.no_grad()
 def measure_latents(model: MelAutoencoder, cache: MelCache, rows: np.ndarray, clips: int) -> None:
-    """Sets the model's latent mean and standard deviation per channel from that many clips."""
+    """Set the model's latent mean and standard deviation per channel."""
     model.latents_mean.zero_()
     model.latents_std.fill_(1.0)
     chosen = rows[:: max(1, len(rows) // clips)]

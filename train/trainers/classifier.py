@@ -1,4 +1,6 @@
-"""Trains the instrument classifier, on real renders only: it is to judge the model, so it never hears it.
+"""Train the instrument classifier on renders only.
+
+It evaluates the model, so it is never trained on the model's output.
 
 accelerate launch -m train classifier --cache DIR --out RUN
 """
@@ -20,7 +22,9 @@ from train.trainers.settings import ClassifierSettings, read_settings
 
 
 def training_rows(cache: MelCache) -> list[np.ndarray]:
-    """Row numbers of the training split's renders, of every role, for each instrument.
+    """Return row numbers of the training renders of each instrument.
+
+    Renders of every role are included.
 
     Raises:
         CacheError: an instrument has none.
@@ -38,7 +42,10 @@ def training_rows(cache: MelCache) -> list[np.ndarray]:
 def sample_batch(
     cache: MelCache, rows: list[np.ndarray], settings: ClassifierSettings, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random crops (batch, 1, mels, frames) of one random length and their labels, every instrument equally likely."""
+    """Draw random crops and their labels, every instrument equally likely.
+
+    The crops have the shape (batch, 1, mels, frames) and one random length.
+    """
     shortest, longest = settings.shortest_frames, settings.longest_frames
     frames = int(torch.randint(shortest, longest + 1, (1,), generator=generator))
     labels = torch.randint(len(rows), (settings.batch_size,), generator=generator)
@@ -51,7 +58,9 @@ def sample_batch(
 
 
 def augment_mels(mel: torch.Tensor, floor: float, generator: torch.Generator) -> torch.Tensor:
-    """Log-mels with what vocoders, rooms and microphones do to them: level, equaliser, noise and blur.
+    """Vary log-mels in level, equalisation, noise and blur.
+
+    This imitates vocoders, rooms and microphones.
 
     A classifier trained on clean renders alone judges the vocoder's traces instead of the instrument.
 
@@ -81,7 +90,10 @@ def augment_mels(mel: torch.Tensor, floor: float, generator: torch.Generator) ->
 def classifier_loss(
     model: torch.nn.Module, mel: torch.Tensor, labels: torch.Tensor, label_smoothing: float
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Cross-entropy of a batch of log-mels (batch, 1, mels, frames), and the share that is named right."""
+    """Cross-entropy and accuracy of a batch of log-mels.
+
+    Log-mels have the shape (batch, 1, mels, frames).
+    """
     logits = model(mel).float()
     loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     return loss, {"loss": loss.detach(), "accuracy": (logits.argmax(1) == labels).float().mean()}
@@ -89,7 +101,10 @@ def classifier_loss(
 
 @torch.no_grad()
 def measure_accuracy(model: InstrumentClassifier, cache: MelCache, split: str, role: str) -> dict[str, float]:
-    """Share of a split's whole clips in one role that are named right, by instrument and as "mean" over them."""
+    """Measure the accuracy on whole clips of a split, by instrument.
+
+    The entry "mean" is the mean over instruments. Only clips of one role are used.
+    """
     hits: dict[str, list[bool]] = {}
     for number, row in enumerate(cache.clips):
         if row.split == split and row.role == role and row.paired:
@@ -100,7 +115,10 @@ def measure_accuracy(model: InstrumentClassifier, cache: MelCache, split: str, r
 
 
 def train(settings: ClassifierSettings) -> InstrumentClassifier:
-    """Trains, or goes on training, and exports the model to ``out/classifier`` and its accuracy beside it."""
+    """Train or resume, and export the model and its accuracy.
+
+    They go to ``out/classifier``.
+    """
     mel = MelConfig()
     cache = read_cache(settings.cache, mel)
     rows = training_rows(cache)

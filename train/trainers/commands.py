@@ -17,7 +17,7 @@ from train.trainers.settings import (
 
 
 def trainer(name: str, settings: type[TrainSettings], summary: str) -> Command:
-    """The command of a trainer, whose flags are the fields of its settings."""
+    """Command of a trainer, with a flag for each setting."""
     return Command(
         name=name, summary=summary, function=f"trainers.{name}:main", add_arguments=partial(add_settings, cls=settings)
     )

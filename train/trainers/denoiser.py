@@ -1,4 +1,6 @@
-"""Trains the denoiser: diffusion of target latents, conditioned on source latents and style tokens.
+"""Train the denoiser: conditional diffusion of target latents.
+
+It is conditioned on source latents and style tokens.
 
     accelerate launch -m train denoiser --cache DIR --latents DIR --out RUN
 
@@ -62,7 +64,7 @@ class Denoiser(nn.Module):
 
 @dataclass(frozen=True)
 class DenoiserData:
-    """What the denoiser is trained on.
+    """Data of the denoiser's training.
 
     Attributes:
         train, unseen: pairs of the training and of the validation split.
@@ -90,7 +92,7 @@ def read_data(
     device: torch.device,
     known_voices: Iterable[str] = (),
 ) -> DenoiserData:
-    """Opens the caches, or copies them to the model's GPU, where it has one with room for them.
+    """Open the caches, on the model's GPU if they fit.
 
     Args:
         known_voices: voices that the model has to know beside those of the cache.
@@ -148,7 +150,9 @@ def denoiser_loss(
     settings: DenoiserSettings,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Mean squared error of the predicted velocity (Salimans and Ho 2022, arXiv 2202.00512, eq. 12).
+    """Mean squared error of the predicted velocity.
+
+    Source: Salimans and Ho 2022, arXiv 2202.00512, eq. 12.
 
     The parts split it by noise level: "high" above timestep 900, "low" below 500.
     """
@@ -173,7 +177,10 @@ def denoiser_loss(
 
 
 def noise_like(latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Standard normal noise that a generator on the CPU decides; on a GPU, only its seed."""
+    """Draw standard normal noise of the latents' shape.
+
+    A generator on the CPU decides it; for a GPU it decides the seed.
+    """
     if latents.device.type != "cpu":
         seed = int(torch.randint(2**62, (), generator=generator))
         generator = torch.Generator(latents.device).manual_seed(seed)
@@ -184,7 +191,7 @@ def noise_like(latents: torch.Tensor, generator: torch.Generator) -> torch.Tenso
 def validation_loss(
     model: nn.Module, average: EMAModel, sampler: PairSampler, settings: DenoiserSettings, device: torch.device
 ) -> float:
-    """Loss of the averaged weights on the same whole pairs with the same noise every time."""
+    """Loss of the EMA weights on fixed pairs with fixed noise."""
     losses = []
     with ema_weights(model, average):
         for number in range(VALIDATION_BATCHES):
@@ -198,7 +205,10 @@ def validation_loss(
 def sample_mels(
     model: nn.Module, autoencoder: MelAutoencoder, batch: PairBatch, steps: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Log-mels of the first pair's source, of what the model makes of it, and of its target, (3, mels, frames)."""
+    """Log-mels of the first pair: source, output and target.
+
+    Their shape is (3, mels, frames).
+    """
     scheduler = build_scheduler()
     scheduler.set_timesteps(steps)
     source, target, voices = batch.source[:1], batch.target[:1], batch.voices[:1]
@@ -210,7 +220,10 @@ def sample_mels(
 
 
 def train(settings: DenoiserSettings) -> Denoiser:
-    """Trains, or goes on training, and exports averaged weights to ``out/unet`` and ``out/style_encoder``."""
+    """Train or resume, and export the EMA weights.
+
+    They go to ``out/unet`` and ``out/style_encoder``.
+    """
     cache = read_cache(settings.cache, MelConfig())
     autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
     data = read_data(settings, cache, autoencoder, PartialState().device, saved_voices(settings.initial))

@@ -30,14 +30,17 @@ from train.trainers.settings import EnhancerSettings, read_settings
 
 @dataclass(frozen=True)
 class EnhancerBatch:
-    """Log-mels, (batch, 1, mels, frames): what was generated, from what, and what it should be."""
+    """Log-mels of one batch, (batch, 1, mels, frames): generated, source, target."""
 
     generated: torch.Tensor
     source: torch.Tensor
     target: torch.Tensor
 
     def beside(self, mel: torch.Tensor) -> torch.Tensor:
-        """A log-mel and the source's, (batch, 2, mels, frames), as the discriminator sees them."""
+        """Stack a log-mel and its source for the discriminator.
+
+        The result has the shape (batch, 2, mels, frames).
+        """
         return torch.cat([mel, self.source], dim=1)
 
 
@@ -56,7 +59,7 @@ class EnhancerData:
             return self.autoencoder.decode(batch.contiguous(memory_format=torch.channels_last)).float()
 
     def mels(self, rows: np.ndarray, first: int, frames: int) -> torch.Tensor:
-        """Log-mels of clips; silence follows where a clip is shorter than its latents."""
+        """Return log-mels of clips, padded with silence to their latents' length."""
         kept = min(frames, self.cache.mels.shape[-1] - first)
         mels = torch.stack([self.cache.tensor(int(row), first, kept) for row in rows])
         return nn.functional.pad(mels, (0, frames - kept), value=self.cache.mel.log_floor)
@@ -90,7 +93,9 @@ class EnhancerData:
 def enhancer_loss(
     enhanced: torch.Tensor, batch: EnhancerBatch, settings: EnhancerSettings, discriminator: nn.Module | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """L1 on log-mels, on their edges and on levels of frames, and what a discriminator adds.
+    """Loss of one batch and its parts.
+
+    The parts are L1 on log-mels, on edges and on frame levels, and adversarial losses if there is a discriminator.
 
     Its parts are told as well, and how much of the first is left. The discriminator gets no gradient.
     """
@@ -108,7 +113,7 @@ def enhancer_loss(
 
 
 def take_step(run: TrainingRun, batches: list[EnhancerBatch], settings: EnhancerSettings) -> None:
-    """A step of the discriminator, if there is one, and one of the enhancer."""
+    """Update the discriminator, if there is one, and the enhancer."""
     if "discriminator" in run.models:
         for batch in batches:
             with torch.no_grad():
@@ -128,7 +133,10 @@ def take_step(run: TrainingRun, batches: list[EnhancerBatch], settings: Enhancer
 
 @torch.no_grad()
 def validation_errors(model: MelEnhancer, data: EnhancerData) -> tuple[float, float]:
-    """Mean absolute log-mel error in nepers of the held-out pairs, as generated and enhanced."""
+    """Log-mel errors of the held-out pairs, as generated and enhanced.
+
+    They are mean absolute errors in nepers.
+    """
     errors = []
     for batch in data.held_out():
         outputs = (batch.generated, model(batch.generated, batch.source))

@@ -36,7 +36,7 @@ def build_pipeline(
 
 
 def forget_origin(folder: Path) -> None:
-    """Drops the folders that parts were loaded from out of their saved configurations: they are nobody else's."""
+    """Remove local folders from the saved configurations of parts."""
     for path in folder.glob("*/config.json"):
         config = json.loads(path.read_text())
         config.pop("_name_or_path", None)

@@ -1,4 +1,4 @@
-"""One training run: its folder, exact resumption, logs, and the loop of steps that every trainer shares."""
+"""Training loop shared by all trainers: resumption, logs, checkpoints."""
 
 import json
 import math
@@ -26,11 +26,16 @@ from train.trainers.settings import Settings, SettingsError, TrainSettings, is_d
 
 
 class TrainingError(RuntimeError):
-    """Training that cannot go on; the message says at which step and why."""
+    """Training that cannot go on.
+
+    The message says at which step and why.
+    """
 
 
 def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0) -> torch.Generator:
-    """A generator for one forward pass: the draws of a step depend on nothing that came before it.
+    """Return a generator for one forward pass.
+
+    Its draws depend on nothing that came before it.
 
     This is what makes a resumed run equal to an uninterrupted one without saving any random state.
     """
@@ -94,7 +99,9 @@ class TrainingRun:
         self.accelerator.print(f"resumed {self.settings.out} at step {self.step}")
 
     def save_checkpoint(self) -> None:
-        """Writes everything a resumption needs, replacing the checkpoint before it only when all is on disk.
+        """Write a checkpoint with everything that resuming needs.
+
+        It replaces the previous one only when all of it is on disk.
 
         Processes hold the same weights and each watches its own clock, so they do not wait for each other here.
         """
@@ -114,7 +121,10 @@ class TrainingRun:
         os.replace(scratch, self.checkpoint_path)
 
     def steps(self) -> Iterator[int]:
-        """Numbers of the steps still to do. Sets learning rates before each; logs and checkpoints after it."""
+        """Yield the numbers of the steps still to do.
+
+        Learning rates are set before each step; logs and checkpoints are written after it.
+        """
         started = saved = time.monotonic()
         while self.step < self.settings.steps:
             for optimizer in self.plain_optimizers.values():
@@ -143,7 +153,10 @@ class TrainingRun:
         self.accelerator.end_training()
 
     def _is_time_up(self, started: float) -> bool:
-        """Whether any process has used up its minutes; asked by all of them after the same step."""
+        """Return True if any process has used up its minutes.
+
+        All processes ask after the same step.
+        """
         if not self.settings.minutes:
             return False
         if time.monotonic() - started > 60 * self.settings.minutes:
@@ -161,7 +174,9 @@ class TrainingRun:
         self.accelerator.backward(loss / self.settings.accumulation)
 
     def update(self, name: str, clip: float = 1.0) -> None:
-        """One optimizer step of a model, its gradient norm clipped, and of its moving average.
+        """Take an optimizer step of a model and update its EMA weights.
+
+        The gradient norm is clipped.
 
         Raises:
             TrainingError: the gradient is not finite, as for ``record``; with fp16 such a step is left out.
@@ -222,7 +237,10 @@ def current_commit() -> str:
 
 
 def run_trainer(train: Callable[[Settings], object], settings: Settings) -> int:
-    """Train, and return an exit code, after a sentence for what cannot be trained."""
+    """Train and return an exit code.
+
+    What cannot be trained ends with a sentence.
+    """
     return run_command(lambda: train(settings), CacheError, SettingsError, TrainingError, OSError)
 
 
@@ -239,7 +257,7 @@ def ema_weights(model: nn.Module, average: EMAModel) -> Iterator[None]:
 
 
 def load_initial_weights(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ...] = ()) -> None:
-    """Loads a saved pipeline's weights into models that are to be trained further.
+    """Load pretrained weights into models to be trained further.
 
     A style encoder may know more voices than the saved one: a new voice starts as the mean of its instrument's.
 

@@ -1,4 +1,4 @@
-"""Draws what training runs have logged: one panel for each scalar, one line for each run.
+"""Plot logged values: one panel a scalar, one line a run.
 
     python -m train plot-curves --run RUN... --scalar NAME... --out PICTURE.png
 

@@ -1,4 +1,7 @@
-"""Settings of training runs: one frozen dataclass a trainer, from which its flags are generated."""
+"""Settings of training runs, from which flags are generated.
+
+There is one frozen dataclass for each trainer.
+"""
 
 import argparse
 import json
@@ -10,7 +13,10 @@ from train.common.files import write_atomically
 
 
 class SettingsError(ValueError):
-    """Settings that a run cannot go on with; the message names the one that differs."""
+    """Settings that a run cannot resume with.
+
+    The message names the one that differs.
+    """
 
 
 Settings = TypeVar("Settings", bound="TrainSettings")
@@ -18,7 +24,7 @@ Settings = TypeVar("Settings", bound="TrainSettings")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """What every trainer shares.
+    """Settings that every trainer shares.
 
     Attributes:
         out: folder of the run: settings, checkpoints, logs, exported weights.
@@ -88,7 +94,7 @@ class TrainSettings:
 
 
 def is_due(done: int, every: int) -> bool:
-    """Whether something that is done every so many steps (0: never) is to be done after that many."""
+    """Return True every ``every`` steps; never if ``every`` is 0."""
     return bool(every) and done % every == 0
 
 
@@ -296,7 +302,10 @@ class ClassifierSettings(TrainSettings):
 
 
 def add_settings(parser: argparse.ArgumentParser, cls: type[TrainSettings]) -> None:
-    """Declare a flag for each field: ``batch_size`` is ``--batch-size``; bools take no value."""
+    """Declare a flag for each field of the settings.
+
+    The field ``batch_size`` becomes ``--batch-size``; booleans take no value.
+    """
     for field in fields(cls):
         flag = "--" + field.name.replace("_", "-")
         required = field.default is MISSING

@@ -1,4 +1,6 @@
-"""Trains the vocoder, at first on magnitudes alone, then on its sound and against discriminators, then on decoded mels.
+"""Train the vocoder on magnitudes, sound and decoded mels.
+
+Training starts with magnitudes alone, goes on with sound and discriminators, and ends with decoded mels.
 
 accelerate launch -m train vocoder --cache DIR --data DIR --out RUN --autoencoder RUN/autoencoder
 
@@ -90,14 +92,17 @@ def crop_batch(
 
 
 class Generator(nn.Module):
-    """The vocoder as it is trained: the magnitudes it predicts, and their sound."""
+    """The vocoder in training: predicted magnitudes and their sound."""
 
     def __init__(self, vocoder: Vocoder) -> None:
         super().__init__()
         self.vocoder = vocoder
 
     def forward(self, mel: torch.Tensor, audible: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Magnitudes (batch, bins, frames) and, if asked for, waveforms (batch, samples) of log-mels."""
+        """Return magnitudes and, if asked for, waveforms of log-mels.
+
+        Magnitudes have the shape (batch, bins, frames), waveforms (batch, samples).
+        """
         magnitude = self.vocoder.predict_magnitudes(mel)
         return magnitude, self.vocoder.synthesize(magnitude) if audible else None
 
@@ -123,7 +128,9 @@ def vocoder_loss(
     discriminators: nn.Module,
     settings: VocoderSettings,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Loss of magnitudes and of their sound, if there is any, and its parts; discriminators get no gradient.
+    """Loss of magnitudes and, if there is any, of sound.
+
+    Returns the loss and its parts. Discriminators get no gradient.
 
     Args:
         magnitude: (batch, bins, frames).
@@ -142,7 +149,10 @@ def vocoder_loss(
 
 
 def train(settings: VocoderSettings) -> Vocoder:
-    """Trains, or goes on training, and exports averaged weights to ``out/vocoder``, which it returns."""
+    """Train or resume, export the EMA weights and return the vocoder.
+
+    They go to ``out/vocoder``.
+    """
     mel = MelConfig()
     cache = read_cache(settings.cache, mel)
     # Recordings without a pair are rows like any other; those held out stay unheard.

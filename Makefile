@@ -1,0 +1,19 @@
+.PHONY: install lint type test test-all app
+
+install:
+	pip install -e ".[test]" && pip install --no-deps -r train/no-deps.txt
+
+lint:
+	ruff check . && ruff format --check .
+
+type:
+	mypy
+
+test:
+	python -m pytest -m "not slow and not browser"
+
+test-all:
+	python -m pytest
+
+app:
+	python app.py

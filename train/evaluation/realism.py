@@ -1,0 +1,129 @@
+"""How real a sound is: what musicnn hears in it and how its notes behave, apart from which music it plays."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from stylediff.audio import AudioError
+from stylediff.instruments import get_instrument
+from train.data.note_agreement import frame_prf, note_f1
+from train.data.notes import notes_in_range
+from train.data.transcription import LOWEST_PITCH, PITCHES, HeardNotes, NoteJudge
+from train.evaluation.descriptors import attack_time, energy_between_partials, measure_vibrato
+from train.evaluation.musicnn import TAG_OF, Musicnn
+from train.evaluation.recorded_reference import RecordedReference
+
+ONSET_TOLERANCE_S = 0.05
+
+
+@dataclass(frozen=True)
+class Impression:
+    """What is heard in one clip, whatever it is meant to be.
+
+    Attributes:
+        tags: musicnn's probability of each instrument that it has a tag for; empty if it cannot hear the clip.
+        features: musicnn's features, (patches, 200) as lists.
+        vibrato_cents, vibrato_hz: depth and rate of held notes.
+        between_partials_db: energy between partials.
+        attack_ms: rise time of notes.
+
+    A value is None where the clip has no note that it can be measured on.
+    """
+
+    tags: dict[str, float]
+    features: list[list[float]]
+    vibrato_cents: float | None
+    vibrato_hz: float | None
+    between_partials_db: float | None
+    attack_ms: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Networks made by others: musicnn, and basic-pitch for notes."""
+
+    musicnn: Musicnn
+    notes: NoteJudge
+
+
+def listen(waveform: torch.Tensor, sample_rate: int, heard: HeardNotes, musicnn: Musicnn) -> Impression:
+    """Impression of a clip (samples,) whose transcription is known."""
+    try:
+        tagging = musicnn(waveform, sample_rate)
+        tags = {name: round(float(tagging.probabilities[:, index].mean()), 5) for name, index in TAG_OF.items()}
+        features = tagging.features.round(4).tolist()
+    except AudioError:
+        tags, features = {}, []
+    notes = heard.notes
+    vibrato, attack_s = measure_vibrato(waveform, sample_rate, notes), attack_time(waveform, sample_rate, notes)
+    return Impression(
+        tags=tags,
+        features=features,
+        vibrato_cents=None if vibrato is None else vibrato.depth_cents,
+        vibrato_hz=None if vibrato is None else vibrato.rate_hz,
+        between_partials_db=energy_between_partials(waveform, sample_rate, notes),
+        attack_ms=None if attack_s is None else 1000 * attack_s,
+    )
+
+
+def playable_keys(instrument: str) -> np.ndarray:
+    """Which of the piano's keys an instrument has, (88,) bool."""
+    keys, found = LOWEST_PITCH + np.arange(PITCHES), get_instrument(instrument)
+    return (keys >= found.lowest) & (keys <= found.highest)
+
+
+def agreement(heard: HeardNotes, source: HeardNotes, instrument: str) -> dict[str, float | None]:
+    """Agreement of the notes heard in an output with those heard in its source, on the keys of the target instrument.
+
+    Returns:
+        ``frame_f`` and ``note_f1``; None where the source plays nothing on these keys.
+    """
+    keys, notes = playable_keys(instrument), notes_in_range(source.notes, get_instrument(instrument))
+    kept = keys[heard.pitches.astype(int) - LOWEST_PITCH]
+    frames = min(len(heard.roll), len(source.roll))
+    ours, theirs = heard.roll[:frames] & keys, source.roll[:frames] & keys
+    return {
+        "frame_f": frame_prf(ours, theirs)[2] if theirs.any() else None,
+        "note_f1": note_f1(notes, heard.intervals[kept], heard.pitches[kept], ONSET_TOLERANCE_S) if notes else None,
+    }
+
+
+def middle(values: list[float | None]) -> float | None:
+    """Median of the values that there are."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def mean(values: list[float | None]) -> float | None:
+    """Mean of the values that there are."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def summarize(
+    results: list[dict[str, Any]], target: str, reference: RecordedReference | None
+) -> dict[str, float | None]:
+    """Values of a system for one target: medians over clips, but means of the agreement with the source.
+
+    Args:
+        results: an impression of each clip, perhaps with its agreement.
+        reference: recordings of the target, if there are any.
+    """
+    features = [np.array(result["features"]) for result in results if result["features"]]
+    patches = sum(len(clip) for clip in features)
+    return {
+        "clips": len(results),
+        "tag": middle([result["tags"].get(target) for result in results]),
+        "frechet": reference.distance(features) if reference is not None and patches > 1 else None,
+        "frame_f": mean([result.get("frame_f") for result in results]),
+        "note_f1": mean([result.get("note_f1") for result in results]),
+        **{
+            name: middle([result[name] for result in results])
+            for name in ("vibrato_cents", "vibrato_hz", "between_partials_db", "attack_ms")
+        },
+    }

@@ -1,0 +1,109 @@
+"""Systems that play a recording with another instrument: the model in some setting, and a replayed transcription."""
+
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stylediff.audio import fit_length
+from stylediff.instruments import get_instrument
+from stylediff.mel import MelConfig
+from train.data.transcription import HeardNotes
+from train.evaluation.recorded_clips import RecordedClip
+from train.evaluation.runner import load_model, load_players
+from train.evaluation.systems import Players
+
+DRY = "dry"
+SOURCE, REPLAYED = "source", "transcribed, replayed"
+SAMPLE_RATE = MelConfig().sample_rate
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way of using the model; None leaves a value at the model's default.
+
+    Attributes:
+        voice: voice of the target, ``instrument/soundfont-program``.
+        steps: denoising steps.
+        noise: scale of the noise (temperature).
+        enhance: whether the enhancer is used.
+        dynamics: how far the output's loudness follows the source's.
+        room: room that the output sounds in, added to the output without one.
+        like: whether the style comes from a recording of the target in place of its name.
+    """
+
+    voice: str | None = None
+    steps: int | None = None
+    noise: float | None = None
+    enhance: bool | None = None
+    dynamics: float | None = None
+    room: str | None = None
+    like: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the system, for tables."""
+        parts = [] if self.voice is None else [self.voice]
+        parts += [] if self.steps is None else [f"{self.steps} steps"]
+        parts += [] if self.noise is None else [f"noise {self.noise:g}"]
+        parts += [] if self.enhance is None else ["enhanced" if self.enhance else "not enhanced"]
+        parts += [] if self.dynamics is None else [f"dynamics {self.dynamics:g}"]
+        parts += ["like a recording"] if self.like else []
+        parts += [] if self.room is None else [f"in a {self.room}" if self.room != DRY else DRY]
+        return ", ".join(["ours", *(parts or ["default"])])
+
+    def arguments(self, target: str) -> dict[str, Any]:
+        """Arguments of the pipeline for a target instrument."""
+        values = {
+            "num_inference_steps": self.steps,
+            "temperature": self.noise,
+            "enhance": self.enhance,
+            "dynamics": self.dynamics,
+        }
+        return {"target": self.voice or target} | {name: value for name, value in values.items() if value is not None}
+
+
+def choose_style(clip: RecordedClip, examples: list[RecordedClip]) -> RecordedClip | None:
+    """The recording that a clip takes its style from, always the same one; None without examples."""
+    return examples[zlib.crc32(clip.name.encode()) % len(examples)] if examples else None
+
+
+def run_model(
+    clip: RecordedClip, target: str, setting: Setting, model: Path, style: RecordedClip | None = None
+) -> torch.Tensor:
+    """A clip through the model, (samples,); the noise depends on the clip alone.
+
+    Args:
+        style: recording that a setting with ``like`` takes the style from.
+
+    Raises:
+        ValueError: a setting with ``like``, and no recording or a model that takes none.
+    """
+    pipeline, arguments = load_model(model), setting.arguments(target)
+    if setting.like:
+        if style is None:
+            raise ValueError(f"no recording of the {target} to take the style from")
+        arguments["target"] = pipeline.encode_reference(style.waveform, SAMPLE_RATE)
+    generator = torch.Generator().manual_seed(zlib.crc32(clip.name.encode()))
+    result = pipeline(clip.waveform, SAMPLE_RATE, generator=generator, **arguments)
+    return fit_length(result.audio.cpu(), len(clip.waveform))
+
+
+@cache
+def load_player(soundfonts: tuple[str, ...], voice: str) -> Players:
+    """A synthesizer for one voice, once a process.
+
+    Raises:
+        TrialError, SynthesisError: no soundfont has the voice, or none can be played.
+    """
+    return load_players(soundfonts, (voice,))
+
+
+def run_replay(clip: RecordedClip, heard: HeardNotes, target: str, soundfonts: tuple[str, ...]) -> torch.Tensor:
+    """The notes heard in a clip, played by the target's default voice, (samples,)."""
+    voice = get_instrument(target).default_voice
+    synthesizer, program = load_player(soundfonts, voice)[voice]
+    return torch.from_numpy(synthesizer.render(heard.notes, program, len(clip.waveform), {})).float()

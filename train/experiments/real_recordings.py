@@ -1,0 +1,366 @@
+"""Recordings in, other instruments out: how real the outputs sound beside recordings of the target.
+
+    python -m train.experiments.real_recordings --recordings FOLDER --out DIR [--soundfonts FONT ...]
+        [--noise 0.3 1] [--steps 4 8] [--enhance yes no] [--voices all] [--like]
+
+Sources are the held-out third of the recordings, or all of a folder of one's own with ``--split all``. Every
+combination of the given settings is tried; without any, the model's defaults are. Finished clips are kept in the
+output folder: an interrupted run goes on where it stopped, and a run with other settings or weights only adds to it.
+"""
+
+import argparse
+import hashlib
+import inspect
+import itertools
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff import StyleTransferPipeline
+from stylediff.audio import write_audio
+from stylediff.checkpoint import SHIPPED, CheckpointError
+from stylediff.instruments import INSTRUMENT_NAMES, INSTRUMENTS
+from stylediff.room import ROOMS, add_room
+from train.common.cli import exit_code
+from train.common.files import claim_folder, describe_argument, write_atomically
+from train.common.markdown import table_head, table_row, write_page
+from train.common.parallel import results_of
+from train.data.manifest import ManifestError
+from train.data.recordings import HELD_OUT, SPLITS, RecordingError
+from train.data.soundfonts import SynthesisError
+from train.data.transcription import HeardNotes, NoteJudge
+from train.data.waveforms import load_waveform
+from train.evaluation.cases import TrialError
+from train.evaluation.musicnn import Musicnn
+from train.evaluation.realism import agreement, listen, summarize
+from train.evaluation.recorded_clips import RecordedClip, choose_examples, choose_sources, recordings_of_split
+from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
+from train.evaluation.recorded_systems import (
+    DRY,
+    REPLAYED,
+    SAMPLE_RATE,
+    SOURCE,
+    Setting,
+    choose_style,
+    run_model,
+    run_replay,
+)
+from train.evaluation.runner import load_model
+
+EXAMPLES = 48  # recordings of each target and split that are listened to
+ENOUGH_EXAMPLES = 24  # of the sources' split, for a Fréchet distance to these alone
+ALL = "all"
+RECORDINGS = "recordings of the target"
+Values = dict[str, float | None]
+Summary = dict[str, dict[str, Values]]  # target -> system -> column -> value
+
+NOTES = """\
+Sources are recordings that nothing was trained on ({split}). *Heard by musicnn*: probability of the target's tag, the
+median over clips (no tag for trumpet, saxophone, clarinet, vibraphone); the share is that of recordings. *Fréchet
+distance*: of musicnn's features to recordings of the target, from the same split where it has enough; beside
+recordings stands the distance of one half of them to the other, the floor. *Frame F* and *note F1* (50 ms): notes
+heard in the output against notes heard in the source, on the target's keys. *Vibrato* of held notes, *energy between
+partials* and *attack* are medians over clips.
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, and where it is kept.
+
+    Attributes:
+        out: folder of finished clips.
+        model: folder of the pipeline.
+        digest: of its weights and defaults, so that results of others are never taken for theirs.
+        soundfonts: that hold the targets' default voices; none leaves out the replayed transcriptions.
+        settings: ways of using the model, by target.
+    """
+
+    out: Path
+    model: Path
+    digest: str
+    soundfonts: tuple[str, ...]
+    settings: dict[str, tuple[Setting, ...]]
+
+    def systems(self, target: str) -> list[str]:
+        """Names of the systems that play a target."""
+        replayed = [REPLAYED] if self.soundfonts else []
+        return [*replayed, *(setting.name for setting in self.settings[target])]
+
+    def path(self, system: str, target: str | None, clip: RecordedClip) -> Path:
+        """File of a clip's result, with its sound beside it."""
+        folder = system.replace("/", "_").replace(", ", "_").replace(" ", "-")
+        if system not in (SOURCE, REPLAYED):
+            folder = f"{folder}_{self.digest}"
+        return self.out / folder / (target or "as_it_is") / f"{clip.file_stem}.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip to be listened to and, if it is a source, to be played by other instruments.
+
+    Attributes:
+        styles: targets, each with the recording that may give the style, or None.
+    """
+
+    clip: RecordedClip
+    styles: dict[str, RecordedClip | None]
+
+
+@cache
+def load_listeners() -> tuple[Musicnn, NoteJudge]:
+    """Networks that listen, once a process."""
+    return Musicnn(), NoteJudge()
+
+
+def save_result(path: Path, clip: RecordedClip, values: dict[str, Any]) -> None:
+    """Writes the result of one clip."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({"clip": clip.name, **values}))
+
+
+def make_output(plan: Plan, job: Job, target: str, system: str, heard: HeardNotes) -> torch.Tensor:
+    """What a system makes of a clip, (samples,)."""
+    if system == REPLAYED:
+        return run_replay(job.clip, heard, target, plan.soundfonts)
+    setting = next(setting for setting in plan.settings[target] if setting.name == system)
+    run = partial(run_model, job.clip, target, model=plan.model, style=job.styles[target])
+    if setting.room in (None, DRY):
+        return run(setting)
+    without_room = replace(setting, room=DRY)
+    path = plan.path(without_room.name, target, job.clip).with_suffix(".flac")
+    return add_room(load_waveform(path) if path.is_file() else run(without_room), SAMPLE_RATE, setting.room)
+
+
+def work_on(job: Job, plan: Plan) -> int:
+    """Makes and judges whatever of a job is not there yet, and returns how much that was."""
+    clip, done = job.clip, 0
+    missing = [
+        (target, system)
+        for target in job.styles
+        for system in plan.systems(target)
+        if not plan.path(system, target, clip).is_file()
+    ]
+    as_it_is = plan.path(SOURCE, None, clip)
+    if not missing and as_it_is.is_file():
+        return 0
+    musicnn, transcriber = load_listeners()
+    source = transcriber.listen(clip.waveform)
+    if not as_it_is.is_file():
+        save_result(as_it_is, clip, listen(clip.waveform, SAMPLE_RATE, source, musicnn).to_dict())
+        done += 1
+    for target, system in missing:
+        path = plan.path(system, target, clip)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_audio(path.with_suffix(".flac"), make_output(plan, job, target, system, source), SAMPLE_RATE)
+        output = load_waveform(path.with_suffix(".flac"))
+        heard = transcriber.listen(output)
+        impression = listen(output, SAMPLE_RATE, heard, musicnn).to_dict()
+        save_result(path, clip, impression | agreement(heard, source, target))
+        done += 1
+    return done
+
+
+def settings_of(target: str, pipeline: StyleTransferPipeline, args: argparse.Namespace) -> tuple[Setting, ...]:
+    """Every combination of the settings that were asked for, for one target."""
+    known = [str(voice) for voice in pipeline.style_encoder.config.voices if str(voice).startswith(f"{target}/")]
+    voices = known if ALL in args.voices else [voice for voice in args.voices if voice in known]
+    choices = (voices, args.steps, args.noise, [word == "yes" for word in args.enhance], args.dynamics, args.room)
+    grid = [Setting(*values) for values in itertools.product(*(choice or [None] for choice in choices))]
+    return (*grid, *(replace(setting, like=True) for setting in grid if args.like))
+
+
+def digest_model(model: Path) -> str:
+    """A short name for a model's weights together with the defaults that it is used with."""
+    defaults = [
+        parameter.default for parameter in inspect.signature(StyleTransferPipeline.__call__).parameters.values()
+    ]
+    voices = [instrument.default_voice for instrument in INSTRUMENTS]
+    return hashlib.sha256(f"{describe_argument(model)} {defaults} {voices}".encode()).hexdigest()[:8]
+
+
+def read_results(plan: Plan, system: str, target: str | None, clips: list[RecordedClip]) -> list[dict[str, Any]]:
+    """Results of clips in a system."""
+    return [json.loads(plan.path(system, target, clip).read_text()) for clip in clips]
+
+
+def examples_of_split(examples: list[RecordedClip], split: str) -> list[RecordedClip]:
+    """Examples of the sources' split where it has enough, else all of them."""
+    chosen = [clip for clip in examples if split in (ALL, clip.split)]
+    return chosen if len(chosen) >= ENOUGH_EXAMPLES else examples
+
+
+def nearer_share(plan: Plan, target: str, setting: Setting, jobs: list[Job]) -> float | None:
+    """Share of clips that musicnn's features place nearer to the recording that gave the style than by name."""
+    nearer = []
+    for job in jobs:
+        style = job.styles[target]
+        if style is None:
+            return None
+        by_name = plan.path(replace(setting, like=False).name, target, job.clip)
+        paths = (plan.path(SOURCE, None, style), plan.path(setting.name, target, job.clip), by_name)
+        means = [np.mean(json.loads(path.read_text())["features"], axis=0) for path in paths]
+        nearer.append(np.linalg.norm(means[1] - means[0]) < np.linalg.norm(means[2] - means[0]))
+    return float(np.mean(nearer)) if nearer else None
+
+
+def summarize_target(
+    plan: Plan, target: str, jobs: list[Job], examples: list[RecordedClip], split: str
+) -> dict[str, dict[str, float | None]]:
+    """Summaries of recordings and of each system for one target."""
+    heard = read_results(plan, SOURCE, None, examples)
+    near = read_results(plan, SOURCE, None, examples_of_split(examples, split))
+    features = [np.array(result["features"]) for result in near]
+    reference = RecordedReference(features) if len(features) >= FEWEST_CLIPS else None
+    summary = {}
+    if heard:
+        summary[RECORDINGS] = summarize(heard, target, None) | {"frechet": reference.floor if reference else None}
+    played = [job for job in jobs if target in job.styles]
+    clips = [job.clip for job in played]
+    summary[SOURCE] = summarize(read_results(plan, SOURCE, None, clips), target, reference)
+    for system in plan.systems(target):
+        summary[system] = summarize(read_results(plan, system, target, clips), target, reference)
+    for setting in plan.settings[target]:
+        if setting.like:
+            summary[setting.name]["nearer"] = nearer_share(plan, target, setting, played)
+    return summary
+
+
+def measure(args: argparse.Namespace) -> Summary:
+    """Makes and judges what is missing, and sums it up by target and system.
+
+    Raises:
+        RecordingError, CheckpointError, SynthesisError, TrialError: something is missing.
+    """
+    recordings = recordings_of_split(args.recordings, args.split)
+    if args.sources:
+        recordings = [recording for recording in recordings if recording.instrument in args.sources]
+    sources = choose_sources(recordings, args.limit, SAMPLE_RATE)
+    if not sources:
+        raise RecordingError(f"no recording in {args.recordings} gives a clip: none is long and loud enough")
+    everything = recordings_of_split(args.references or args.recordings, ALL)
+    examples = {name: choose_examples(everything, name, args.examples, SAMPLE_RATE) for name in args.targets}
+    pipeline = load_model(args.model)
+    settings = {target: settings_of(target, pipeline, args) for target in args.targets}
+    plan = Plan(args.out, args.model, digest_model(args.model), tuple(args.soundfonts), settings)
+    styles = {name: examples_of_split(clips, args.split) for name, clips in examples.items()}
+    to_play = [
+        Job(clip, {name: choose_style(clip, styles[name]) for name in args.targets if name != clip.instrument})
+        for clip in sources
+    ]
+    jobs = [Job(clip, {}) for clips in examples.values() for clip in clips] + to_play
+    list(tqdm(results_of(partial(work_on, plan=plan), jobs, args.workers), total=len(jobs), unit="clip"))
+    return {name: summarize_target(plan, name, to_play, examples[name], args.split) for name in args.targets}
+
+
+def cell(value: float | None, digits: int) -> str:
+    """A number of a table, or nothing."""
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def share_of(values: Values, real: Values) -> float | None:
+    """Tag probability as a share of that of recordings."""
+    tag, real_tag = values.get("tag"), real.get("tag")
+    return None if tag is None or not real_tag else tag / real_tag
+
+
+def target_lines(target: str, systems: dict[str, Values]) -> list[str]:
+    """Table of one target, a line for each system."""
+    heads = ["", "clips", "heard by musicnn", "share", "Fréchet distance ↓", "frame F", "note F1"]
+    heads += ["vibrato, cents", "rate, Hz", "between partials, dB", "attack, ms"]
+    with_styles = any("nearer" in values for values in systems.values())
+    heads += ["nearer to the recording than by name"] if with_styles else []
+    lines = ["", f"## {target}", "", *table_head(heads)]
+    real = systems.get(RECORDINGS, {})
+    for name, values in systems.items():
+        cells = [
+            name,
+            cell(values["clips"], 0),
+            cell(values["tag"], 2),
+            cell(share_of(values, real), 2),
+            cell(values["frechet"], 1),
+            cell(values["frame_f"], 3),
+            cell(values["note_f1"], 3),
+            cell(values["vibrato_cents"], 1),
+            cell(values["vibrato_hz"], 1),
+            cell(values["between_partials_db"], 0),
+            cell(values["attack_ms"], 0),
+        ]
+        cells += [cell(values.get("nearer"), 2)] if with_styles else []
+        lines.append(table_row(cells))
+    return lines
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that there are."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def overall_lines(summary: Summary) -> list[str]:
+    """Table over all targets, of the systems that every target has."""
+    names = [name for name in next(iter(summary.values())) if all(name in systems for systems in summary.values())]
+    heads = ["mean over targets", "share of recordings' musicnn", "Fréchet distance ↓", "frame F", "note F1"]
+    lines = table_head(heads)
+    for name in names:
+        share = mean(share_of(systems[name], systems.get(RECORDINGS, {})) for systems in summary.values())
+        columns = (("frechet", 1), ("frame_f", 3), ("note_f1", 3))
+        means = [cell(mean(systems[name][key] for systems in summary.values()), digits) for key, digits in columns]
+        lines.append(table_row([name, cell(share, 2), *means]))
+    return lines
+
+
+def write_markdown(summary: Summary, split: str, limit: int | None) -> str:
+    """The page."""
+    which = "the held-out third" if split == "held_out" else f"split {split}"
+    clips = "all clips" if limit is None else f"{limit} clips of each instrument"
+    lines = ["# Recordings as sources", "", NOTES.format(split=f"{which}, {clips}"), *overall_lines(summary)]
+    for target, systems in summary.items():
+        lines += target_lines(target, systems)
+    return "\n".join([*lines, ""])
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--recordings", type=Path, required=True, help="sources, in folders named by instrument")
+    parser.add_argument("--references", type=Path, help="recordings of the targets, if not the same folder")
+    parser.add_argument("--split", choices=[*SPLITS, ALL], default=HELD_OUT, help="recordings that are sources")
+    parser.add_argument("--sources", nargs="+", choices=INSTRUMENT_NAMES, help="only these source instruments")
+    parser.add_argument("--targets", nargs="+", choices=INSTRUMENT_NAMES, default=list(INSTRUMENT_NAMES))
+    parser.add_argument("--limit", type=int, help="clips of each source instrument")
+    parser.add_argument("--examples", type=int, default=EXAMPLES, help="recordings of each target and split")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
+    parser.add_argument("--soundfonts", nargs="+", default=[], help="with the default voices, to replay notes")
+    parser.add_argument("--voices", nargs="+", default=[], help="voices of the targets, or all")
+    parser.add_argument("--steps", type=int, nargs="+", default=[])
+    parser.add_argument("--noise", type=float, nargs="+", default=[], help="scales of the noise")
+    parser.add_argument("--enhance", nargs="+", choices=["yes", "no"], default=[])
+    parser.add_argument("--dynamics", type=float, nargs="+", default=[])
+    parser.add_argument("--room", nargs="+", choices=list(ROOMS), default=[])
+    parser.add_argument("--like", action="store_true", help="also take the style from recordings of the target")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+
+    def work() -> None:
+        claim_folder(args.out, {"recordings": str(args.recordings), "references": str(args.references)})
+        summary = measure(args)
+        write_page(args.out, "real_recordings", summary, write_markdown(summary, args.split, args.limit))
+
+    return exit_code(work, RecordingError, CheckpointError, SynthesisError, TrialError, ManifestError, ValueError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
