@@ -15,12 +15,10 @@ from tqdm import tqdm
 
 from stylediff.audio import AudioError, read_audio, write_audio
 from stylediff.checkpoint import CheckpointError, load_pipeline
-from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import mels_to_image
-from stylediff.sampling import STEPS, TEMPERATURE
-from stylediff.settings import check_inputs
+from stylediff.settings import SettingError, TransferSettings, add_flags, read_flags
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
@@ -33,20 +31,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--like-weight", type=float, default=1.0, help="weight of --like against --to (1)")
     parser.add_argument("-o", "--out", type=Path, help="output file (.wav or .flac), for one source")
     parser.add_argument("--out-dir", type=Path, help="output folder, for several sources")
-    steps_help = f"passes: a guess, and DDIM steps that refine it ({STEPS})"
-    parser.add_argument("--steps", type=int, default=STEPS, help=steps_help)
-    parser.add_argument("--guidance", type=float, default=1.0, help="guidance scale; 1 is off and twice as fast (1)")
-    parser.add_argument("--strength", type=float, default=1.0, help="0 keeps the source, 1 starts from noise (1)")
-    parser.add_argument("--temperature", type=float, default=TEMPERATURE, help=f"deviation of noise ({TEMPERATURE})")
-    parser.add_argument(
-        "--enhance", action=argparse.BooleanOptionalAction, default=True, help="correct the spectrogram (on)"
-    )
-    parser.add_argument("--dynamics", type=float, default=DYNAMICS, help=f"1 is the source's loudness ({DYNAMICS})")
+    add_flags(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", help="folder or Hub id of other weights")
     parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")
     args = parser.parse_args(arguments)
     check_arguments(parser, args)
+    try:
+        args.settings = read_flags(args)
+    except SettingError as error:
+        parser.error(str(error))
     return args
 
 
@@ -100,6 +94,12 @@ def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str
     return torch.lerp(pipeline.encode_target(args.to), heard, args.like_weight)
 
 
+def resolve_settings(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> TransferSettings:
+    """Settings with a value for each; what is recommended for the instrument counts as long as the instrument does."""
+    counts = args.like is None or args.like_weight < 1
+    return args.settings.resolve(pipeline.recommended_settings(args.to) if counts else {})
+
+
 def convert(
     pipeline: StyleTransferPipeline, args: argparse.Namespace, style: str | torch.Tensor, source: Path, path: Path
 ) -> None:
@@ -113,13 +113,8 @@ def convert(
         torch.from_numpy(samples),
         sample_rate,
         target=style,
-        num_inference_steps=args.steps,
-        guidance_scale=args.guidance,
-        strength=args.strength,
-        temperature=args.temperature,
-        enhance=args.enhance,
-        dynamics=args.dynamics,
         generator=torch.Generator().manual_seed(args.seed),
+        **args.settings.kwargs(),
     )
     write_audio(path, result.audio, result.sample_rate)
     if args.spectrogram:
@@ -136,13 +131,15 @@ def main(arguments: list[str] | None = None) -> int:
         pipeline = load_pipeline(args.model)
         pipeline.set_progress_bar_config(desc="denoising", leave=False)
         style = read_style(pipeline, args)
-        settings = (args.steps, args.guidance, args.strength, args.temperature, args.dynamics)
-        check_inputs(pipeline.style_encoder, style, *settings)
+        pipeline.check_inputs(style)
+        args.settings = resolve_settings(pipeline, args)
         if args.out_dir:
             args.out_dir.mkdir(parents=True, exist_ok=True)
     except (CheckpointError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    voice = f"like {args.like.name}" if args.like else pipeline.choose_voice(args.to)
+    print(f"{voice}, {args.settings.describe()}", file=sys.stderr)
     pairs = list(zip(args.sources, output_paths(args), strict=True))
     for source, path in tqdm(pairs, unit="file", disable=len(pairs) == 1):
         try:

@@ -158,8 +158,12 @@ def at_level(waveform: torch.Tensor, gain: float, sample_rate: int, target_rate:
 
     Where it would not fit into that range it becomes quieter as a whole, and is not clipped.
     """
-    levelled = fit_length(resample(waveform / gain, sample_rate, target_rate), samples)
-    return levelled * min(1.0, PEAK_LIMIT / max(float(levelled.abs().max()), PEAK_LIMIT))
+    return limit_peak(fit_length(resample(waveform / gain, sample_rate, target_rate), samples))
+
+
+def limit_peak(waveform: torch.Tensor) -> torch.Tensor:
+    """A waveform of any shape, quieter as a whole if its peak is above ``PEAK_LIMIT``."""
+    return waveform * min(1.0, PEAK_LIMIT / max(float(waveform.abs().max()), PEAK_LIMIT))
 
 
 def loudness_gain(waveform: torch.Tensor) -> float:

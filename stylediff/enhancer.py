@@ -5,10 +5,8 @@ from diffusers import ModelMixin, UNet2DModel
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from torch import nn
 
-from stylediff.mel import MelConfig
+from stylediff.mel import LEVEL_SCALE, MelConfig
 from stylediff.public import public
-
-LEVEL_SCALE = 4.0  # nepers above the floor that the network sees as 1
 
 
 @public

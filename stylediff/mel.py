@@ -7,7 +7,10 @@ import librosa
 import numpy as np
 import torch
 
+from stylediff.audio import loudness_gain
+
 BLOCK_FRAMES = 2048
+LEVEL_SCALE = 4.0  # nepers above the floor that the networks see as 1
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,19 @@ def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
     blocks = (padded[:, start : start + BLOCK_FRAMES * config.hop_length + reach] for start in starts)
     mel = torch.cat([filters @ transform_padded(block, config).abs() for block in blocks], dim=-1)
     return mel.clamp_min(float(np.exp(config.log_floor))).log().unsqueeze(1)
+
+
+def normalized_mel(waveform: torch.Tensor, config: MelConfig) -> tuple[torch.Tensor, float]:
+    """Log-mel of a waveform at the loudness that the model works at, and the gain that brings it there.
+
+    Args:
+        waveform: (samples,) at ``config.sample_rate``.
+
+    Returns:
+        (1, 1, mels, frames) in nepers, and the factor of ``loudness_gain``.
+    """
+    gain = loudness_gain(waveform)
+    return waveform_to_mel((waveform * gain)[None], config), gain
 
 
 def griffin_lim(mel: torch.Tensor, config: MelConfig, iterations: int = 32) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """The whole path of sound on tensors: waveform to mel to latents, denoising, and back to a waveform."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,15 +11,16 @@ from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
-from stylediff.audio import AudioError, at_level, loudness_gain, to_mono
+from stylediff.audio import AudioError, at_level, to_mono
 from stylediff.autoencoder import MelAutoencoder
-from stylediff.dynamics import DYNAMICS, follow_dynamics
+from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
-from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
+from stylediff.mel import MelConfig, griffin_lim, normalized_mel
 from stylediff.public import public
-from stylediff.sampling import START, STEPS, TEMPERATURE, choose_timesteps, starts_from_noise, take_step
-from stylediff.settings import check_inputs
+from stylediff.room import add_room
+from stylediff.sampling import START, choose_timesteps, starts_from_noise, take_step
+from stylediff.settings import VOICE, TransferSettings, check_recommended, takes_settings
 from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
@@ -27,6 +28,7 @@ from stylediff.windows import map_windows
 WINDOW_FRAMES, OVERLAP_FRAMES = 448, 128
 COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
 SHORTEST_FRAMES = 192  # the shortest crop the denoiser saw in training
+OUTPUT_TYPES = ("pt", "np", "mel", "latent")
 
 
 @public
@@ -35,12 +37,14 @@ class StyleTransferOutput(BaseOutput):
     """Result of a transfer.
 
     Attributes:
-        audio: (samples,), exactly as long as the input and at its sample rate, and as loud where that does not clip;
-            None for "mel" and "latent".
+        audio: (samples,), exactly as long as the input (longer by the tail of a room if that is kept) and at its sample
+            rate, and as loud where that does not clip; None for "mel" and "latent".
         sample_rate: of ``audio``, Hz.
         mel: (mels, frames) generated log-mel, at the loudness the model works at; None for "latent".
         source_mel: (mels, frames) log-mel of the input at that loudness.
         latents: (1, channels, rows, columns).
+        settings: those that were used.
+        voice: the voice that played, ``instrument/soundfont-program``; None for style tokens.
     """
 
     audio: Any
@@ -48,6 +52,8 @@ class StyleTransferOutput(BaseOutput):
     mel: Any
     source_mel: torch.Tensor
     latents: torch.Tensor
+    settings: TransferSettings
+    voice: str | None = None
 
 
 @public
@@ -57,6 +63,13 @@ class StyleTransferPipeline(DiffusionPipeline):
     The clip's own latents condition the denoiser by channel concatenation, the target by style tokens (after Huang
     et al. 2024, arXiv 2404.14771). Without a vocoder, sound is made with Griffin-Lim; without an enhancer, decoded mels
     stay as they are.
+
+    Args:
+        recommended: by instrument, the ``voice`` that its plain name stands for and values of settings that are left to
+            the model, as ``{"piano": {"voice": "piano/GeneralUser-0", "temperature": 0.5}}``; saved with the model.
+
+    Raises:
+        ValueError: parts that do not fit together, or a recommendation that cannot be followed.
     """
 
     model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder"
@@ -70,8 +83,12 @@ class StyleTransferPipeline(DiffusionPipeline):
         style_encoder: StyleEncoder,
         vocoder: Vocoder | None = None,
         enhancer: MelEnhancer | None = None,
+        recommended: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
+        check_recommended(recommended or {})
+        if recommended:
+            self.register_to_config(recommended=recommended)
         optional = {"vocoder": vocoder, "enhancer": enhancer}
         self.register_modules(
             autoencoder=autoencoder, unet=unet, scheduler=scheduler, style_encoder=style_encoder, **optional
@@ -97,26 +114,44 @@ class StyleTransferPipeline(DiffusionPipeline):
         return self.autoencoder.mel
 
     @property
+    def recommended(self) -> Mapping[str, Mapping[str, Any]]:
+        """Voices and settings that the model recommends, by instrument."""
+        return self.config.get("recommended") or {}
+
+    def recommended_settings(self, target: str | torch.Tensor) -> Mapping[str, Any]:
+        """Values of settings that the model recommends for a target; none for style tokens."""
+        return self.recommended.get(target.split("/")[0], {}) if isinstance(target, str) else {}
+
+    def choose_voice(self, target: str) -> str:
+        """Return the voice that a target stands for.
+
+        A voice stands for itself, an instrument for its recommended voice if the model has that, else for its first.
+
+        Raises:
+            ValueError: neither; the message lists the instruments.
+        """
+        voices = self.style_encoder.config.voices
+        recommended = self.recommended.get(target, {}).get(VOICE, target)
+        return recommended if recommended in voices else voices[self.style_encoder.voice_index(target)]
+
+    @property
     def window_columns(self) -> tuple[int, int]:
         """Latent columns of a window, and of the overlap of two."""
         stride = self.autoencoder.frame_stride
         return WINDOW_FRAMES // stride, OVERLAP_FRAMES // stride
 
+    @takes_settings
     @torch.no_grad()
     def __call__(
         self,
         waveform: torch.Tensor,
         sample_rate: int,
         target: str | torch.Tensor = "violin",
-        num_inference_steps: int = STEPS,
-        guidance_scale: float = 1.0,
-        strength: float = 1.0,
-        temperature: float = TEMPERATURE,
-        enhance: bool = True,
-        dynamics: float = DYNAMICS,
+        *,
         generator: torch.Generator | None = None,
         output_type: str = "pt",
         callback_on_step_end: Callable[..., dict | None] | None = None,
+        **settings: Any,
     ) -> StyleTransferOutput:
         """Transfers one clip.
 
@@ -125,43 +160,56 @@ class StyleTransferPipeline(DiffusionPipeline):
             sample_rate: Hz.
             target: an instrument (its default voice), a voice of ``style_encoder.config.voices``, or style tokens
                 (1, tokens, width) from ``encode_target``, ``encode_reference`` or a ``torch.lerp`` of two of them.
-            num_inference_steps: passes of the U-Net: a first guess, and DDIM steps that refine it.
-            guidance_scale: weight of the style against no style (Ho and Salimans 2022); 1 saves the second pass.
-            strength: share of the noise levels that are passed through, starting from the source noised to the highest
-                of them; 1 starts from noise, 0 returns the source through the autoencoder.
-            temperature: deviation of the noise in what is refined; below 1, outputs vary less and err less.
-            enhance: whether the enhancer, where there is one, corrects the generated mel.
-            dynamics: how far the output's loudness follows the clip's, 0 (as generated) to 1.
             generator: of the noise; the same seed gives the same samples.
             output_type: "pt" or "np" for audio, "mel" to stop at the spectrogram, "latent" before it.
             callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; what it
                 returns may replace the latents.
+            **settings: fields of ``stylediff.settings.TransferSettings``, the first two under diffusers' names:
+                num_inference_steps and guidance_scale. ``TransferSettings.kwargs`` gives all of them.
 
         Raises:
             AudioError: a waveform that cannot be used.
             ValueError: another argument out of range.
         """
-        settings = (num_inference_steps, guidance_scale, strength, temperature, dynamics)
-        check_inputs(self.style_encoder, target, *settings, output_type)
+        self.check_inputs(target, output_type)
+        used = TransferSettings.from_kwargs(settings).resolve(self.recommended_settings(target))
         mono = to_mono(waveform, sample_rate, self.mel.sample_rate).to(self._execution_device)
-        gain = loudness_gain(mono)
-        source_mel = waveform_to_mel(mono[None] * gain, self.mel)
+        source_mel, gain = normalized_mel(mono, self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
-        latents, timesteps = self.prepare_latents(source, num_inference_steps, strength, temperature, generator)
-        latents = self.denoise(latents, source, tokens, timesteps, guidance_scale, temperature, callback_on_step_end)
+        latents, timesteps = self.prepare_latents(source, used.steps, used.strength, used.temperature, generator)
+        latents = self.denoise(
+            latents, source, tokens, timesteps, used.guidance, used.temperature, callback_on_step_end
+        )
         mel: Any = None
         audio: Any = None
         if output_type != "latent":
             mel = self.decode_latents(latents, source_mel.shape[-1])
-            mel = self.enhance_mel(mel, source_mel) if enhance else mel
-            mel = follow_dynamics(mel, source_mel, dynamics, self.mel)
+            mel = self.enhance_mel(mel, source_mel) if used.enhance else mel
+            mel = follow_dynamics(mel, source_mel, used.dynamics, self.mel)
         if mel is not None and output_type != "mel":
             made = self.synthesize(mel)[0]
             audio = at_level(made, gain, self.mel.sample_rate, sample_rate, waveform.shape[-1])
+            audio = add_room(audio, sample_rate, used.room, used.keep_tail)
             audio = audio.cpu().numpy() if output_type == "np" else audio
         self.maybe_free_model_hooks()
-        return StyleTransferOutput(audio, sample_rate, None if mel is None else mel[0, 0], source_mel[0, 0], latents)
+        shown = None if mel is None else mel[0, 0]
+        voice = self.choose_voice(target) if isinstance(target, str) else None
+        return StyleTransferOutput(audio, sample_rate, shown, source_mel[0, 0], latents, used, voice)
+
+    def check_inputs(self, target: str | torch.Tensor, output_type: str = "pt") -> None:
+        """Check the arguments of ``__call__`` that are neither sound nor settings.
+
+        Raises:
+            ValueError: an unknown target, style tokens of another shape, or an unknown output type.
+        """
+        config = self.style_encoder.config
+        if isinstance(target, str):
+            self.style_encoder.voice_index(target)
+        elif target.shape != (wanted := (1, config.tokens, config.width)):
+            raise ValueError(f"style tokens must be of shape {wanted}, got {tuple(target.shape)}")
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
 
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Latents of a log-mel, (1, channels, rows, columns), padded with silence to lengths the U-Net knows."""
@@ -173,8 +221,13 @@ class StyleTransferPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def encode_target(self, target: str) -> torch.Tensor:
-        """Style tokens of a target, (1, tokens, width)."""
-        return self.style_encoder(torch.tensor([self.style_encoder.voice_index(target)], device=self._execution_device))
+        """Style tokens of a target, (1, tokens, width).
+
+        Raises:
+            ValueError: an unknown target.
+        """
+        index = self.style_encoder.voice_index(self.choose_voice(target))
+        return self.style_encoder(torch.tensor([index], device=self._execution_device))
 
     @torch.no_grad()
     def encode_reference(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
@@ -191,7 +244,7 @@ class StyleTransferPipeline(DiffusionPipeline):
             mono = to_mono(heard, sample_rate, self.mel.sample_rate).to(self._execution_device)
         except AudioError as error:
             raise AudioError(f"the reference clip cannot be used: {error}") from error
-        mel = waveform_to_mel(mono[None] * loudness_gain(mono), self.mel)
+        mel, _ = normalized_mel(mono, self.mel)
         if float(mel.max()) <= self.mel.log_floor:
             raise AudioError("the reference clip is silent: no instrument can be heard in it")
         return self.style_encoder.encode_reference(mel)

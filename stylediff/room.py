@@ -1,11 +1,17 @@
 """The room that a result sounds in: convolution with a synthetic impulse response, level kept."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-import scipy.signal
+import soxr
 import torch
 
+from stylediff.audio import limit_peak
+
+ROOM = "dry"  # where nothing else is recommended
+RESPONSE_RATE = 48_000  # Hz; responses are made at this rate, so that a room is the same at every rate
+LEVEL_RATE = 22_050  # Hz; the energy of a response is 1 at this rate
 CROSSOVER_HZ = 2000.0  # above it, air and walls make the sound decay faster
 HIGH_DECAY = 0.6  # decay time above the crossover against that below
 REFLECTIONS = 12
@@ -47,37 +53,49 @@ def get_room(name: str) -> Room | None:
     return ROOMS[name]
 
 
-def impulse_response(room: Room, sample_rate: int, seed: int = SEED) -> np.ndarray:
-    """Response of a room to an impulse, without the direct sound.
+def resample_response(response: np.ndarray, sample_rate: int) -> np.ndarray:
+    """A response at ``RESPONSE_RATE`` as a filter at another rate, with the same gain at every frequency of both."""
+    return soxr.resample(response, RESPONSE_RATE, sample_rate, quality="VHQ") * (RESPONSE_RATE / sample_rate)
+
+
+@lru_cache(maxsize=8)
+def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
+    """Response of a room to an impulse, without the direct sound; the same room at every rate.
 
     Early reflections are sparse and random; the tail is noise that decays exponentially (Moorer 1979, "About this
     reverberation business"), faster at high frequencies.
 
     Returns:
-        (samples,) float64 of unit energy, ``decay_s`` long.
+        (round(decay_s * sample_rate),) float64, of about unit energy at ``LEVEL_RATE``.
     """
-    rng = np.random.default_rng(seed)
-    samples = max(2, round(room.decay_s * sample_rate))
-    time = np.arange(samples) / sample_rate
+    import scipy.signal  # slow to import, and dry results need none of it
+
+    rng = np.random.default_rng(SEED)
+    samples = round(room.decay_s * RESPONSE_RATE)
+    time = np.arange(samples) / RESPONSE_RATE
     noise = rng.standard_normal(samples)
-    low_pass = scipy.signal.butter(2, min(CROSSOVER_HZ, 0.45 * sample_rate), fs=sample_rate, output="sos")
+    low_pass = scipy.signal.butter(2, CROSSOVER_HZ, fs=RESPONSE_RATE, output="sos")
     low = scipy.signal.sosfilt(low_pass, noise)
     tail = low * 10 ** (-3 * time / room.decay_s) + (noise - low) * 10 ** (-3 * time / (HIGH_DECAY * room.decay_s))
     tail *= np.clip((time - room.first_s) / (2 * room.first_s), 0, 1)  # grows while reflections become dense
     early = np.zeros(samples)
     delays = room.first_s * (1 + 5 * np.sort(rng.random(REFLECTIONS)))
-    places = np.minimum(np.round(delays * sample_rate).astype(int), samples - 1)
+    places = np.round(delays * RESPONSE_RATE).astype(int)
     np.add.at(early, places, rng.choice([-1.0, 1.0], REFLECTIONS) * room.first_s / delays)
-    parts = [np.sqrt(share / np.sum(part**2)) * part for share, part in ((EARLY_SHARE, early), (1 - EARLY_SHARE, tail))]
-    response = parts[0] + parts[1]
-    return response / np.sqrt(np.sum(response**2))
+    energies = [np.sum(resample_response(part, LEVEL_RATE) ** 2) for part in (early, tail)]
+    response = np.sqrt(EARLY_SHARE / energies[0]) * early + np.sqrt((1 - EARLY_SHARE) / energies[1]) * tail
+    resampled = resample_response(response, sample_rate)
+    length = round(room.decay_s * sample_rate)
+    return np.pad(resampled, (0, max(0, length - len(resampled))))[:length]
 
 
 def add_room(waveform: torch.Tensor, sample_rate: int, name: str, keep_tail: bool = False) -> torch.Tensor:
     """A waveform as it sounds in a room, at the energy that it had before.
 
+    Where that would not fit into [-1, 1] it becomes quieter as a whole, and is not clipped.
+
     Args:
-        waveform: (samples,).
+        waveform: (samples,) in [-1, 1].
         name: a key of ``ROOMS``.
         keep_tail: True to let the room decay after the end; the result is then longer.
 
@@ -90,10 +108,12 @@ def add_room(waveform: torch.Tensor, sample_rate: int, name: str, keep_tail: boo
     room = get_room(name)
     if room is None or not float(waveform.abs().max()):
         return waveform
+    import scipy.signal
+
     dry = waveform.detach().cpu().double().numpy()
-    response = room.mix * impulse_response(room, sample_rate)
+    response = room.mix * impulse_response(room, sample_rate)  # a copy
     response[0] += 1 - room.mix
     wet = scipy.signal.oaconvolve(dry, response)
     wet = wet if keep_tail else wet[: len(dry)]
     wet *= np.sqrt(np.sum(dry**2) / np.sum(wet**2))
-    return torch.from_numpy(wet).to(waveform)
+    return limit_peak(torch.from_numpy(wet).to(waveform))

@@ -1,35 +1,291 @@
-"""Arguments of a transfer, checked before anything is computed."""
+"""Settings of a transfer, each declared once: pipeline, command line, page, API and evaluation derive theirs."""
 
-import torch
+import argparse
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, Self, TypeVar
 
-from stylediff.sampling import MAX_STEPS
-from stylediff.style_encoder import StyleEncoder
+from stylediff.dynamics import DYNAMICS
+from stylediff.instruments import get_instrument
+from stylediff.room import ROOM, ROOMS
+from stylediff.sampling import MAX_STEPS, STEPS, TEMPERATURE
 
-OUTPUT_TYPES = ("pt", "np", "mel", "latent")
+AUTO = "auto"  # None in JSON, links and commands
+VOICE = "voice"  # a model recommends one beside settings
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def check_inputs(
-    style_encoder: StyleEncoder,
-    target: str | torch.Tensor,
-    num_inference_steps: int = 1,
-    guidance_scale: float = 1.0,
-    strength: float = 1.0,
-    temperature: float = 1.0,
-    dynamics: float = 0.0,
-    output_type: str = "pt",
-) -> None:
-    """Raises ValueError with a sentence for an argument of ``StyleTransferPipeline`` that is out of range."""
-    config = style_encoder.config
-    if isinstance(target, str):
-        style_encoder.voice_index(target)
-    elif target.shape != (wanted := (1, config.tokens, config.width)):
-        raise ValueError(f"style tokens must be of shape {wanted}, got {tuple(target.shape)}")
-    if not 1 <= num_inference_steps <= MAX_STEPS:
-        raise ValueError(f"num_inference_steps must be 1 to {MAX_STEPS}, got {num_inference_steps}")
-    if not guidance_scale >= 1.0:
-        raise ValueError(f"guidance_scale must be at least 1, got {guidance_scale}")
-    for name, share in (("strength", strength), ("temperature", temperature), ("dynamics", dynamics)):
-        if not 0.0 <= share <= 1.0:
-            raise ValueError(f"{name} must be 0 to 1, got {share}")
-    if output_type not in OUTPUT_TYPES:
-        raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
+class SettingError(ValueError):
+    """A setting that cannot be used; the message names it and says which values can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Declaration of one setting.
+
+    Attributes:
+        default: its value, which also gives its type.
+        summary: one line for the command line.
+        low, high: smallest and largest value of a number.
+        high_served: largest value that page and API accept, if it is smaller.
+        step: of its control on the page.
+        choices: values of a text, in the order of the page.
+        is_auto: True if None stands for the model's recommendation for the target, or else for ``default``.
+        argument: name as an argument of the pipeline, where diffusers has another.
+        is_shown: False for a setting without a control on the page.
+    """
+
+    default: Any
+    summary: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    high_served: float = math.inf
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    is_auto: bool = False
+    argument: str = ""
+    is_shown: bool = True
+
+    @property
+    def kind(self) -> type:
+        """Type of its values."""
+        return type(self.default)
+
+    def read(self, name: str, value: Any, is_served: bool = False) -> Any:
+        """Return a value from Python, JSON, a link or a command line, in the type of the setting.
+
+        Args:
+            name: of the setting, for errors.
+            is_served: True for the range of page and API.
+
+        Raises:
+            SettingError: a value of another kind, out of range, or none of the choices.
+        """
+        if self.is_auto and value in (None, AUTO):
+            return None
+        if self.kind is str:
+            if value not in self.choices:
+                raise SettingError(f"{name} must be one of {', '.join(self.choices)}, got {value!r}")
+            return value
+        if self.kind is bool:
+            if str(value).lower() not in ("true", "false"):
+                raise SettingError(f"{name} must be true or false, got {value!r}")
+            return str(value).lower() == "true"
+        return self.read_number(name, value, min(self.high, self.high_served) if is_served else self.high)
+
+    def read_number(self, name: str, value: Any, high: float) -> int | float:
+        """Return a number of the setting's type, at most ``high``; errors are those of ``read``."""
+        noun = "a whole number" if self.kind is int else "a number"
+        refusal = SettingError(f"{name} must be {noun}, got {value!r}")
+        if isinstance(value, bool):
+            raise refusal
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise refusal from error
+        if not self.low <= number <= high:
+            limits = f"at least {self.low:g}" if math.isinf(high) else f"{self.low:g} to {high:.10g}"
+            raise SettingError(f"{name} must be {limits}, got {number:.10g}")
+        if self.kind is int and not number.is_integer():
+            raise refusal
+        return self.kind(number)
+
+    def parameter(self, name: str, kind: Any) -> inspect.Parameter:
+        """Parameter of a function that takes the setting, of a kind of ``inspect.Parameter``."""
+        annotation = self.kind | None if self.is_auto else self.kind
+        return inspect.Parameter(name, kind, default=None if self.is_auto else self.default, annotation=annotation)
+
+
+def declare(default: Any, summary: str = "", **declaration: Any) -> Any:
+    """Field of a dataclass that is a setting; the arguments are those of ``Setting``."""
+    setting = Setting(default=default, summary=summary, **declaration)
+    return field(default=None if setting.is_auto else default, metadata={"setting": setting})
+
+
+def declarations(cls: type) -> dict[str, Setting]:
+    """Settings that a dataclass declares, by name and in order."""
+    return {field.name: field.metadata["setting"] for field in fields(cls)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings:
+    """Settings of one transfer.
+
+    A setting that a model may recommend is None until ``resolve`` fills it in. Values are checked when an instance is
+    made, and converted if they are text.
+
+    Raises:
+        SettingError: a value that cannot be used.
+
+    Examples:
+        >>> TransferSettings(steps="8").resolve({"temperature": 1.0}).describe()
+        'steps 8, guidance 1, strength 1, temperature 1, dynamics 0.25, enhance on, room dry, keep tail off'
+    """
+
+    steps: int = declare(
+        STEPS,
+        "passes: a first guess, and DDIM steps that refine it",
+        low=1,
+        high=MAX_STEPS,
+        high_served=50,
+        step=1,
+        is_auto=True,
+        argument="num_inference_steps",
+    )
+    guidance: float = declare(
+        1.0,
+        "weight of the style against no style; 1 is off and twice as fast",
+        low=1,
+        high_served=4,
+        step=0.25,
+        argument="guidance_scale",
+    )
+    strength: float = declare(
+        1.0,
+        "share of the noise levels that are passed: 0 keeps the source, 1 starts from noise",
+        low=0,
+        high=1,
+        step=0.05,
+    )
+    temperature: float = declare(
+        TEMPERATURE,
+        "scale of the noise; with less, outputs vary less and err less",
+        low=0,
+        high=1,
+        step=0.05,
+        is_auto=True,
+    )
+    dynamics: float = declare(
+        DYNAMICS,
+        "how far the loudness follows the source's: 0 is as generated, 1 is the source's",
+        low=0,
+        high=1,
+        step=0.05,
+    )
+    enhance: bool = declare(True, "correct the generated spectrogram", is_auto=True)
+    room: str = declare(ROOM, "room that the result sounds in", choices=tuple(ROOMS), is_auto=True)
+    keep_tail: bool = declare(False, "let the room decay after the end, which makes the result longer", is_shown=False)
+
+    IS_SERVED: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for name, setting in declarations(type(self)).items():
+            object.__setattr__(self, name, setting.read(name, getattr(self, name), self.IS_SERVED))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return settings by name; defaults for names that are missing, nothing for unknown ones.
+
+        Raises:
+            SettingError: a value that cannot be used.
+        """
+        return cls(**{name: values[name] for name in declarations(cls) if name in values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Values by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_kwargs(cls, arguments: Mapping[str, Any]) -> Self:
+        """Settings from arguments of the pipeline: the inverse of ``kwargs``.
+
+        Raises:
+            TypeError: no such argument.
+            SettingError: a value that cannot be used.
+        """
+        names = {setting.argument or name: name for name, setting in declarations(cls).items()}
+        if unknown := arguments.keys() - names:
+            raise TypeError(f"unexpected argument {min(unknown)!r}; settings are {', '.join(names)}")
+        return cls(**{names[argument]: value for argument, value in arguments.items()})
+
+    def kwargs(self) -> dict[str, Any]:
+        """Arguments for ``StyleTransferPipeline.__call__``, under diffusers' names where it has them."""
+        settings = declarations(TransferSettings)
+        return {setting.argument or name: getattr(self, name) for name, setting in settings.items()}
+
+    def resolve(self, recommended: Mapping[str, Any]) -> Self:
+        """Return settings with a value in place of each None: the recommended one, or else the default.
+
+        Args:
+            recommended: values by name; other names are ignored.
+        """
+        wanted = TransferSettings.from_dict(recommended).to_dict()
+        auto = {name: setting for name, setting in declarations(type(self)).items() if getattr(self, name) is None}
+        filled = {name: setting.default if wanted[name] is None else wanted[name] for name, setting in auto.items()}
+        return replace(self, **filled)
+
+    def describe(self) -> str:
+        """Values in one line, as "steps 4, guidance 1, ..."."""
+        return ", ".join(
+            f"{name.replace('_', ' ')} {show_value(getattr(self, name))}" for name in declarations(TransferSettings)
+        )
+
+
+def show_value(value: Any) -> str:
+    """Text of a setting's value."""
+    if value is None:
+        return AUTO
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def check_recommended(recommended: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check what a model recommends.
+
+    Args:
+        recommended: by instrument, a ``voice`` and values of settings that may be left to the model; all optional.
+
+    Raises:
+        ValueError: an unknown instrument, or a voice or setting that cannot be recommended for it.
+    """
+    auto = {name: setting for name, setting in declarations(TransferSettings).items() if setting.is_auto}
+    known = [VOICE, *auto]
+    for instrument, values in recommended.items():
+        get_instrument(instrument)
+        if not isinstance(values, Mapping):
+            raise ValueError(f"what is recommended for {instrument} must be values by name, got {values!r}")
+        if unknown := values.keys() - set(known):
+            raise ValueError(f"{min(unknown)!r} cannot be recommended for {instrument}, only {', '.join(known)}")
+        if VOICE in values and str(values[VOICE]).split("/")[0] != instrument:
+            raise ValueError(f"the voice recommended for {instrument} is one of another instrument: {values[VOICE]!r}")
+        for name, value in values.items():
+            if name != VOICE:
+                auto[name].read(name, value, is_served=True)
+
+
+def takes_settings(function: Function) -> Function:
+    """Show the settings that a function takes as ``**settings`` in its signature, as arguments of the pipeline."""
+    signature = inspect.signature(function)
+    own = list(signature.parameters.values())[:-1]
+    settings = [
+        setting.parameter(setting.argument or name, inspect.Parameter.KEYWORD_ONLY)
+        for name, setting in declarations(TransferSettings).items()
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *settings])  # type: ignore[attr-defined]
+    return function
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each of ``TransferSettings`` to a parser; ``read_flags`` reads them."""
+    for name, setting in declarations(TransferSettings).items():
+        usual = show_value(setting.default)
+        usual = f"as recommended by the model, else {usual}" if setting.is_auto else usual
+        flag, text = "--" + name.replace("_", "-"), f"{setting.summary} ({usual})"
+        if setting.kind is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            parser.add_argument(flag, metavar="|".join(setting.choices) or "N", help=text)
+
+
+def read_flags(arguments: argparse.Namespace) -> TransferSettings:
+    """Settings from the flags that ``add_flags`` added.
+
+    Raises:
+        SettingError: a value that cannot be used.
+    """
+    given = {name: getattr(arguments, name) for name in declarations(TransferSettings)}
+    return TransferSettings.from_dict({name: value for name, value in given.items() if value is not None})

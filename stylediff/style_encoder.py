@@ -7,10 +7,9 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.mel import MelConfig
+from stylediff.mel import LEVEL_SCALE, MelConfig
 from stylediff.public import public
 
-LEVEL_SCALE = 4.0  # nepers above the floor that a reference is shown as 1
 FOLD = 4  # bands and frames that become channels before the first convolution
 HALVINGS = 3
 SHORTEST_FRAMES = FOLD * 2**HALVINGS

@@ -9,12 +9,11 @@ from diffusers import ModelMixin
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from torch import nn
 
-from stylediff.mel import MelConfig, mel_filters
+from stylediff.mel import LEVEL_SCALE, MelConfig, mel_filters
 from stylediff.phase_reconstruction import SMALLEST, inverse_transform, refine_phases, track_phases
 from stylediff.public import public
 from stylediff.windows import crossfade
 
-LEVEL_SCALE = 4.0  # nepers above the floor that the network sees as 1
 WINDOW_FRAMES = 1024  # longer mels are played window by window
 SHARED_FRAMES = 16  # of two windows, with the same phases in both, over which one fades into the other
 LOOSE_FRAMES = 16  # the end of a window, which the next one plays better

@@ -1,5 +1,6 @@
 """The endpoint that programs call: a file and settings in, a file and what was done out."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -7,16 +8,20 @@ from gradio.data_classes import FileData
 from gradio_client.utils import is_file_obj_with_meta
 
 from stylediff.audio import write_audio
-from stylediff.dynamics import DYNAMICS
-from stylediff.mel import MelConfig
 from stylediff.page.conversions import Converter
-from stylediff.page.handlers import NO_CLIP, NO_REFERENCE, sentences
+from stylediff.page.handlers import NO_CLIP, NO_REFERENCE, as_gradio_errors
 from stylediff.page.result_files import style_name
 from stylediff.page.settings import Choices, file_stem
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.uploads import MAX_SECONDS, load_clip
 from stylediff.pipeline import StyleTransferOutput
-from stylediff.sampling import STEPS
+from stylediff.settings import declarations
+
+# Programs may send values in order: these keep their places, and later settings follow.
+FIRST = (
+    "source", "target", "steps", "guidance", "strength", "seed", "start_s", "length_s", "reference", "like",
+    "dynamics", "enhance",
+)  # fmt: skip
 
 
 def path_of(file: Any, refusal: str) -> str:
@@ -33,36 +38,46 @@ def path_of(file: Any, refusal: str) -> str:
     return file["path"]
 
 
-def build_endpoint(converter: Converter, mel: MelConfig) -> Callable[..., tuple[FileData, dict[str, Any]]]:
-    """The function behind ``/convert``."""
+def set_parameters(
+    function: Callable[..., Any], parameters: list[inspect.Parameter], returns: Any = inspect.Signature.empty
+) -> Callable[..., Any]:
+    """Declare the parameters that a function takes as ``*values``, where gradio looks for them."""
+    function.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": returns}
+    return function
 
-    def convert_one(
-        source: FileData,
-        target: str = "violin",
-        steps: int = STEPS,
-        guidance: float = 1.0,
-        strength: float = 1.0,
-        seed: int = 0,
-        start_s: float = 0.0,
-        length_s: float = MAX_SECONDS,
-        reference: FileData | None = None,
-        like: float = 1.0,
-        dynamics: float = DYNAMICS,
-        enhance: bool = True,
-    ) -> tuple[FileData, dict]:
+
+def endpoint_parameters() -> list[inspect.Parameter]:
+    """Parameters of ``/convert``: the clips, and ``Choices``."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = {
+        "source": inspect.Parameter("source", kind, annotation=FileData),
+        "reference": inspect.Parameter("reference", kind, default=None, annotation=FileData | None),
+    }
+    parameters |= {name: setting.parameter(name, kind) for name, setting in declarations(Choices).items()}
+    parameters["length_s"] = parameters["length_s"].replace(default=MAX_SECONDS)
+    return [parameters[name] for name in dict.fromkeys([*FIRST, *parameters])]
+
+
+def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[str, Any]]]:
+    """The function behind ``/convert``."""
+    parameters = endpoint_parameters()
+
+    def convert_one(*values: Any) -> tuple[FileData, dict[str, Any]]:
         """Plays a clip with another instrument, named or heard in a reference clip.
 
         Gives a wav file, the settings used, and what was taken of the clip.
         """
-        with sentences():
-            last = (start_s, length_s, like, dynamics, enhance)
-            choices = Choices.from_values(target, steps, guidance, strength, seed, *last)
+        given = dict(zip((parameter.name for parameter in parameters), values, strict=True))
+        with as_gradio_errors():
+            source, reference = given.pop("source"), given.pop("reference")
+            choices = converter.resolve(Choices.from_dict(given), bool(reference))
             clip = load_clip(path_of(source, NO_CLIP), choices.start_s, choices.length_s)
             heard = load_clip(path_of(reference, NO_REFERENCE), 0.0, MAX_SECONDS) if reference else None
-            output = next(e for e in converter(clip, choices, 0, heard) if isinstance(e, StyleTransferOutput))
+            output = next(e for e in converter(clip, choices, heard) if isinstance(e, StyleTransferOutput))
             file = new_folder() / f"{file_stem(clip.name, style_name(choices, heard), choices.seed)}.wav"
             write_audio(file, output.audio, output.sample_rate)
-            facts = choices.to_dict() | {"clip": clip.describe(mel), "seconds": round(clip.seconds, 3)}
-            return FileData(path=str(file), orig_name=file.name), facts
+            facts = choices.to_dict() | {"voice": output.voice, "clip": clip.describe(converter.pipeline.mel)}
+            return FileData(path=str(file), orig_name=file.name), facts | {"seconds": round(clip.seconds, 3)}
 
-    return convert_one
+    return set_parameters(convert_one, parameters, tuple[FileData, dict[str, Any]])

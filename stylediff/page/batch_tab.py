@@ -1,8 +1,9 @@
 """Several files at once: every one converted alike, and a zip of what came of them."""
 
+import inspect
 import logging
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import gradio as gr
 
 from stylediff.audio import write_audio
+from stylediff.page.api import set_parameters
 from stylediff.page.conversions import Converter, Step
-from stylediff.page.handlers import BROKEN, NO_CLIP, sentences, show_status
-from stylediff.page.settings import PRESETS, ChoiceError, Choices, whole_stem
+from stylediff.page.handlers import BROKEN, NO_CLIP, as_gradio_errors, show_status
+from stylediff.page.settings import PRESETS, Choices, whole_stem
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
+from stylediff.settings import AUTO, SettingError, TransferSettings, declarations
 
 LOG = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ def convert_file(
 ) -> Generator[Step | Path, None, None]:
     """Converts one file into a folder; yields its steps, then the result's path."""
     clip = load_clip(path, choices.start_s, choices.length_s)
-    with closing(converter(clip, choices, 0, None)) as events:
+    with closing(converter(clip, choices)) as events:
         for event in events:
             if isinstance(event, Step):
                 yield event
@@ -63,22 +66,37 @@ class Batches:
     def __init__(self, converter: Converter) -> None:
         self.converter = converter
 
+    def endpoint(self, names: list[str]) -> Callable[..., Iterator[tuple[Any, Any, Any]]]:
+        """``convert_all`` with a parameter for each of these settings, to be called by position."""
+        *own, request, _ = inspect.signature(self.convert_all).parameters.values()
+        settings = declarations(TransferSettings)
+        given = [settings[name].parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+        parameters = [*own, *given, request.replace(default=None)]  # gradio fills it in
+
+        def convert_files(*values: Any) -> Iterator[tuple[Any, Any, Any]]:
+            yield from self.convert_all(**dict(zip((p.name for p in parameters), values, strict=True)))
+
+        return set_parameters(convert_files, parameters)
+
     def convert_all(
-        self, paths: list[str] | None, target: str, preset: str, seed: float, request: gr.Request
+        self, paths: list[str] | None, target: str, preset: str, seed: float, request: gr.Request, **settings: Any
     ) -> Iterator[tuple[Any, Any, Any]]:
         """Converts files in turn; updates are status, table of outcomes, and results, in the end as one zip.
 
         A bad file stops no other, and what is done stays when the rest is stopped.
+
+        Args:
+            preset: settings that ``settings`` leave to the model.
         """
         words = words_for(request.headers.get("accept-language"))
-        with sentences():
+        with as_gradio_errors():
             if not paths:
                 raise ValueError(NO_CLIP)
             if preset not in PRESETS:
-                raise ChoiceError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-            steps, guidance = PRESETS[preset]
-            chosen = {"target": target, "steps": steps, "guidance": guidance, "seed": seed or 0}
-            choices = Choices.from_dict(chosen | {"length_s": MAX_SECONDS})
+                raise SettingError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+            given = {name: value for name, value in settings.items() if value not in (None, AUTO)}
+            chosen = {"target": target, "seed": seed or 0, "length_s": MAX_SECONDS}
+            choices = Choices.from_dict(PRESETS[preset] | given | chosen)
             folder = new_folder()
             lines: list[Line] = []
             for number, path in enumerate(map(Path, paths), 1):

@@ -7,49 +7,99 @@ from typing import Any
 
 import gradio as gr
 
-from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.page.handlers import sentences
-from stylediff.page.settings import LARGEST_SEED, LATEST_START_S, MAX_GUIDANCE, MAX_STEPS, PRESETS, ChoiceError, Choices
+from stylediff.page.handlers import Submission, as_gradio_errors
+from stylediff.page.settings import LARGEST_SEED, LATEST_START_S, PRESETS, Choices
 from stylediff.page.uploads import MAX_SECONDS
-from stylediff.sampling import STEPS
+from stylediff.settings import AUTO, Setting, SettingError, TransferSettings, declarations
 
 Labels = Callable[[str], Any]
+Components = dict[str, Any]  # by name of the setting
 
-COPY_LINK = f"""(...values) => {{
-  const names = {list(Choices().to_dict())};
-  const query = new URLSearchParams(names.map((name, place) => [name, values[place]]));
+
+def copy_link(names: list[str]) -> str:
+    """Script that copies a link with the values of settings; what is left to the model is not in it."""
+    return f"""(...values) => {{
+  const query = new URLSearchParams();
+  {names}.forEach((name, place) => {{ if (values[place] !== null) query.set(name, values[place]); }});
   navigator.clipboard.writeText(location.origin + location.pathname + "?" + query);
 }}"""
 
 
 @dataclass(frozen=True)
 class Controls:
-    """The settings' components, those of ``Choices`` first and in its order.
+    """The components that make up a conversion's settings.
 
     Attributes:
+        choices: those of ``Choices``.
         random_seed: tick for a new seed each time.
         is_matching: whether the reference clip counts, not the name alone.
         reference: clip of an instrument to sound like.
     """
 
-    target: gr.Radio
-    steps: gr.Slider
-    guidance: gr.Slider
-    strength: gr.Slider
-    seed: gr.Number
-    start_s: gr.Number
-    length_s: gr.Slider
-    like: gr.Slider
-    dynamics: gr.Slider
-    enhance: gr.Checkbox
+    choices: Components
     random_seed: gr.Checkbox
     is_matching: gr.State
     reference: gr.Audio
 
-    def all(self) -> list[Any]:
-        """Those of ``Choices``."""
-        return [getattr(self, name) for name in Choices().to_dict()]
+    def inputs(self) -> set[Any]:
+        """Components whose values ``read`` needs."""
+        return {*self.choices.values(), self.is_matching, self.reference}
+
+    def read(self, values: dict[Any, Any], source: gr.Audio, draws_seed: Any) -> Submission:
+        """What a visitor asks for, from values by component.
+
+        Args:
+            source: component of the clip.
+            draws_seed: component that is true for a new seed.
+        """
+        return Submission(
+            source=values[source] or "",
+            choices={name: values[component] for name, component in self.choices.items()},
+            draws_seed=values[draws_seed],
+            is_matching=values[self.is_matching],
+            reference=values[self.reference] or "",
+        )
+
+
+def control_value(setting: Setting, value: Any) -> Any:
+    """Value that the control of a setting shows for the setting's value."""
+    if not setting.is_auto or setting.kind in (int, float):
+        return value
+    return AUTO if value is None else str(value).lower()
+
+
+def build_control(name: str, setting: Setting, t: Labels, elem_id: str, visible: bool = True) -> Any:
+    """Control of a setting, labelled in the visitor's language: ``name``, and ``name_choice`` for its choices.
+
+    A number that may be left to the model is a box that is empty for that, any other a slider. A text is a row of
+    buttons; so is a flag that may be left to the model, and any other a box to tick.
+    """
+    options = {"label": t(name), "elem_id": elem_id, "visible": visible}
+    value = control_value(setting, None if setting.is_auto else setting.default)
+    if setting.kind in (int, float):
+        high = min(setting.high, setting.high_served)
+        if not setting.is_auto:
+            return gr.Slider(setting.low, high, value, step=setting.step, **options)
+        limits = {"minimum": setting.low, "maximum": high, "step": setting.step}
+        return gr.Number(None, placeholder=t(AUTO), precision=0 if setting.kind is int else None, **limits, **options)
+    if setting.kind is bool and not setting.is_auto:
+        return gr.Checkbox(value, **options)
+    auto = [(t(AUTO), AUTO)] if setting.is_auto else []
+    named = [(t(f"{name}_{choice}"), choice) for choice in setting.choices] or [(t("on"), "true"), (t("off"), "false")]
+    return gr.Radio(auto + named, value=value, elem_classes="buttons", **options)
+
+
+def build_transfer_controls(t: Labels, has_enhancer: bool, prefix: str = "") -> Components:
+    """Controls of all ``TransferSettings`` that have one.
+
+    Args:
+        has_enhancer: False hides the choice of the enhancer.
+        prefix: of the elements' ids.
+    """
+    shown = {name: setting for name, setting in declarations(TransferSettings).items() if setting.is_shown}
+    visible = {"enhance": has_enhancer}
+    return {n: build_control(n, setting, t, prefix + n, visible.get(n, True)) for n, setting in shown.items()}
 
 
 def instrument_buttons(label: Any, elem_id: str) -> gr.Radio:
@@ -61,13 +111,13 @@ def preset_buttons(t: Labels, elem_id: str) -> gr.Radio:
     return gr.Radio(choices, value="balanced", label=t("quality"), elem_id=elem_id, elem_classes="buttons")
 
 
-def build_style(t: Labels, listens: bool) -> tuple[gr.Radio, gr.Audio, gr.Slider, gr.State]:
-    """The instrument by name; in a second tab, which a model that cannot listen does not show, by a clip of it."""
+def build_style(t: Labels, accepts_reference: bool) -> tuple[gr.Radio, gr.Audio, gr.Slider, gr.State]:
+    """The instrument by name; in a second tab, which is hidden if the model accepts no reference, by a clip of it."""
     is_matching = gr.State(False)
     with gr.Tabs(elem_id="style"):
         with gr.Tab(t("instrument_tab"), id="name") as by_name:
             target = instrument_buttons(t("target"), "target")
-        with gr.Tab(t("match_tab"), id="clip", visible=listens) as by_clip:
+        with gr.Tab(t("match_tab"), id="clip", visible=accepts_reference) as by_clip:
             reference = gr.Audio(
                 label=t("reference"), sources=["upload", "microphone"], type="filepath", elem_id="reference"
             )
@@ -77,55 +127,76 @@ def build_style(t: Labels, listens: bool) -> tuple[gr.Radio, gr.Audio, gr.Slider
     return target, reference, like, is_matching
 
 
-def build_controls(t: Labels, listens: bool, mends: bool) -> Controls:
+def build_controls(t: Labels, accepts_reference: bool, has_enhancer: bool) -> Controls:
     """Settings of a conversion, the rarer ones folded away.
 
     Args:
-        listens, mends: whether the model can match a reference clip, and whether it has an enhancer.
+        accepts_reference, has_enhancer: of the model.
     """
-    target, reference, like, is_matching = build_style(t, listens)
+    target, reference, like, is_matching = build_style(t, accepts_reference)
+    choices: Components = {"target": target, "like": like}
     preset = preset_buttons(t, "preset")
     with gr.Accordion(t("part"), open=False), gr.Row():
-        start = gr.Number(0, label=t("start"), minimum=0, maximum=LATEST_START_S, step=0.5, elem_id="start")
-        length = gr.Slider(0.5, MAX_SECONDS, min(10.0, MAX_SECONDS), step=0.5, label=t("length"), elem_id="length")
+        choices["start_s"] = gr.Number(
+            0, label=t("start"), minimum=0, maximum=LATEST_START_S, step=0.5, elem_id="start"
+        )
+        choices["length_s"] = gr.Slider(
+            0.5, MAX_SECONDS, min(10.0, MAX_SECONDS), step=0.5, label=t("length"), elem_id="length"
+        )
     with gr.Accordion(t("advanced"), open=False, elem_id="advanced"):
-        steps = gr.Slider(1, MAX_STEPS, STEPS, step=1, label=t("steps"), elem_id="steps")
-        guidance = gr.Slider(1, MAX_GUIDANCE, 1, step=0.25, label=t("guidance"), elem_id="guidance")
-        strength = gr.Slider(0, 1, 1, step=0.05, label=t("strength"), elem_id="strength")
-        dynamics = gr.Slider(0, 1, DYNAMICS, step=0.05, label=t("dynamics"), elem_id="dynamics")
-        enhance = gr.Checkbox(True, label=t("enhance"), elem_id="enhance", visible=mends)
+        choices |= build_transfer_controls(t, has_enhancer)
         with gr.Row():
-            seed = gr.Number(0, label=t("seed"), precision=0, minimum=0, maximum=LARGEST_SEED, elem_id="seed")
+            choices["seed"] = gr.Number(
+                0, label=t("seed"), precision=0, minimum=0, maximum=LARGEST_SEED, elem_id="seed"
+            )
             random_seed = gr.Checkbox(False, label=t("random_seed"), elem_id="random")
-        taken = (start, length, like, dynamics, enhance)
-        controls = Controls(target, steps, guidance, strength, seed, *taken, random_seed, is_matching, reference)
         with gr.Row():
             load = gr.UploadButton(t("load_settings"), file_types=[".json"], size="sm", elem_id="load")
             link = gr.Button(t("copy_link"), size="sm", elem_id="link")
-    preset.input(lambda name: PRESETS[name], preset, [steps, guidance], api_visibility="private", queue=False)
-    load.upload(load_settings, load, controls.all(), api_visibility="private", queue=False)
-    link.click(None, controls.all(), None, js=COPY_LINK)
-    return controls
+    names, components = list(choices), list(choices.values())
+    follow_preset(preset, choices)
+    load.upload(
+        lambda path: in_order(load_settings(path), names), load, components, api_visibility="private", queue=False
+    )
+    link.click(None, components, None, js=copy_link(names))
+    return Controls(choices, random_seed, is_matching, reference)
 
 
-def shown(choices: Choices) -> dict[str, Any]:
-    """Settings as the controls can show them: no longer than this page converts."""
-    return choices.to_dict() | {"length_s": min(choices.length_s, MAX_SECONDS)}
+def follow_preset(preset: gr.Radio, choices: Components) -> None:
+    """Make the controls show the settings of the preset that is chosen."""
+    names = list(next(iter(PRESETS.values())))
+
+    def choose(name: str) -> list[Any]:
+        return in_order(show_choices(PRESETS[name]), names)
+
+    preset.input(choose, preset, [choices[name] for name in names], api_visibility="private", queue=False)
 
 
-def load_settings(path: str) -> list[Any]:
-    """Settings from a file, in the order of the controls."""
-    with sentences():
+def show_choices(values: dict[str, Any]) -> dict[str, Any]:
+    """Values of settings as their controls show them; a clip no longer than this page converts."""
+    settings = declarations(Choices)
+    shown = {name: control_value(settings[name], value) for name, value in values.items()}
+    return shown | ({"length_s": min(shown["length_s"], MAX_SECONDS)} if "length_s" in shown else {})
+
+
+def in_order(values: dict[str, Any], names: list[str]) -> list[Any]:
+    """Updates of the controls of these settings; those without a value stay as they are."""
+    return [values.get(name, gr.skip()) for name in names]
+
+
+def load_settings(path: str) -> dict[str, Any]:
+    """Values for the controls, from a settings file."""
+    with as_gradio_errors():
         choices = Choices.from_json(Path(path).read_text(encoding="utf-8", errors="replace"))
-    return list(shown(choices).values())
+    return show_choices(choices.to_dict())
 
 
-def read_query(request: gr.Request) -> list[Any]:
-    """Settings from the link that opened the page; those of a link that makes no sense are left alone."""
+def read_query(names: list[str], request: gr.Request) -> list[Any]:
+    """Updates of controls from the link that opened the page; a link that makes no sense changes nothing."""
     query = {name: value for name, value in request.query_params.items() if not name.startswith("__")}
     try:
-        choices = shown(Choices.from_dict(query))
-    except ChoiceError as error:
+        choices = show_choices(Choices.from_dict(query).to_dict())
+    except SettingError as error:
         gr.Warning(str(error))
-        return [gr.skip()] * len(Choices().to_dict())
-    return [value if name in query else gr.skip() for name, value in choices.items()]
+        return in_order({}, names)
+    return in_order({name: value for name, value in choices.items() if name in query}, names)

@@ -4,10 +4,11 @@ import copy
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +23,7 @@ from stylediff.sampling import count_steps
 PREVIEWS = 4  # pictures while denoising at most
 STEPS_A_PREVIEW = 10  # at least between two of them: each costs a decoding, as much as three steps
 
-# Of a clip, choices, the most previews and a reference clip: yields each step, and the result last.
-Converter = Callable[[Clip, Choices, int, Clip | None], Generator["Step | StyleTransferOutput", None, None]]
+Events = Generator["Step | StyleTransferOutput", None, None]  # each step, and the result last
 
 
 def count_previews(steps: int) -> int:
@@ -31,7 +31,7 @@ def count_previews(steps: int) -> int:
     return min(PREVIEWS, steps // STEPS_A_PREVIEW)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Raised inside a conversion that nobody waits for any more."""
 
 
@@ -63,10 +63,10 @@ class Reporter:
     started: float
 
     def __call__(
-        self, pipeline: StyleTransferPipeline, step: int, timestep: torch.Tensor, tensors: dict[str, torch.Tensor]
+        self, pipeline: StyleTransferPipeline, step: int, _timestep: torch.Tensor, tensors: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         if self.stop.is_set():
-            raise Stopped
+            raise StoppedError
         done = step + 1
         mel = None
         if self.previews and done < self.total and done % -(-self.total // self.previews) == 0:
@@ -90,25 +90,25 @@ def run(
     """Converts a clip, and puts the result, or the error, into the reporter's queue."""
     try:
         if reporter.stop.is_set():
-            raise Stopped
+            raise StoppedError
         # Each run counts its own timesteps: two runs must not share a scheduler.
-        own = StyleTransferPipeline(**(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}))
+        own = StyleTransferPipeline(
+            **(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}), recommended=pipeline.recommended
+        )
         own.set_progress_bar_config(disable=True)
         result = own(
             torch.from_numpy(clip.samples),
             clip.sample_rate,
             target=choose_style(own, choices, reference),
-            num_inference_steps=choices.steps,
-            guidance_scale=choices.guidance,
-            strength=choices.strength,
-            dynamics=choices.dynamics,
-            enhance=choices.enhance,
             generator=torch.Generator().manual_seed(choices.seed),
             callback_on_step_end=reporter,
+            **choices.kwargs(),
         )
-        tensors = {name: value.cpu() for name, value in result.items() if isinstance(value, torch.Tensor)}
-        reporter.events.put(StyleTransferOutput(sample_rate=result.sample_rate, **tensors))
-    except Stopped:
+        on_cpu: dict[str, Any] = {
+            name: value.cpu() for name, value in result.items() if isinstance(value, torch.Tensor)
+        }
+        reporter.events.put(replace(result, **on_cpu))
+    except StoppedError:
         return
     except BaseException as error:  # whatever it is, it belongs to whoever waits for the result
         reporter.events.put(error)
@@ -116,8 +116,11 @@ def run(
 
 def convert(
     pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, previews: int, reference: Clip | None = None
-) -> Generator[Step | StyleTransferOutput, None, None]:
+) -> Events:
     """Yields each step, and the result last, on the CPU. Closing the iterator ends the computation at its next step.
+
+    Args:
+        choices: with a value for every setting (see ``TransferSettings.resolve``).
 
     Raises:
         AudioError: a clip that cannot be used.
@@ -145,20 +148,38 @@ def convert(
         wait([work])
 
 
-def build_converter(pipeline: StyleTransferPipeline) -> Converter:
-    """``convert`` for one pipeline, on a GPU that is borrowed for it where there is such a thing."""
+class Converter:
+    """Converts clips with one pipeline, on a GPU that is borrowed for it where there is such a thing."""
 
-    def convert_clip(
-        clip: Clip, choices: Choices, previews: int, reference: Clip | None = None
-    ) -> Generator[Step | StyleTransferOutput, None, None]:
-        yield from convert(pipeline, clip, choices, previews, reference)
+    def __init__(self, pipeline: StyleTransferPipeline) -> None:
+        def convert_clip(clip: Clip, choices: Choices, previews: int, reference: Clip | None = None) -> Events:
+            yield from convert(pipeline, clip, choices, previews, reference)
 
-    return on_gpu(convert_clip)
+        self.pipeline = pipeline
+        self.convert_clip = on_gpu(convert_clip)
+
+    def resolve(self, choices: Choices, is_matching: bool = False) -> Choices:
+        """Return choices with a value for every setting that is left to the model.
+
+        Args:
+            is_matching: True if a reference clip is the target; settings recommended for the named instrument count
+                as long as the instrument does.
+        """
+        counts = not is_matching or choices.like < 1
+        return choices.resolve(self.pipeline.recommended_settings(choices.target) if counts else {})
+
+    def __call__(
+        self, clip: Clip, choices: Choices, reference: Clip | None = None, shows_previews: bool = False
+    ) -> Events:
+        """Convert a clip, as ``convert`` does."""
+        choices = self.resolve(choices, reference is not None)
+        previews = count_previews(choices.steps) if shows_previews else 0
+        yield from self.convert_clip(clip, choices, previews, reference)
 
 
 def warm_up(pipeline: StyleTransferPipeline) -> None:
     """Converts a second of silence, so that the first visitor does not wait for what is only made once."""
     rate = pipeline.mel.sample_rate
     silence = Clip(np.zeros((1, rate), np.float32), rate, 0.0, 1.0, "silence")
-    for _ in convert(pipeline, silence, Choices(steps=1), previews=0):
+    for _ in convert(pipeline, silence, Choices(steps=1).resolve({}), previews=0):
         pass

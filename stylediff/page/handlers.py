@@ -5,18 +5,19 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import torch
 
-from stylediff.audio import loudness_gain, read_audio, to_mono
-from stylediff.mel import MelConfig, waveform_to_mel
-from stylediff.page.conversions import Converter, Step, count_previews
+from stylediff.audio import read_audio, to_mono
+from stylediff.mel import MelConfig, normalized_mel
+from stylediff.page.conversions import Converter, Step
 from stylediff.page.examples import result_settings
 from stylediff.page.player import player_value
-from stylediff.page.result_files import ResultFiles, louder_by_db, plot_preview, style_name, write_files
+from stylediff.page.result_files import ResultFiles, louder_by_db, plot_preview, show_facts, style_name, write_files
 from stylediff.page.settings import Choices, sample_seed
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
@@ -45,15 +46,48 @@ BROKEN = "Something broke on this side, and the conversion was given up. Please 
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
+def as_gradio_errors() -> Iterator[None]:
     """Turns what goes wrong into a sentence that the page shows."""
     try:
         yield
-    except ValueError as error:  # AudioError and ChoiceError are
+    except ValueError as error:  # AudioError and SettingError are
         raise gr.Error(str(error)) from error
     except (OSError, RuntimeError, MemoryError) as error:
         LOG.exception("a conversion failed")
         raise gr.Error(BROKEN) from error
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Values of the page's inputs when a button is pressed.
+
+    Attributes:
+        source: path of the clip; empty if there is none.
+        choices: values of ``Choices`` by name, as the components give them.
+        draws_seed: True for a new seed.
+        is_matching: True if a reference clip is the target, and not the name alone.
+        reference: path of that clip; empty if there is none.
+    """
+
+    source: str
+    choices: dict[str, Any]
+    draws_seed: bool = False
+    is_matching: bool = False
+    reference: str = ""
+
+    def read(self) -> Choices:
+        """Settings of the conversion; an empty seed or start is 0.
+
+        Raises:
+            ValueError: a value that cannot be used, or no clip where one is needed.
+        """
+        if not self.source:
+            raise ValueError(NO_CLIP)
+        if self.is_matching and not self.reference:
+            raise ValueError(NO_REFERENCE)
+        empty = {name: 0 for name in ("seed", "start_s") if self.choices.get(name) is None}
+        seed = {"seed": sample_seed()} if self.draws_seed else {}
+        return Choices.from_dict(self.choices | empty | seed)
 
 
 class Handlers:
@@ -72,40 +106,17 @@ class Handlers:
         self.player = player
         self.examples = examples
 
-    def convert(
-        self,
-        path: str | None,
-        random_seed: bool,
-        is_matching: bool,
-        reference_path: str | None,
-        target: str,
-        steps: float,
-        guidance: float,
-        strength: float,
-        seed: float,
-        start_s: float,
-        length_s: float,
-        like: float,
-        dynamics: float,
-        enhance: bool,
-        request: gr.Request,
-    ) -> Iterator[tuple[Any, ...]]:
+    def convert(self, submission: Submission, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Converts a clip; updates come with every step."""
         words = words_for(request.headers.get("accept-language"))
-        with sentences():
-            if not path:
-                raise ValueError(NO_CLIP)
-            if is_matching and not reference_path:
-                raise ValueError(NO_REFERENCE)
-            number = sample_seed() if random_seed else seed or 0
-            last = (start_s or 0.0, length_s, like, dynamics, enhance)
-            choices = Choices.from_values(target, steps, guidance, strength, number, *last)
+        with as_gradio_errors():
+            choices = self.converter.resolve(submission.read(), submission.is_matching)
             yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
             started = time.monotonic()
-            clip = load_clip(path, choices.start_s, choices.length_s)
-            reference = load_clip(reference_path, 0.0, MAX_SECONDS) if is_matching and reference_path else None
-            source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
-            with closing(self.converter(clip, choices, count_previews(choices.steps), reference)) as events:
+            clip = load_clip(submission.source, choices.start_s, choices.length_s)
+            reference = load_clip(submission.reference, 0.0, MAX_SECONDS) if submission.is_matching else None
+            source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
+            with closing(self.converter(clip, choices, reference, shows_previews=True)) as events:
                 for event in events:
                     if isinstance(event, Step):
                         yield fill(self.show_step(event, source_mel, words))
@@ -131,14 +142,13 @@ class Handlers:
         started: float,
     ) -> Iterator[tuple[Any, ...]]:
         """Sound first, pictures after."""
-        files = write_files(clip, output.audio, output.sample_rate, choices, reference)
+        files = write_files(clip, output.audio, output.sample_rate, choices, output.voice, reference)
         gain_db = louder_by_db(clip, output.audio, output.sample_rate, self.mel)
         seconds = f"{time.monotonic() - started:.1f}"
         yield fill(self.show_files(files, gain_db, words) | {"status": show_status(words["drawing"], 1)})
         updates = self.show_pictures(output.source_mel, output.mel, style_name(choices, reference), words)
-        yield fill(
-            updates | {"status": show_status(words["done"].format(seconds=seconds)), "facts": clip.describe(self.mel)}
-        )
+        updates["facts"] = show_facts(clip, choices, output.voice, self.mel)
+        yield fill(updates | {"status": show_status(words["done"].format(seconds=seconds))})
 
     def show_files(self, files: ResultFiles, gain_db: float, words: dict[str, str]) -> Updates:
         value = player_value(self.player, files.source, files.wav, gain_db, words)
@@ -159,10 +169,10 @@ class Handlers:
             "difference": difference_figure(source, mel, self.mel),
         }
 
-    def levelled_mel(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    def normalize(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
         """Log-mel (mels, frames) of a waveform at the loudness that the model works at."""
-        mono = to_mono(waveform, sample_rate, self.mel.sample_rate)
-        return waveform_to_mel(mono[None] * loudness_gain(mono), self.mel)[0, 0]
+        mel, _ = normalized_mel(to_mono(waveform, sample_rate, self.mel.sample_rate), self.mel)
+        return mel[0, 0]
 
     def show_example(self, path: str, request: gr.Request) -> tuple[Any, ...]:
         """An example with the result that ships with it, without running the model."""
@@ -172,10 +182,12 @@ class Handlers:
         samples, sample_rate = read_audio(result)
         audio = torch.from_numpy(samples)
         target, seed = result_settings(result)
-        choices = Choices(target=target, seed=seed, length_s=MAX_SECONDS)
-        mel = self.levelled_mel(audio, sample_rate)
-        source_mel = self.levelled_mel(torch.from_numpy(clip.samples), clip.sample_rate)
-        files = write_files(clip, audio, sample_rate, choices)
+        choices = self.converter.resolve(Choices(target=target, seed=seed, length_s=MAX_SECONDS))
+        voice = self.converter.pipeline.choose_voice(target)
+        mel = self.normalize(audio, sample_rate)
+        source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
+        files = write_files(clip, audio, sample_rate, choices, voice)
         updates = self.show_files(files, louder_by_db(clip, audio, sample_rate, self.mel), words)
         updates |= self.show_pictures(source_mel, mel, target, words)
-        return fill(updates | {"status": "", "seed": choices.seed, "facts": clip.describe(self.mel)})
+        facts = show_facts(clip, choices, voice, self.mel)
+        return fill(updates | {"status": "", "seed": choices.seed, "facts": facts})

@@ -11,8 +11,16 @@ import gradio as gr
 from stylediff.page.about import draw_flow, read_about
 from stylediff.page.api import build_endpoint
 from stylediff.page.batch_tab import Batches
-from stylediff.page.controls import Controls, Labels, build_controls, instrument_buttons, preset_buttons, read_query
-from stylediff.page.conversions import Converter, build_converter
+from stylediff.page.controls import (
+    Controls,
+    Labels,
+    build_controls,
+    build_transfer_controls,
+    instrument_buttons,
+    preset_buttons,
+    read_query,
+)
+from stylediff.page.conversions import Converter
 from stylediff.page.examples import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, Handlers, show_status
 from stylediff.page.inference_thread import CONCURRENCY
@@ -67,18 +75,16 @@ def build_pictures(t: Labels) -> dict[str, Any]:
     return {"side": side, "slider": slider, "difference": difference}
 
 
-def build_convert_tab(
-    converter: Converter, pipeline: StyleTransferPipeline, t: Labels, examples: list[Path]
-) -> Controls:
+def build_convert_tab(converter: Converter, t: Labels, examples: list[Path]) -> Controls:
     """One clip: source, settings, result, pictures."""
-    mel, listens = pipeline.mel, pipeline.style_encoder.reference is not None
+    mel, accepts_reference = converter.pipeline.mel, converter.pipeline.style_encoder.reference is not None
     with gr.Row():
         with gr.Column():
             source = gr.Audio(
                 label=t("source"), sources=["upload", "microphone"], type="filepath", format=None, elem_id="source"
             )
             gallery = gr.Column()
-            controls = build_controls(t, listens, pipeline.enhancer is not None)
+            controls = build_controls(t, accepts_reference, converter.pipeline.enhancer is not None)
         with gr.Column():
             with gr.Row():
                 go = gr.Button(t("convert"), variant="primary", elem_id="go")
@@ -86,7 +92,7 @@ def build_convert_tab(
                 again = gr.Button(t("reroll"), elem_id="reroll")
             parts = build_result(t)
             parts["player"] = build_player()
-    parts |= build_pictures(t) | {"seed": controls.seed}
+    parts |= build_pictures(t) | {"seed": controls.choices["seed"]}
     results = find_results(examples)
     handlers = Handlers(converter, mel, parts["player"], {path.stem: result for path, result in results.items()})
     outputs = [parts[name] for name in OUTPUTS]
@@ -113,9 +119,13 @@ def connect_run(
     button: gr.Button, new_seed: Any, handlers: Handlers, source: gr.Audio, controls: Controls, outputs: list[Any]
 ) -> Any:
     """Makes a button convert the clip; ``new_seed`` is the component that says whether with a new seed."""
+
+    def convert(values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        yield from handlers.convert(controls.read(values, source, new_seed), request)
+
     return button.click(
-        handlers.convert,
-        [source, new_seed, controls.is_matching, controls.reference, *controls.all()],
+        convert,
+        {source, new_seed} | controls.inputs(),
         outputs,
         show_progress="hidden",
         api_visibility="private",
@@ -140,6 +150,16 @@ def build_gallery(
     )
 
 
+def connect_link(page: gr.Blocks, controls: Controls) -> None:
+    """Makes the controls show the settings of the link that opened the page."""
+    names = list(controls.choices)
+
+    def read(request: gr.Request) -> list[Any]:
+        return read_query(names, request)
+
+    page.load(read, None, list(controls.choices.values()), api_visibility="private", concurrency_limit=None)
+
+
 def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
     """Makes a button end runs; gradio cancels once a listener is done, so the text has a listener of its own."""
     stop.click(None, None, None, cancels=runs, queue=False, api_visibility="private")
@@ -155,39 +175,56 @@ def say_stopped(request: gr.Request) -> Iterator[str]:
 
 
 def build_batch_tab(converter: Converter, t: Labels) -> None:
-    """Several files: settings, a table of outcomes, a zip."""
+    """Several files: settings, a table of outcomes, a zip.
+
+    The order of the inputs is that of the parameters of ``/batch``.
+    """
     files = gr.File(file_count="multiple", file_types=FILE_TYPES, label=t("files"), elem_id="files")
     target = instrument_buttons(t("target"), "batch_target")
     preset = preset_buttons(t, "batch_preset")
     seed = gr.Number(0, label=t("seed"), precision=0, minimum=0, maximum=LARGEST_SEED)
+    with gr.Accordion(t("advanced"), open=False):
+        settings = build_transfer_controls(t, converter.pipeline.enhancer is not None, "batch_")
     with gr.Row():
         go = gr.Button(t("convert_all"), variant="primary", elem_id="batch_go")
         stop = gr.Button(t("stop"), variant="stop")
     status, table = gr.HTML("", elem_id="batch_status"), gr.Markdown(elem_id="outcomes")
     archive = gr.File(label=t("zip"), file_count="multiple", interactive=False, elem_id="zip")
     run = go.click(
-        Batches(converter).convert_all, [files, target, preset, seed], [status, table, archive],
+        Batches(converter).endpoint(list(settings)), [files, target, preset, seed, *settings.values()],
+        [status, table, archive],
         show_progress="hidden", api_name="batch", **MODEL,
     )  # fmt: skip
     connect_stop(stop, [run], status)
 
 
+class Page(gr.Blocks):
+    """Blocks whose listeners take defaults for values that are missing at the end of a call.
+
+    Programs that name no parameters but send values in order go on working when a parameter is added.
+    """
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        missing = [component.value for component in block_fn.inputs[len(inputs) :]]
+        return await super().preprocess_data(block_fn, [*inputs, *missing], *args, **kwargs)
+
+
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """The page around a pipeline, and what to launch it with."""
-    t, converter = build_labels(), build_converter(pipeline)
-    with gr.Blocks(title="StyleDiff", delete_cache=(3600, 3600)) as page:
-        gr.api(build_endpoint(converter, pipeline.mel), api_name="convert", **MODEL)
+    t, converter = build_labels(), Converter(pipeline)
+    with Page(title="StyleDiff", delete_cache=(3600, 3600)) as page:
+        gr.api(build_endpoint(converter), api_name="convert", **MODEL)
         gr.Markdown("# StyleDiff")
         gr.Markdown(t("intro"), elem_id="intro")
         gr.Markdown(describe_limits(), elem_id="limits")
         with gr.Tab(t("convert_tab")):
-            controls = build_convert_tab(converter, pipeline, t, examples)
+            controls = build_convert_tab(converter, t, examples)
         with gr.Tab(t("batch_tab")):
             build_batch_tab(converter, t)
         with gr.Tab(t("about_tab")):
             gr.HTML(draw_flow())
             gr.Markdown(read_about())
-        page.load(read_query, None, controls.all(), api_visibility="private", concurrency_limit=None)
+        connect_link(page, controls)
     options = {
         "max_file_size": f"{MAX_UPLOAD_MB}mb",
         "theme": gr.themes.Soft(),

@@ -33,18 +33,35 @@ def style_name(choices: Choices, reference: Clip | None) -> str:
     return choices.target if reference is None else f"like_{reference.name}"
 
 
+def show_facts(clip: Clip, choices: Choices, voice: str | None, config: MelConfig) -> str:
+    """Markdown of two lines: the part of the clip that was taken, and voice and settings that were used."""
+    return f"{clip.describe(config)}\n\n{f'{voice}, ' if voice else ''}{choices.describe()}"
+
+
 def write_files(
-    clip: Clip, audio: torch.Tensor, sample_rate: int, choices: Choices, reference: Clip | None = None
+    clip: Clip,
+    audio: torch.Tensor,
+    sample_rate: int,
+    choices: Choices,
+    voice: str | None,
+    reference: Clip | None = None,
 ) -> ResultFiles:
-    """Writes a result, (samples,) or (channels, samples), as wav, flac and settings."""
+    """Writes a result, (samples,) or (channels, samples), as wav, flac and settings.
+
+    Args:
+        choices: settings that were used.
+        voice: the one that played, if it was one.
+        reference: the clip whose sound was the target, if there was one.
+    """
     folder = new_folder()
     stem = file_stem(clip.name, style_name(choices, reference), choices.seed)
     files = ResultFiles(*(folder / name for name in ("source.wav", f"{stem}.wav", f"{stem}.flac", f"{stem}.json")))
     write_audio(files.source, torch.from_numpy(clip.samples), clip.sample_rate)
     write_audio(files.wav, audio, sample_rate)
     write_audio(files.flac, audio, sample_rate)
-    names = {"source": clip.name} | ({} if reference is None else {"reference": reference.name})
-    files.settings.write_text(json.dumps(choices.to_dict() | names, indent=1))
+    names = {"source": clip.name, "reference": reference and reference.name, "voice": voice}
+    named = {key: name for key, name in names.items() if name is not None}
+    files.settings.write_text(json.dumps(choices.to_dict() | named, indent=1))
     return files
 
 

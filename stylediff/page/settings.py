@@ -1,120 +1,56 @@
-"""What a visitor chooses: the settings of one conversion, as JSON and as a link's query string."""
+"""Settings of one conversion on the page: those of a transfer, its target, its seed, and a part of the clip."""
 
 import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
-from stylediff.dynamics import DYNAMICS
-from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
-from stylediff.sampling import STEPS
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.settings import SettingError, TransferSettings, declarations, declare
 
-MAX_STEPS, MAX_GUIDANCE = 50, 4.0
 LARGEST_SEED = 2**31 - 1
 LATEST_START_S = 86_400.0
-PRESETS = {"fast": (2, 1.0), "balanced": (STEPS, 1.0), "best": (20, 1.0)}  # steps, guidance
+# Settings by preset; None is up to the model.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"steps": 2, "guidance": 1.0},
+    "balanced": {"steps": None, "guidance": 1.0},
+    "best": {"steps": 20, "guidance": 1.0},
+}
 
 
-class ChoiceError(ValueError):
-    """Settings that cannot be used; the message names the first that is wrong."""
-
-
-def read_value(kind: type, name: str, value: Any) -> Any:
-    """A setting's value of its kind, from JSON or from a query string.
-
-    Raises:
-        ChoiceError: of another kind.
-    """
-    if kind is str:
-        return str(value)
-    if kind is bool:
-        if str(value).lower() not in ("true", "false"):
-            raise ChoiceError(f"{name} must be true or false, got {value!r}")
-        return str(value).lower() == "true"
-    try:
-        return kind(float(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ChoiceError(f"{name} must be a number, got {value!r}") from error
-
-
-@dataclass(frozen=True)
-class Choices:
+@dataclass(frozen=True, kw_only=True)
+class Choices(TransferSettings):
     """Settings of one conversion.
 
     Attributes:
         target: an instrument.
-        steps: DDIM steps.
-        guidance: guidance scale; 1 is off.
-        strength: 0 keeps the source, 1 starts from noise.
         seed: of the noise.
         start_s, length_s: the part of the clip that is taken, seconds.
         like: weight of a reference clip's sound, where there is one, against the named instrument's.
-        dynamics: how far the output's loudness follows the clip's.
-        enhance: whether the generated spectrogram is corrected.
     """
 
-    target: str = "violin"
-    steps: int = STEPS
-    guidance: float = 1.0
-    strength: float = 1.0
-    seed: int = 0
-    start_s: float = 0.0
-    length_s: float = 10.0
-    like: float = 1.0
-    dynamics: float = DYNAMICS
-    enhance: bool = True
+    target: str = declare("violin", choices=INSTRUMENT_NAMES)
+    seed: int = declare(0, low=0, high=LARGEST_SEED)
+    start_s: float = declare(0.0, low=0, high=LATEST_START_S)
+    length_s: float = declare(10.0, low=0.5)
+    like: float = declare(1.0, low=0, high=1)
 
-    def __post_init__(self) -> None:
-        try:
-            get_instrument(self.target)
-        except ValueError as error:
-            raise ChoiceError(str(error)) from error
-        limits = {
-            "steps": (1, MAX_STEPS),
-            "guidance": (1, MAX_GUIDANCE),
-            "strength": (0, 1),
-            "seed": (0, LARGEST_SEED),
-            "start_s": (0, LATEST_START_S),
-            "length_s": (0.5, float("inf")),
-            "like": (0, 1),
-            "dynamics": (0, 1),
-        }
-        for name, (lowest, highest) in limits.items():
-            if not lowest <= getattr(self, name) <= highest:
-                raise ChoiceError(f"{name} must be {lowest:g} to {highest:g}, got {getattr(self, name):g}")
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    IS_SERVED: ClassVar[bool] = True
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Choices":
-        """Settings from JSON or from a query string; what is not named keeps its default, what is unknown is ignored.
-
-        Raises:
-            ChoiceError: a value of the wrong kind or out of range.
-        """
-        kinds = {field.name: type(field.default) for field in fields(cls)}
-        return cls(**{name: read_value(kind, name, values[name]) for name, kind in kinds.items() if name in values})
-
-    @classmethod
-    def from_values(cls, *values: Any) -> "Choices":
-        """Settings in the order of the fields, as they come from the page or a program; as ``from_dict``."""
-        return cls.from_dict(dict(zip((field.name for field in fields(cls)), values, strict=True)))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Choices":
+    def from_json(cls, text: str) -> Self:
         """Settings from a file that the page wrote.
 
         Raises:
-            ChoiceError: not JSON, or not such settings.
+            SettingError: not JSON, or not such settings.
         """
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ChoiceError("the settings file is not JSON") from error
-        if not isinstance(values, dict) or not values.keys() & {field.name for field in fields(cls)}:
-            raise ChoiceError("the settings file holds none of this page's settings")
+            raise SettingError("the settings file is not JSON") from error
+        if not isinstance(values, dict) or not values.keys() & declarations(cls).keys():
+            raise SettingError("the settings file holds none of this page's settings")
         return cls.from_dict(values)
 
 

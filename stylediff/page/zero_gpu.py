@@ -33,7 +33,7 @@ def window_count(seconds: float) -> int:
     return len(window_starts(-(-frames // PADDED_FRAMES) * PADDED_FRAMES, WINDOW_FRAMES, OVERLAP_FRAMES))
 
 
-def seconds_needed(clip: Clip, choices: Choices, previews: int = 0, reference: Clip | None = None) -> int:
+def seconds_needed(clip: Clip, choices: Choices, previews: int = 0, _reference: Clip | None = None) -> int:
     """Upper bound of a conversion's GPU time: short requests wait less, and come out of the visitor's quota."""
     denoising = choices.steps * (1 if choices.guidance == 1 else 2)
     passes = window_count(clip.seconds) * (denoising + previews + OTHER_PASSES)

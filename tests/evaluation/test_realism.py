@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.data.transcription import HeardNotes
+from train.data.transcription import Transcription
 from train.evaluation.musicnn import FEATURES, TAG_OF, Musicnn
 from train.evaluation.realism import agreement, listen, playable_keys, summarize
 from train.evaluation.recorded_reference import RecordedReference
@@ -10,12 +10,12 @@ from train.evaluation.recorded_reference import RecordedReference
 RATE = 22050
 
 
-def heard(pitches: tuple[int, ...], starts: tuple[float, ...], length: float = 0.2) -> HeardNotes:
+def heard(pitches: tuple[int, ...], starts: tuple[float, ...], length: float = 0.2) -> Transcription:
     activations = np.zeros((200, 88), np.float32)
     for pitch, start in zip(pitches, starts, strict=True):
         activations[round(start * 86) : round((start + length) * 86), pitch - 21] = 1.0
     intervals = np.array([(start, start + length) for start in starts]).reshape(-1, 2)
-    return HeardNotes(intervals, np.array(pitches, float), np.full(len(pitches), 80), activations)
+    return Transcription(intervals, np.array(pitches, float), np.full(len(pitches), 80), activations)
 
 
 def test_only_what_the_target_can_play_is_compared():

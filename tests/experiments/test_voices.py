@@ -3,20 +3,23 @@ import json
 import pytest
 
 from stylediff.instruments import get_instrument
+from tests.helpers.commands import command
 from train.data.excerpts import ScoreError
 from train.data.notes import playable_by
 from train.evaluation.runner import load_players
-from train.experiments.voices import draw_phrases, half_levels, main, write_markdown
+from train.experiments.voices import half_levels, sample_phrases, write_markdown
+
+main = command("voices")
 
 
 def test_phrases_can_be_played_and_stay_the_same(scores):
     flute = get_instrument("flute")
-    phrases = draw_phrases([scores], flute, 3)
+    phrases = sample_phrases([scores], flute, 3)
     assert len(phrases) == 3
     assert all(flute in playable_by(phrase.notes) for phrase in phrases)
-    assert draw_phrases([scores], flute, 3) == phrases
+    assert sample_phrases([scores], flute, 3) == phrases
     with pytest.raises(ScoreError, match="phrases in the scores can be played by the flute"):
-        draw_phrases([scores], flute, 10000)
+        sample_phrases([scores], flute, 10000)
 
 
 def test_the_attack_of_a_voice_is_measured_on_single_notes(soundfonts):

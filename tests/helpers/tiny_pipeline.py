@@ -1,5 +1,6 @@
 """A pipeline of real components, small enough to run in a test, and a clip for it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from train.trainers.settings import DenoiserSettings
 TONE_RATE = 22050
 
 
-def tiny_pipeline() -> StyleTransferPipeline:
-    """Random weights; every instrument's default voice is known."""
+def tiny_pipeline(voices: Iterable[str] = ()) -> StyleTransferPipeline:
+    """Random weights; every instrument's default voice is known, and more ``voices``."""
     torch.manual_seed(0)
     autoencoder = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=4)
     settings = DenoiserSettings(
@@ -30,8 +31,8 @@ def tiny_pipeline() -> StyleTransferPipeline:
         token_width=16,
         reference_width=16,
     )
-    voices = default_first({instrument.default_voice for instrument in INSTRUMENTS})
-    denoiser = build_model(settings, 4, voices)
+    known = default_first({instrument.default_voice for instrument in INSTRUMENTS} | set(voices))
+    denoiser = build_model(settings, 4, known)
     vocoder = Vocoder(blocks=1, width=16)
     pipeline = StyleTransferPipeline(autoencoder, denoiser.unet, build_scheduler(), denoiser.style_encoder, vocoder)
     pipeline.set_progress_bar_config(disable=True)

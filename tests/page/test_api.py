@@ -1,5 +1,6 @@
 """The endpoint as programs use it, around a tiny pipeline."""
 
+import json
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,10 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from stylediff.instruments import get_instrument
+from stylediff.page.api import FIRST
+from stylediff.page.settings import Choices
+from stylediff.settings import declarations
 from tests.helpers.tiny_pipeline import TONE_RATE as RATE
 from tests.helpers.tiny_pipeline import write_tone
 
@@ -20,6 +25,32 @@ def test_the_endpoint_gives_a_file_as_long_as_its_input(address, clip):
     assert soundfile.info(audio).frames == 30001
     assert facts["clip"] == "22.05 kHz mono → 22.05 kHz mono, seconds 0.0–1.4 (whole clip)"
     assert (facts["target"], facts["steps"], facts["guidance"]) == ("harp", 2, 1.0)
+    assert facts["voice"] == get_instrument("harp").default_voice
+
+
+def test_what_is_left_to_the_model_is_used_and_said(address, clip):
+    client = Client(address, verbose=False)
+    for given in ({}, {"steps": None, "temperature": "auto", "enhance": None}):
+        _, facts = client.predict(source=handle_file(str(clip)), **given, api_name="/convert")
+        assert Choices.from_dict(facts) == Choices(length_s=60).resolve({})
+
+
+def test_a_result_sounds_in_a_room(address, clip):
+    client, sounds = Client(address, verbose=False), {}
+    for room in ("dry", "auto", "hall"):
+        audio, facts = client.predict(source=handle_file(str(clip)), steps=1, room=room, api_name="/convert")
+        sounds[room] = soundfile.read(audio)[0]
+        assert facts["room"] == {"auto": "dry"}.get(room, room)
+    assert np.array_equal(sounds["dry"], sounds["auto"])
+    assert len(sounds["hall"]) == len(sounds["dry"])
+    assert not np.allclose(sounds["hall"], sounds["dry"], atol=0.01)
+
+
+def test_every_setting_is_a_parameter_and_the_first_keep_their_places(address):
+    info = Client(address, verbose=False).view_api(return_format="dict")["named_endpoints"]["/convert"]
+    parameters = [parameter["parameter_name"] for parameter in info["parameters"]]
+    assert tuple(parameters[: len(FIRST)]) == FIRST
+    assert set(parameters) == {"source", "reference", *declarations(Choices)}
 
 
 @pytest.mark.parametrize(
@@ -61,11 +92,11 @@ def test_what_cannot_be_used_gives_a_sentence(address, tmp_path, content, senten
         ({"source": "clip.wav"}, "Add a clip first"),
         ({"source": {"path": None}}, "Add a clip first"),
         ({"reference": "clip.wav"}, "Add a clip of the instrument to match"),
-        ({"target": None}, "unknown instrument 'None'"),
-        ({"steps": None}, "steps must be a number, got None"),
+        ({"target": None}, "target must be one of .*, got None"),
+        ({"steps": "many"}, "steps must be a whole number, got 'many'"),
         ({"guidance": None}, "guidance must be a number, got None"),
         ({"strength": "all"}, "strength must be a number, got 'all'"),
-        ({"seed": None}, "seed must be a number, got None"),
+        ({"seed": None}, "seed must be a whole number, got None"),
         ({"start_s": None}, "start_s must be a number, got None"),
         ({"length_s": []}, r"length_s must be a number, got \[\]"),
         ({"like": None}, "like must be a number, got None"),
@@ -77,16 +108,16 @@ def test_arguments_of_another_kind_give_a_sentence(address, clip, wrong, sentenc
         Client(address, verbose=False).predict(**arguments, api_name="/convert")
 
 
-def answer_to(address: str, source: str, start_s: str = "0") -> str:
-    """What the server says to a request that no client would make."""
+def answer_to(address: str, *values: str) -> str:
+    """What the server says to a call of ``/convert`` with values in order, as JSON."""
     call = f"{address}gradio_api/call/convert"
-    values = f'{{"data": [{source}, "harp", 1, 1, 1, 0, {start_s}, 10, null, 1, 0.5, true]}}'
-    event = httpx.post(call, content=values, headers={"Content-Type": "application/json"}).json()["event_id"]
+    content = f'{{"data": [{", ".join(values)}]}}'
+    event = httpx.post(call, content=content, headers={"Content-Type": "application/json"}).json()["event_id"]
     return httpx.get(f"{call}/{event}", timeout=60).text
 
 
 def test_a_part_that_begins_at_infinity_gives_a_sentence(address):
-    answer = answer_to(address, "null", start_s="1e999")
+    answer = answer_to(address, "null", '"harp"', "1", "1", "1", "0", "1e999")
     assert "start_s must be 0 to 86400, got inf" in answer
 
 
@@ -96,6 +127,22 @@ def test_a_file_of_the_machine_that_was_not_uploaded_is_refused(address, clip):
     assert "Add a clip first" in plain
     marked = answer_to(address, f'{{"path": "{clip}", "meta": {{"_type": "gradio.FileData"}}}}')
     assert marked.startswith("event: error")
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_values_that_are_missing_at_the_end_are_the_defaults(address, clip, count):
+    with clip.open("rb") as file:
+        path = httpx.post(f"{address}gradio_api/upload", files={"files": file}).json()[0]
+    source = f'{{"path": "{path}", "meta": {{"_type": "gradio.FileData"}}}}'
+    values = [source, '"violin"', "4", "1.0", "1.0", "0", "0.0", "60.0", "null", "1.0", "0.25", "true"]
+    answer = answer_to(address, *values[:count])
+    assert answer.startswith("event: complete"), answer
+    facts = json.loads(answer.split("data: ", 1)[1])[1]
+    assert Choices.from_dict(facts) == Choices(length_s=60).resolve({})
+
+
+def test_a_call_without_any_value_is_a_sentence(address):
+    assert "Add a clip first" in answer_to(address)
 
 
 def test_silence_comes_back_without_an_error(address, tmp_path):

@@ -9,7 +9,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from stylediff.page.batch_tab import Batches, unused_path
-from stylediff.page.conversions import build_converter
+from stylediff.page.conversions import Converter
+from stylediff.settings import TransferSettings, declarations
 from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
 
 
@@ -26,15 +27,15 @@ def test_one_bad_file_of_several_stops_no_other(address, tmp_path):
 
 def test_what_is_done_is_there_before_the_rest_and_whatever_happens_to_it(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    convert = build_converter(tiny_pipeline())
 
-    def fail_at_b(clip, *rest):
-        if clip.name == "b":
-            raise MemoryError
-        yield from convert(clip, *rest)
+    class FailsAtB(Converter):
+        def __call__(self, clip, *rest, **options):
+            if clip.name == "b":
+                raise MemoryError
+            yield from super().__call__(clip, *rest, **options)
 
     paths = [str(write_tone(tmp_path / name)) for name in ("a.wav", "b.wav", "a_.wav")]
-    updates = list(Batches(fail_at_b).convert_all(paths, "flute", "fast", 0, gr.Request(headers={})))
+    updates = list(Batches(FailsAtB(tiny_pipeline())).convert_all(paths, "flute", "fast", 0, gr.Request(headers={})))
     lists = [results for _, _, results in updates if isinstance(results, list)]
     assert [[Path(path).name for path in one] for one in lists] == [
         ["a_to_flute_seed0.wav"],
@@ -57,12 +58,38 @@ def test_files_of_one_name_are_numbered(tmp_path):
     ("target", "preset", "sentence"),
     [
         ("flute", None, "preset must be one of fast, balanced, best, got None"),
-        (None, "fast", "unknown instrument 'None'"),
+        (None, "fast", "target must be one of .*, got None"),
     ],
 )
 def test_settings_that_are_null_give_a_sentence(address, clip, target, preset, sentence):
     with pytest.raises(AppError, match=sentence):
         Client(address, verbose=False).predict([handle_file(str(clip))], target, preset, 0, api_name="/batch")
+
+
+def test_the_preset_holds_where_settings_leave_it(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    used = []
+
+    class Recording(Converter):
+        def __call__(self, clip, choices, *rest, **options):
+            used.append((choices.steps, choices.temperature))
+            yield from super().__call__(clip, choices, *rest, **options)
+
+    batch = Batches(Recording(tiny_pipeline())).endpoint(["steps", "temperature"])
+    for values in ((None, None), (3, 1.0), ("auto", "auto")):
+        *_, (_, outcomes, _) = batch([str(clip)], "flute", "fast", 0, *values, gr.Request(headers={}))
+        assert "clip_to_flute_seed0.wav" in outcomes
+    assert used == [(2, None), (3, 1.0), (2, None)]
+
+
+def test_settings_of_a_batch_are_parameters_with_defaults(address, clip):
+    client = Client(address, verbose=False)
+    info = client.view_api(return_format="dict")["named_endpoints"]["/batch"]
+    names = [parameter["parameter_name"] for parameter in info["parameters"]]
+    shown = [name for name, setting in declarations(TransferSettings).items() if setting.is_shown]
+    assert names == ["paths", "target", "preset", "seed", *shown]
+    with pytest.raises(AppError, match="Value 2 is greater than maximum value 1"):
+        client.predict([handle_file(str(clip))], "flute", "fast", 0, strength=2, api_name="/batch")
 
 
 def test_a_seed_that_is_null_is_zero(address, clip):

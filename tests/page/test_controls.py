@@ -5,9 +5,11 @@ import zipfile
 import gradio as gr
 import pytest
 
-from stylediff.page.controls import build_controls, load_settings
-from stylediff.page.settings import Choices
+from stylediff.page.controls import build_controls, build_transfer_controls, load_settings, show_choices
+from stylediff.page.settings import PRESETS, Choices
+from stylediff.page.translations import load_texts
 from stylediff.page.uploads import MAX_SECONDS
+from stylediff.settings import TransferSettings, declarations
 from tests.helpers.tiny_pipeline import write_tone
 from tests.helpers.visitors import choose_steps, upload, wait_until_done
 
@@ -108,26 +110,57 @@ def test_a_clip_of_an_instrument_is_matched(visit, clip, tmp_path):
     visitor.wait_for_function("document.querySelector('#downloads').innerText.includes('clip_to_violin_seed0')")
 
 
-@pytest.mark.parametrize("listens", [True, False])
-def test_a_clip_can_be_matched_where_the_model_listens(listens):
+@pytest.mark.parametrize("accepts_reference", [True, False])
+def test_a_clip_can_be_matched_where_the_model_accepts_one(accepts_reference):
     with gr.Blocks() as page:
-        build_controls(str, listens, mends=False)
+        build_controls(str, accepts_reference, has_enhancer=False)
     tabs = {block.id: block.visible for block in page.blocks.values() if isinstance(block, gr.Tab)}
-    assert tabs == {"name": True, "clip": listens}
+    assert tabs == {"name": True, "clip": accepts_reference}
+
+
+def test_every_setting_has_a_control_that_shows_its_default_and_leaves_it_as_it_is():
+    with gr.Blocks():
+        components = build_transfer_controls(str, has_enhancer=True)
+        choices = build_controls(str, True, True).choices
+    shown = [name for name, setting in declarations(TransferSettings).items() if setting.is_shown]
+    assert list(components) == shown
+    assert choices.keys() == {*shown, "target", "like", "start_s", "length_s", "seed"}
+    for group in (components, choices):
+        values = {
+            name: component.preprocess(component.postprocess(component.value)) for name, component in group.items()
+        }
+        assert Choices.from_dict(values) == Choices()
+
+
+@pytest.mark.parametrize("language", load_texts())
+def test_every_control_is_labelled_in_every_language(language):
+    with gr.Blocks():
+        components = build_transfer_controls(load_texts()[language].__getitem__, has_enhancer=True)
+    labels = [component.label for component in components.values()]
+    assert len(set(labels)) == len(labels)
+
+
+def test_controls_show_what_is_loaded():
+    shown = show_choices(Choices(steps=9, enhance=False).to_dict())
+    assert (shown["steps"], shown["temperature"], shown["enhance"]) == (9, None, "false")
+    assert show_choices(PRESETS["balanced"]) == {"steps": None, "guidance": 1.0}
+    assert Choices.from_dict(shown) == Choices(steps=9, enhance=False)
 
 
 def test_a_settings_file_asks_for_no_more_than_the_page_converts(tmp_path):
     file = tmp_path / "settings.json"
     file.write_text('{"length_s": 500, "start_s": 1200}')
-    loaded = dict(zip(Choices().to_dict(), load_settings(str(file)), strict=True))
+    loaded = load_settings(str(file))
     assert (loaded["length_s"], loaded["start_s"]) == (MAX_SECONDS, 1200)
 
 
-@pytest.mark.parametrize("mends", [True, False])
-def test_the_enhancer_can_be_turned_off_where_there_is_one(mends):
+@pytest.mark.parametrize("has_enhancer", [True, False])
+def test_the_enhancer_can_be_turned_off_where_there_is_one(has_enhancer):
     with gr.Blocks():
-        controls = build_controls(str, listens=False, mends=mends)
-    assert (controls.enhance.value, controls.enhance.visible) == (True, mends)
+        controls = build_controls(str, accepts_reference=False, has_enhancer=has_enhancer)
+    enhance = controls.choices["enhance"]
+    assert (enhance.value, enhance.visible) == ("auto", has_enhancer)
+    assert [value for _, value in enhance.choices] == ["auto", "true", "false"]
 
 
 @pytest.mark.browser

@@ -10,9 +10,9 @@ from stylediff import MelEnhancer, StyleTransferPipeline
 from stylediff.audio import AudioError
 from stylediff.page.conversions import (
     PREVIEWS,
+    Converter,
     Reporter,
     Step,
-    build_converter,
     choose_style,
     convert,
     count_previews,
@@ -27,7 +27,7 @@ from stylediff.sampling import STEPS
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")
-CHOICES = Choices("harp", steps=8, seed=3)
+CHOICES = Choices(target="harp", steps=8, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_two_conversions_at_once_do_not_mix(pipeline):
 def test_a_clip_that_cannot_be_used_is_an_error_here(pipeline):
     short = Clip(CLIP.samples[:, :100], 22050, 0.0, 0.0, "short")
     with pytest.raises(AudioError, match=r"at least 0\.5 s is needed"):
-        next(build_converter(pipeline)(short, CHOICES, 0))
+        next(Converter(pipeline)(short, CHOICES))
 
 
 def test_whatever_goes_wrong_in_the_worker_is_an_error_here(pipeline):
@@ -132,11 +132,31 @@ def test_a_reference_is_weighed_against_the_name(pipeline):
     reference = Clip(0.3 * np.sin(np.arange(50_000) / 5, dtype=np.float32)[None], 22050, 0.0, 2.3, "other")
     named, heard = pipeline.encode_target("harp"), pipeline.encode_reference(torch.from_numpy(reference.samples), 22050)
     assert choose_style(pipeline, CHOICES, None) == "harp"
-    half = choose_style(pipeline, Choices("harp", like=0.5), reference)
+    half = choose_style(pipeline, Choices(target="harp", like=0.5), reference)
     torch.testing.assert_close(half, (named + heard) / 2)
     *_, by_name = convert(pipeline, CLIP, CHOICES, previews=0)
     *_, by_clip = convert(pipeline, CLIP, CHOICES, previews=0, reference=reference)
     assert not torch.equal(by_name.audio, by_clip.audio)
+
+
+def test_recommended_settings_count_as_long_as_the_named_instrument_does(pipeline):
+    advised = StyleTransferPipeline(**pipeline.components, recommended={"harp": {"temperature": 0.9, "steps": 3}})
+    converter = Converter(advised)
+    chosen = Choices(target="harp", steps=2)
+    assert converter.resolve(chosen) == replace(chosen, temperature=0.9).resolve({})
+    assert converter.resolve(replace(chosen, like=0.5), is_matching=True).temperature == 0.9
+    assert converter.resolve(chosen, is_matching=True) == chosen.resolve({})
+    *_, output = converter(CLIP, Choices(target="harp"))
+    assert (output.settings.steps, output.settings.temperature) == (3, 0.9)
+
+
+def test_a_recommended_voice_plays(pipeline):
+    wide = tiny_pipeline(["harp/Tiny-46"])
+    advised = StyleTransferPipeline(**wide.components, recommended={"harp": {"voice": "harp/Tiny-46"}})
+    *_, plain = Converter(wide)(CLIP, CHOICES)
+    *_, other = Converter(advised)(CLIP, CHOICES)
+    assert (plain.voice, other.voice) == (wide.choose_voice("harp"), "harp/Tiny-46")
+    assert not torch.equal(plain.audio, other.audio)
 
 
 def test_the_enhancer_can_be_left_out(pipeline):

@@ -1,13 +1,18 @@
 """What buttons do with values that the page itself would not send, and what an example shows."""
 
+import json
+from pathlib import Path
+
 import gradio as gr
 import numpy as np
 import pytest
 import soundfile
 
+from stylediff import StyleTransferPipeline
+from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
-from stylediff.page.conversions import build_converter
-from stylediff.page.handlers import OUTPUTS, Handlers
+from stylediff.page.conversions import Converter
+from stylediff.page.handlers import OUTPUTS, Handlers, Submission
 from stylediff.page.layout import take_result
 from stylediff.page.player import build_player
 from stylediff.page.settings import Choices
@@ -19,8 +24,8 @@ REQUEST = gr.Request(headers={"accept-language": "en"})
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"target": None}, "unknown instrument 'None'"),
-        ({"steps": None}, "steps must be a number, got None"),
+        ({"target": None}, "target must be one of .*, got None"),
+        ({"steps": "many"}, "steps must be a whole number, got 'many'"),
         ({"guidance": None}, "guidance must be a number, got None"),
         ({"strength": "all"}, "strength must be a number, got 'all'"),
         ({"start_s": float("inf")}, "start_s must be 0 to 86400, got inf"),
@@ -29,10 +34,41 @@ REQUEST = gr.Request(headers={"accept-language": "en"})
     ],
 )
 def test_settings_of_another_kind_give_a_sentence(clip, wrong, sentence):
-    handlers = Handlers(build_converter(tiny_pipeline()), MelConfig(), build_player(), {})
-    values = (Choices(steps=1).to_dict() | wrong).values()
+    handlers = Handlers(Converter(tiny_pipeline()), MelConfig(), build_player(), {})
+    submission = Submission(str(clip), Choices(steps=1).to_dict() | wrong)
     with pytest.raises(gr.Error, match=sentence):
-        next(handlers.convert(str(clip), False, False, None, *values, REQUEST))
+        next(handlers.convert(submission, REQUEST))
+
+
+def test_a_clip_that_is_missing_is_a_sentence(clip):
+    handlers = Handlers(Converter(tiny_pipeline()), MelConfig(), build_player(), {})
+    with pytest.raises(gr.Error, match="Add a clip first"):
+        next(handlers.convert(Submission("", {}), REQUEST))
+    with pytest.raises(gr.Error, match="Add a clip of the instrument to match"):
+        next(handlers.convert(Submission(str(clip), {}, is_matching=True), REQUEST))
+
+
+def test_an_empty_seed_is_zero_and_a_new_one_is_drawn():
+    assert Submission("clip.wav", {"seed": None, "start_s": None}).read() == Choices()
+    assert Submission("clip.wav", {"seed": 7}).read() == Choices(seed=7)
+    drawn = {Submission("clip.wav", {"seed": 7}, draws_seed=True).read().seed for _ in range(4)}
+    assert len(drawn) > 1
+
+
+def test_a_result_says_what_it_was_made_with(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    pipeline = tiny_pipeline()
+    recommended = {"harp": {"temperature": 0.75, "enhance": False}}
+    converter = Converter(StyleTransferPipeline(**pipeline.components, recommended=recommended))
+    handlers = Handlers(converter, MelConfig(), build_player(), {})
+    submission = Submission(str(clip), Choices(target="harp", steps=2).to_dict())
+    *_, before, last = (dict(zip(OUTPUTS, updates, strict=True)) for updates in handlers.convert(submission, REQUEST))
+    voice = get_instrument("harp").default_voice
+    settings = json.loads(Path(before["files"][1]).read_text())
+    used = Choices(target="harp", steps=2, temperature=0.75, enhance=False).resolve({})
+    assert settings == used.to_dict() | {"source": "clip", "voice": voice}
+    assert last["facts"].splitlines()[-1] == f"{voice}, {used.describe()}"
+    assert "temperature 0.75" in last["facts"]
 
 
 def test_a_result_that_is_gone_is_a_sentence(clip):
@@ -43,7 +79,7 @@ def test_a_result_that_is_gone_is_a_sentence(clip):
 
 def test_an_example_of_two_channels_is_shown_with_its_result(clip, tmp_path):
     result = write_tone(tmp_path / "clip_to_harp_seed3.flac", 60_002, 44100, channels=2)
-    handlers = Handlers(build_converter(tiny_pipeline()), MelConfig(), build_player(), {"clip": result})
+    handlers = Handlers(Converter(tiny_pipeline()), MelConfig(), build_player(), {"clip": result})
     shown = dict(zip(OUTPUTS, handlers.show_example(str(clip), REQUEST), strict=True))
     assert np.array_equal(soundfile.read(shown["output"])[0], soundfile.read(result)[0])
     assert shown["seed"] == 3

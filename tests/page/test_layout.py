@@ -91,7 +91,7 @@ def test_an_example_is_heard_without_running_the_model(visit):
 def test_a_link_that_makes_no_sense_is_told(visit):
     visitor = visit("?target=kazoo&steps=7")
     visitor.wait_for_selector(".toast-body")
-    assert "unknown instrument 'kazoo'" in visitor.inner_text(".toast-body")
+    assert "got 'kazoo'" in visitor.inner_text(".toast-body")
 
 
 @pytest.mark.browser

@@ -13,11 +13,11 @@ def clip(seconds: float) -> Clip:
 
 
 def test_the_time_asked_for_grows_with_the_work_and_stays_short():
-    usual = seconds_needed(clip(5), Choices(), previews=4)
+    usual = seconds_needed(clip(5), Choices(steps=4), previews=4)
     assert 8 < usual <= 15
-    assert seconds_needed(clip(60), Choices()) > seconds_needed(clip(5), Choices())
+    assert seconds_needed(clip(60), Choices(steps=4)) > seconds_needed(clip(5), Choices(steps=4))
     assert seconds_needed(clip(5), Choices(steps=50)) > usual
-    assert seconds_needed(clip(5), Choices(guidance=2.0)) > seconds_needed(clip(5), Choices())
+    assert seconds_needed(clip(5), Choices(steps=4, guidance=2.0)) > seconds_needed(clip(5), Choices(steps=4))
     assert seconds_needed(clip(60), Choices(steps=50, guidance=4.0)) <= 60 * 3
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -14,6 +16,15 @@ def test_the_environment_names_another_model_and_the_argument_wins(tmp_path, mon
     assert load_pipeline().unet.dtype == torch.float32
     with pytest.raises(CheckpointError, match="nowhere"):
         load_pipeline(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("recommended", [{"kazoo": {}}, {"harp": {"steps": 0}}, {"harp": 3}])
+def test_a_recommendation_that_cannot_be_followed_is_a_sentence(tmp_path, recommended):
+    tiny_pipeline().save_pretrained(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    (tmp_path / "model_index.json").write_text(json.dumps(index | {"recommended": recommended}))
+    with pytest.raises(CheckpointError, match=r"no StyleDiff model can be loaded from .*: (unknown|steps|what)"):
+        load_pipeline(str(tmp_path))
 
 
 def test_the_shipped_weights_are_half_precision_below_64_mb_and_know_every_instrument():

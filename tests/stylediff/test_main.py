@@ -3,7 +3,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from stylediff import StyleTransferPipeline
 from stylediff.__main__ import PICTURE_ENDINGS, main
+from stylediff.settings import TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
@@ -11,6 +13,15 @@ from tests.helpers.tiny_pipeline import tiny_pipeline
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     tiny_pipeline().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def advised_model(tmp_path_factory):
+    """Folder of a model that recommends another voice and settings for one instrument."""
+    folder = tmp_path_factory.mktemp("advised")
+    recommended = {"harp": {"voice": "harp/Tiny-46", "steps": 1, "temperature": 0.9, "enhance": False}}
+    StyleTransferPipeline(**tiny_pipeline(["harp/Tiny-46"]).components, recommended=recommended).save_pretrained(folder)
     return str(folder)
 
 
@@ -37,6 +48,17 @@ def test_the_seed_decides_the_bytes(model, clip, tmp_path):
         main([str(clip), "--to", "flute", "-o", str(files[-1]), "--steps", "1", "--seed", seed, "--model", model])
     first, again, other = (path.read_bytes() for path in files)
     assert first == again != other
+
+
+def test_a_room_changes_the_sound_and_its_tail_the_length(model, clip, tmp_path):
+    lengths, sounds = [], set()
+    for number, extra in enumerate(([], ["--room", "studio"], ["--room", "studio", "--keep-tail"])):
+        out = tmp_path / f"{number}.wav"
+        assert main([str(clip), "--to", "harp", "-o", str(out), "--steps", "1", "--model", model, *extra]) == 0
+        lengths.append(soundfile.info(out).frames)
+        sounds.add(out.read_bytes())
+    assert lengths == [30000, 30000, 30000 + round(0.35 * 22050) - 1]
+    assert len(sounds) == 3
 
 
 def test_several_files_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(model, clip, tmp_path, capsys):
@@ -90,6 +112,21 @@ def test_a_clip_of_an_instrument_can_be_the_target(model, clip, tmp_path):
     assert len(set(sounds.values())) == 3
 
 
+def test_the_settings_that_are_used_are_shown(advised_model, clip, tmp_path, capsys):
+    like = tmp_path / "my_flute.wav"
+    soundfile.write(like, 0.3 * np.sin(np.arange(60000) / 5), 22050)
+    mixed = ["--like", str(like), "--like-weight", "0.5"]
+    for extra, voice, settings in (
+        ([], "harp/Tiny-46", TransferSettings(steps=1, temperature=0.9, enhance=False)),
+        (["--steps", "2", "--enhance"], "harp/Tiny-46", TransferSettings(steps=2, temperature=0.9)),
+        (mixed, "like my_flute.wav", TransferSettings(steps=1, temperature=0.9, enhance=False)),
+        (mixed[:2], "like my_flute.wav", TransferSettings()),
+    ):
+        out = tmp_path / "out.wav"
+        assert main([str(clip), "--to", "harp", *extra, "-o", str(out), "--model", advised_model]) == 0
+        assert f"{voice}, {settings.resolve({}).describe()}\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "extra", [[], ["--to", "harp", "--like-weight", "0.5"], ["--to", "harp", "--like-weight", "2"]]
 )
@@ -104,7 +141,6 @@ def test_a_style_that_is_not_given_or_weighed_against_nothing_is_refused(clip, e
     [
         (["--like", "none.wav", "-o", "x.wav"], "no such file: none.wav"),
         (["--to", "kazoo", "-o", "x.wav"], "unknown target 'kazoo'"),
-        (["--to", "violin", "-o", "x.wav", "--steps", "0"], "num_inference_steps must be"),
     ],
 )
 def test_bad_arguments_give_one_sentence_and_exit_code_2(model, clip, extra, sentence, capsys):
@@ -136,6 +172,10 @@ def test_neither_or_both_outputs_are_refused(clip):
         (["-o", "a.wav", "--spectrogram", "a.xyz"], "cannot write a.xyz: name it .png, .jpg"),
         (["-o", "a.wav", "--spectrogram", "a"], "cannot write a: name it .png, .jpg"),
         (["-o", "a.wav", "--spectrogram", "nowhere/a.png"], "cannot write a.png: no such folder: nowhere"),
+        (["-o", "a.wav", "--steps", "0"], "steps must be 1 to 500, got 0"),
+        (["-o", "a.wav", "--steps", "2.5"], "steps must be a whole number, got '2.5'"),
+        (["-o", "a.wav", "--room", "cave"], "room must be one of dry, studio, room, hall, got 'cave'"),
+        (["-o", "a.wav", "--strength", "all"], "strength must be a number, got 'all'"),
         (["-o", "a.wav", "--seed", str(2**64)], "--seed must be -2^63 to 2^64 - 1, got 18446744073709551616"),
         (["-o", "a.wav", "--seed", str(-(2**63) - 1)], "--seed must be -2^63 to 2^64 - 1, got -9223372036854775809"),
     ],

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylediff.mel import MelConfig, griffin_lim, mel_filters, transform, waveform_to_mel
+from stylediff.mel import MelConfig, griffin_lim, mel_filters, normalized_mel, transform, waveform_to_mel
 
 MEL = MelConfig()
 
@@ -35,6 +35,14 @@ def test_it_agrees_with_librosa():
     )
     ours = waveform_to_mel(noise[None], MEL)[0, 0].exp().numpy()
     np.testing.assert_allclose(ours, np.maximum(theirs, np.exp(MEL.log_floor)), rtol=1e-3)
+
+
+def test_the_normalized_mel_is_the_same_at_every_level():
+    (loud, gain), (soft, larger) = (normalized_mel(amplitude * tone(440), MEL) for amplitude in (1, 0.01))
+    assert loud.shape == (1, 1, 256, 87)
+    torch.testing.assert_close(soft, loud, rtol=1e-4, atol=1e-4)
+    assert larger == pytest.approx(100 * gain, rel=1e-4)
+    torch.testing.assert_close(waveform_to_mel(gain * tone(440)[None], MEL), loud)
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(1, 1), (256, 1), (257, 2), (2560, 10), (22050, 87)])

@@ -8,7 +8,15 @@ import torch
 from stylediff import StyleTransferPipeline
 from stylediff.audio import AudioError
 from stylediff.dynamics import frame_levels
+from stylediff.room import add_room
+from stylediff.sampling import TEMPERATURE
+from stylediff.settings import TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
+
+RECOMMENDED = {
+    "harp": {"voice": "harp/Tiny-46", "temperature": 0.9, "steps": 3, "room": "studio"},
+    "piano": {"enhance": False},
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +89,29 @@ def test_output_follows_the_level_of_the_input(pipeline):
     torch.testing.assert_close(soft, loud * 0.1, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("sample_rate", [22050, 44100])
+def test_a_room_is_added_at_the_end_at_the_rate_of_the_output(pipeline, sample_rate):
+    clip = tone(1.5, sample_rate)
+    dry, hall, longer = (
+        run(pipeline, clip, sample_rate, **settings)
+        for settings in ({}, {"room": "hall"}, {"room": "hall", "keep_tail": True})
+    )
+    assert dry.settings.room == "dry"
+    assert torch.equal(hall.audio, add_room(dry.audio, sample_rate, "hall"))
+    assert hall.audio.shape == dry.audio.shape
+    assert not torch.allclose(hall.audio, dry.audio, atol=0.01)
+    assert float(hall.audio.square().sum()) == pytest.approx(float(dry.audio.square().sum()), rel=1e-3)
+    assert len(longer.audio) == len(clip) + round(1.9 * sample_rate) - 1
+    assert torch.equal(hall.mel, dry.mel)
+
+
+@pytest.mark.parametrize("output_type", ["mel", "latent"])
+def test_a_room_leaves_spectrograms_and_latents_alone(pipeline, output_type):
+    dry, hall = (run(pipeline, tone(1), room=room, output_type=output_type) for room in ("dry", "hall"))
+    assert hall.audio is None
+    assert torch.equal(hall.latents, dry.latents)
+
+
 def test_silence_is_taken_and_the_result_is_finite(pipeline):
     assert torch.isfinite(run(pipeline, torch.zeros(22050)).audio).all()
 
@@ -146,17 +177,33 @@ def test_the_callback_sees_every_step_and_may_replace_latents(pipeline):
     ("arguments", "sentence"),
     [
         ({"target": "kazoo"}, "unknown target 'kazoo'"),
-        ({"steps": 0}, "num_inference_steps must be 1 to 500"),
-        ({"guidance_scale": 0.5}, "guidance_scale must be at least 1"),
+        ({"steps": 0}, "steps must be 1 to 500, got 0"),
+        ({"guidance_scale": 0.5}, "guidance must be at least 1, got 0.5"),
         ({"strength": 1.5}, "strength must be 0 to 1"),
         ({"temperature": 1.1}, "temperature must be 0 to 1, got 1.1"),
         ({"dynamics": -0.1}, "dynamics must be 0 to 1, got -0.1"),
+        ({"room": "cave"}, "room must be one of dry, studio, room, hall, got 'cave'"),
         ({"output_type": "jpeg"}, "output_type must be"),
     ],
 )
 def test_bad_arguments_are_refused_with_a_sentence(pipeline, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         run(pipeline, tone(1), **arguments)
+
+
+def test_an_argument_that_is_no_setting_is_refused(pipeline):
+    with pytest.raises(TypeError, match="unexpected argument 'colour'; settings are num_inference_steps"):
+        run(pipeline, tone(1), colour="red")
+
+
+def test_the_settings_that_were_used_come_with_the_result(pipeline):
+    result = run(pipeline, tone(1), steps=3, dynamics=0.5)
+    assert result.settings == TransferSettings(steps=3, dynamics=0.5).resolve({})
+    assert result.settings.temperature == TEMPERATURE
+    by_settings = pipeline(
+        tone(1), 22050, generator=torch.Generator().manual_seed(0), **TransferSettings(steps=3, dynamics=0.5).kwargs()
+    )
+    assert torch.equal(by_settings.audio, result.audio)
 
 
 @pytest.mark.parametrize("waveform", [torch.zeros(5000), torch.full((22050,), torch.nan), torch.zeros(1, 2, 22050)])
@@ -182,6 +229,50 @@ waveform = 0.3 * torch.sin(torch.arange(22050) / 10)
 result = pipeline(waveform, 22050, target="harp", num_inference_steps=2, generator=torch.Generator().manual_seed(1))
 torch.save(result.audio, sys.argv[2])
 """
+
+
+def test_a_saved_pipeline_recommends_what_it_did(tmp_path):
+    advised = StyleTransferPipeline(**tiny_pipeline(["harp/Tiny-46"]).components, recommended=RECOMMENDED)
+    advised.save_pretrained(tmp_path)
+    loaded = StyleTransferPipeline.from_pretrained(tmp_path)
+    assert loaded.recommended == RECOMMENDED
+    loaded.save_pretrained(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert index.pop("recommended") == RECOMMENDED
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert StyleTransferPipeline.from_pretrained(tmp_path).recommended == {}
+
+
+def test_a_pipeline_that_recommends_nothing_is_saved_as_before(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path)
+    assert "recommended" not in json.loads((tmp_path / "model_index.json").read_text())
+
+
+def test_recommended_voice_and_settings_are_used_unless_others_are_asked_for():
+    plain = tiny_pipeline(["harp/Tiny-46"])
+    advised = StyleTransferPipeline(**plain.components, recommended=RECOMMENDED)
+    for one in (plain, advised):
+        one.set_progress_bar_config(disable=True)
+    first = plain.choose_voice("harp")
+    assert (advised.choose_voice("harp"), advised.choose_voice(first), first) == ("harp/Tiny-46", first, first)
+    asked = {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(0)}
+    result = advised(tone(1), 22050, target="harp", **asked)
+    assert (result.voice, result.settings.steps, result.settings.temperature) == ("harp/Tiny-46", 2, 0.9)
+    by_hand = run(plain, tone(1), target="harp/Tiny-46", temperature=0.9, room="studio")
+    assert torch.equal(result.audio, by_hand.audio)
+    assert torch.equal(advised.encode_target("harp"), plain.encode_target("harp/Tiny-46"))
+    assert not torch.equal(advised.encode_target("harp"), plain.encode_target("harp"))
+    other = run(advised, tone(1), target="flute")
+    assert torch.equal(other.audio, run(plain, tone(1), target="flute").audio)
+    tokens = run(advised, tone(1), target=advised.encode_target("harp"))
+    assert (tokens.voice, tokens.settings) == (None, TransferSettings(steps=2).resolve({}))
+
+
+def test_a_recommended_voice_that_the_model_lacks_is_passed_over(pipeline):
+    advised = StyleTransferPipeline(**pipeline.components, recommended={"harp": {"voice": "harp/Unknown-46"}})
+    assert advised.choose_voice("harp") == pipeline.choose_voice("harp")
+    with pytest.raises(ValueError, match="unknown target 'kazoo'"):
+        advised.choose_voice("kazoo")
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import soxr
 import torch
 
+from stylediff.audio import PEAK_LIMIT
 from stylediff.room import ROOMS, add_room, get_room, impulse_response
 
 RATE = 22050
@@ -41,6 +43,32 @@ def test_energy_and_length_stay(name):
     assert made.shape == clip.shape
     assert made.dtype == clip.dtype
     assert float(made.square().sum()) == pytest.approx(float(clip.square().sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_room_is_the_same_at_every_rate(name):
+    slow, fast = (impulse_response(get_room(name), rate) for rate in (22050, 44100))
+    assert len(fast) == pytest.approx(2 * len(slow), abs=1)
+    gains = [np.abs(np.fft.rfft(response, 2 * rate)) for response, rate in ((slow, 22050), (fast, 44100))]
+    np.testing.assert_allclose(gains[0][100:20000], gains[1][100:20000], rtol=0.02, atol=0.01)  # 50 Hz to 10 kHz
+    halved = 2 * soxr.resample(fast, 44100, 22050, quality="VHQ")
+    assert decay_time(halved) == pytest.approx(decay_time(slow), rel=0.01)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_clip_sounds_the_same_in_a_room_at_every_rate(name):
+    noise = np.random.default_rng(0).normal(size=16000) * np.linspace(0.1, 0, 16000)  # nothing above 8 kHz
+    clips = [torch.from_numpy(soxr.resample(noise, 16000, rate, quality="VHQ")) for rate in (RATE, 2 * RATE)]
+    slow, fast = (add_room(clip, rate, name) for clip, rate in zip(clips, (RATE, 2 * RATE), strict=True))
+    error = soxr.resample(fast.numpy(), 2 * RATE, RATE, quality="VHQ") - slow.numpy()
+    assert np.square(error).mean() < 1e-3 * np.square(slow.numpy()).mean()
+
+
+def test_a_loud_clip_becomes_quieter_instead_of_clipping():
+    rng = np.random.default_rng(0)
+    bursts = np.where(np.arange(RATE) % 200 < 20, rng.choice([-1.0, 1.0], RATE), 0)
+    made = add_room(torch.from_numpy(bursts), RATE, "hall")
+    assert float(made.abs().max()) == pytest.approx(PEAK_LIMIT)
 
 
 def test_a_dry_room_and_silence_change_nothing():

@@ -8,8 +8,9 @@ import numpy as np
 import soundfile
 import torch
 
-from stylediff.audio import fit_length, loudness_gain, read_audio, resample
-from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.audio import fit_length, read_audio, resample
+from stylediff.mel import MelConfig
+from stylediff.mel import normalized_mel as mel_and_gain
 from train.data.mel_cache import CachedClip, CacheError, MelCache
 
 
@@ -24,7 +25,7 @@ def normalized_mel(waveform: torch.Tensor, mel: MelConfig) -> torch.Tensor:
 
     The waveform has the shape (samples,), the log-mel (1, 1, mels, frames).
     """
-    return waveform_to_mel((waveform * loudness_gain(waveform))[None], mel)
+    return mel_and_gain(waveform, mel)[0]
 
 
 def read_waveform(

@@ -10,7 +10,7 @@ from stylediff.audio import AudioError
 from stylediff.instruments import get_instrument
 from train.data.note_agreement import frame_prf, note_f1
 from train.data.notes import notes_in_range
-from train.data.transcription import LOWEST_PITCH, PITCHES, HeardNotes, NoteJudge
+from train.data.transcription import LOWEST_PITCH, PITCHES, NoteTranscriber, Transcription
 from train.evaluation.descriptors import attack_time, energy_between_partials, measure_vibrato
 from train.evaluation.musicnn import TAG_OF, Musicnn
 from train.evaluation.recorded_reference import RecordedReference
@@ -48,10 +48,10 @@ class Listeners:
     """Networks made by others: musicnn, and basic-pitch for notes."""
 
     musicnn: Musicnn
-    notes: NoteJudge
+    notes: NoteTranscriber
 
 
-def listen(waveform: torch.Tensor, sample_rate: int, heard: HeardNotes, musicnn: Musicnn) -> Impression:
+def listen(waveform: torch.Tensor, sample_rate: int, heard: Transcription, musicnn: Musicnn) -> Impression:
     """Impression of a clip (samples,) whose transcription is known."""
     try:
         tagging = musicnn(waveform, sample_rate)
@@ -77,7 +77,7 @@ def playable_keys(instrument: str) -> np.ndarray:
     return (keys >= found.lowest) & (keys <= found.highest)
 
 
-def agreement(heard: HeardNotes, source: HeardNotes, instrument: str) -> dict[str, float | None]:
+def agreement(heard: Transcription, source: Transcription, instrument: str) -> dict[str, float | None]:
     """Agreement of the notes heard in an output with those heard in its source, on the keys of the target instrument.
 
     Returns:

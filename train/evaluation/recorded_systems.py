@@ -11,7 +11,7 @@ import torch
 from stylediff.audio import fit_length
 from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
-from train.data.transcription import HeardNotes
+from train.data.transcription import Transcription
 from train.evaluation.recorded_clips import RecordedClip
 from train.evaluation.runner import load_model, load_players
 from train.evaluation.systems import Players
@@ -97,12 +97,12 @@ def load_player(soundfonts: tuple[str, ...], voice: str) -> Players:
     """A synthesizer for one voice, once a process.
 
     Raises:
-        TrialError, SynthesisError: no soundfont has the voice, or none can be played.
+        CaseError, SynthesisError: no soundfont has the voice, or none can be played.
     """
     return load_players(soundfonts, (voice,))
 
 
-def run_replay(clip: RecordedClip, heard: HeardNotes, target: str, soundfonts: tuple[str, ...]) -> torch.Tensor:
+def run_replay(clip: RecordedClip, heard: Transcription, target: str, soundfonts: tuple[str, ...]) -> torch.Tensor:
     """The notes heard in a clip, played by the target's default voice, (samples,)."""
     voice = get_instrument(target).default_voice
     synthesizer, program = load_player(soundfonts, voice)[voice]

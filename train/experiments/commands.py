@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from stylediff.instruments import INSTRUMENT_NAMES
 from train.common.cli import SHIPPED_CLASSIFIER, Command, add_model_arguments, add_out, add_workers
 
 SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
@@ -81,7 +82,49 @@ def metric_sensitivity(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
 
 
+def real_recordings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="sources, in folders named by instrument")
+    parser.add_argument("--references", type=Path, help="recordings of the targets, if not the same folder")
+    parser.add_argument("--split", choices=["train", "held_out", "all"], default="held_out", help="of the sources")
+    parser.add_argument("--sources", nargs="+", choices=INSTRUMENT_NAMES, help="only these source instruments")
+    parser.add_argument("--targets", nargs="+", choices=INSTRUMENT_NAMES, default=list(INSTRUMENT_NAMES))
+    parser.add_argument("--limit", type=int, help="clips of each source instrument")
+    parser.add_argument("--examples", type=int, default=48, help="recordings of each target and split")
+    add_model_arguments(parser, classifier=False)
+    add_out(parser)
+    parser.add_argument("--soundfonts", nargs="+", default=[], help="with the default voices, to replay notes")
+    parser.add_argument("--voices", nargs="+", default=[], help="voices of the targets, or all")
+    parser.add_argument("--steps", type=int, nargs="+", default=[])
+    parser.add_argument("--noise", type=float, nargs="+", default=[], help="scales of the noise")
+    parser.add_argument("--enhance", nargs="+", choices=["yes", "no"], default=[])
+    parser.add_argument("--dynamics", type=float, nargs="+", default=[])
+    parser.add_argument("--room", nargs="+", choices=["dry", "studio", "room", "hall"], default=[])
+    parser.add_argument("--like", action="store_true", help="also take the style from recordings of the target")
+    add_workers(parser)
+
+
+def voices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="folders of MIDI files")
+    parser.add_argument("--soundfonts", nargs="+", required=True)
+    parser.add_argument("--recordings", type=Path, help="to compare with")
+    parser.add_argument("--instruments", nargs="+", choices=INSTRUMENT_NAMES, default=list(INSTRUMENT_NAMES))
+    parser.add_argument("--phrases", type=int, default=8)
+    add_out(parser)
+
+
 COMMANDS = (
+    Command(
+        name="real-recordings",
+        summary="Other instruments from recordings, judged by musicnn beside recordings: does it sound real?",
+        function="experiments.real_recordings:main",
+        add_arguments=real_recordings,
+    ),
+    Command(
+        name="voices",
+        summary="Every voice of some soundfonts, judged by musicnn and by its attack: which should be the default?",
+        function="experiments.voices:main",
+        add_arguments=voices,
+    ),
     Command(
         name="sampling",
         summary="Steps, start levels, temperatures and dynamics on validation pairs: which defaults are best?",

@@ -1,6 +1,6 @@
 """Recordings in, other instruments out: how real the outputs sound beside recordings of the target.
 
-    python -m train.experiments.real_recordings --recordings FOLDER --out DIR [--soundfonts FONT ...]
+    python -m train real-recordings --recordings FOLDER --out DIR [--soundfonts FONT ...]
         [--noise 0.3 1] [--steps 4 8] [--enhance yes no] [--voices all] [--like]
 
 Sources are the held-out third of the recordings, or all of a folder of one's own with ``--split all``. Every
@@ -13,7 +13,6 @@ import hashlib
 import inspect
 import itertools
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -26,19 +25,19 @@ from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
-from stylediff.checkpoint import SHIPPED, CheckpointError
-from stylediff.instruments import INSTRUMENT_NAMES, INSTRUMENTS
-from stylediff.room import ROOMS, add_room
-from train.common.cli import exit_code
-from train.common.files import claim_folder, describe_argument, write_atomically
+from stylediff.checkpoint import CheckpointError
+from stylediff.instruments import INSTRUMENTS
+from stylediff.room import add_room
+from train.common.cli import run_command
+from train.common.files import describe_argument, lock_settings, write_atomically
 from train.common.markdown import table_head, table_row, write_page
-from train.common.parallel import results_of
+from train.common.parallel import parallel_map
 from train.data.manifest import ManifestError
-from train.data.recordings import HELD_OUT, SPLITS, RecordingError
+from train.data.recordings import RecordingError
 from train.data.soundfonts import SynthesisError
-from train.data.transcription import HeardNotes, NoteJudge
+from train.data.transcription import NoteTranscriber, Transcription
 from train.data.waveforms import load_waveform
-from train.evaluation.cases import TrialError
+from train.evaluation.cases import CaseError
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import agreement, listen, summarize
 from train.evaluation.recorded_clips import RecordedClip, choose_examples, choose_sources, recordings_of_split
@@ -116,9 +115,9 @@ class Job:
 
 
 @cache
-def load_listeners() -> tuple[Musicnn, NoteJudge]:
+def load_listeners() -> tuple[Musicnn, NoteTranscriber]:
     """Networks that listen, once a process."""
-    return Musicnn(), NoteJudge()
+    return Musicnn(), NoteTranscriber()
 
 
 def save_result(path: Path, clip: RecordedClip, values: dict[str, Any]) -> None:
@@ -127,7 +126,7 @@ def save_result(path: Path, clip: RecordedClip, values: dict[str, Any]) -> None:
     write_atomically(path, json.dumps({"clip": clip.name, **values}))
 
 
-def make_output(plan: Plan, job: Job, target: str, system: str, heard: HeardNotes) -> torch.Tensor:
+def make_output(plan: Plan, job: Job, target: str, system: str, heard: Transcription) -> torch.Tensor:
     """What a system makes of a clip, (samples,)."""
     if system == REPLAYED:
         return run_replay(job.clip, heard, target, plan.soundfonts)
@@ -153,7 +152,7 @@ def work_on(job: Job, plan: Plan) -> int:
     if not missing and as_it_is.is_file():
         return 0
     musicnn, transcriber = load_listeners()
-    source = transcriber.listen(clip.waveform)
+    source = transcriber.transcribe(clip.waveform)
     if not as_it_is.is_file():
         save_result(as_it_is, clip, listen(clip.waveform, SAMPLE_RATE, source, musicnn).to_dict())
         done += 1
@@ -162,7 +161,7 @@ def work_on(job: Job, plan: Plan) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_audio(path.with_suffix(".flac"), make_output(plan, job, target, system, source), SAMPLE_RATE)
         output = load_waveform(path.with_suffix(".flac"))
-        heard = transcriber.listen(output)
+        heard = transcriber.transcribe(output)
         impression = listen(output, SAMPLE_RATE, heard, musicnn).to_dict()
         save_result(path, clip, impression | agreement(heard, source, target))
         done += 1
@@ -238,7 +237,7 @@ def measure(args: argparse.Namespace) -> Summary:
     """Makes and judges what is missing, and sums it up by target and system.
 
     Raises:
-        RecordingError, CheckpointError, SynthesisError, TrialError: something is missing.
+        RecordingError, CheckpointError, SynthesisError, CaseError: something is missing.
     """
     recordings = recordings_of_split(args.recordings, args.split)
     if args.sources:
@@ -257,7 +256,7 @@ def measure(args: argparse.Namespace) -> Summary:
         for clip in sources
     ]
     jobs = [Job(clip, {}) for clips in examples.values() for clip in clips] + to_play
-    list(tqdm(results_of(partial(work_on, plan=plan), jobs, args.workers), total=len(jobs), unit="clip"))
+    list(tqdm(parallel_map(partial(work_on, plan=plan), jobs, args.workers), total=len(jobs), unit="clip"))
     return {name: summarize_target(plan, name, to_play, examples[name], args.split) for name in args.targets}
 
 
@@ -328,39 +327,10 @@ def write_markdown(summary: Summary, split: str, limit: int | None) -> str:
     return "\n".join([*lines, ""])
 
 
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--recordings", type=Path, required=True, help="sources, in folders named by instrument")
-    parser.add_argument("--references", type=Path, help="recordings of the targets, if not the same folder")
-    parser.add_argument("--split", choices=[*SPLITS, ALL], default=HELD_OUT, help="recordings that are sources")
-    parser.add_argument("--sources", nargs="+", choices=INSTRUMENT_NAMES, help="only these source instruments")
-    parser.add_argument("--targets", nargs="+", choices=INSTRUMENT_NAMES, default=list(INSTRUMENT_NAMES))
-    parser.add_argument("--limit", type=int, help="clips of each source instrument")
-    parser.add_argument("--examples", type=int, default=EXAMPLES, help="recordings of each target and split")
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of the pipeline")
-    parser.add_argument("--soundfonts", nargs="+", default=[], help="with the default voices, to replay notes")
-    parser.add_argument("--voices", nargs="+", default=[], help="voices of the targets, or all")
-    parser.add_argument("--steps", type=int, nargs="+", default=[])
-    parser.add_argument("--noise", type=float, nargs="+", default=[], help="scales of the noise")
-    parser.add_argument("--enhance", nargs="+", choices=["yes", "no"], default=[])
-    parser.add_argument("--dynamics", type=float, nargs="+", default=[])
-    parser.add_argument("--room", nargs="+", choices=list(ROOMS), default=[])
-    parser.add_argument("--like", action="store_true", help="also take the style from recordings of the target")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-
+def main(args: argparse.Namespace) -> int:
     def work() -> None:
-        claim_folder(args.out, {"recordings": str(args.recordings), "references": str(args.references)})
+        lock_settings(args.out, {"recordings": str(args.recordings), "references": str(args.references)})
         summary = measure(args)
         write_page(args.out, "real_recordings", summary, write_markdown(summary, args.split, args.limit))
 
-    return exit_code(work, RecordingError, CheckpointError, SynthesisError, TrialError, ManifestError, ValueError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, RecordingError, CheckpointError, SynthesisError, CaseError, ManifestError, ValueError)

@@ -1,6 +1,6 @@
 """Voices of soundfonts judged by musicnn, dry and in a room, and by how fast their notes begin.
 
-    python -m train.experiments.voices --scores MIDI ... --soundfonts FONT ... --out DIR [--recordings FOLDER]
+    python -m train voices --scores MIDI ... --soundfonts FONT ... --out DIR [--recordings FOLDER]
 
 Every voice of an instrument plays the same phrases of scores that lie in its range. The default voice of an instrument
 is chosen by this page: it should sound like recordings, and begin its notes early enough to keep them apart.
@@ -8,7 +8,6 @@ is chosen by this page: it should sound like recordings, and begin its notes ear
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,15 +21,15 @@ from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENT_NAMES, Instrument, get_instrument
 from stylediff.mel import MelConfig
 from stylediff.room import add_room
-from train.common.cli import exit_code
-from train.common.files import claim_folder, write_atomically
+from train.common.cli import run_command
+from train.common.files import lock_settings, write_atomically
 from train.common.markdown import table_head, table_row, write_page
 from train.data.excerpts import Excerpt, ScoreError, cut_excerpt, find_pieces
 from train.data.manifest import ManifestError
 from train.data.notes import Note, notes_in_range, playable_by
 from train.data.recordings import HELD_OUT, RecordingError, list_recordings
 from train.data.soundfonts import SynthesisError, soundfont_voices
-from train.evaluation.cases import TrialError
+from train.evaluation.cases import CaseError
 from train.evaluation.descriptors import attack_time, energy_between_partials, half_level_time, measure_vibrato
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import middle
@@ -65,7 +64,7 @@ COLUMNS = {
 }
 
 
-def draw_phrases(folders: list[Path], instrument: Instrument, count: int) -> list[Excerpt]:
+def sample_phrases(folders: list[Path], instrument: Instrument, count: int) -> list[Excerpt]:
     """Phrases of different pieces that an instrument can play, always the same ones.
 
     Raises:
@@ -155,7 +154,7 @@ def measure_voices(args: argparse.Namespace, instrument: str, voices: list[str])
     paths = {voice: args.out / "measured" / f"{voice.replace('/', '_')}.json" for voice in voices}
     missing = [voice for voice, path in paths.items() if not path.is_file()]
     if missing:
-        phrases = draw_phrases(args.scores, get_instrument(instrument), args.phrases)
+        phrases = sample_phrases(args.scores, get_instrument(instrument), args.phrases)
         players = load_players(tuple(args.soundfonts), tuple(missing))
     for voice in missing:
         paths[voice].parent.mkdir(parents=True, exist_ok=True)
@@ -197,23 +196,10 @@ def write_markdown(summary: dict[str, dict[str, Any]], count: int) -> str:
     return "\n".join(["# Voices", "", notes, *voice_lines(summary), ""])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="folders of MIDI files")
-    parser.add_argument("--soundfonts", nargs="+", required=True)
-    parser.add_argument("--recordings", type=Path, help="to compare with")
-    parser.add_argument("--instruments", nargs="+", choices=INSTRUMENT_NAMES, default=list(INSTRUMENT_NAMES))
-    parser.add_argument("--phrases", type=int, default=8)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(arguments)
-
+def main(args: argparse.Namespace) -> int:
     def work() -> None:
-        claim_folder(args.out, {"scores": str(args.scores), "phrases": args.phrases})
+        lock_settings(args.out, {"scores": str(args.scores), "phrases": args.phrases})
         summary = measure(args)
         write_page(args.out, "voices", summary, write_markdown(summary, args.phrases))
 
-    return exit_code(work, ScoreError, SynthesisError, TrialError, RecordingError, ManifestError)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(work, ScoreError, SynthesisError, CaseError, RecordingError, ManifestError)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from stylediff.enhancer import LEVEL_SCALE
+from stylediff.mel import LEVEL_SCALE
 from train.models.losses import RESOLUTIONS, adversarial_loss, discriminator_loss, feature_loss, magnitudes
 
 PERIODS = (2, 3, 5, 7, 11)
