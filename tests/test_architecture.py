@@ -119,8 +119,8 @@ def test_training_packages_import_only_lower_ones():
         ("data/pairs.py", "import train.experiments.sampling"),
         ("common/files.py", "from train.data.manifest import Clip"),
         ("models/losses.py", "from train import recipe"),
-        ("trainers/loop.py", "from train.evaluation.metrics import log_mel_error"),
-        ("evaluation/metrics.py", "from train.trainers import loop"),
+        ("trainers/loop.py", "from train.evaluation.metrics.sound import log_mel_error"),
+        ("evaluation/metrics/sound.py", "from train.trainers import loop"),
         ("experiments/new/deep.py", "from train.recipe import main"),
     ],
 )

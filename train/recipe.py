@@ -2,96 +2,135 @@
 
 It renders, caches, trains every part and exports the pipeline.
 
-    python -m train.recipe --midi DIR... --soundfont FILE... --test-soundfont FILE --out RUN [--minutes M]
+    python -m train recipe --midi DIR... --soundfont FILE... --test-soundfont FILE --out RUN [--minutes M]
 
-Without a budget every trainer runs its default number of steps, those of the weights that ship. With one, each trainer
-is timed for a moment and given as many steps as fit into its share. The device is accelerate's business.
+The stages and their settings are data: ``recipe.toml`` has those of the weights that ship, ``recipe_small.toml`` the
+whole loop with small networks, in ten minutes on two cores. Without a budget every trainer runs its number of steps;
+with one, each stage that trains has its share of the time.
 """
 
 import argparse
 import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from train.common.cli import Command, add_out, run_command
 from train.common.files import FolderError, lock_settings
 from train.common.job_chain import Job, JobError, run_jobs
+from train.data import commands as data
+from train.trainers import commands as trainers
 
+RECIPE = Path(__file__).with_suffix(".toml")
 LOCKED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # of an interrupted recipe
-BUDGET_SHARES = {
-    "autoencoder": 0.08,
-    "autoencoder, decoder": 0.05,
-    "denoiser": 0.10,
-    "denoiser, listening": 0.10,
-    "denoiser, colours": 0.11,
-    "denoiser, at length": 0.30,
-    "vocoder": 0.08,
-    "vocoder, any tuning": 0.07,
-    "enhancer": 0.06,
-    "classifier": 0.05,
-}
-# What the latents are, the encoder decides; the decoder can learn on from them.
-DECODER = ["--decoder-only", "--steps=2000", "--learning-rate=6e-4", "--warmup-steps=50", "--cooldown=0.6"]
-# How the denoiser is trained on once it knows instruments by name, to take clips of them as well.
-LISTENING = ["--reference-width=96", "--reference-share=0.4", "--steps=8000", "--learning-rate=5e-4", "--cooldown=0.4"]
-# And then to take the colour of its sound from them, to go on learning names, and piano to violin above all.
-MIX = ["--reference-width=96", "--reference-share=0.25", "--favoured-share=0.25"]
-COLOURS = ["--steps=9800", "--learning-rate=4e-4", "--warmup-steps=100", "--cooldown=0.6"]
-# The same in large batches, which a GPU makes in a quarter of an hour: four and a half times as many pairs as before.
-AT_LENGTH = ["--steps=6617", "--learning-rate=1e-3", "--warmup-steps=200", "--cooldown=0.36"]
-AT_ONCE, IN_PARTS = ["--batch-size=1024"], ["--batch-size=64", "--accumulation=16"]  # on a GPU, and on CPUs
-# The vocoder learns short crops in concert pitch first; its default settings are those of what comes after.
-CONCERT_PITCH = [
-    *["--steps=1480", "--batch-size=16", "--learning-rate=8e-4", "--cooldown=0.4", "--gan-start=0.766"],
-    *["--decoded-start=0.9", "--crop-frames=64", "--context-frames=128", "--judged-crops=8", "--detune-cents=0"],
-]
+COMMANDS = {command.name: command for command in (*data.COMMANDS, *trainers.COMMANDS)}
+CLIPS_PER_TEST_EXCERPT = 20  # at least, where only the clips are given
 
 
-def build_jobs(args: argparse.Namespace) -> list[Job]:
-    """The stages in their order; each reads what those before it wrote."""
+class RecipeError(ValueError):
+    """A recipe that cannot be run; the message names the file, the stage and what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of a recipe, as ``recipe.toml`` explains its keys."""
+
+    name: str
+    does: str
+    result: str
+    paths: dict[str, str]
+    command: str = ""
+    trainer: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    on_gpu: dict[str, Any] = field(default_factory=dict)
+    passed_on: tuple[str, ...] = ()
+    budget_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stages in their order, and defaults of the arguments ``clips``, ``test_excerpts`` and ``minutes``."""
+
+    stages: tuple[Stage, ...]
+    defaults: dict[str, Any]
+
+
+def read_stage(entry: dict[str, Any], made: Iterable[str]) -> Stage:
+    """A stage from its table.
+
+    Args:
+        made: folders, below the recipe's, that earlier stages write.
+
+    Raises:
+        RecipeError: it has other keys, no command of that name, or reads what nothing has made yet.
+    """
+    known, required = {f.name for f in fields(Stage)}, {"name", "does", "result", "paths"}
+    name = entry.get("name", "?")
+    if unknown := entry.keys() - known:
+        raise RecipeError(f"stage '{name}' has an unknown key '{min(unknown)}'; there are {', '.join(sorted(known))}")
+    if missing := required - entry.keys():
+        raise RecipeError(f"stage '{name}' has no key '{min(missing)}'")
+    stage = Stage(**entry | {"passed_on": tuple(entry.get("passed_on", ()))})
+    if bool(stage.command) == bool(stage.trainer):
+        raise RecipeError(f"stage '{name}' must have either a trainer or a command")
+    if (stage.command or stage.trainer) not in COMMANDS:
+        raise RecipeError(f"stage '{name}': `python -m train` has no command '{stage.command or stage.trainer}'")
+    for argument, path in stage.paths.items():
+        if argument != "out" and path.split("/")[0] not in made:
+            raise RecipeError(f"stage '{name}' reads '{path}', which no earlier stage makes")
+    return stage
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe from its file.
+
+    Raises:
+        RecipeError: it is not there, is no TOML, or has stages that do not fit together; the message names the file.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+        stages: list[Stage] = []
+        for entry in content["stages"]:
+            stages.append(read_stage(entry, {stage.paths["out"] for stage in stages if "out" in stage.paths}))
+        shares = sum(stage.budget_share for stage in stages)
+        if abs(shares - 1) > 1e-6:
+            raise RecipeError(f"the budget shares of all stages must add up to 1, not {shares:g}")
+        return Recipe(tuple(stages), content["defaults"])
+    except KeyError as error:
+        raise RecipeError(f"{path}: there is no table {error}") from error
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def build_jobs(recipe: Recipe, args: argparse.Namespace) -> list[Job]:
+    """The stages as commands, in ``args.out``.
+
+    Raises:
+        RecipeError: a stage has settings that its command does not know.
+    """
     import torch  # slow, and --help needs none of it
 
-    out: Path = args.out
-    data, mels, latents = out / "dataset", out / "mels", out / "latents"
-    parts = ("autoencoder", "decoder", "denoiser", "listening", "colours", "at_length", "vocoder", "any_tuning")
-    autoencoder, decoder, denoiser, listening, colours, at_length, vocoder, any_tuning = (out / name for name in parts)
-    scores = ["--midi", *map(str, args.midi), "--soundfont", *args.soundfont, "--test-soundfont", args.test_soundfont]
-    scores += ["--clips", str(args.clips), "--test-excerpts", str(args.test_excerpts), "--seed", str(args.seed)]
-    cache = ["--cache", str(mels)]
-    encoder = ["--autoencoder", str(decoder / "autoencoder")]
-
-    def trainer(name: str, run: Path, flags: list[str], result: str) -> Job:
-        flags = [*cache, "--out", str(run), "--seed", str(args.seed), *flags]
-        return Job(name, name.split(",")[0], flags, run / result / "config.json", run)
-
-    pairs = ["--latents", str(latents), *encoder]
-    coloured = [*cache, *pairs]
-    heard = ["--data", str(data), *encoder]
-    exporter = "export-pipeline"
-    plain, generated, enhancer = (out / name for name in ("plain", "generated", "enhancer"))
-    generate = ["--model", str(plain), *cache, "--latents", str(latents), "--out", str(generated)]
-    generate += ["--favoured-share=0.25", "--pairs=3000"]
-    long = [*AT_LENGTH, *(AT_ONCE if torch.cuda.is_available() else IN_PARTS)]
-    export = [*encoder, "--denoiser", str(at_length), "--vocoder", str(any_tuning / "vocoder")]
-    enhanced = [*export, "--enhancer", str(enhancer / "enhancer")]
-    return [
-        Job("data set", "render-dataset", [*scores, "--out", str(data)], data / "manifest.jsonl"),
-        Job("mels", "cache-mels", ["--data", str(data), "--out", str(mels)], mels / "finished"),
-        trainer("autoencoder", autoencoder, [], "autoencoder"),
-        trainer("autoencoder, decoder", decoder, ["--initial", str(autoencoder), *DECODER], "autoencoder"),
-        Job("latents", "cache-latents", [*cache, *encoder, "--out", str(latents)], latents / "latents.npy"),
-        trainer("denoiser", denoiser, pairs, "unet"),
-        trainer("denoiser, listening", listening, [*pairs, "--initial", str(denoiser), *LISTENING], "unet"),
-        Job("coloured clips", "cache-equalized", coloured, latents / "colours.npz"),
-        trainer("denoiser, colours", colours, [*pairs, "--initial", str(listening), *MIX, *COLOURS], "unet"),
-        trainer("denoiser, at length", at_length, [*pairs, "--initial", str(colours), *MIX, *long], "unet"),
-        trainer("vocoder", vocoder, [*heard, *CONCERT_PITCH], "vocoder"),
-        trainer("vocoder, any tuning", any_tuning, [*heard, "--initial", str(vocoder)], "vocoder"),
-        trainer("classifier", out / "classifier", [], "classifier"),
-        Job("pipeline, not enhanced", exporter, [*export, "--out", str(plain)], plain / "model_index.json"),
-        Job("generated pairs", "cache-transfers", generate, generated / "pairs.json"),
-        trainer("enhancer", enhancer, ["--generated", str(generated), *encoder], "enhancer"),
-        Job("pipeline", exporter, [*enhanced, "--out", str(out / "model")], out / "model" / "model_index.json"),
-    ]
+    jobs = []
+    for stage in recipe.stages:
+        settings = {name: getattr(args, name) for name in (*stage.passed_on, *(["seed"] if stage.trainer else []))}
+        settings |= stage.settings | (stage.on_gpu if torch.cuda.is_available() else {})
+        job = Job(
+            name=stage.name,
+            does=stage.does,
+            command=stage.command or stage.trainer,
+            settings=settings | {name: args.out / path for name, path in stage.paths.items()},
+            result=args.out / stage.result,
+            is_trainer=bool(stage.trainer),
+            minutes=args.minutes * stage.budget_share,
+        )
+        try:
+            COMMANDS[job.command].parse(job.flags())
+        except SystemExit as error:  # argparse has printed what is wrong
+            raise RecipeError(f"stage '{stage.name}' has settings that `{job.command}` does not take") from error
+        jobs.append(job)
+    return jobs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,22 +138,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--soundfont", nargs="+", required=True, help="training soundfonts, FILE or FILE:program,...")
     parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources")
     add_out(parser)
-    parser.add_argument("--minutes", type=float, default=0.0, help="training time in all (0: the published steps)")
-    parser.add_argument("--clips", type=int, default=49000)
-    parser.add_argument("--test-excerpts", type=int, default=140)
+    parser.add_argument("--config", type=Path, default=RECIPE, help="stages and settings (train/recipe.toml)")
+    parser.add_argument("--minutes", type=float, help="training time in all (0: the steps of each trainer)")
+    parser.add_argument("--clips", type=int, help="clips to train and validate on, at least")
+    parser.add_argument("--test-excerpts", type=int, help="excerpts of the test split")
     parser.add_argument("--seed", type=int, default=0)
 
 
-def run_recipe(args: argparse.Namespace) -> int:
-    minutes = {name: args.minutes * share for name, share in BUDGET_SHARES.items()}
+def fill_in(args: argparse.Namespace, defaults: dict[str, Any]) -> None:
+    """Give the arguments that were left out the recipe's defaults; few clips need few test excerpts."""
+    if args.test_excerpts is None and args.clips is not None:
+        args.test_excerpts = min(defaults["test_excerpts"], max(1, args.clips // CLIPS_PER_TEST_EXCERPT))
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
 
+
+def run_recipe(args: argparse.Namespace) -> int:
     def work() -> None:
-        if not (args.out / "finished.json").is_file():  # nothing made yet: what was mistyped may be mended
+        recipe = read_recipe(args.config)
+        fill_in(args, recipe.defaults)
+        jobs = build_jobs(recipe, args)
+        if not (args.out / "finished.json").is_file():  # nothing made yet: what was mistyped may be corrected
             (args.out / "settings.json").unlink(missing_ok=True)
         lock_settings(args.out, {name: getattr(args, name) for name in LOCKED})
-        run_jobs(build_jobs(args), minutes, args.out)
+        run_jobs(jobs, args.out)
 
-    return run_command(work, JobError, FolderError, OSError)
+    return run_command(work, RecipeError, JobError, FolderError, OSError)
 
 
 COMMAND = Command(

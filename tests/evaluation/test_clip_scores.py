@@ -1,18 +1,15 @@
 """Columns of single outputs: a perfect copy, a quieter one, and silence."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from stylediff.mel import MelConfig
 from train.data.notes import Note
 from train.data.transcription import NoteTranscriber, PitchTracker
-from train.evaluation.clip_scores import (
-    Listeners,
-    compare_with_score,
-    compare_with_source,
-    compare_with_target,
-    name_instrument,
-)
+from train.evaluation.clip_scores import Result, score_clip
+from train.evaluation.metrics.clip import Listeners, ScoredClip, name_instrument
 from train.models.instrument_classifier import InstrumentClassifier
 
 MEL = MelConfig()
@@ -37,42 +34,57 @@ def melody() -> torch.Tensor:
     return 0.2 * waveform
 
 
+def compare(output: torch.Tensor, target: torch.Tensor) -> Result:
+    return score_clip(ScoredClip(output=output, target=target, config=MEL))
+
+
 def test_a_copy_is_no_distance_away_and_a_quieter_one_only_in_loudness() -> None:
     waveform = melody()
-    copy = compare_with_target(waveform, waveform, MEL)
+    copy = compare(waveform, waveform)
+    del copy["stripes"]  # of the output alone
     for column in ("chroma_similarity", "level_correlation", "loudness_correlation"):
         assert copy.pop(column) == pytest.approx(1.0, abs=1e-5)
     assert set(copy.values()) == {0.0}
-    quieter = compare_with_target(waveform / 2, waveform, MEL)
+    quieter = compare(waveform / 2, waveform)
     assert quieter["loudness_difference_db"] == pytest.approx(-6.02, abs=0.01)
     assert quieter["log_mel_error"] < 1e-4
-    assert compare_with_target(10 * waveform.clamp(-0.1, 0.1), waveform, MEL)["clipped"] > 1000
+    assert compare(10 * waveform.clamp(-0.1, 0.1), waveform)["clipped"] > 1000
+
+
+def test_what_is_unknown_leaves_its_metrics_out() -> None:
+    alone = score_clip(ScoredClip(output=melody(), config=MEL))
+    assert set(alone) == {"stripes", "clipped"}
+    scored = score_clip(ScoredClip(output=melody(), config=MEL, score=NOTES, instrument="violin"))
+    assert set(scored) == {"stripes", "clipped", "onset_f1"}, "nobody listens to it"
 
 
 def test_silence_is_measured_without_an_error(listeners: Listeners) -> None:
     silence = torch.zeros(2 * MEL.sample_rate)
-    result = compare_with_target(silence, melody(), MEL)
-    assert result["log_mel_error"] > 0.3
-    assert result["missing_seconds"] > 1
-    scored = compare_with_score(silence, listeners.notes.transcribe(silence), NOTES, listeners, MEL)
-    assert scored["note_f1_50"] == scored["frame_f"] == scored["onset_f1"] == 0.0
+    clip = ScoredClip(output=silence, target=melody(), config=MEL, score=NOTES, listeners=listeners)
+    scores = score_clip(clip)
+    assert scores["log_mel_error"] > 0.3
+    assert scores["missing_seconds"] > 1
+    assert scores["note_f1_50"] == scores["frame_f"] == scores["onset_f1"] == 0.0
+    assert scores["timely"] is None, "no note is heard"
 
 
 @pytest.mark.slow
 def test_a_melody_is_heard_as_its_score_and_as_itself(listeners: Listeners) -> None:
     heard = listeners.notes.transcribe(melody())
-    scored = compare_with_score(melody(), heard, NOTES, listeners, MEL)
-    assert scored["note_f1_50"] == 1.0
-    assert scored["onset_f1"] == 1.0
-    assert scored["frame_f"] > 0.7
-    assert scored["f0_accuracy"] > 0.9
-    chord = (*NOTES, Note(0.1, 0.9, 60, 80))
-    assert compare_with_score(melody(), heard, chord, listeners, MEL)["f0_accuracy"] is None
-    assert compare_with_source(heard, heard) == {
-        "source_frame_f": 1.0,
-        "pitch_jaccard": 0.0,
-        "pitch_class_distance": 0.0,
-    }
+    named = name_instrument(melody(), listeners.classifier)
+    clip = ScoredClip(output=melody(), config=MEL, score=NOTES, source=heard, instrument=named, listeners=listeners)
+    scores = score_clip(clip)
+    assert scores["note_f1_50"] == 1.0
+    assert scores["onset_f1"] == 1.0
+    assert scores["frame_f"] > 0.7
+    assert scores["f0_accuracy"] > 0.9
+    assert scores["wobble"] < 20
+    assert scores["named_target"] == 1.0
+    assert (scores["source_frame_f"], scores["pitch_jaccard"], scores["pitch_class_distance"]) == (1.0, 0.0, 0.0)
+    copy = score_clip(replace(clip, original_hz=listeners.pitch.track(melody())[1]))
+    assert copy["deviation"] == 0.0
+    chord = score_clip(replace(clip, score=(*NOTES, Note(0.1, 0.9, 60, 80))))
+    assert not {"f0_accuracy", "wobble"} & set(chord), "a chord has no pitch to follow"
 
 
 def test_the_named_instrument_does_not_depend_on_level(listeners: Listeners) -> None:

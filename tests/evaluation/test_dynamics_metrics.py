@@ -6,7 +6,8 @@ import torch
 
 from stylediff.mel import MelConfig, waveform_to_mel
 from train.data.notes import Note
-from train.evaluation.metrics import correlation, level_contour, mel_contour, momentary_loudness, timely_share
+from train.evaluation.metrics.notes import timely_share
+from train.evaluation.metrics.sound import correlation, level_contour, mel_contour, momentary_loudness
 
 RATE = 22050
 SCORE = (Note(0.0, 0.5, 60, 80), Note(0.5, 1.0, 64, 80), Note(1.0, 1.5, 67, 80))

@@ -3,7 +3,7 @@
 import torch
 
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.evaluation.metrics import log_mel_error
+from train.evaluation.metrics.sound import log_mel_error
 from train.evaluation.systems import average_spectrum, match_envelope, smooth_octaves
 
 MEL = MelConfig()

@@ -22,7 +22,7 @@ from train.data.manifest import ClipGroup
 from train.data.transcription import NoteTranscriber
 from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, CaseError, choose_cases, find_cases
 from train.evaluation.figures import choose_extremes
-from train.evaluation.metrics import log_mel_error
+from train.evaluation.metrics.sound import log_mel_error
 from train.evaluation.reused_results import check_reused, read_reused
 from train.evaluation.runner import (
     EvalConfig,

@@ -7,18 +7,15 @@ import torch
 from stylediff.mel import MelConfig
 from train.data.note_agreement import frame_prf, note_f1, score_roll
 from train.data.notes import Note, clip_notes, is_one_voice
-from train.evaluation.metrics import (
-    bootstrap_interval,
+from train.evaluation.metrics.notes import f0_accuracy, onset_f1, pitch_class_distance, pitch_jaccard
+from train.evaluation.metrics.sound import (
     chroma_similarity,
-    f0_accuracy,
     log_mel_error,
     log_spectral_distance,
     missing_seconds,
-    onset_f1,
-    pitch_class_distance,
-    pitch_jaccard,
     timbre_distance,
 )
+from train.evaluation.report import bootstrap_interval
 
 MEL = MelConfig()
 SCORE = (Note(0.0, 0.5, 60, 80), Note(0.5, 1.0, 64, 80), Note(1.0, 1.5, 67, 80), Note(1.5, 2.0, 72, 80))

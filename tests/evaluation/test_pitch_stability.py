@@ -6,7 +6,8 @@ import torch
 
 from stylediff.mel import MelConfig
 from train.data.notes import Note
-from train.evaluation.metrics import held_frames, hop_stripes, pitch_deviation, pitch_wobble
+from train.evaluation.metrics.notes import held_frames, pitch_deviation, pitch_wobble
+from train.evaluation.metrics.sound import hop_stripes
 
 MEL = MelConfig()
 NOTES = (Note(0.0, 0.8, 69, 80), Note(1.0, 1.2, 71, 80), Note(1.2, 2.0, 72, 80))

@@ -1,8 +1,13 @@
 """Tables, ratios and pictures of results made by hand."""
 
+import gzip
+import json
+
 import pytest
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from tests.helpers.files import ROOT
+from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS
 from train.evaluation.report import (
     COLUMNS,
     NOTE_COLUMNS,
@@ -12,6 +17,7 @@ from train.evaluation.report import (
     key_ratios,
     substitution_lines,
     summarize,
+    tabulate,
     write_markdown,
 )
 from train.evaluation.systems import IDENTITY, ORACLE, model_name
@@ -128,3 +134,33 @@ def test_pairs_are_told_apart_by_how_the_target_sounds() -> None:
     assert kinds["pairs with a plucked or struck target"][model_name(20)]["log_mel_error"]["mean"] == pytest.approx(0.2)
     assert kinds["pairs with a bowed or blown target"][model_name(20)]["log_mel_error"]["mean"] == pytest.approx(1.0)
     assert len(summarize(HAND_MADE, ROWS, [], model_name(20))["kinds"]) == 1
+
+
+def in_order_of_cases(results: list[dict]) -> list[dict]:
+    """Published results, which lie in the order in which they were done, as ``choose_cases`` orders their cases."""
+    order = {pair: number for number, pair in enumerate((*MAIN_PAIRS, *OTHER_PAIRS))}
+    turns: dict[tuple[str, str], dict[str, int]] = {}
+    for result in results:
+        of_pair = turns.setdefault((result["source"], result["target"]), {})
+        of_pair.setdefault(result["trial"], len(of_pair))
+
+    def place(result: dict) -> tuple[int, int]:
+        pair = result["source"], result["target"]
+        return turns[pair][result["trial"]], order[pair]
+
+    return sorted(results, key=place)
+
+
+@pytest.mark.slow
+def test_the_published_report_is_made_of_the_published_results() -> None:
+    folder = ROOT / "train" / "results"
+    published = json.loads((folder / "summary.json").read_text())
+    lines = gzip.decompress((folder / "results.jsonl.gz").read_bytes()).decode().splitlines()
+    results = in_order_of_cases([json.loads(line) for line in lines])
+    regular, swept = list(published["tables"]["piano -> violin"]), list(published["sweep"])
+    trials = {result["trial"] for result in results if result["row"] in set(swept) - set(regular)}
+    summary = summarize(results, regular, [" -> ".join(pair) for pair in MAIN_PAIRS], published["headline"])
+    summary["sweep"] = tabulate([result for result in results if result["trial"] in trials], swept)
+    again = published | summary
+    assert again == published
+    assert write_markdown(again) == (folder / "summary.md").read_text()

@@ -11,7 +11,7 @@ from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, tone
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
 from train.data.notes import Note
-from train.evaluation.metrics import log_mel_error
+from train.evaluation.metrics.sound import log_mel_error
 from train.experiments.codec import changes, lost_frames, write_rivalry, write_steadiness
 from train.experiments.codec_stages import (
     ALL_PASS,

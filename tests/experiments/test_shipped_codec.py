@@ -7,7 +7,7 @@ from stylediff import MelAutoencoder, StyleTransferPipeline, Vocoder
 from stylediff.audio import fit_length, loudness_gain, read_audio, to_mono
 from stylediff.checkpoint import load_pipeline
 from tests.helpers.files import ROOT
-from train.evaluation.metrics import hop_stripes
+from train.evaluation.metrics.sound import hop_stripes
 from train.experiments.codec_stages import through_codec
 
 CLIPS = sorted((ROOT / "examples").glob("*.flac"))

@@ -4,9 +4,10 @@ import argparse
 import errno
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED_MODEL = ROOT / "stylediff" / "pretrained"
@@ -57,6 +58,19 @@ class Command:
         args = self.parse(arguments)
         module, _, function = self.function.partition(":")
         return getattr(importlib.import_module(f"train.{module}"), function)(args)
+
+
+def to_flags(settings: Mapping[str, Any]) -> list[str]:
+    """Flags of settings by name: ``{"batch_size": 8}`` is ``--batch-size 8``, and a list gives several values."""
+    flags = []
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            values = value if isinstance(value, list | tuple) else [value]
+            flags += [f"--{flag}", *map(str, values)]
+    return flags
 
 
 def run_command(work: Callable[[], object], *refusals: type[Exception]) -> int:

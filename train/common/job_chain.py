@@ -1,118 +1,129 @@
 """Run a chain of commands and skip those whose result exists.
 
-Trainers in the chain can share a time budget.
+Each says what it does, how long it took and what it made.
 """
 
 import json
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from train.common.cli import to_flags
 from train.common.files import write_atomically
-
-PROBE_MINUTES = 1.0
 
 
 class JobError(RuntimeError):
-    """A stage that failed; the message names it."""
+    """A job that failed; the message names it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """One command.
 
     Attributes:
-        name: what it makes.
+        name: what it is called.
+        does: what it does, in a sentence.
         command: of ``python -m train``.
-        flags: its arguments, but for the steps of a trainer.
+        settings: its arguments by name.
         result: a file that it leaves.
-        run: folder of a trainer's run, whose steps a budget decides; None for other stages.
+        is_trainer: True if several processes can share the work.
+        minutes: its time budget, which the command takes as ``--budget-minutes`` (0: none).
     """
 
     name: str
+    does: str
     command: str
-    flags: list[str]
+    settings: dict[str, Any] = field(default_factory=dict)
     result: Path
-    run: Path | None = None
+    is_trainer: bool = False
+    minutes: float = 0.0
 
-    def command_line(self, extra: list[str]) -> list[str]:
-        import torch  # slow, and none of the recipe's arguments needs it
+    def flags(self) -> list[str]:
+        """Arguments on the command line."""
+        budget = {"budget_minutes": round(self.minutes, 4)} if self.minutes else {}
+        return to_flags(self.settings | budget)
 
-        # Left to itself, accelerate gives a process on CPUs one thread.
-        threads = ["--num_cpu_threads_per_process", str(torch.get_num_threads())]
-        launcher = ["accelerate.commands.launch", *threads, "-m"] if self.run else []
-        return [sys.executable, "-m", *launcher, "train", self.command, *self.flags, *extra]
+    def command_line(self) -> list[str]:
+        """Words of the process to start."""
+        launcher = accelerate_launcher() if self.is_trainer else []
+        return [sys.executable, "-m", *launcher, "train", self.command, *self.flags()]
 
 
-def run_job(job: Job, extra: list[str]) -> None:
-    """Runs a stage's command.
+def accelerate_launcher() -> list[str]:
+    """Words that start a trainer in several processes; none if nothing calls for that.
+
+    Several processes are used on several GPUs, or as ``accelerate config`` was told. Without them the launcher would
+    only cost its own start.
+    """
+    import torch  # slow, and none of the arguments of a recipe needs it
+    from accelerate.commands.config.config_args import default_config_file
+
+    words = ["accelerate.commands.launch"]
+    if not Path(default_config_file).is_file():
+        processes = torch.cuda.device_count()
+        if processes < 2:
+            return []
+        words += ["--multi_gpu", "--num_processes", str(processes), "--num_machines", "1"]
+        words += ["--mixed_precision", "no", "--dynamo_backend", "no"]  # its defaults, of which it would warn
+    # Left to itself, accelerate gives a process on CPUs one thread.
+    return [*words, "--num_cpu_threads_per_process", str(torch.get_num_threads()), "-m"]
+
+
+def show_seconds(seconds: float) -> str:
+    """A time for people: seconds, or minutes where there are more than two."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
+
+
+def run_job(job: Job, label: str) -> float:
+    """Run a job's command, and return the seconds it took.
+
+    Args:
+        label: its number and name, for the log.
 
     Raises:
-        JobError: it failed; run again, it goes on there.
+        JobError: it failed; run again, it resumes there.
     """
-    print(f"== {job.name}", flush=True)
-    if subprocess.run(job.command_line(extra), check=False).returncode:
-        raise JobError(f"the stage '{job.name}' failed; mend what it says and run the same command again")
+    budget = f" Budget: {show_seconds(60 * job.minutes)}." if job.minutes else ""
+    print(f"== {label}. {job.does}{budget}", flush=True)
+    started = time.monotonic()
+    if subprocess.run(job.command_line(), check=False).returncode:
+        raise JobError(f"stage '{job.name}' failed (see above). Fix the problem and rerun the same command to resume.")
+    seconds = time.monotonic() - started
+    made = job.result.parent
+    size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
+    print(f"== {label}: {show_seconds(seconds)}, made {made} ({size / 1e6:.1f} MB)", flush=True)
+    return seconds
 
 
-def estimate_steps(job: Job, minutes: float) -> int:
-    """Estimate the steps that fit into a number of minutes.
-
-    The estimate comes from a short trial run in a scratch folder.
-
-    The first steps are timed: a trainer whose later ones cost more, as the vocoder's do, takes longer.
-    """
-    import torch
-
-    assert job.run is not None
-    scratch = job.run.with_name(f"{job.run.name}.trial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    flags = [str(scratch) if flag == str(job.run) else flag for flag in job.flags]
-    tried = min(PROBE_MINUTES, minutes / 10)
-    probe = Job(f"{job.name}: timing", job.command, flags, scratch, scratch)
-    run_job(probe, ["--minutes", str(tried)])
-    steps = torch.load(scratch / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
-    shutil.rmtree(scratch)
-    # A trainer counts its minutes from its first step, without what it loads.
-    return max(1, int(steps * minutes / tried))
-
-
-def planned_steps(job: Job, minutes: float, out: Path) -> list[str]:
-    """Return the ``--steps`` flag of a trainer with a time budget.
-
-    The number is decided once and kept in ``out`` for later resumptions.
-
-    Other stages get none, and nor does a trainer without limit, which is 0.
-    """
-    if not minutes or job.run is None:
-        return []
-    path = out / "steps.json"
-    plan = json.loads(path.read_text()) if path.is_file() else {}
-    if job.name not in plan:
-        plan[job.name] = estimate_steps(job, minutes)
-        write_atomically(path, json.dumps(plan))
-    return ["--steps", str(plan[job.name])]
-
-
-def run_jobs(jobs: list[Job], minutes: dict[str, float], out: Path) -> None:
+def run_jobs(jobs: list[Job], out: Path) -> None:
     """Run every job that is not finished yet.
 
     A job is finished if ``finished.json`` in ``out`` says so and its result exists.
 
-    Args:
-        minutes: of trainers by the names of their stages; others run their default number of steps.
-
     Raises:
-        JobError: a stage failed.
+        JobError: a job failed.
     """
     path = out / "finished.json"
-    finished = json.loads(path.read_text()) if path.is_file() else []
-    for job in jobs:
-        if job.name in finished and job.result.is_file():
-            print(f"== {job.name}: done", flush=True)
+    seconds: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
+    for number, job in enumerate(jobs, start=1):
+        label = f"{number}/{len(jobs)} {job.name}"
+        if job.name in seconds and job.result.is_file():
+            print(f"== {label}: done", flush=True)
             continue
-        run_job(job, planned_steps(job, minutes.get(job.name, 0.0), out))
-        finished = [*dict.fromkeys([*finished, job.name])]
-        write_atomically(path, json.dumps(finished))
+        seconds[job.name] = round(run_job(job, label), 1)
+        write_atomically(path, json.dumps(seconds))
+    print("\n".join(summary_lines(jobs, seconds)), flush=True)
+
+
+def summary_lines(jobs: list[Job], seconds: dict[str, float]) -> list[str]:
+    """A line for each job with its time and its budget, and one for all together."""
+    width = max(len(job.name) for job in jobs)
+    lines = ["", f"{'':{width}} {'seconds':>8} {'budget':>8}"]
+    for job in jobs:
+        budget = f"{60 * job.minutes:.0f}" if job.minutes else ""
+        lines.append(f"{job.name:{width}} {seconds[job.name]:8.0f} {budget:>8}".rstrip())
+    total, budget = sum(seconds[job.name] for job in jobs), sum(60 * job.minutes for job in jobs)
+    return [*lines, f"{'in all':{width}} {total:8.0f} {f'{budget:.0f}' if budget else '':>8}".rstrip()]

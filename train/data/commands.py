@@ -63,6 +63,7 @@ def cache_transfers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--favoured-share", type=float, default=0.0, help="of the pairs, from piano to violin")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20], help="DDIM steps, one of these a batch")
     parser.add_argument("--batch-size", type=int, default=16, help="pairs at a time; on GPUs more are faster")
+    parser.add_argument("--budget-minutes", type=float, default=0.0, help="stop with fewer pairs after that (0: never)")
     parser.add_argument("--seed", type=int, default=0)
 
 

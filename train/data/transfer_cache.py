@@ -7,6 +7,7 @@ Numbers of steps are drawn anew for each batch, so that the enhancer corrects wh
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from train.data.mel_cache import CachedClip, CacheError, gather_crops, read_cach
 from train.data.pairs import PairSampler
 
 BATCH = 16
+TRAIN_PAIRS_PER_HELD_OUT = 16  # at least, within a time budget
 ORIGINS = {"encoder": "latents than this autoencoder's", "rows": "clips than this mel cache's"}
 
 
@@ -133,13 +135,20 @@ def transfer_pairs(
     steps: list[int],
     generator: torch.Generator,
     batch: int,
+    budget_minutes: float = 0.0,
 ) -> TransferCache:
     """Transfer a number of pairs of a sampler, none held out.
+
+    Args:
+        steps: numbers of DDIM steps, one of which is drawn for each batch.
+        batch: pairs at a time.
+        budget_minutes: time after which fewer pairs have to do, at least one batch (0: no limit).
 
     Raises:
         CacheError: the sampler has no pair.
     """
     latents, sources, targets = [], [], []
+    started = time.monotonic()
     for start in tqdm(range(0, count, batch), unit=f"{batch} pairs"):
         chosen = sampler.sample(min(batch, count - start), generator)
         firsts = np.zeros(len(chosen.sources), int)
@@ -151,6 +160,8 @@ def transfer_pairs(
         latents.append(made.float().cpu().numpy().astype(np.float16))
         sources.append(chosen.sources)
         targets.append(chosen.targets)
+        if budget_minutes and time.monotonic() - started > 60 * budget_minutes:
+            break
     return TransferCache(np.concatenate(latents), np.concatenate(sources), np.concatenate(targets), 0)
 
 
@@ -183,10 +194,10 @@ def generate_splits(args: argparse.Namespace) -> TransferCache:
         for split in ("train", "validation")
     )
     unseen.require_pairs()  # told before the training pairs are made, not after
-    made, held_out = (
-        transfer_pairs(pipeline, sampler, count, args.steps, generator, args.batch_size)
-        for sampler, count in ((train, args.pairs), (unseen, args.held_out))
-    )
+    made = transfer_pairs(pipeline, train, args.pairs, args.steps, generator, args.batch_size, args.budget_minutes)
+    few = max(1, len(made.targets) // TRAIN_PAIRS_PER_HELD_OUT) if args.budget_minutes else args.held_out
+    held_out = transfer_pairs(pipeline, unseen, min(few, args.held_out), args.steps, generator, args.batch_size)
+    print(f"{len(made.targets)} pairs to train on, {len(held_out.targets)} held out")
     return join(made, held_out, describe_origin(pipeline.autoencoder, cache.clips))
 
 

@@ -9,7 +9,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.sampling import STEPS
 from train.common.markdown import table_head, table_row
 from train.evaluation.clip_scores import Result
-from train.evaluation.metrics import bootstrap_interval
+from train.evaluation.metrics import NOTES, SOUND, columns_of
 from train.evaluation.systems import AUTOENCODER, IDENTITY, ORACLE, TRUE_TARGET
 
 FrechetDistances = dict[
@@ -17,40 +17,18 @@ FrechetDistances = dict[
 ]  # group -> row -> embedding -> distance, infinity, windows
 Table = dict[str, dict[str, dict[str, float]]]  # row -> column -> mean, low, high, count
 
-NOTE_COLUMNS = {
-    "frame_f": "frame F",
-    "note_f1_50": "note F1, 50 ms",
-    "note_f1_100": "note F1, 100 ms",
-    "onset_f1": "onset F1",
-    "timely": "onsets within 30 ms",
-    "f0_accuracy": "f0 accuracy",
-    "source_frame_f": "frame F to the source",
-    "pitch_jaccard": "pitch Jaccard ↓",
-    "pitch_class_distance": "pitch class DTW ↓",
-    "chroma_similarity": "chroma",
-}
-SOUND_COLUMNS = {
-    "log_mel_error": "log-mel error, neper ↓",
-    "log_spectral_distance": "LSD, dB ↓",
-    "stft_distance": "STFT distance ↓",
-    "timbre_distance": "timbre distance ↓",
-    "named_target": "heard as target",
-    "loudness_difference_db": "louder by, dB",
-    "level_correlation": "levels, 50 ms",
-    "loudness_correlation": "momentary loudness",
-    "missing_seconds": "missing, s ↓",
-    "clipped": "clipped samples ↓",
-}
+NOTE_COLUMNS, SOUND_COLUMNS = columns_of(NOTES), columns_of(SOUND)
 COLUMNS = NOTE_COLUMNS | SOUND_COLUMNS
+DRAWS = 2000  # of the bootstrap
 ALL_PAIRS, MAIN_DIRECTIONS = "all pairs", "main directions"
 STRUCK = ("piano", "guitar", "harp", "vibraphone")
 KINDS = {True: "pairs with a plucked or struck target", False: "pairs with a bowed or blown target"}
-NOTES = """\
+LEGEND = """\
 Identity is the source unchanged, the spectral envelope an equaliser matched to the target instrument, and "transcribed,
 replayed" the notes that basic-pitch hears in the source, played by the target's own soundfont. The autoencoder and the
 oracle are the true target through autoencoder and vocoder or the vocoder alone, or through Griffin-Lim with 32
 iterations in its place. Brackets hold 95 % bootstrap intervals: over clips for one direction, over the means of pairs
-for all pairs. Columns with ↓ are better when smaller; what each one is, `train/evaluation/metrics.py` says.
+for all pairs. Columns with ↓ are better when smaller; `train/evaluation/metrics/` says what each one is.
 
 Notes are heard by basic-pitch and pitches by CREPE, and compared with the score. Onset F1 is that of the spectral flux;
 "onsets within 30 ms" is the share of onsets that are so close, of the notes heard within 0.1 s of the score's. Frame F
@@ -59,6 +37,14 @@ other columns compare with the aligned true target: two are correlations, of lev
 (400 ms, EBU Tech 3341), and "heard as target" is the share of clips that the instrument classifier names as the target.
 A cell is empty where a row comes from a report that did not have the column.
 """
+
+
+def bootstrap_interval(values: np.ndarray | list[float], seed: int) -> tuple[float, float]:
+    """95 % interval of the mean by the percentile bootstrap (Efron and Tibshirani 1993, chapter 13)."""
+    values = np.asarray(values, dtype=float)
+    chosen = np.random.default_rng(seed).integers(len(values), size=(DRAWS, len(values)))
+    low, high = np.percentile(values[chosen].mean(1), [2.5, 97.5])
+    return float(low), float(high)
 
 
 def describe(values: Iterable[float]) -> dict[str, float]:
@@ -216,7 +202,7 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
 
 def write_markdown(summary: dict[str, Any]) -> str:
     """The summary as a Markdown page."""
-    lines = ["# Evaluation", "", NOTES]
+    lines = ["# Evaluation", "", LEGEND]
     if summary["taken_over"]:
         rows = ", ".join(f'"{row}"' for row in summary["taken_over"])
         lines += [

@@ -5,7 +5,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from train.data.soundfonts import Synthesizer, open_synthesizer, soundfont_voice
 from train.data.transcription import NoteTranscriber, PitchTracker
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import MAIN_PAIRS, CaseAudio, CaseError, EvalCase, Pair
-from train.evaluation.clip_scores import Listeners, Result, score_clip
+from train.evaluation.clip_scores import Result, score_clip
+from train.evaluation.metrics.clip import Listeners, ScoredClip
 from train.evaluation.systems import GRIFFIN_LIM, Players, Sampling, System, average_spectrum, build_systems
 from train.models.instrument_classifier import InstrumentClassifier
 
@@ -151,21 +152,30 @@ def render_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...
     return len(names)
 
 
+def known_of(case: EvalCase, audio: CaseAudio, listeners: Listeners) -> ScoredClip:
+    """A test case's true target as an output to be scored; ``dataclasses.replace`` puts another in its place."""
+    config = MelConfig()
+    return ScoredClip(
+        output=audio.target,
+        config=config,
+        target=audio.target,
+        score=case.notes_within(len(audio.target) / config.sample_rate),
+        source=listeners.notes.transcribe(audio.source),
+        instrument=audio.instrument,
+        listeners=listeners,
+    )
+
+
 def score_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]]) -> list[Result]:
     """Results of a case by the systems named with it, whose sound has been made."""
     case, names = task
-    config, listeners, audio = (
-        MelConfig(),
-        load_listeners(eval_config.classifier),
-        load_case_audio(case, eval_config.data),
-    )
-    notes = case.notes_within(len(audio.target) / config.sample_rate)
-    source = listeners.notes.transcribe(audio.source)
+    listeners, audio = load_listeners(eval_config.classifier), load_case_audio(case, eval_config.data)
+    known = known_of(case, audio, listeners)
     results = []
     for name in names:
-        output = load_waveform(audio_path(eval_config, case, name))
-        result = {"trial": case.key, "row": name, "source": case.pair[0], "target": case.pair[1]}
-        results.append(result | score_clip(output, audio.target, notes, source, audio.instrument, listeners, config))
+        clip = replace(known, output=load_waveform(audio_path(eval_config, case, name)))
+        result: Result = {"trial": case.key, "row": name, "source": case.pair[0], "target": case.pair[1]}
+        results.append(result | score_clip(clip) | {"named": clip.named})
     return results
 
 

@@ -19,9 +19,10 @@ from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.parallel import parallel_map
-from train.evaluation.clip_scores import Result, compare_with_source, compare_with_target, name_instrument
+from train.evaluation.clip_scores import Result, score_clip
 from train.evaluation.embeddings import load_embedding
 from train.evaluation.frechet import compare_sets
+from train.evaluation.metrics.clip import ScoredClip
 from train.evaluation.report import COLUMNS, describe, format_cell
 from train.evaluation.runner import load_listeners
 
@@ -62,11 +63,15 @@ def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None
     """
     listeners = load_listeners(classifier)
     output, reference = load_pair(pair)
-    heard, source = (listeners.notes.transcribe(waveform) for waveform in (output, reference))
-    result = {"file": pair[0].name} | compare_with_source(heard, source)
-    result |= compare_with_target(output, reference, MelConfig())
-    named = name_instrument(output, listeners.classifier)
-    return result | {"named": named} | ({"named_target": float(named == instrument)} if instrument else {})
+    clip = ScoredClip(
+        output=output,
+        config=MelConfig(),
+        target=reference,
+        source=listeners.notes.transcribe(reference),
+        instrument=instrument,
+        listeners=listeners,
+    )
+    return {"file": pair[0].name} | score_clip(clip) | {"named": clip.named}
 
 
 def score_folder(

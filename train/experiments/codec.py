@@ -9,6 +9,7 @@ import argparse
 import json
 import statistics
 import time
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -23,11 +24,12 @@ from train.common.markdown import table_head, table_row
 from train.common.parallel import parallel_map
 from train.data.notes import is_one_voice
 from train.data.waveforms import load_waveform
-from train.evaluation.clip_scores import Result, compare_with_score, compare_with_source, compare_with_target
+from train.evaluation.clip_scores import Result, score_clip
 from train.evaluation.embeddings import ClassifierEmbedding
 from train.evaluation.frechet import frechet_distance
-from train.evaluation.metrics import bootstrap_interval, hop_stripes, pitch_deviation, pitch_wobble
-from train.evaluation.report import describe, format_cell
+from train.evaluation.metrics import CODEC, METRIC_NAMED, columns_of
+from train.evaluation.metrics.clip import ScoredClip
+from train.evaluation.report import bootstrap_interval, describe, format_cell
 from train.evaluation.runner import load_listeners, read_results
 from train.experiments.codec_stages import (
     ALL_PASS,
@@ -42,32 +44,16 @@ from train.experiments.codec_stages import (
     griffin_lim_row,
 )
 
-COLUMNS = {
-    "frame_f": "frame F",
-    "note_f1_50": "note F1, 50 ms",
-    "source_frame_f": "frame F to the original",
-    "deviation": "pitch off by, cents ↓",
-    "wobble": "pitch wobble, cents ↓",
-    "stripes": "hop autocorrelation ↓",
-    "log_mel_error": "log-mel error, neper ↓",
-    "log_spectral_distance": "LSD, dB ↓",
-    "stft_distance": "STFT distance ↓",
-    "loudness_difference_db": "louder by, dB",
-}
+COLUMNS = columns_of(CODEC)
 STEADINESS = ("wobble", "stripes")
 NOTES = f"""\
 "{VOCODER}" is a true log-mel through the vocoder, "{DECODED}" the same after encoding and decoding; the others have
 Griffin-Lim with so many iterations in the vocoder's place. "{ALL_PASS}" is the same sound with other phases, its
 partials a millisecond earlier or later: what a column reads there, it reads from phases alone. Clips are of pieces
 that were not trained on. Brackets hold 95 % bootstrap intervals. Pitch is CREPE's, on notes of 0.4 s and more of one
-voice; hop autocorrelation is `train.evaluation.metrics.hop_stripes`. Columns with ↓ are better when smaller; wobble and
-autocorrelation are as good as can be when no larger than the original's.
+voice; hop autocorrelation is `train.evaluation.metrics.sound.hop_stripes`. The source of a clip is its original.
+Columns with ↓ are better when smaller; wobble and autocorrelation are best when no larger than the original's.
 """
-
-
-def plain_name(column: str) -> str:
-    """A column's heading without its arrow."""
-    return COLUMNS[column].strip(" ↓")
 
 
 def frechet_to_originals(results: list[Result], row: str) -> float:
@@ -112,7 +98,7 @@ def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
             further += low > 0 and mine.mean() > phases.mean()
             excess = f"{(mine - its).mean():.3f} more [{low:.3f}, {high:.3f}]; phases alone {phases.mean():.3f}"
             off = f"off by {mine.mean():.3f} against {its.mean():.3f}, {excess}"
-            lines.append(f"- {instrument}: {plain_name(column)}, {off}")
+            lines.append(f"- {instrument}: {METRIC_NAMED[column].heading}, {off}")
     title = f'"{rival}" comes nearer to the originals than "{VOCODER}" in {len(lines)} of {cells} cells'
     beyond = f", beyond chance (the interval of the clips' differences leaves 0 out) in {certain}"
     more = f', and further off than phases alone take them ("{ALL_PASS}") in {further} of these'
@@ -124,7 +110,7 @@ def write_steadiness(results: list[Result]) -> str:
     found = []
     for row in (VOCODER, DECODED):
         change = changes(results, row)
-        cells = [f"{plain_name(c)} {format_cell(describe(change[c]))}" for c in STEADINESS if c in change]
+        cells = [f"{METRIC_NAMED[c].heading} {format_cell(describe(change[c]))}" for c in STEADINESS if c in change]
         found.append(f'"{row}" {" and ".join(cells)}')
     return f"Above the originals, clip by clip: {'; '.join(found)}."
 
@@ -181,21 +167,20 @@ def measure(task: tuple[UnseenClip, tuple[str, ...]], model: Path, classifier: P
     clip, rows = task
     config, listeners, original = MelConfig(), load_listeners(classifier), load_waveform(clip.path)
     notes = clip.notes_within(len(original) / config.sample_rate)
-    source = listeners.notes.transcribe(original)
-    original_hz = listeners.pitch.track(original)[1] if notes is not None and is_one_voice(notes) else None
+    known = ScoredClip(
+        output=original,
+        config=config,
+        target=original,
+        score=notes,
+        source=listeners.notes.transcribe(original),
+        original_hz=listeners.pitch.track(original)[1] if notes is not None and is_one_voice(notes) else None,
+        listeners=listeners,
+    )
     results = []
     for row in rows:
         output = load_stages(model)[row](original)
-        heard = listeners.notes.transcribe(output)
-        result = compare_with_source(heard, source) | compare_with_target(output, original, config)
-        if notes is not None:
-            result |= compare_with_score(output, heard, notes, listeners, config)
-            if original_hz is not None:
-                times, pitch = listeners.pitch.track(output)
-                result["wobble"] = pitch_wobble(notes, times, pitch)
-                result["deviation"] = pitch_deviation(notes, times, pitch, original_hz)
-        features = load_embedding(classifier)(output).round(4).tolist()
-        result |= {"stripes": hop_stripes(output, config), "features": features}
+        result = score_clip(replace(known, output=output))
+        result["features"] = load_embedding(classifier)(output).round(4).tolist()
         named = {"file": str(clip.path), "voice": clip.voice, "instrument": clip.instrument, "row": row}
         kept = (*COLUMNS, "features")
         results.append(named | {name: result[name] for name in kept if result.get(name) is not None})

@@ -16,7 +16,7 @@ from stylediff.instruments import get_instrument
 from stylediff.mel import griffin_lim, waveform_to_mel
 from train.data.manifest import ClipGroup, ClipRecord, ManifestError, read_manifest
 from train.data.notes import Note, clip_notes, is_one_voice, notes_in_range
-from train.evaluation.metrics import HELD_SECONDS
+from train.evaluation.metrics.notes import HELD_SECONDS
 
 ORIGINAL = "original"
 ALL_PASS = "original, all-pass"

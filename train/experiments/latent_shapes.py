@@ -27,16 +27,17 @@ from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.data.note_agreement import frame_prf
 from train.data.transcription import NoteTranscriber
 from train.data.waveforms import read_clips
-from train.evaluation.metrics import log_mel_error
+from train.evaluation.metrics.sound import log_mel_error
 from train.evaluation.runner import load_model
 from train.experiments.sampling import measure_transfers, sample_pairs
 from train.models.instrument_classifier import InstrumentClassifier
+from train.trainers.loop import count_steps
 
 FOLD = 4  # mels and frames in a block, before the network
 DENOISER_ROWS = 16
 NOISE = 0.3  # of latents' unit deviation
-SHORT = ["--warmup-steps", "50"]
-DENOISER = ["--widths", "96", "144", "192", "--validate-every", "1000000", *SHORT]
+WARMUP_STEPS = 50
+DENOISER = {"widths": (96, 144, 192), "validate_every": 0, "warmup_steps": WARMUP_STEPS}
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,42 @@ def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
     stride = MelConfig().n_mels // rows
     levels = (stride // FOLD).bit_length()
     fold = rows // DENOISER_ROWS
-    widths = ["96", "192", "192", "192"][:levels]
-    cache, encoder = ["--cache", str(args.cache)], ["--autoencoder", str(out / "autoencoder" / "autoencoder")]
-    latents, denoiser = out / "latents", out / "denoiser"
-    shaped = ["--latent-channels", str(channels), "--latent-fold", str(fold), "--widths", *widths, *SHORT]
-    trained = [*cache, "--out", str(out / "autoencoder"), *shaped]
-    paired = [*cache, "--latents", str(latents), "--out", str(denoiser), *DENOISER]
-    encoded = [*cache, *encoder, "--out", str(latents), "--clips", str(args.clips)]
-    export = [*encoder, "--denoiser", str(denoiser), "--vocoder", str(args.vocoder), "--out", str(out / "model")]
-    autoencoder = out / "autoencoder"
+    widths = (96, 192, 192, 192)[:levels]
+    encoder, latents, denoiser = out / "autoencoder" / "autoencoder", out / "latents", out / "denoiser"
+    shape_settings = {"latent_channels": channels, "latent_fold": fold, "widths": widths}
     return [
-        Job("autoencoder", "autoencoder", trained, autoencoder / "autoencoder" / "config.json", autoencoder),
-        Job("latents", "cache-latents", encoded, latents / "latents.npy"),
-        Job("denoiser", "denoiser", paired, denoiser / "unet" / "config.json", denoiser),
-        Job("pipeline", "export-pipeline", export, out / "model" / "model_index.json"),
+        Job(
+            name="autoencoder",
+            does="Trains an autoencoder with latents of this shape.",
+            command="autoencoder",
+            settings={"cache": args.cache, "out": out / "autoencoder", "warmup_steps": WARMUP_STEPS} | shape_settings,
+            result=encoder / "config.json",
+            is_trainer=True,
+            minutes=args.minutes,
+        ),
+        Job(
+            name="latents",
+            does="Encodes clips.",
+            command="cache-latents",
+            settings={"cache": args.cache, "autoencoder": encoder, "out": latents, "clips": args.clips},
+            result=latents / "latents.npy",
+        ),
+        Job(
+            name="denoiser",
+            does="Trains a small denoiser on these latents.",
+            command="denoiser",
+            settings={"cache": args.cache, "latents": latents, "out": denoiser} | DENOISER,
+            result=denoiser / "unet" / "config.json",
+            is_trainer=True,
+            minutes=args.minutes,
+        ),
+        Job(
+            name="pipeline",
+            does="Puts the parts together.",
+            command="export-pipeline",
+            settings={"autoencoder": encoder, "denoiser": denoiser, "vocoder": args.vocoder, "out": out / "model"},
+            result=out / "model" / "model_index.json",
+        ),
     ]
 
 
@@ -122,7 +145,7 @@ def measure(
     out: Path = args.out / shape
     if (out / "found.json").is_file():
         return Found(**json.loads((out / "found.json").read_text()))
-    pipeline, steps = load_model(out / "model"), json.loads((out / "steps.json").read_text())
+    pipeline = load_model(out / "model")
     rows = cache.split("validation")
     chosen = rows[:: -(-len(rows) // args.pairs)]
     error, noisy_error, frame_f = measure_codec(pipeline, cache, chosen, args.data, transcriber)
@@ -134,8 +157,8 @@ def measure(
     found = Found(
         shape=shape.replace("x", " x "),
         parameters=sum(parameter.numel() for parameter in pipeline.autoencoder.parameters()) / 1e6,
-        autoencoder_steps=steps["autoencoder"],
-        denoiser_steps=steps["denoiser"],
+        autoencoder_steps=count_steps(out / "autoencoder"),
+        denoiser_steps=count_steps(out / "denoiser"),
         error=error,
         noisy_error=noisy_error,
         least_deviation=float(deviations.min()),
@@ -186,8 +209,7 @@ def compare_shapes(args: argparse.Namespace) -> None:
     found = []
     for shape in args.shapes:
         print(f"== {shape}", flush=True)
-        minutes = {"autoencoder": args.minutes, "denoiser": args.minutes}
-        run_jobs(build_jobs(shape, args), minutes, args.out / shape)
+        run_jobs(build_jobs(shape, args), args.out / shape)
         found.append(measure(shape, args, cache, classifier, transcriber))
     page = write_markdown(found, args.minutes, args.pairs)
     write_page(args.out, "latents", [asdict(one) for one in found], page)

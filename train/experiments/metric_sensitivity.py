@@ -8,7 +8,7 @@ A metric that does not get worse with more damage of a kind is blind to it, and 
 import argparse
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,8 +26,9 @@ from train.data.manifest import read_manifest
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import CaseError, EvalCase, choose_cases
 from train.evaluation.clip_scores import Result, score_clip
+from train.evaluation.metrics import METRIC_NAMED
 from train.evaluation.report import COLUMNS
-from train.evaluation.runner import load_case_audio, load_listeners
+from train.evaluation.runner import known_of, load_case_audio, load_listeners
 
 PHASE_ITERATIONS = 6
 
@@ -99,38 +100,23 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...]]] = {
 }
 
 UNCORRUPTED = "undamaged"
-# Columns that grow as things get better; in the others, less is better. Loudness is neither.
-GROWING = {
-    "frame_f",
-    "note_f1_50",
-    "note_f1_100",
-    "onset_f1",
-    "timely",
-    "level_correlation",
-    "loudness_correlation",
-    "f0_accuracy",
-    "source_frame_f",
-    "chroma_similarity",
-    "named_target",
-}
-LEFT_OUT = {"loudness_difference_db", "clipped", "missing_seconds"}
+LEFT_OUT = ("clipped", "missing_seconds")  # of no kind of corruption here
+CHECKED = tuple(name for name in COLUMNS if METRIC_NAMED[name].higher_is_better is not None and name not in LEFT_OUT)
 
 
 def measure(pair: tuple[EvalCase, EvalCase], data: Path, classifier: Path) -> list[Result]:
     """Every rung of the ladder for a case; the other case's target lends its music."""
     case, other = pair
-    config, listeners, audio = MelConfig(), load_listeners(classifier), load_case_audio(case, data)
+    audio = load_case_audio(case, data)
     material = Material(audio.target, load_waveform(data / other.target.file), audio.source)
     rungs = [(UNCORRUPTED, 0.0, audio.target)]
     for name, (damage, strengths) in CORRUPTIONS.items():
         rungs += [(name, strength, damage(material, strength)) for strength in strengths]
-    notes = case.notes_within(len(audio.target) / config.sample_rate)
-    source = listeners.notes.transcribe(audio.source)
-    results = []
-    for name, strength, output in rungs:
-        result = score_clip(output, audio.target, notes, source, audio.instrument, listeners, config)
-        results.append(result | {"damage": name, "strength": strength})
-    return results
+    known = known_of(case, audio, load_listeners(classifier))
+    return [
+        score_clip(replace(known, output=output)) | {"damage": name, "strength": strength}
+        for name, strength, output in rungs
+    ]
 
 
 def choose_pairs(cases: list[EvalCase], count: int) -> list[tuple[EvalCase, EvalCase]]:
@@ -157,14 +143,15 @@ def average(results: list[Result]) -> dict[tuple[str, float], dict[str, float]]:
         rungs.setdefault((result["damage"], result["strength"]), []).append(result)
     means = {}
     for rung, members in rungs.items():
-        values = {c: [m[c] for m in members if m[c] is not None] for c in COLUMNS if c not in LEFT_OUT}
+        values = {name: [member[name] for member in members if member.get(name) is not None] for name in CHECKED}
         means[rung] = {column: float(np.mean(found)) for column, found in values.items() if found}
     return means
 
 
 def verdict(column: str, steps: list[float]) -> str:
     """How a metric's values from undamaged to the strongest damage move: "sees", "partly" or "blind"."""
-    worse = [(a - b) if column in GROWING else (b - a) for a, b in itertools.pairwise(steps)]
+    sign = 1 if METRIC_NAMED[column].higher_is_better else -1
+    worse = [sign * (before - after) for before, after in itertools.pairwise(steps)]
     whole = sum(worse)
     scale = max(abs(value) for value in steps) or 1.0
     if whole < 0.03 * scale:
@@ -174,7 +161,7 @@ def verdict(column: str, steps: list[float]) -> str:
 
 def write_markdown(means: dict[tuple[str, float], dict[str, float]], clips: int) -> str:
     """Both tables: the metrics of every rung, and what each metric makes of each kind of damage."""
-    columns = [column for column in COLUMNS if all(column in values for values in means.values())]
+    columns = [column for column in CHECKED if all(column in values for values in means.values())]
     heads = [COLUMNS[column] for column in columns]
     lines = [f"# What the metrics see ({clips} clips)", "", *table_head(["damage", *heads])]
     for (name, strength), values in means.items():

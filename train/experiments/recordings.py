@@ -27,8 +27,9 @@ from train.data.note_agreement import frame_prf, note_f1
 from train.data.notes import notes_in_range
 from train.data.transcription import LOWEST_PITCH, PITCHES, Transcription
 from train.data.waveforms import load_waveform
-from train.evaluation.clip_scores import Result, name_instrument
-from train.evaluation.metrics import correlation, momentary_loudness
+from train.evaluation.clip_scores import Result
+from train.evaluation.metrics.clip import name_instrument
+from train.evaluation.metrics.sound import correlation, momentary_loudness
 from train.evaluation.report import describe, format_cell
 from train.evaluation.runner import load_listeners, load_model
 from train.experiments.codec_stages import UnseenClip, choose_unseen_clips

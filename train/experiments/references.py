@@ -22,7 +22,7 @@ from train.common.parallel import parallel_map
 from train.data.manifest import ClipGroup, ClipRecord, read_manifest
 from train.data.waveforms import load_waveform, normalized_mel
 from train.evaluation.cases import CaseError, find_cases
-from train.evaluation.metrics import timbre_distance
+from train.evaluation.metrics.sound import timbre_distance
 from train.evaluation.report import describe, format_cell
 from train.evaluation.runner import load_model
 

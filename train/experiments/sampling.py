@@ -26,7 +26,7 @@ from train.data.transcription import NoteTranscriber
 from train.data.transfer_cache import transfer
 from train.evaluation.embeddings import split_windows
 from train.evaluation.frechet import frechet_distance
-from train.evaluation.metrics import BLOCK_SECONDS, MOMENT_SECONDS, correlation, log_mel_error, mel_contour
+from train.evaluation.metrics.sound import BLOCK_SECONDS, MOMENT_SECONDS, correlation, log_mel_error, mel_contour
 from train.evaluation.runner import load_model
 from train.models.instrument_classifier import InstrumentClassifier
 

@@ -106,7 +106,7 @@ def train(settings: AutoencoderSettings) -> MelAutoencoder:
     run = TrainingRun(settings, {"autoencoder": model}, {"autoencoder": optimizer})
     device, process = run.accelerator.device, run.accelerator.process_index
     for step in run.steps():
-        for micro in range(settings.accumulation):
+        for micro in run.passes():
             generator = generator_at(settings.seed, step, micro, process)
             batch = crop_batch(cache, rows, settings.batch_size, settings.crop_frames, generator).to(device)
             batch = batch.contiguous(memory_format=torch.channels_last)

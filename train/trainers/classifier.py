@@ -128,7 +128,7 @@ def train(settings: ClassifierSettings) -> InstrumentClassifier:
     run = TrainingRun(settings, {"classifier": model}, {"classifier": optimizer})
     device, process = run.accelerator.device, run.accelerator.process_index
     for step in run.steps():
-        for micro in range(settings.accumulation):
+        for micro in run.passes():
             generator = generator_at(settings.seed, step, micro, process)
             crops, labels = sample_batch(cache, rows, settings, generator)
             crops = augment_mels(crops.to(device), mel.log_floor, generator)

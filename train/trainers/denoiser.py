@@ -245,7 +245,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
     if autoencoder is not None:
         autoencoder.to(device)
     for step in run.steps():
-        for micro in range(settings.accumulation):
+        for micro in run.passes():
             generator = generator_at(settings.seed, step, micro, process)
             batch = data.batch(settings, generator).to(device)
             loss, parts = denoiser_loss(run.models["denoiser"], scheduler, batch, settings, generator)

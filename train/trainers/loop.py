@@ -15,6 +15,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import nn
@@ -70,12 +71,15 @@ class TrainingRun:
         self.plain_optimizers = optimizers
         self.averages = averages or {}
         self.step = 0
+        self.seconds_before = 0.0  # spent on steps by earlier processes of this run
+        self.started: float | None = None
         self._resume()
         self.models = {name: self.accelerator.prepare(model) for name, model in models.items()}
         self.optimizers = {name: self.accelerator.prepare(optimizer) for name, optimizer in optimizers.items()}
         for average in self.averages.values():
             average.to(self.accelerator.device)
         self.accelerator.init_trackers("log")
+        self.progress = self._measure_progress()
         self.sums: dict[str, float | torch.Tensor] = {}
         self.counts: dict[str, int] = {}
 
@@ -87,7 +91,7 @@ class TrainingRun:
         if not self.checkpoint_path.is_file():
             return
         state = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
-        self.step = state["step"]
+        self.step, self.seconds_before = state["step"], state.get("seconds", 0.0)
         for name, model in self.plain_models.items():
             model.load_state_dict(state["models"][name])
         for name, optimizer in self.plain_optimizers.items():
@@ -110,6 +114,7 @@ class TrainingRun:
         self._means()  # weights are not saved after a value that is not finite
         state = {
             "step": self.step,
+            "seconds": self.seconds,
             "models": {name: model.state_dict() for name, model in self.plain_models.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.plain_optimizers.items()},
             "averages": {name: average.state_dict() for name, average in self.averages.items()},
@@ -125,22 +130,64 @@ class TrainingRun:
 
         Learning rates are set before each step; logs and checkpoints are written after it.
         """
-        started = saved = time.monotonic()
-        while self.step < self.settings.steps:
+        self.started = started = saved = time.monotonic()
+        while not self._is_finished():
             for optimizer in self.plain_optimizers.values():
                 for group in optimizer.param_groups:
-                    group["lr"] = self.settings.learning_rate_at(self.step)
+                    group["lr"] = self.settings.learning_rate_at(self.step, self.progress)
             yield self.step
             self.step += 1
+            self.progress = self._measure_progress()
             if is_due(self.step, self.settings.log_every):
-                self._log(time.monotonic() - started)
+                self._log()
             if self._is_time_up(started):
                 break
             if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes:
                 self.save_checkpoint()
                 saved = time.monotonic()
         self.save_checkpoint()
+        self.accelerator.print(f"{self.step} steps, {self.seconds:.0f} s", flush=True)
         self._close()
+
+    def passes(self) -> Iterator[int]:
+        """Yield the numbers of a step's forward passes.
+
+        A step of a single process ends early once a time budget is used up, so that large batches keep to it too.
+        """
+        for number in range(self.settings.accumulation):
+            yield number
+            if self.progress is not None and self.accelerator.num_processes == 1 and self.seconds > self.budget_seconds:
+                return
+
+    def is_past(self, share: float) -> bool:
+        """Return True once that share of the steps, or of a time budget, is done."""
+        if self.progress is None:
+            return self.step >= share * self.settings.steps
+        return self.progress >= share
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on steps, by earlier processes of a resumed run as well."""
+        return self.seconds_before + (0.0 if self.started is None else time.monotonic() - self.started)
+
+    @property
+    def budget_seconds(self) -> float:
+        """Time budget of the whole run; 0 for none."""
+        return 60 * self.settings.budget_minutes
+
+    def _is_finished(self) -> bool:
+        if self.progress is None:
+            return self.step >= self.settings.steps
+        return self.step > 0 and self.progress >= 1
+
+    def _measure_progress(self) -> float | None:
+        """Share of a time budget that is used, the same in all processes; None without one."""
+        if not self.budget_seconds:
+            return None
+        seconds = torch.tensor(self.seconds, device=self.accelerator.device)
+        if self.accelerator.num_processes > 1:
+            seconds = broadcast(seconds)
+        return float(seconds) / self.budget_seconds
 
     def _close(self) -> None:
         """Ends logging and leaves the process group.
@@ -210,11 +257,14 @@ class TrainingRun:
     def _means(self) -> dict[str, float]:
         return {name: self._require_finite(name, float(sum_) / self.counts[name]) for name, sum_ in self.sums.items()}
 
-    def _log(self, seconds: float) -> None:
+    def _log(self) -> None:
         means = self._means()
         self.accelerator.log(means, step=self.step)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-        self.accelerator.print(f"step {self.step}/{self.settings.steps}  {seconds:.0f} s  {shown}", flush=True)
+        steps, seconds = f"{self.step}/{self.settings.steps}", f"{self.seconds:.0f} s"
+        if self.progress is not None:
+            steps, seconds = f"{self.step}", f"{self.seconds:.0f} of {self.budget_seconds:.0f} s"
+        self.accelerator.print(f"step {steps}  {seconds}  {shown}", flush=True)
         self.sums, self.counts = {}, {}
 
     def wants_images(self) -> bool:
@@ -323,3 +373,12 @@ def grow_embedding(weight: torch.Tensor, known: list[str], voices: list[str]) ->
         chosen = [known.index(voice)] if voice in known else kin or list(range(len(known)))
         rows.append(weight[chosen].float().mean(0))
     return torch.stack(rows).to(weight.dtype)
+
+
+def count_steps(run: Path) -> int:
+    """Number of steps of a run's checkpoint.
+
+    Raises:
+        OSError: the folder has no checkpoint.
+    """
+    return torch.load(run / "checkpoint.pt", map_location="cpu", mmap=True, weights_only=True)["step"]

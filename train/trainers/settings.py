@@ -37,6 +37,8 @@ class TrainSettings:
         precision: "no", "bf16", "fp16", or "auto": bf16 where the hardware multiplies it faster.
         initial: pipeline folder with the weights to start from ("": random ones).
         minutes: stop, with a checkpoint, after that long in this process and at least one step (0: never).
+        budget_minutes: train for that long in all, at least one step, whatever ``steps`` is (0: no budget). What is a
+            share of the steps, such as ``cooldown``, is then the same share of the time.
         checkpoint_minutes: time between checkpoints.
     """
 
@@ -51,6 +53,7 @@ class TrainSettings:
     precision: str = "auto"
     initial: str = ""
     minutes: float = 0.0
+    budget_minutes: float = 0.0
     checkpoint_minutes: float = 5.0
     log_every: int = 50
     image_every: int = 1000
@@ -63,6 +66,7 @@ class TrainSettings:
         "cache",
         "latents",
         "minutes",
+        "budget_minutes",
         "checkpoint_minutes",
         "log_every",
         "image_every",
@@ -70,11 +74,19 @@ class TrainSettings:
         "initial",
     )
 
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step."""
-        rise = min(1.0, (step + 1) / max(1, min(self.warmup_steps, self.steps // 10)))
-        left = (self.steps - step) / max(1.0, self.cooldown * self.steps)
-        return self.learning_rate * rise * max(0.1, min(1.0, left))
+    def learning_rate_at(self, step: int, progress: float | None = None) -> float:
+        """Learning rate of a step.
+
+        Args:
+            progress: share of a time budget that is used, 0 to 1; None where the steps are counted.
+        """
+        if progress is None:
+            rise = (step + 1) / max(1, min(self.warmup_steps, self.steps // 10))
+            left = (self.steps - step) / max(1.0, self.cooldown * self.steps)
+        else:
+            rise = max((step + 1) / max(1, self.warmup_steps), 10 * progress)
+            left = (1 - progress) / max(1e-9, self.cooldown)
+        return self.learning_rate * min(1.0, rise) * max(0.1, min(1.0, left))
 
     def save(self) -> None:
         """Records the settings in the run's folder.

@@ -171,8 +171,8 @@ def train(settings: VocoderSettings) -> Vocoder:
     if autoencoder is not None:
         autoencoder.to(device)
     for step in run.steps():
-        decoder = autoencoder if step >= settings.decoded_start * settings.steps else None
-        audible = step >= settings.gan_start * settings.steps
+        decoder = autoencoder if run.is_past(settings.decoded_start) else None
+        audible = run.is_past(settings.gan_start)
         batches = []
         for micro in range(settings.accumulation):
             generator = generator_at(settings.seed, step, micro, process)

@@ -1,0 +1,135 @@
+"""One output with what is known about it, and what its metrics derive from that."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from stylediff.audio import loudness_gain
+from stylediff.mel import MelConfig, waveform_to_mel
+from train.data.note_agreement import score_roll
+from train.data.notes import Note, is_one_voice
+from train.data.transcription import NoteTranscriber, PitchTracker, Transcription
+from train.data.waveforms import normalized_mel
+from train.models.instrument_classifier import InstrumentClassifier
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Networks that listen: two of others, and our classifier of instruments."""
+
+    notes: NoteTranscriber
+    pitch: PitchTracker
+    classifier: InstrumentClassifier
+
+
+@torch.no_grad()
+def name_instrument(waveform: torch.Tensor, classifier: InstrumentClassifier) -> str:
+    """Instrument that the classifier hears in a waveform (samples,)."""
+    mel = normalized_mel(waveform, classifier.mel)
+    return classifier.config.instruments[int(classifier(mel).argmax())]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredClip:
+    """An output, and what it can be compared with.
+
+    Only ``output`` and ``config`` are always known. Whatever rests on something unknown is None, and a metric that
+    needs it is left out. What several metrics need, such as the transcription, is computed once, by the first.
+
+    Attributes:
+        output: waveform, (samples,).
+        target: the aligned true target, (samples,).
+        score: notes that the output should play.
+        source: transcription of the source.
+        original_hz: pitch of the original that the output should equal, by the pitch tracker, (frames,).
+        instrument: what the output should be heard as.
+        listeners: networks that listen to the output.
+    """
+
+    output: torch.Tensor
+    config: MelConfig
+    target: torch.Tensor | None = None
+    score: tuple[Note, ...] | None = None
+    source: Transcription | None = None
+    original_hz: np.ndarray | None = None
+    instrument: str | None = None
+    listeners: Listeners | None = None
+
+    def look_up(self, names: tuple[str, ...]) -> list[Any] | None:
+        """Attributes of these names, or None if one of them is unknown."""
+        values = []
+        for name in names:
+            value = getattr(self, name)
+            if value is None:
+                return None
+            values.append(value)
+        return values
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second."""
+        return self.config.sample_rate
+
+    @cached_property
+    def gain(self) -> float:
+        """Factor that brings the output to the loudness of the data set."""
+        return loudness_gain(self.output)
+
+    @cached_property
+    def target_gain(self) -> float | None:
+        """Factor that brings the target to the loudness of the data set."""
+        return None if self.target is None else loudness_gain(self.target)
+
+    @cached_property
+    def levelled(self) -> torch.Tensor:
+        """The output at the loudness of the data set, (samples,)."""
+        return self.output * self.gain
+
+    @cached_property
+    def levelled_target(self) -> torch.Tensor | None:
+        """The target at the loudness of the data set, (samples,)."""
+        return None if self.target is None or self.target_gain is None else self.target * self.target_gain
+
+    @cached_property
+    def mels(self) -> torch.Tensor:
+        """Log-mels of the levelled output and, if it is known, of the levelled target, (1 or 2, mels, frames)."""
+        waveforms = [waveform for waveform in (self.levelled, self.levelled_target) if waveform is not None]
+        return waveform_to_mel(torch.stack(waveforms), self.config)[:, 0]
+
+    @property
+    def mel(self) -> torch.Tensor:
+        """Log-mel of the levelled output, (mels, frames)."""
+        return self.mels[0]
+
+    @property
+    def target_mel(self) -> torch.Tensor | None:
+        """Log-mel of the levelled target, (mels, frames)."""
+        return None if self.target is None else self.mels[1]
+
+    @cached_property
+    def heard(self) -> Transcription | None:
+        """Notes heard in the output."""
+        return None if self.listeners is None else self.listeners.notes.transcribe(self.output)
+
+    @cached_property
+    def score_roll(self) -> np.ndarray | None:
+        """Keys that the score holds down, (frames, 88) bool, on the frames of ``heard``."""
+        return None if self.score is None or self.heard is None else score_roll(self.score, len(self.heard.roll))
+
+    @property
+    def melody(self) -> tuple[Note, ...] | None:
+        """The score, if it is of one voice."""
+        return self.score if self.score is not None and is_one_voice(self.score) else None
+
+    @cached_property
+    def pitch(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Times in seconds and frequencies in Hz of the output's pitch, (frames,) each."""
+        return None if self.listeners is None else self.listeners.pitch.track(self.output)
+
+    @cached_property
+    def named(self) -> str | None:
+        """Instrument that the classifier hears in the output."""
+        return None if self.listeners is None else name_instrument(self.output, self.listeners.classifier)
