@@ -1,4 +1,4 @@
-"""Audio files to waveforms and back, with sentences for what cannot be used."""
+"""Audio files to waveforms and back."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,10 @@ SILENCE_RMS = 1e-5
 
 
 class AudioError(ValueError):
-    """A clip that cannot be used; the message says what was found and what is allowed."""
+    """A clip that cannot be used.
+
+    The message says what was found and what is allowed.
+    """
 
 
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
@@ -35,7 +38,9 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def read_part(path: str | Path, start_s: float, length_s: float | None) -> tuple[np.ndarray, int, float]:
-    """Samples of a part of an audio file; as ``read_audio``, and the length of the whole file in seconds.
+    """Read a part of an audio file.
+
+    Returns what ``read_audio`` returns, and the length of the whole file in seconds.
 
     Args:
         start_s, length_s: where the part begins and how long it is at most; None is up to the end.
@@ -63,7 +68,9 @@ def read_part(path: str | Path, start_s: float, length_s: float | None) -> tuple
 
 
 def decode_container(path: Path, start_s: float, length_s: float | None) -> tuple[np.ndarray, int, int]:
-    """A part of the first sound track of a file that libsndfile does not know; nothing else of it is kept in memory.
+    """Decode a part of a file that libsndfile cannot read.
+
+    The first sound track is used. Nothing else of the file is kept in memory.
 
     Returns:
         Samples and sample rate as ``read_audio`` gives them, and how many samples the whole track has.
@@ -94,7 +101,9 @@ def decode_container(path: Path, start_s: float, length_s: float | None) -> tupl
 
 
 def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
-    """Writes a (samples,) or (channels, samples) waveform as 16-bit audio, the format from the file's ending.
+    """Write a waveform as 16-bit audio.
+
+    The waveform has the shape (samples,) or (channels, samples); the file's ending decides the format.
 
     Raises:
         AudioError: the ending names no format that can be written, or there is no such folder.
@@ -140,7 +149,10 @@ def to_mono(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch
 
 
 def resample(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch.Tensor:
-    """A (samples,) waveform at another rate, by soxr: (round(samples * target_rate / sample_rate),)."""
+    """Resample a waveform (samples,) with soxr.
+
+    Returns (round(samples * target_rate / sample_rate),).
+    """
     if sample_rate == target_rate:
         return waveform
     length = round(len(waveform) * target_rate / sample_rate)
@@ -154,7 +166,9 @@ def fit_length(waveform: torch.Tensor, samples: int) -> torch.Tensor:
 
 
 def at_level(waveform: torch.Tensor, gain: float, sample_rate: int, target_rate: int, samples: int) -> torch.Tensor:
-    """A (samples,) waveform with a gain undone, at another rate, and of an exact length: (samples,) in [-1, 1].
+    """Undo a gain, resample, and cut or pad to an exact length.
+
+    Returns (samples,) in [-1, 1].
 
     Where it would not fit into that range it becomes quieter as a whole, and is not clipped.
     """
@@ -162,12 +176,14 @@ def at_level(waveform: torch.Tensor, gain: float, sample_rate: int, target_rate:
 
 
 def limit_peak(waveform: torch.Tensor) -> torch.Tensor:
-    """A waveform of any shape, quieter as a whole if its peak is above ``PEAK_LIMIT``."""
+    """Lower a waveform as a whole if its peak exceeds ``PEAK_LIMIT``."""
     return waveform * min(1.0, PEAK_LIMIT / max(float(waveform.abs().max()), PEAK_LIMIT))
 
 
 def loudness_gain(waveform: torch.Tensor) -> float:
-    """Factor that brings a waveform to -23 dBFS RMS over its sounding part, without clipping.
+    """Return the gain to -23 dBFS RMS over the sounding part.
+
+    It never causes clipping.
 
     The sounding part is every 50 ms block within 40 dB of the loudest, so rests do not count. Silence gets 1.
     """

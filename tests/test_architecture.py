@@ -214,3 +214,12 @@ def test_the_package_has_the_requirements_and_licence_of_the_repository():
         .read_text()
         .startswith(f"{project['project']['license']} License")
     )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_docstrings_begin_with_a_short_plain_line(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            first = (ast.get_docstring(node) or "").split("\n")[0]
+            assert not re.match(r"(What|Whether|That many)\b", first), f"{path.name}: {first}"
+            assert len(first.split()) <= 12, f"{path.name}: {first}"

@@ -30,7 +30,10 @@ CLIPS_PER_TEST_EXCERPT = 20  # at least, where only the clips are given
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be run; the message names the file, the stage and what is wrong."""
+    """A recipe that cannot be run.
+
+    The message names the file, the stage and the problem.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stages in their order, and defaults of the arguments ``clips``, ``test_excerpts`` and ``minutes``."""
+    """Stages of a recipe in order, and its default arguments.
+
+    The defaults are ``clips``, ``test_excerpts`` and ``minutes``.
+    """
 
     stages: tuple[Stage, ...]
     defaults: dict[str, Any]
@@ -146,7 +152,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def fill_in(args: argparse.Namespace, defaults: dict[str, Any]) -> None:
-    """Give the arguments that were left out the recipe's defaults; few clips need few test excerpts."""
+    """Give arguments that were left out the recipe's defaults.
+
+    Few clips need few test excerpts.
+    """
     if args.test_excerpts is None and args.clips is not None:
         args.test_excerpts = min(defaults["test_excerpts"], max(1, args.clips // CLIPS_PER_TEST_EXCERPT))
     for name, value in defaults.items():

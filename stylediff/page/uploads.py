@@ -46,7 +46,7 @@ class Clip:
 
 
 def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
-    """Load a part of a file, limited to the length the page allows.
+    """Load a part of a file, no longer than the page allows.
 
     Raises:
         AudioError: nothing there that can be read.

@@ -61,7 +61,10 @@ class Command:
 
 
 def to_flags(settings: Mapping[str, Any]) -> list[str]:
-    """Flags of settings by name: ``{"batch_size": 8}`` is ``--batch-size 8``, and a list gives several values."""
+    """Convert settings to flags.
+
+    ``{"batch_size": 8}`` becomes ``--batch-size 8``, and a list gives several values.
+    """
     flags = []
     for name, value in settings.items():
         flag = name.replace("_", "-")

@@ -53,7 +53,9 @@ class Job:
 
 
 def accelerate_launcher() -> list[str]:
-    """Words that start a trainer in several processes; none if nothing calls for that.
+    """Return the words that start a trainer in several processes.
+
+    There are none if nothing calls for that.
 
     Several processes are used on several GPUs, or as ``accelerate config`` was told. Without them the launcher would
     only cost its own start.
@@ -73,7 +75,7 @@ def accelerate_launcher() -> list[str]:
 
 
 def show_seconds(seconds: float) -> str:
-    """A time for people: seconds, or minutes where there are more than two."""
+    """Format a time in seconds, or in minutes above two."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
 
 
@@ -119,7 +121,10 @@ def run_jobs(jobs: list[Job], out: Path) -> None:
 
 
 def summary_lines(jobs: list[Job], seconds: dict[str, float]) -> list[str]:
-    """A line for each job with its time and its budget, and one for all together."""
+    """Return a line for each job with its time and budget.
+
+    A last line sums them up.
+    """
     width = max(len(job.name) for job in jobs)
     lines = ["", f"{'':{width}} {'seconds':>8} {'budget':>8}"]
     for job in jobs:

@@ -1,4 +1,4 @@
-"""The evaluation's cases: which clip is to be played by which instrument, with the render that it should become."""
+"""Test cases: a source clip, a target instrument, and the true target."""
 
 import itertools
 from dataclasses import dataclass
@@ -25,12 +25,18 @@ OTHER_PAIRS: tuple[Pair, ...] = tuple(
 
 
 class CaseError(ValueError):
-    """A data set that nothing can be tried on; the message says what it lacks."""
+    """A data set without usable test cases.
+
+    The message says what it lacks.
+    """
 
 
 @dataclass(frozen=True)
 class EvalCase:
-    """A source clip of the test soundfont, and the same music in the default voice of the target instrument."""
+    """A source clip and the same music in the target's default voice.
+
+    The source is played by the test soundfont.
+    """
 
     group: ClipGroup
     source: ClipRecord
@@ -45,7 +51,7 @@ class EvalCase:
         return f"{self.group.index:06d} {' -> '.join(self.pair)}"
 
     def notes_within(self, seconds: float) -> tuple[Note, ...]:
-        """The notes that the target instrument has to play within a clip of that length."""
+        """Return the notes that the target has to play within a clip."""
         playable = notes_in_range(self.group.notes, get_instrument(self.target.instrument))
         return clip_notes(playable, seconds)
 
@@ -72,7 +78,10 @@ class CaseAudio:
 
 
 def find_cases(groups: list[ClipGroup], pair: Pair, count: int) -> list[EvalCase]:
-    """That many cases of a pair, or all there are, in a random order that a larger count only continues."""
+    """Find cases of a pair, at most ``count``, in a random order.
+
+    A larger count continues the same order.
+    """
     cases = []
     for group in groups:
         sources = [clip for clip in group.clips if clip.role == "source" and clip.instrument == pair[0]]
@@ -85,7 +94,9 @@ def find_cases(groups: list[ClipGroup], pair: Pair, count: int) -> list[EvalCase
 
 
 def choose_cases(groups: list[ClipGroup], split: str, main_count: int, other_count: int) -> list[EvalCase]:
-    """Trials of every ordered pair of instruments, the pairs taking turns, so that any first part covers them all.
+    """Choose cases of every ordered pair of instruments.
+
+    The pairs take turns, so that any first part covers them all.
 
     Raises:
         CaseError: the split has none.

@@ -1,4 +1,4 @@
-"""Scores of one output: every metric of the registry whose needs are known."""
+"""Scores of one output by every applicable metric."""
 
 from typing import Any
 

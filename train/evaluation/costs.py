@@ -1,4 +1,4 @@
-"""What running a model costs: parameters, arithmetic and memory."""
+"""Costs of running a model: parameters, operations and memory."""
 
 import itertools
 import statistics
@@ -29,7 +29,10 @@ def count_parameters(pipeline: StyleTransferPipeline) -> dict[str, int]:
 
 
 def count_operations(function: Callable[[], Any]) -> int:
-    """Floating-point operations of a call; a multiply-add is two. Only products and convolutions count."""
+    """Count the floating-point operations of a call.
+
+    A multiply-add counts as two. Only products and convolutions count.
+    """
     with FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops()
@@ -37,7 +40,10 @@ def count_operations(function: Callable[[], Any]) -> int:
 
 @torch.no_grad()
 def count_pass_operations(pipeline: StyleTransferPipeline, seconds: float) -> dict[str, int]:
-    """Floating-point operations for a clip of that length, by stage: of denoising, one step; of an enhancer, if any."""
+    """Count floating-point operations for a clip, by stage.
+
+    Denoising is counted for one step; an enhancer is counted if there is one.
+    """
     frames = pipeline.mel.frames(round(seconds * pipeline.mel.sample_rate))
     mel = torch.zeros(1, 1, pipeline.mel.n_mels, frames, device=pipeline.device)
     source = pipeline.encode_mel(mel)
@@ -54,20 +60,20 @@ def count_pass_operations(pipeline: StyleTransferPipeline, seconds: float) -> di
 
 
 def peak_memory_bytes() -> int:
-    """The largest memory that this process has had in use so far, or 0 where the system does not tell."""
+    """Return the peak memory of this process, or 0 if unknown."""
     lines = STATUS.read_text().splitlines() if STATUS.is_file() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def convert_file(pipeline: StyleTransferPipeline, source: Path, out: Path) -> None:
-    """Reads a clip, plays it with the first voice at the default settings, and writes the result."""
+    """Convert a clip to the first voice at the default settings."""
     samples, sample_rate = read_audio(source)
     result = pipeline(torch.from_numpy(samples), sample_rate, target=pipeline.style_encoder.config.voices[0])
     write_audio(out, result.audio, result.sample_rate)
 
 
 def convert_alone(model: str, seconds: float) -> dict[str, Any]:
-    """What loading a model and converting a file of that length costs a process that does nothing else.
+    """Measure loading a model and converting a file in a separate process.
 
     Returns:
         ``peak_memory_bytes``, once loaded and once converting, and ``file_seconds``, the median of a few conversions
@@ -89,7 +95,7 @@ def convert_alone(model: str, seconds: float) -> dict[str, Any]:
 
 
 def measure_costs(model: Path) -> dict[str, Any]:
-    """Parameters, operations for five seconds of sound, and the memory and time of a process that converts them."""
+    """Measure parameters, operations, memory and time for five seconds of sound."""
     pipeline = load_pipeline(str(model))
     with get_context("spawn").Pool(1) as pool:
         alone = pool.apply(convert_alone, (str(model), CLIP_SECONDS))

@@ -1,4 +1,4 @@
-"""What makes an instrument sound alive, measured on notes: vibrato, energy between partials, attack.
+"""Descriptors of notes: vibrato, energy between partials, attack.
 
 Each partial of a note is shifted to 0 Hz and low-pass filtered (heterodyne analysis, Moorer 1975): the phase's slope is
 its deviation in pitch, the magnitude its envelope. Unlike a pitch tracker it follows one note among others, because
@@ -74,7 +74,9 @@ def notes_beside(note: Note, notes: tuple[Note, ...]) -> list[Note]:
 
 
 def track_pitch(waveform: np.ndarray, sample_rate: int, note: Note, notes: tuple[Note, ...]) -> np.ndarray | None:
-    """Deviation of a note from its pitch in cents, every 5 ms between its onset and its release.
+    """Track a note's deviation from its pitch, in cents.
+
+    There is a value every 5 ms between its onset and its release.
 
     Returns:
         (frames,), or None if the note is too short or hidden by others.
@@ -103,7 +105,9 @@ def track_pitch(waveform: np.ndarray, sample_rate: int, note: Note, notes: tuple
 
 
 def fit_vibrato(cents: np.ndarray) -> tuple[float, float, float, float] | None:
-    """Sinusoids fitted to windows of 0.4 s of a pitch track, beside a straight line.
+    """Fit a sinusoid and a line to windows of a pitch track.
+
+    The windows are 0.4 s long.
 
     Args:
         cents: (frames,), every 5 ms.
@@ -136,7 +140,9 @@ def fit_vibrato(cents: np.ndarray) -> tuple[float, float, float, float] | None:
 
 
 def measure_vibrato(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...]) -> Vibrato | None:
-    """Vibrato of a clip's held notes, of at least 0.4 s; None if it has none that can be followed.
+    """Measure the vibrato of a clip's held notes, or return None.
+
+    A held note lasts at least 0.4 s. None means that no note can be followed.
 
     Args:
         waveform: (samples,).
@@ -156,7 +162,10 @@ def measure_vibrato(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note,
 
 
 def lone_stretches(notes: tuple[Note, ...], shortest_s: float) -> list[tuple[Note, float, float]]:
-    """Stretches in which one note sounds alone, without its onset: the note, start and end in seconds."""
+    """Find stretches in which one note sounds alone, without its onset.
+
+    Each is the note with start and end in seconds.
+    """
     edges = sorted({time for note in notes for time in (note.start, note.end)})
     stretches = []
     for start, end in itertools.pairwise(edges):
@@ -169,7 +178,9 @@ def lone_stretches(notes: tuple[Note, ...], shortest_s: float) -> list[tuple[Not
 
 
 def energy_between_partials(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...]) -> float | None:
-    """Level midway between neighbouring partials against these partials, in dB: bow, breath, room and noise.
+    """Level between neighbouring partials relative to them, in dB.
+
+    Bow noise, breath, room and noise raise it.
 
     The median over partials, frames and notes that sound alone; None if there are none.
 
@@ -201,7 +212,7 @@ def energy_between_partials(waveform: torch.Tensor, sample_rate: int, notes: tup
 
 
 def note_envelope(samples: np.ndarray, sample_rate: int, pitch: int, hop: int) -> np.ndarray:
-    """Amplitude of a note's first six partials together, one value every ``hop`` samples."""
+    """Amplitude of a note's first six partials, every ``hop`` samples."""
     fundamental = to_hz(pitch)
     window_s = max(0.012, 3 / fundamental)
     partials = [number * fundamental for number in range(1, ATTACK_PARTIALS + 1) if number * fundamental < HIGHEST_HZ]
@@ -210,7 +221,11 @@ def note_envelope(samples: np.ndarray, sample_rate: int, pitch: int, hop: int) -
 
 
 def rise_time(envelope: np.ndarray, hop_s: float) -> float | None:
-    """Seconds from a tenth to nine tenths of the way from an envelope's lowest value to its peak after it.
+    """Seconds from 10 % to 90 % of an envelope's rise.
+
+    It rises from its lowest value before the peak to the peak.
+
+    The rise starts at the envelope's lowest value before the peak.
 
     Returns:
         None if it rises by less than 10 dB.
@@ -227,7 +242,9 @@ def rise_time(envelope: np.ndarray, hop_s: float) -> float | None:
 
 
 def attack_time(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...]) -> float | None:
-    """Rise time of notes in seconds, the median over those that begin out of what sounded before; None without any.
+    """Median rise time of notes in seconds, or None without any.
+
+    Only notes that rise above what sounded before are used.
 
     Onsets may lie 50 ms beside the true ones, as a transcription's do. The analysis itself takes about 10 ms.
 
@@ -250,7 +267,9 @@ def attack_time(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...
 
 
 def half_level_time(waveform: torch.Tensor, sample_rate: int) -> float | None:
-    """Seconds until a note that starts at 0 reaches half of its peak amplitude; None for silence.
+    """Seconds until a note reaches half of its peak amplitude.
+
+    The note starts at 0. None means silence.
 
     Args:
         waveform: (samples,) of one note.

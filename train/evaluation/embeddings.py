@@ -1,4 +1,4 @@
-"""Embeddings of sound and of its picture, for Fréchet distances, kept by compared system."""
+"""Embeddings of sound and of spectrogram pictures, for Fréchet distances."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -24,13 +24,19 @@ WINDOW_FRAMES = 86  # about a second
 
 
 def split_windows(mel: torch.Tensor) -> torch.Tensor:
-    """Whole windows of a log-mel (1, 1, mels, frames), or a shorter one as it is: (windows, 1, mels, frames)."""
+    """Split a log-mel into windows (windows, 1, mels, frames).
+
+    A log-mel (1, 1, mels, frames) shorter than a window stays as it is.
+    """
     whole = max(1, mel.shape[-1] // WINDOW_FRAMES)
     return torch.cat(mel[..., : whole * WINDOW_FRAMES].chunk(whole, dim=-1))
 
 
 class ClassifierEmbedding:
-    """Penultimate activations of the instrument classifier, a second at a time; needs no network connection."""
+    """Penultimate activations of the instrument classifier, second by second.
+
+    It needs no network connection.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.classifier = InstrumentClassifier.from_pretrained(folder).eval()
@@ -41,7 +47,10 @@ class ClassifierEmbedding:
 
 
 class VggishEmbedding:
-    """VGGish (Hershey et al. 2017, arXiv 1609.09430), the features of the original Fréchet audio distance."""
+    """VGGish, the features of the original Fréchet audio distance.
+
+    Source: Hershey et al. 2017, arXiv 1609.09430.
+    """
 
     SAMPLE_RATE = 16000
 
@@ -56,7 +65,10 @@ class VggishEmbedding:
 
 
 class ClapEmbedding:
-    """CLAP trained on music (Wu et al. 2023, arXiv 2211.06687), one vector a clip; needs the package transformers."""
+    """CLAP trained on music, one vector a clip.
+
+    Source: Wu et al. 2023, arXiv 2211.06687. It needs the package transformers.
+    """
 
     SAMPLE_RATE, MODEL = 48000, "laion/larger_clap_music"
 
@@ -74,14 +86,20 @@ class ClapEmbedding:
 
 
 def plot_picture(waveform: torch.Tensor) -> torch.Tensor:
-    """The spectrogram picture of a waveform (samples,), as the page shows it: (3, height, width) between 0 and 1."""
+    """Plot the spectrogram picture of a waveform, as the page shows it.
+
+    Returns (3, height, width) between 0 and 1.
+    """
     config = MelConfig()
     mel = normalized_mel(waveform, config)[0, 0]
     return torch.from_numpy(mels_to_image([mel], config)).permute(2, 0, 1).float() / 255
 
 
 class PixelEmbedding:
-    """The picture itself, averaged over a grid of cells, half a second wide; needs no network connection."""
+    """The picture averaged over a grid of cells.
+
+    A cell is half a second wide. It needs no network connection.
+    """
 
     ROWS = 32
 
@@ -92,7 +110,10 @@ class PixelEmbedding:
 
 
 class InceptionEmbedding:
-    """Inception v3 on the picture, as in the Fréchet inception distance, with torchvision's ImageNet weights."""
+    """Inception v3 on the picture, with torchvision's ImageNet weights.
+
+    These are the features of the Fréchet inception distance.
+    """
 
     SIZE = 299
 
@@ -149,7 +170,9 @@ def embed(path: Path, name: str, classifier: Path) -> tuple[str, np.ndarray]:
 
 
 def embed_folder(folder: Path, kept: Path, name: str, classifier: Path, workers: int) -> Features:
-    """Features of the audio files in a folder; those that ``kept`` (.npz) already holds are not made again.
+    """Embed the audio files of a folder.
+
+    Features that ``kept`` (.npz) already holds are reused.
 
     Args:
         name: of the embedding.
@@ -169,6 +192,9 @@ def embed_folder(folder: Path, kept: Path, name: str, classifier: Path, workers:
 
 
 def compare_features(ours: Features, theirs: Features, names: list[str]) -> dict[str, float]:
-    """Fréchet distance of the files of these names, its extrapolation to infinitely many, and the number of windows."""
+    """Compare the features of some files by Fréchet distance.
+
+    Returns the distance, its extrapolation to infinitely many samples, and the number of windows.
+    """
     mine, reference = (np.concatenate([features[name] for name in names]) for features in (ours, theirs))
     return compare_sets(mine, reference)

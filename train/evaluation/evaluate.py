@@ -1,4 +1,4 @@
-"""Measures a model on clips of unseen music in an unseen soundfont, beside baselines and bounds.
+"""Measure a model on unseen music in an unseen soundfont.
 
     python -m train evaluate --data DATASET --out DIR
 
@@ -61,7 +61,10 @@ SETTLED_STEPS = (STEPS, 10, 20, 50)  # run on every clip of the main directions
 def measure_frechet(
     tasks: list[PlannedCase], reused: ReusedResults, eval_config: EvalConfig, args: argparse.Namespace
 ) -> FrechetDistances:
-    """Fréchet distances of rows to the true targets, by embedding: over the main directions, and over all pairs."""
+    """Measure Fréchet distances to the true targets, by embedding.
+
+    They cover the main directions and all pairs.
+    """
     groups = {MAIN_DIRECTIONS: [task for task in tasks if task[0].pair in MAIN_PAIRS], ALL_PAIRS: tasks}
     names = list(dict.fromkeys(system for _, systems in tasks for system in systems))
     spread: FrechetDistances = {group: {system: {} for system in names if system != TRUE_TARGET} for group in groups}
@@ -84,13 +87,16 @@ def measure_frechet(
 
 
 def extra_rows(eval_config: EvalConfig, headline: str) -> set[str]:
-    """Rows of our model at settings that only a part of the clips is run at."""
+    """Return the model's settings that only some clips are run at."""
     settled = {model_name(steps) for steps in SETTLED_STEPS}
     return {sampling.name for sampling in eval_config.samplings} - settled - {headline}
 
 
 def time_once(eval_config: EvalConfig, cases: list[EvalCase], path: Path) -> dict[str, float]:
-    """Seconds of compute for a second of sound by row; measured once, before other processes compete for the cores."""
+    """Measure seconds of compute for a second of sound, once.
+
+    It is measured before other processes compete for the cores.
+    """
     if not path.is_file() or json.loads(path.read_text()).keys() != load_systems(eval_config).keys():
         write_atomically(path, json.dumps(time_systems(eval_config, cases[:TIMED_CASES]), indent=1))
     return json.loads(path.read_text())
@@ -149,7 +155,7 @@ def write_report(
 
 
 def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
-    """Raises ValueError for a name that is not known, before anything is computed."""
+    """Raise ValueError for an unknown name before anything is computed."""
     for name in names:
         if name not in known:
             raise ValueError(f"unknown {kind} {name!r}; choose of {', '.join(sorted(known))}")

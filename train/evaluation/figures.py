@@ -49,7 +49,7 @@ def plot_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
 
 
 def plot_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
-    """Each of the key ratios as a matrix, sources down and targets across.
+    """Plot each key ratio as a matrix, sources by targets.
 
     Args:
         ratios: by pair, as "piano -> violin", then by name.
@@ -83,7 +83,10 @@ def plot_sweep(
     dynamics: list[float],
     headline_steps: int,
 ) -> Figure:
-    """Some columns against the number of steps, the guidance, the temperature and the dynamics, with 95 % intervals."""
+    """Plot columns against steps, guidance, temperature and dynamics.
+
+    Intervals are 95 %.
+    """
     lines: list[tuple[str, list[tuple[float, str]]]] = [
         ("steps", [(number, model_name(number)) for number in steps]),
         ("guidance", [(scale, model_name(headline_steps, guidance=scale)) for scale in guidance]),
@@ -113,7 +116,10 @@ EXTREMES = 3
 
 
 def choose_examples(cases: list[EvalCase]) -> list[EvalCase]:
-    """Trials of twelve directions, the main ones among them; the first of each, not the best."""
+    """Choose the first case of twelve directions.
+
+    The main directions are among them.
+    """
     pairs = {case.pair: case for case in reversed(cases)}
     others = [case for pair, case in sorted(pairs.items()) if pair not in MAIN_PAIRS]
     chosen = [pairs[pair] for pair in MAIN_PAIRS if pair in pairs]
@@ -124,7 +130,10 @@ def choose_examples(cases: list[EvalCase]) -> list[EvalCase]:
 def choose_extremes(
     cases: list[EvalCase], results: list[Result], headline: str
 ) -> tuple[list[EvalCase], list[EvalCase]]:
-    """The three cases with the smallest and the three with the largest log-mel error against doing nothing."""
+    """Choose the three best and the three worst cases.
+
+    They are ranked by log-mel error relative to that of the source.
+    """
     errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
     ranked = sorted(cases, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
     few = min(EXTREMES, max(1, len(ranked) // 2))
@@ -132,7 +141,7 @@ def choose_extremes(
 
 
 def plot_examples(cases: list[EvalCase], eval_config: EvalConfig, headline: str) -> list[tuple[str, np.ndarray]]:
-    """Log-mels of source, output and target above each other, with a title, for each case."""
+    """Plot source, output and target of each case, with a title."""
     panels = []
     for case in cases:
         waveforms = [load_waveform(audio_path(eval_config, case, row)) for row in (IDENTITY, headline, TRUE_TARGET)]
@@ -144,7 +153,10 @@ def plot_examples(cases: list[EvalCase], eval_config: EvalConfig, headline: str)
 def copy_extremes(
     best: list[EvalCase], worst: list[EvalCase], eval_config: EvalConfig, headline: str, out: Path
 ) -> None:
-    """Source, output and target of each case as Ogg Vorbis in ``out``, in place of what was there."""
+    """Write source, output and target of each case as Ogg Vorbis.
+
+    Previous files in ``out`` are replaced.
+    """
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for kind, cases in {"best": best, "worst": worst}.items():

@@ -1,4 +1,4 @@
-"""Fréchet distance between two sets of features, and its limit for infinitely many of them."""
+"""Fréchet distance of two feature sets, and its limit."""
 
 import numpy as np
 
@@ -7,7 +7,9 @@ SMALLEST_SHARE = 0.3
 
 
 def frechet_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Fréchet distance of Gaussians fitted to features (Heusel et al. 2017, arXiv 1706.08500, eq. 6).
+    """Fréchet distance of Gaussians fitted to features.
+
+    Source: Heusel et al. 2017, arXiv 1706.08500, eq. 6.
 
     With features of sound it is the Fréchet audio distance (Kilgour et al. 2019, arXiv 1812.08466).
 
@@ -30,7 +32,10 @@ def frechet_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def compare_sets(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """What reports say of two sets of features: their distance, its extrapolation, and the number of ours."""
+    """Compare two feature sets for a report.
+
+    Returns the distance, its extrapolation, and the number of our samples.
+    """
     return {
         "distance": frechet_distance(ours, theirs),
         "infinity": frechet_infinity(ours, theirs),
@@ -39,7 +44,9 @@ def compare_sets(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
 
 
 def frechet_infinity(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The distance extrapolated to infinitely many samples of ours: its bias falls as one over their number.
+    """Extrapolate the distance to infinitely many samples.
+
+    Its bias falls as one over their number.
 
     A line through the distances of random subsets over 1 / size, at 0 (Chong and Forsyth 2020, arXiv 1911.07023;
     for audio, Gui et al. 2023, arXiv 2311.01616).

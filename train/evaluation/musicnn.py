@@ -1,4 +1,6 @@
-"""musicnn: a tagger of real music by others, which says how much an output sounds like its target instrument.
+"""musicnn, a music tagger trained by others on real music.
+
+Its tags measure how much an output sounds like its target instrument.
 
 Pons and Serra 2019, arXiv 1909.06654. It was trained on none of our sounds, and nothing here is trained against it.
 """
@@ -25,7 +27,9 @@ TAG_OF = {"guitar": 0, "strings": 4, "piano": 9, "violin": 12, "flute": 25, "har
 
 @dataclass(frozen=True)
 class Tagging:
-    """Outputs of musicnn for one clip, a patch of three seconds every second.
+    """Outputs of musicnn for one clip.
+
+    There is a patch of three seconds every second.
 
     Attributes:
         probabilities: (patches, 50), of each tag.
@@ -36,7 +40,10 @@ class Tagging:
     features: np.ndarray
 
     def tag(self, instrument: str) -> float | None:
-        """Probability that the instrument plays, the mean over patches; None for an instrument without a tag."""
+        """Probability of an instrument's tag, averaged over patches.
+
+        None for an instrument without a tag.
+        """
         index = TAG_OF.get(instrument)
         return None if index is None else float(self.probabilities[:, index].mean())
 
@@ -61,7 +68,9 @@ class Musicnn:
         self.session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
     def patches(self, waveform: torch.Tensor, sample_rate: int) -> np.ndarray:
-        """Log-mel patches of a waveform (samples,), scaled to a peak of 0.7: (patches, 187, 96) float32.
+        """Log-mel patches of a waveform, (patches, 187, 96) float32.
+
+        The waveform is scaled to a peak of 0.7.
 
         A clip of less than three seconds is repeated up to that length, because silence would change the tags.
 

@@ -1,4 +1,6 @@
-"""Publish a report: its files in train/results, its tables in the README, docs/results.md and the model card.
+"""Publish a report in train/results and in the documents.
+
+It rewrites the tables of the README, docs/results.md and the model card.
 
 python -m train publish-report --report DIR
 """
@@ -61,7 +63,10 @@ def readme_block(summary: dict[str, Any]) -> str:
 
 
 def extreme_lines(summary: dict[str, Any]) -> list[str]:
-    """Table of the directions with the smallest and the largest error against the unchanged source."""
+    """Table of the directions with the smallest and largest error.
+
+    Errors are relative to the unchanged source.
+    """
     name = "log-mel error / identity"
     ordered = sorted(summary["pair_ratios"].items(), key=lambda item: item[1][name])
     listed = dict(ordered[:EXTREMES] + ordered[-EXTREMES:])
@@ -115,7 +120,9 @@ def with_block(page: Path, block: str) -> str:
 
 
 def publish(report: Path, root: Path) -> None:
-    """Copy a report into a repository, its clip results compressed, and rewrite the tables of its pages.
+    """Copy a report into a repository and rewrite its tables.
+
+    The clip results are compressed.
 
     Raises:
         PublishError: the folder holds no finished report, or a page has no marks; nothing is changed then.

@@ -1,4 +1,4 @@
-"""How real a sound is: what musicnn hears in it and how its notes behave, apart from which music it plays."""
+"""Realism of a sound: musicnn's tags and the behaviour of notes."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,7 +20,7 @@ ONSET_TOLERANCE_S = 0.05
 
 @dataclass(frozen=True)
 class Impression:
-    """What is heard in one clip, whatever it is meant to be.
+    """Measurements of one clip that need no target.
 
     Attributes:
         tags: musicnn's probability of each instrument that it has a tag for; empty if it cannot hear the clip.
@@ -78,7 +78,9 @@ def playable_keys(instrument: str) -> np.ndarray:
 
 
 def agreement(heard: Transcription, source: Transcription, instrument: str) -> dict[str, float | None]:
-    """Agreement of the notes heard in an output with those heard in its source, on the keys of the target instrument.
+    """Agreement of the notes heard in an output and in its source.
+
+    Only the keys of the target instrument count.
 
     Returns:
         ``frame_f`` and ``note_f1``; None where the source plays nothing on these keys.
@@ -108,7 +110,9 @@ def mean(values: list[float | None]) -> float | None:
 def summarize(
     results: list[dict[str, Any]], target: str, reference: RecordedReference | None
 ) -> dict[str, float | None]:
-    """Values of a system for one target: medians over clips, but means of the agreement with the source.
+    """Summarize a system for one target.
+
+    Medians over clips, but means of the agreement with the source.
 
     Args:
         results: an impression of each clip, perhaps with its agreement.

@@ -1,4 +1,4 @@
-"""Clips of recordings: sources of an evaluation, and examples of how each instrument really sounds."""
+"""Clips of recordings: sources, and examples of each instrument."""
 
 import itertools
 from dataclasses import dataclass
@@ -37,7 +37,10 @@ class RecordedClip:
 
 
 def clips_of(recording: Recording, sample_rate: int) -> list[RecordedClip]:
-    """Clips of one recording in order of time; none if it cannot be read or is too short."""
+    """Return the clips of one recording in order of time.
+
+    A recording that is unreadable or too short gives none.
+    """
     try:
         waveform = load_recording(recording.path, sample_rate)
     except AudioError:
@@ -50,12 +53,14 @@ def clips_of(recording: Recording, sample_rate: int) -> list[RecordedClip]:
 
 
 def spread_order(count: int) -> list[int]:
-    """An order of clips in which any first part is spread over the recording; it is always the same."""
+    """Return an order whose every first part is spread over the recording."""
     return [int(index) for index in np.random.default_rng(count).permutation(count)]
 
 
 def choose_sources(recordings: list[Recording], limit: int | None, sample_rate: int) -> list[RecordedClip]:
-    """Clips of each instrument, pieces taking turns from the longest on, at most ``limit`` an instrument.
+    """Choose source clips of each instrument, at most ``limit`` each.
+
+    Pieces take turns, the longest first.
 
     A larger limit only adds clips.
     """
@@ -75,7 +80,10 @@ def choose_sources(recordings: list[Recording], limit: int | None, sample_rate: 
 def choose_examples(
     recordings: list[Recording], instrument: str, limit: int | None, sample_rate: int
 ) -> list[RecordedClip]:
-    """Clips of good recordings of one instrument, at most ``limit`` of each split, spread over them evenly."""
+    """Choose clips of good recordings of one instrument.
+
+    There are at most ``limit`` of each split, spread evenly.
+    """
     good = [recording for recording in recordings if recording.instrument == instrument and recording.good_sound]
     chosen = []
     for split in SPLITS:
@@ -92,7 +100,7 @@ def examples_of_split(examples: list[RecordedClip], split: str) -> list[Recorded
 
 
 def recordings_of_split(folder: Path, split: str) -> list[Recording]:
-    """Recordings below a folder that belong to a split, or every one for "all".
+    """Return the recordings of a split, or all of them for "all".
 
     Raises:
         RecordingError: there is none.

@@ -1,4 +1,4 @@
-"""Recordings of one instrument as musicnn hears them, and the Fréchet distance of other sounds to them."""
+"""Reference recordings of an instrument, and distances to them."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -35,7 +35,10 @@ class RecordedReference:
 
     @cached_property
     def axes(self) -> np.ndarray:
-        """Principal components of all patches, (200, dimensions); 16 where there are enough patches."""
+        """Principal components of all patches, (200, dimensions).
+
+        There are 16 where there are enough patches.
+        """
         patches = np.concatenate(self.clips)
         dimensions = max(1, min(DIMENSIONS, len(patches) // PATCHES_PER_DIMENSION))
         return np.linalg.svd(patches - self.mean, full_matrices=False)[2][:dimensions].T
@@ -56,7 +59,10 @@ class RecordedReference:
 
     @cached_property
     def floor(self) -> float:
-        """Distance of one half of the reference to the other, the mean over ten random halvings."""
+        """Distance of one half of the reference to the other.
+
+        It is the mean over ten random halvings.
+        """
         random, distances = np.random.default_rng(0), []
         for _ in range(HALVINGS):
             order = random.permutation(len(self.clips))

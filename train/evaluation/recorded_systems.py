@@ -1,4 +1,7 @@
-"""Systems that play a recording with another instrument: the model in some setting, and a replayed transcription."""
+"""Systems that play a recording with another instrument.
+
+They are the model in some setting and a replayed transcription.
+"""
 
 import zlib
 from dataclasses import dataclass
@@ -23,7 +26,7 @@ SAMPLE_RATE = MelConfig().sample_rate
 
 @dataclass(frozen=True)
 class Setting:
-    """One way of using the model; None leaves a value at the model's default.
+    """Settings of the model; None means the model's default.
 
     Attributes:
         voice: voice of the target, ``instrument/soundfont-program``.
@@ -67,14 +70,19 @@ class Setting:
 
 
 def choose_style(clip: RecordedClip, examples: list[RecordedClip]) -> RecordedClip | None:
-    """The recording that a clip takes its style from, always the same one; None without examples."""
+    """Choose the recording that gives a clip its style.
+
+    It is always the same one; None without examples.
+    """
     return examples[zlib.crc32(clip.name.encode()) % len(examples)] if examples else None
 
 
 def run_model(
     clip: RecordedClip, target: str, setting: Setting, model: Path, style: RecordedClip | None = None
 ) -> torch.Tensor:
-    """A clip through the model, (samples,); the noise depends on the clip alone.
+    """Run the model on a clip and return (samples,).
+
+    The noise depends on the clip alone.
 
     Args:
         style: recording that a setting with ``like`` takes the style from.
@@ -103,7 +111,7 @@ def load_player(soundfonts: tuple[str, ...], voice: str) -> Players:
 
 
 def run_replay(clip: RecordedClip, heard: Transcription, target: str, soundfonts: tuple[str, ...]) -> torch.Tensor:
-    """The notes heard in a clip, played by the target's default voice, (samples,)."""
+    """Play the notes heard in a clip with the target's default voice."""
     voice = get_instrument(target).default_voice
     synthesizer, program = load_player(soundfonts, voice)[voice]
     return torch.from_numpy(synthesizer.render(heard.notes, program, len(clip.waveform), {})).float()

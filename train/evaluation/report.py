@@ -40,7 +40,10 @@ A cell is empty where a row comes from a report that did not have the column.
 
 
 def bootstrap_interval(values: np.ndarray | list[float], seed: int) -> tuple[float, float]:
-    """95 % interval of the mean by the percentile bootstrap (Efron and Tibshirani 1993, chapter 13)."""
+    """95 % interval of the mean by the percentile bootstrap.
+
+    Source: Efron and Tibshirani 1993, chapter 13.
+    """
     values = np.asarray(values, dtype=float)
     chosen = np.random.default_rng(seed).integers(len(values), size=(DRAWS, len(values)))
     low, high = np.percentile(values[chosen].mean(1), [2.5, 97.5])
@@ -48,7 +51,7 @@ def bootstrap_interval(values: np.ndarray | list[float], seed: int) -> tuple[flo
 
 
 def describe(values: Iterable[float]) -> dict[str, float]:
-    """Mean of some values, its 95 % interval, and how many they are."""
+    """Return mean, 95 % interval and number of some values."""
     array = np.array(list(values), dtype=float)
     low, high = bootstrap_interval(array, seed=0)
     return {"mean": float(array.mean()), "low": low, "high": high, "count": len(array)}
@@ -59,7 +62,7 @@ def column_values(results: list[Result], row: str, column: str) -> list[float]:
 
 
 def tabulate(results: list[Result], rows: list[str]) -> Table:
-    """Means over the clips of one direction, for those of the rows that it has."""
+    """Average over the clips of one direction, for each system."""
     table: Table = {}
     for row in rows:
         values = {column: column_values(results, row, column) for column in COLUMNS}
@@ -70,7 +73,7 @@ def tabulate(results: list[Result], rows: list[str]) -> Table:
 
 
 def tabulate_pairs(by_pair: dict[str, Table], rows: list[str]) -> Table:
-    """Means over pairs of their means, for the rows that every pair has."""
+    """Average the means of all pairs, for systems that have every pair."""
     table: Table = {}
     for row in rows:
         if all(row in pair for pair in by_pair.values()):
@@ -80,7 +83,10 @@ def tabulate_pairs(by_pair: dict[str, Table], rows: list[str]) -> Table:
 
 
 def key_ratios(table: Table, headline: str) -> dict[str, float]:
-    """What a table comes down to: our error against doing nothing, our notes against the vocoder's best, our timbre."""
+    """Return the key ratios of a table.
+
+    They are the error relative to the source, the notes relative to the vocoder's bound, and the timbre.
+    """
 
     def mean(row: str, column: str) -> float:
         return table[row][column]["mean"]
@@ -93,7 +99,7 @@ def key_ratios(table: Table, headline: str) -> dict[str, float]:
 
 
 def confusion_matrix(results: list[Result], row: str) -> np.ndarray:
-    """Share of the clips for each target (first axis) that the classifier names as each instrument (second)."""
+    """Confusion matrix of the classifier: targets by predicted instruments."""
     counts = np.zeros((len(INSTRUMENT_NAMES), len(INSTRUMENT_NAMES)))
     for result in results:
         if result["row"] == row:
@@ -145,7 +151,10 @@ def table_lines(table: Table) -> list[str]:
 
 
 def substitution_lines(summary: dict[str, Any]) -> list[str]:
-    """What is left when each stage gets its true input, and so what each stage loses, by direction."""
+    """Table of the loss of each stage, by direction.
+
+    Each stage is measured with its true input.
+    """
     stages = {TRUE_TARGET: "", ORACLE: "vocoder", AUTOENCODER: "autoencoder", summary["headline"]: "denoiser"}
     columns = ("log_mel_error", "frame_f", "note_f1_50", "timbre_distance")
     lines = ["", "## What each stage loses", "", "In brackets, against the line above: what that stage alone changes."]
@@ -182,7 +191,7 @@ def ratio_lines(summary: dict[str, Any]) -> list[str]:
 
 
 def cost_lines(summary: dict[str, Any]) -> list[str]:
-    """Tables of time by row, and of parameters, operations and memory by network."""
+    """Tables of time by system, and of costs by network."""
     lines = ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
     lines += [f"| {row} | {seconds:.3f} |" for row, seconds in summary["seconds_per_second"].items()]
     costs = summary["costs"]

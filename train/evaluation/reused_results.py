@@ -1,4 +1,6 @@
-"""Rows that the denoiser has no part in, taken over from an earlier report instead of being made again.
+"""Results reused from an earlier report.
+
+They are those of systems without the denoiser.
 
 They stay what they were as long as data set, autoencoder and vocoder do, and are most of an evaluation's work.
 """
@@ -35,17 +37,20 @@ TOLERANCE = 0.01  # nepers; other processors round differently
 
 @dataclass(frozen=True)
 class ReusedResults:
-    """What is taken over: results by clip and row, and Fréchet distances. Empty without an earlier report."""
+    """Reused results by clip and system, and Fréchet distances.
+
+    Both are empty without an earlier report.
+    """
 
     results: dict[tuple[str, str], Result] = field(default_factory=dict)
     spread: FrechetDistances = field(default_factory=dict)
 
     def covers(self, case: EvalCase, system: str) -> bool:
-        """Whether a row's sound need not be made, since its numbers are here and nothing else of it is needed."""
+        """Return True if a system's sound need not be made."""
         return system in REUSABLE and (case.key, system) in self.results
 
     def add_to(self, systems: Iterable[str]) -> list[str]:
-        """Rows, and before our own the one that takes a network which need not be here."""
+        """Insert the reused systems before our own."""
         names = list(systems)
         if REGRESSION not in names and any(system == REGRESSION for _, system in self.results):
             names.insert(next(place for place, name in enumerate(names) if name.startswith("ours")), REGRESSION)
@@ -110,7 +115,7 @@ def check_reused(reused: ReusedResults, cases: Iterable[EvalCase], eval_config: 
 
 
 def add_reused(reused: ReusedResults, results: list[Result], tasks: list[PlannedCase], path: Path) -> list[Result]:
-    """Results with those that are taken over, which are also added to the file of results."""
+    """Add reused results, also to the file of results."""
     done = {(result["trial"], result["row"]) for result in results}
     wanted = {(case.key, system) for case, systems in tasks for system in systems} - done
     added = [result for key, result in reused.results.items() if key in wanted]

@@ -1,4 +1,4 @@
-"""Runs compared systems on test cases: keeps their sound, and scores it from there."""
+"""Run compared systems on test cases and score their sound."""
 
 import json
 import statistics
@@ -33,7 +33,7 @@ SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """What cases are scored with, by name: each process loads it for itself.
+    """Configuration of an evaluation, loaded by each process.
 
     Attributes:
         model, regression, classifier: their folders.
@@ -100,7 +100,10 @@ def system_folder(system: str) -> str:
 
 
 def audio_path(eval_config: EvalConfig, case: EvalCase, system: str) -> Path:
-    """Where the sound of a system on a case is kept: under the same name in every system's folder."""
+    """Return the path of a system's sound on a case.
+
+    The file has the same name in every system's folder.
+    """
     source, target = case.pair
     return eval_config.audio / system_folder(system) / f"{case.group.index:06d}_{source}_to_{target}.flac"
 
@@ -140,7 +143,7 @@ def load_listeners(folder: Path) -> Listeners:
 
 
 def render_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]]) -> int:
-    """Makes the sound of a case by the systems named with it, and returns their number."""
+    """Render a case with the systems named, and return their number."""
     case, names = task
     systems, audio = load_systems(eval_config), load_case_audio(case, eval_config.data)
     for name in names:
@@ -153,7 +156,10 @@ def render_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...
 
 
 def known_of(case: EvalCase, audio: CaseAudio, listeners: Listeners) -> ScoredClip:
-    """A test case's true target as an output to be scored; ``dataclasses.replace`` puts another in its place."""
+    """Return a case's true target as an output to be scored.
+
+    ``dataclasses.replace`` puts another output in its place.
+    """
     config = MelConfig()
     return ScoredClip(
         output=audio.target,
@@ -167,7 +173,7 @@ def known_of(case: EvalCase, audio: CaseAudio, listeners: Listeners) -> ScoredCl
 
 
 def score_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]]) -> list[Result]:
-    """Results of a case by the systems named with it, whose sound has been made."""
+    """Score the rendered outputs of a case."""
     case, names = task
     listeners, audio = load_listeners(eval_config.classifier), load_case_audio(case, eval_config.data)
     known = known_of(case, audio, listeners)
@@ -180,7 +186,10 @@ def score_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]
 
 
 def time_systems(eval_config: EvalConfig, cases: list[EvalCase]) -> dict[str, float]:
-    """Seconds of compute for a second of sound of every system, the median over some cases, after one to warm up."""
+    """Measure seconds of compute for a second of sound of every system.
+
+    It is the median over some cases, after one to warm up.
+    """
     systems, sample_rate = load_systems(eval_config), MelConfig().sample_rate
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     for case in [cases[0], *cases]:
@@ -197,7 +206,10 @@ PlannedCase = tuple[EvalCase, tuple[str, ...]]  # a case and its systems
 
 
 def read_results(path: Path) -> list[Result]:
-    """Results kept so far, one a line; a line that an interruption cut short is dropped, from the file as well."""
+    """Read the results kept so far, one a line.
+
+    An incomplete last line is dropped, also from the file.
+    """
     lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
     whole = [line for line in lines if line.endswith("\n")]
     write_atomically(path, "".join(whole))
@@ -228,7 +240,7 @@ def plan_cases(
 
 
 def unfinished(tasks: list[PlannedCase], is_done: Callable[[EvalCase, str], bool]) -> list[PlannedCase]:
-    """What is left of tasks."""
+    """Return the unfinished part of planned cases."""
     left = [(case, tuple(system for system in systems if not is_done(case, system))) for case, systems in tasks]
     return [(case, systems) for case, systems in left if systems]
 
@@ -243,7 +255,7 @@ def render_all(
     workers: int,
     is_needless: Callable[[EvalCase, str], bool] = lambda *_: False,
 ) -> None:
-    """Makes all sound that is not there yet, but for what is needless."""
+    """Render all sound that is missing and needed."""
     waiting = unfinished(
         tasks, lambda t, system: is_needless(t, system) or audio_path(eval_config, t, system).is_file()
     )
@@ -255,7 +267,7 @@ def render_all(
 def score_all(
     tasks: list[PlannedCase], eval_config: EvalConfig, results: list[Result], path: Path, workers: int
 ) -> list[Result]:
-    """The results of tasks: those that ``results`` holds, and the others, scored and added to the file.
+    """Score what is not in ``results`` yet and return all results.
 
     They come in the order of the tasks, whatever the order in which they were made.
     """

@@ -1,4 +1,4 @@
-"""Scores a folder of audio files against references of the same names: any system's outputs, by the same metrics.
+"""Score a folder of audio files against references of the same names.
 
 python -m train score-folder --audio-dir OUTPUTS --reference-dir TARGETS --out DIR
 """
@@ -30,7 +30,7 @@ ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff")
 
 
 def pair_files(audio: Path, references: Path) -> list[tuple[Path, Path]]:
-    """Files of two folders that have the same name but for the ending.
+    """Pair the files of two folders by name without ending.
 
     Raises:
         AudioError: there are none, or an output has no reference; the message names it.
@@ -46,7 +46,7 @@ def pair_files(audio: Path, references: Path) -> list[tuple[Path, Path]]:
 
 
 def load_pair(pair: tuple[Path, Path]) -> tuple[torch.Tensor, torch.Tensor]:
-    """An output and its reference at the mel's sample rate, the output cut or padded to the reference's length."""
+    """Load an output and its reference at equal length."""
     loaded = []
     for path in pair:
         samples, sample_rate = read_audio(path)
@@ -55,7 +55,9 @@ def load_pair(pair: tuple[Path, Path]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None) -> Result:
-    """Columns of one output; its pitches are compared with those heard in the reference.
+    """Score one output against its reference.
+
+    Its pitches are compared with those heard in the reference.
 
     Args:
         classifier: folder of the instrument classifier.
@@ -106,7 +108,7 @@ def write_folder_markdown(summary: dict[str, Any], audio: Path) -> str:
 
 
 def evaluate_folder(args: argparse.Namespace) -> str:
-    """Scores a folder of audio files, writes the report, and returns its Markdown.
+    """Score a folder, write the report, and return its Markdown.
 
     Raises:
         ValueError: files that cannot be read or paired, or no such instrument.

@@ -1,4 +1,4 @@
-"""The systems an evaluation compares, its rows: ours, what one can do without a model, and what bounds them."""
+"""Compared systems: the model, baselines, and upper bounds."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,18 +29,21 @@ EQUALISER_OCTAVES = 1 / 3
 
 
 def short_time_transform(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Complex spectrogram (n_fft // 2 + 1, frames) of a waveform (samples,), which ``torch.istft`` inverts."""
+    """Complex spectrogram that ``torch.istft`` inverts.
+
+    A waveform (samples,) becomes (n_fft // 2 + 1, frames).
+    """
     window = torch.hann_window(config.n_fft)
     return torch.stft(waveform, config.n_fft, config.hop_length, window=window, return_complex=True)
 
 
 def average_spectrum(waveforms: list[torch.Tensor], config: MelConfig) -> torch.Tensor:
-    """Mean power of waveforms (samples,) in each bin of the transform, (n_fft // 2 + 1,)."""
+    """Mean power of waveforms in each bin, (n_fft // 2 + 1,)."""
     return torch.stack([short_time_transform(w, config).abs().square().mean(1) for w in waveforms]).mean(0)
 
 
 def smooth_octaves(power: torch.Tensor, octaves: float) -> torch.Tensor:
-    """A power spectrum (bins,) averaged over a window as wide as that share of an octave around each bin."""
+    """Smooth a power spectrum (bins,) over a share of an octave."""
     bins = torch.arange(len(power))
     reach = 2 ** (octaves / 2)
     low = (bins / reach).ceil().long()
@@ -50,7 +53,7 @@ def smooth_octaves(power: torch.Tensor, octaves: float) -> torch.Tensor:
 
 
 def match_envelope(waveform: torch.Tensor, target_spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """The waveform equalised to another average spectrum: what one could do without any model.
+    """Equalise a waveform to another average spectrum.
 
     Every bin is scaled by the ratio of the two average spectra, as Ma, Reiss and Black (2013) equalise to a target,
     but smoothed as by a third-octave equaliser and limited to 30 dB either way; phases are kept. Narrower or wider
@@ -81,7 +84,7 @@ Players = dict[str, tuple[Synthesizer, Preset]]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the model is used: denoising steps, guidance scale (1 is none), temperature of the noise, and so on."""
+    """Sampling settings of the model."""
 
     steps: int
     guidance: float = 1.0
@@ -127,7 +130,7 @@ def run_equalizer(audio: CaseAudio, spectra: dict[str, torch.Tensor], config: Me
 
 
 def run_transcription(audio: CaseAudio, transcriber: NoteTranscriber, players: Players) -> torch.Tensor:
-    """The source's notes as basic-pitch hears them, played by the target's own soundfont: the way of a sequencer."""
+    """Play basic-pitch's transcription with the target's soundfont."""
     notes = transcriber.transcribe(audio.source).notes
     synthesizer, preset = players[audio.voice]
     return torch.from_numpy(synthesizer.render(notes, preset, len(audio.target), {})).float()
@@ -151,7 +154,10 @@ def run_model(audio: CaseAudio, pipeline: StyleTransferPipeline, sampling: Sampl
 
 @torch.no_grad()
 def run_autoencoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.Tensor:
-    """The true target through autoencoder and vocoder: the best that a perfect denoiser could do."""
+    """Pass the true target through autoencoder and vocoder.
+
+    This bounds what a perfect denoiser could do.
+    """
     mel = waveform_to_mel(audio.target[None].to(pipeline.device), pipeline.mel)
     decoded = pipeline.autoencoder.decode(pipeline.autoencoder.encode(mel))[..., : mel.shape[-1]]
     return fit_length(pipeline.synthesize(decoded)[0].cpu(), len(audio.target))
@@ -159,13 +165,19 @@ def run_autoencoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.
 
 @torch.no_grad()
 def run_vocoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.Tensor:
-    """The true target's log-mel through the vocoder: the best that a perfect spectrogram could do."""
+    """Pass the true target's log-mel through the vocoder.
+
+    This bounds what a perfect log-mel could do.
+    """
     mel = waveform_to_mel(audio.target[None].to(pipeline.device), pipeline.mel)
     return fit_length(pipeline.synthesize(mel)[0].cpu(), len(audio.target))
 
 
 def run_griffin_lim(audio: CaseAudio, config: MelConfig) -> torch.Tensor:
-    """The true target's log-mel through 32 iterations of Griffin-Lim: what the vocoder has to beat."""
+    """Pass the true target's log-mel through 32 Griffin-Lim iterations.
+
+    This is the baseline of the vocoder.
+    """
     mel = waveform_to_mel(audio.target[None], config)
     return fit_length(griffin_lim(mel, config)[0], len(audio.target))
 

@@ -1,4 +1,4 @@
-"""Measures what mel, autoencoder and vocoder lose, stage by stage, for every instrument and voice.
+"""Loss of mel, autoencoder and vocoder, by stage and voice.
 
     python -m train codec --data DATASET [RECORDINGS] --out DIR
 
@@ -83,7 +83,7 @@ def changes(results: list[Result], row: str) -> dict[str, np.ndarray]:
 
 
 def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
-    """Where Griffin-Lim in the vocoder's place comes nearer to the originals than the vocoder does, as Markdown."""
+    """List where Griffin-Lim beats the vocoder, as Markdown."""
     rival = griffin_lim_row("mel", ITERATIONS[-1])
     lines, cells, certain, further = [], 0, 0, 0
     for instrument, results in of_instruments.items():
@@ -116,7 +116,7 @@ def write_steadiness(results: list[Result]) -> str:
 
 
 def lost_frames(results: list[Result], row: str) -> float:
-    """By how much the pitch F-measure against the score is below the originals', or that to the original below 1."""
+    """Return the loss of pitch F-measure against score or original."""
     column = "frame_f" if any("frame_f" in result for result in results) else "source_frame_f"
     values = {name: [r[column] for r in results if r["row"] == name and column in r] for name in (ORIGINAL, row)}
     before, after = (np.mean(values[name]) for name in (ORIGINAL, row))
@@ -124,7 +124,10 @@ def lost_frames(results: list[Result], row: str) -> float:
 
 
 def write_markdown(results: list[Result], rows: list[str], seconds: dict[str, float]) -> str:
-    """The tables: all clips, every instrument with the worst one named, every voice."""
+    """Write the tables: all clips, every instrument, every voice.
+
+    For each instrument the worst clip is named.
+    """
     lines = ["# What the codec loses", "", NOTES, f"## All clips ({len({r['file'] for r in results})})", ""]
     lines += [*table(results, rows), "", "| | Fréchet distance ↓ | seconds for a second of sound ↓ |", "|---|---|---|"]
     for row in rows:
@@ -163,7 +166,10 @@ def load_embedding(classifier: Path) -> ClassifierEmbedding:
 
 
 def measure(task: tuple[UnseenClip, tuple[str, ...]], model: Path, classifier: Path) -> list[Result]:
-    """One clip through some rows of the codec: their columns, and the classifier's features of what came out."""
+    """Measure one clip in some stages of the codec.
+
+    Returns their columns and the classifier's features.
+    """
     clip, rows = task
     config, listeners, original = MelConfig(), load_listeners(classifier), load_waveform(clip.path)
     notes = clip.notes_within(len(original) / config.sample_rate)
@@ -188,7 +194,7 @@ def measure(task: tuple[UnseenClip, tuple[str, ...]], model: Path, classifier: P
 
 
 def measure_all(args: argparse.Namespace, clips: list[UnseenClip], rows: list[str]) -> list[Result]:
-    """Every specimen in every row; what the folder already holds is not made again."""
+    """Measure every clip in every stage that is missing."""
     path = args.out / "results.jsonl"
     results = read_results(path)
     done = {(result["file"], result["row"]) for result in results}
@@ -205,7 +211,10 @@ def measure_all(args: argparse.Namespace, clips: list[UnseenClip], rows: list[st
 
 
 def time_stages(stages: dict[str, Stage], clips: list[UnseenClip]) -> dict[str, float]:
-    """Seconds of compute for a second of sound in every row, the median over a few clips after one to warm up."""
+    """Measure seconds of compute for a second of sound, by stage.
+
+    It is the median over a few clips, after one to warm up.
+    """
     seconds: dict[str, list[float]] = {row: [] for row in stages}
     for clip in [clips[0], *clips[:TIMED_CLIPS]]:
         waveform = load_waveform(clip.path)

@@ -1,4 +1,4 @@
-"""What every sound passes through: the codec's stages as rows, and the clips that they are measured on."""
+"""Stages of the codec, and the clips they are measured on."""
 
 import itertools
 import zlib
@@ -31,12 +31,17 @@ Stage = Callable[[torch.Tensor], torch.Tensor]
 
 
 def griffin_lim_row(stage: str, iterations: int) -> str:
-    """Name of the row with Griffin-Lim in the vocoder's place; ``stage`` is "mel" or "autoencoder"."""
+    """Return the name of a stage with Griffin-Lim as the vocoder.
+
+    ``stage`` is "mel" or "autoencoder".
+    """
     return f"{stage}, Griffin-Lim {iterations}"
 
 
 def all_pass(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
-    """A waveform (samples,) with other phases: magnitudes stay, and each partial is delayed by about a millisecond.
+    """Change the phases of a waveform, but not its magnitudes.
+
+    Each partial is delayed by about a millisecond.
 
     Nothing that a vocoder should keep is lost, so that how far a metric moves is what it reads from phases alone.
     """
@@ -107,7 +112,10 @@ def describe_unseen_clip(folder: Path, group: ClipGroup, clip: ClipRecord) -> Un
 
 
 def is_steady(clip: UnseenClip) -> bool:
-    """Whether a clip is of one voice that holds a note, so that pitch can be followed on it."""
+    """Return True if a clip's pitch can be followed.
+
+    It is then of one voice that holds a note.
+    """
     notes = clip.notes or ()
     return is_one_voice(notes) and any(note.end - note.start >= HELD_SECONDS for note in notes)
 
@@ -120,7 +128,7 @@ def interleave(clips: list[UnseenClip]) -> list[UnseenClip]:
 
 
 def choose_unseen_clips(folders: list[Path], count: int) -> list[UnseenClip]:
-    """That many clips of each voice, or all there are, from pieces that were not trained on, and of recordings.
+    """Choose clips of each voice and of recordings, none trained on.
 
     Test pieces come first; none of these clips was degraded. Every voice has an order of its own, the same every time,
     and a larger count only continues it.

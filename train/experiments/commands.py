@@ -1,4 +1,4 @@
-"""Commands that each answer one question and write a page of results, with their arguments."""
+"""Commands of the experiments, with their arguments."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Compares latent shapes: an autoencoder and a small denoiser of each, trained for the same time, and what they give.
+"""Which latent shape is best at equal training time?
 
     python -m train latent-shapes --cache MELS --data DATASET --vocoder DIR --out DIR
 
@@ -42,7 +42,9 @@ DENOISER = {"widths": (96, 144, 192), "validate_every": 0, "warmup_steps": WARMU
 
 @dataclass(frozen=True)
 class Found:
-    """What a shape gives; errors are mean absolute differences of log-mels in nepers, on the validation split.
+    """Results of one latent shape on the validation split.
+
+    Errors are mean absolute log-mel differences in nepers.
 
     Attributes:
         shape: channels, rows and columns.
@@ -71,7 +73,7 @@ class Found:
 
 
 def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
-    """The commands that make the pipeline of a latent shape, in ``args.out / shape``."""
+    """Return the jobs that train a latent shape in ``args.out / shape``."""
     channels, rows, _ = map(int, shape.split("x"))
     out: Path = args.out / shape
     stride = MelConfig().n_mels // rows
@@ -120,7 +122,10 @@ def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
 def measure_codec(
     pipeline: StyleTransferPipeline, cache: MelCache, rows: np.ndarray, data: Path, transcriber: NoteTranscriber
 ) -> tuple[float, float, float]:
-    """Error, error with noisy latents, and pitch F-measure of clips through autoencoder and vocoder."""
+    """Measure error, error with noisy latents, and pitch F-measure.
+
+    Clips pass through autoencoder and vocoder.
+    """
     generator = torch.Generator().manual_seed(0)
     measured = []
     for mel, original in read_clips(cache, rows, data):
@@ -141,7 +146,7 @@ def measure(
     classifier: InstrumentClassifier,
     transcriber: NoteTranscriber,
 ) -> Found:
-    """What the finished pipeline of a shape gives, measured once."""
+    """Measure the finished pipeline of a shape, once."""
     out: Path = args.out / shape
     if (out / "found.json").is_file():
         return Found(**json.loads((out / "found.json").read_text()))

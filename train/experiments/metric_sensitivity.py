@@ -1,4 +1,4 @@
-"""Shows which damage each metric sees: a ladder of known damage to true renders, and the metrics of every rung.
+"""Which metric sees which corruption of true renders?
 
     python -m train metric-sensitivity --data DATASET --out DIR
 
@@ -35,7 +35,9 @@ PHASE_ITERATIONS = 6
 
 @dataclass(frozen=True)
 class Material:
-    """What damage is made of, waveforms (samples,) at the mel's sample rate.
+    """Waveforms (samples,) that corruptions are made of.
+
+    They are at the mel's sample rate.
 
     Attributes:
         target: the clip to damage.
@@ -58,7 +60,10 @@ def add_noise(material: Material, snr_db: float) -> torch.Tensor:
 
 
 def blur(material: Material, cells: float) -> torch.Tensor:
-    """Magnitudes averaged over that many bins and frames, phases found anew: the blur of networks that hedge."""
+    """Average magnitudes over bins and frames, with new phases.
+
+    This imitates networks that predict a mean.
+    """
     config, size = MelConfig(), int(cells)
     magnitude = transform(material.target[None], config).abs()
     smooth = torch.nn.functional.avg_pool2d(magnitude[None], size, 1, size // 2, count_include_pad=False)[0]
@@ -67,7 +72,10 @@ def blur(material: Material, cells: float) -> torch.Tensor:
 
 
 def detune(material: Material, cents: float) -> torch.Tensor:
-    """Pitch raised by playing faster; over five seconds and 50 cents, the end comes 0.14 s early."""
+    """Raise the pitch by playing faster.
+
+    Over five seconds and 50 cents, the end comes 0.14 s early.
+    """
     rate = MelConfig().sample_rate
     return fit_length(resample(material.target, round(rate * 2 ** (cents / 1200)), rate), len(material.target))
 
@@ -79,13 +87,16 @@ def shift(material: Material, milliseconds: float) -> torch.Tensor:
 
 
 def swap_notes(material: Material, share: float) -> torch.Tensor:
-    """The last share of the clip replaced by another piece in the same voice."""
+    """Replace the clip's end by another piece in the same voice."""
     kept = round((1 - share) * len(material.target))
     return fit_length(torch.cat([material.target[:kept], material.other_music[kept:]]), len(material.target))
 
 
 def change_instrument(material: Material, share: float) -> torch.Tensor:
-    """The same music with another instrument mixed in; at 1 it alone is left, as when the input is copied."""
+    """Mix in the same music on another instrument.
+
+    At 1 only the other instrument is left.
+    """
     other = fit_length(material.other_instrument, len(material.target))
     return (1 - share) * material.target + share * other
 
@@ -105,7 +116,10 @@ CHECKED = tuple(name for name in COLUMNS if METRIC_NAMED[name].higher_is_better 
 
 
 def measure(pair: tuple[EvalCase, EvalCase], data: Path, classifier: Path) -> list[Result]:
-    """Every rung of the ladder for a case; the other case's target lends its music."""
+    """Measure every corruption of a case at every strength.
+
+    The other case's target provides other music.
+    """
     case, other = pair
     audio = load_case_audio(case, data)
     material = Material(audio.target, load_waveform(data / other.target.file), audio.source)
@@ -120,7 +134,7 @@ def measure(pair: tuple[EvalCase, EvalCase], data: Path, classifier: Path) -> li
 
 
 def choose_pairs(cases: list[EvalCase], count: int) -> list[tuple[EvalCase, EvalCase]]:
-    """Trials, each with another one of the same target voice and another piece.
+    """Choose cases, each with another piece in the same voice.
 
     Raises:
         CaseError: no case has such a companion.
@@ -137,7 +151,7 @@ def choose_pairs(cases: list[EvalCase], count: int) -> list[tuple[EvalCase, Eval
 
 
 def average(results: list[Result]) -> dict[tuple[str, float], dict[str, float]]:
-    """Mean of every column on every rung, over the clips that have it."""
+    """Average every column at every strength over clips."""
     rungs: dict[tuple[str, float], list[Result]] = {}
     for result in results:
         rungs.setdefault((result["damage"], result["strength"]), []).append(result)
@@ -149,7 +163,7 @@ def average(results: list[Result]) -> dict[tuple[str, float], dict[str, float]]:
 
 
 def verdict(column: str, steps: list[float]) -> str:
-    """How a metric's values from undamaged to the strongest damage move: "sees", "partly" or "blind"."""
+    """Return "sees", "partly" or "blind" for a metric and a corruption."""
     sign = 1 if METRIC_NAMED[column].higher_is_better else -1
     worse = [sign * (before - after) for before, after in itertools.pairwise(steps)]
     whole = sum(worse)
@@ -160,7 +174,7 @@ def verdict(column: str, steps: list[float]) -> str:
 
 
 def write_markdown(means: dict[tuple[str, float], dict[str, float]], clips: int) -> str:
-    """Both tables: the metrics of every rung, and what each metric makes of each kind of damage."""
+    """Write both tables: values by strength, and verdicts by corruption."""
     columns = [column for column in CHECKED if all(column in values for values in means.values())]
     heads = [COLUMNS[column] for column in columns]
     lines = [f"# What the metrics see ({clips} clips)", "", *table_head(["damage", *heads])]

@@ -1,4 +1,4 @@
-"""Recordings in, other instruments out: how real the outputs sound beside recordings of the target.
+"""How real do transfers of recordings sound?
 
     python -m train real-recordings --recordings FOLDER --out DIR [--soundfonts FONT ...]
         [--noise 0.3 1] [--steps 4 8] [--enhance yes no] [--voices all] [--like]
@@ -78,7 +78,7 @@ partials* and *attack* are medians over clips.
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared, and where it is kept.
+    """Compared systems, and where their results are kept.
 
     Attributes:
         out: folder of finished clips.
@@ -109,7 +109,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Job:
-    """A clip to be listened to and, if it is a source, to be played by other instruments.
+    """A clip to be measured and, as a source, to be transferred.
 
     Attributes:
         styles: targets, each with the recording that may give the style, or None.
@@ -132,7 +132,7 @@ def save_result(path: Path, clip: RecordedClip, values: dict[str, Any]) -> None:
 
 
 def make_output(plan: Plan, job: Job, target: str, system: str, heard: Transcription) -> torch.Tensor:
-    """What a system makes of a clip, (samples,)."""
+    """Run a system on a clip and return (samples,)."""
     if system == REPLAYED:
         return run_replay(job.clip, heard, target, plan.soundfonts)
     setting = next(setting for setting in plan.settings[target] if setting.name == system)
@@ -145,7 +145,7 @@ def make_output(plan: Plan, job: Job, target: str, system: str, heard: Transcrip
 
 
 def work_on(job: Job, plan: Plan) -> int:
-    """Makes and judges whatever of a job is not there yet, and returns how much that was."""
+    """Do the missing work of a job and return its amount."""
     clip, done = job.clip, 0
     missing = [
         (target, system)
@@ -183,7 +183,7 @@ def settings_of(target: str, pipeline: StyleTransferPipeline, args: argparse.Nam
 
 
 def digest_model(model: Path) -> str:
-    """A short name for a model's weights together with the defaults that it is used with."""
+    """Return a short digest of a model's weights and defaults."""
     defaults = [
         parameter.default for parameter in inspect.signature(StyleTransferPipeline.__call__).parameters.values()
     ]
@@ -197,7 +197,10 @@ def read_results(plan: Plan, system: str, target: str | None, clips: list[Record
 
 
 def nearer_share(plan: Plan, target: str, setting: Setting, jobs: list[Job]) -> float | None:
-    """Share of clips that musicnn's features place nearer to the recording that gave the style than by name."""
+    """Share of clips nearer to the style recording than by name.
+
+    Distances are those of musicnn's features.
+    """
     nearer = []
     for job in jobs:
         style = job.styles[target]
@@ -233,7 +236,7 @@ def summarize_target(
 
 
 def measure(args: argparse.Namespace) -> Summary:
-    """Makes and judges what is missing, and sums it up by target and system.
+    """Do the missing work and summarize it by target and system.
 
     Raises:
         RecordingError, CheckpointError, SynthesisError, CaseError: something is missing.

@@ -49,7 +49,7 @@ own source. Keys that the target does not have are left out. Brackets hold 95 % 
 
 @dataclass(frozen=True)
 class RecordedTransfer:
-    """A clip to be played by an instrument; ``seed`` is of the noise."""
+    """A clip, its target instrument, and the seed of the noise."""
 
     clip: UnseenClip
     target: str
@@ -57,7 +57,9 @@ class RecordedTransfer:
 
 
 def choose_transfers(folders: list[Path], count: int) -> list[RecordedTransfer]:
-    """That many clips of every voice of the instruments that there are recordings of; targets take turns.
+    """Choose clips of every voice of the recorded instruments.
+
+    Targets take turns.
 
     Raises:
         ManifestError: there are no recordings in the folders.
@@ -83,7 +85,9 @@ def playable_keys(instrument: str) -> np.ndarray:
 
 
 def compare(heard: Transcription, source: Transcription, instrument: str) -> Result:
-    """How far the notes that are heard are those heard in the source, on the keys that the instrument has.
+    """Compare the notes heard in output and source.
+
+    Only the keys that the instrument has count.
 
     Columns are None where the source plays nothing on them.
     """
@@ -110,7 +114,7 @@ def measure(task: RecordedTransfer, model: Path, classifier: Path) -> Result:
 
 
 def tabulate(results: list[Result], key: str, names: Iterable[str]) -> list[str]:
-    """Lines of a table: means of every column over the results whose ``key`` has one of the names."""
+    """Return table lines with means over results, by ``key``."""
     lines = table_head([key, "clips", *COLUMNS.values()])
     for name in names:
         found = [result for result in results if result[key] == name]
@@ -121,7 +125,10 @@ def tabulate(results: list[Result], key: str, names: Iterable[str]) -> list[str]
 
 
 def write_markdown(results: list[Result]) -> str:
-    """Means for every voice, recordings first, and for every target of a recording."""
+    """Write means for every voice and for every target.
+
+    Recordings come first.
+    """
     recorded = [result for result in results if result["recording"]]
     voices = dict.fromkeys(result["voice"] for result in [*recorded, *results])
     targets = [name for name in INSTRUMENT_NAMES if any(result["target"] == name for result in recorded)]

@@ -1,4 +1,4 @@
-"""Measures what the style encoder hears in clips of a soundfont that was never trained on.
+"""Style encoder on clips of an unseen soundfont.
 
 python -m train references --data DATASET --out DIR
 """
@@ -32,7 +32,7 @@ LEARNT = 24  # training clips of an instrument that the style encoder's average 
 
 @dataclass(frozen=True)
 class ReferenceTransfer:
-    """A source clip to be played like a reference: the same instrument as the target, in other music.
+    """A source clip and a reference of the target in other music.
 
     Attributes:
         source, reference: files.
@@ -56,7 +56,7 @@ def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) ->
 
 
 def choose_transfers(groups: list[ClipGroup], folder: Path, count: int) -> list[ReferenceTransfer]:
-    """That many tasks for each instrument, with sources of as many others as there are.
+    """Choose transfers for each instrument, from as many others as possible.
 
     Raises:
         CaseError: the test split has none.
@@ -78,7 +78,10 @@ def choose_transfers(groups: list[ClipGroup], folder: Path, count: int) -> list[
 
 
 def measure_transfer(task: ReferenceTransfer, model: Path) -> dict[str, Any]:
-    """Timbre distance of a transfer to its reference, for every weight of the reference against the name."""
+    """Timbre distance of a transfer to its reference, by weight.
+
+    The weight is that of the reference against the name.
+    """
     pipeline = load_model(model)
     rate = pipeline.mel.sample_rate
     source, reference = load_waveform(task.source), load_waveform(task.reference)
@@ -99,7 +102,10 @@ def average_style(pipeline: StyleTransferPipeline, files: list[Path]) -> torch.T
 
 
 def retrieve(pipeline: StyleTransferPipeline, groups: list[ClipGroup], folder: Path, count: int) -> np.ndarray:
-    """How many test clips of each instrument (rows) are nearest to the average style of which one's training clips."""
+    """Confusion matrix of test clips against mean training styles.
+
+    Rows are true instruments, columns the instruments with the nearest mean style.
+    """
     known = []
     for name in INSTRUMENT_NAMES:
         learnt = [folder / clip.file for _, clip in clips_of(groups, "train", "target", name)][:LEARNT]

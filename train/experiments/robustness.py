@@ -1,4 +1,4 @@
-"""Measures how many notes survive a transfer when the source is not clean.
+"""How many notes survive a transfer of an imperfect source?
 
 python -m train robustness --data DATASET --out DIR
 """
@@ -109,7 +109,12 @@ def resample_to(rate: int) -> Condition:
 
 
 def make_stereo(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """The right channel 0.4 ms later and 6 dB quieter, as from a source at the left."""
+    """Make stereo with a delayed, softer right channel.
+
+    It is delayed by 0.4 ms and lowered by 6 dB, as if the source were at the left.
+
+    The source then seems to be at the left.
+    """
     late = torch.nn.functional.pad(waveform, (round(0.0004 * sample_rate), 0))[: len(waveform)]
     return Recording(torch.stack([waveform, 0.5 * late]), sample_rate)
 
@@ -144,7 +149,7 @@ def load_transcriber() -> NoteTranscriber:
 
 
 def run_condition(pipeline: StyleTransferPipeline, recording: Recording, audio: CaseAudio) -> torch.Tensor:
-    """What the model makes of a recording, (samples,) at the mel's sample rate."""
+    """Run the model on a recording, (samples,) at the mel's sample rate."""
     rate = pipeline.mel.sample_rate
     generator = torch.Generator().manual_seed(audio.seed)
     result = pipeline(recording.waveform, recording.sample_rate, target=audio.instrument, generator=generator)
@@ -152,7 +157,10 @@ def run_condition(pipeline: StyleTransferPipeline, recording: Recording, audio: 
 
 
 def measure(case: EvalCase, model: Path, data: Path) -> list[Result]:
-    """Frame F of a case's transfer under every hardship, against the score at the recording's pace."""
+    """Measure frame F of a case's transfer under every condition.
+
+    The score is taken at the recording's pace.
+    """
     pipeline, transcriber, audio = load_model(model), load_transcriber(), load_case_audio(case, data)
     rate = pipeline.mel.sample_rate
     notes = case.notes_within(len(audio.target) / rate)

@@ -1,4 +1,4 @@
-"""Tries steps, noise levels to refine from, temperatures and dynamics on validation pairs, to choose the defaults by.
+"""Which steps, start levels, temperatures and dynamics are best?
 
 python -m train sampling --cache MELS --out DIR
 """
@@ -33,7 +33,7 @@ from train.models.instrument_classifier import InstrumentClassifier
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What one way of using the model gives.
+    """Results of one sampling setting.
 
     Attributes:
         start: noise level that the first guess was refined from.
@@ -67,14 +67,14 @@ def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> n
 def transcribe_mels(
     mels: list[torch.Tensor], pipeline: StyleTransferPipeline, transcriber: NoteTranscriber
 ) -> list[np.ndarray]:
-    """Which keys sound in the vocoder's sound of log-mels (mels, frames), (frames, 88) bool each."""
+    """Transcribe log-mels through the vocoder, (frames, 88) bool each."""
     return [transcriber.frames(pipeline.synthesize(mel[None, None].to(pipeline.device))[0].cpu()) for mel in mels]
 
 
 def postprocess(
     pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: Sequence[float]
 ) -> dict[tuple[bool, float], list[torch.Tensor]]:
-    """Log-mels (mels, frames) of latents, by whether they were enhanced, and how far they follow dynamics.
+    """Decode latents to log-mels, by enhancer and dynamics.
 
     Args:
         latents: (pairs, channels, rows, columns).
@@ -95,7 +95,7 @@ def postprocess(
 
 
 def mean_correlation(outputs: list[torch.Tensor], true: list[torch.Tensor], seconds: float, config: MelConfig) -> float:
-    """Mean correlation of the levels of log-mels (mels, frames), in windows of so many seconds."""
+    """Mean correlation of the levels of log-mels in windows."""
     pairs = zip(outputs, true, strict=True)
     found = [correlation(mel_contour(ours, seconds, config), mel_contour(aim, seconds, config)) for ours, aim in pairs]
     return float(np.mean([one for one in found if one is not None] or [np.nan]))
@@ -111,7 +111,9 @@ def measure_transfers(
     transcriber: NoteTranscriber | None = None,
     dynamics: Sequence[float] = (DYNAMICS,),
 ) -> list[Measured]:
-    """Every (steps, start, temperature) on the same pairs, with the enhancer as well where there is one.
+    """Measure every combination of steps, start and temperature.
+
+    The enhancer is also measured where there is one.
 
     Args:
         dynamics: how far the outputs follow the source's.
@@ -153,7 +155,7 @@ def measure_transfers(
 
 
 def sample_pairs(cache: MelCache, pipeline: StyleTransferPipeline, count: int) -> PairRows:
-    """Pairs of the validation split, the same for every model that knows the same voices."""
+    """Draw validation pairs, the same for models with the same voices."""
     sampler = PairSampler(cache.clips, cache.mels, list(pipeline.style_encoder.config.voices), "validation")
     return sampler.sample(count, torch.Generator().manual_seed(0))
 

@@ -1,4 +1,6 @@
-"""Voices of soundfonts judged by musicnn, dry and in a room, and by how fast their notes begin.
+"""Which voice of each instrument should be the default?
+
+Voices are judged by musicnn, dry and in a room, and by how fast notes begin.
 
     python -m train voices --scores MIDI ... --soundfonts FONT ... --out DIR [--recordings FOLDER]
 
@@ -66,7 +68,9 @@ COLUMNS = {
 
 
 def sample_phrases(folders: list[Path], instrument: Instrument, count: int) -> list[Excerpt]:
-    """Phrases of different pieces that an instrument can play, always the same ones.
+    """Draw phrases of different pieces that an instrument can play.
+
+    They are always the same ones.
 
     Raises:
         ScoreError: no scores, or too few phrases that suit the instrument.
@@ -88,14 +92,14 @@ def sample_phrases(folders: list[Path], instrument: Instrument, count: int) -> l
 
 
 def render(players: Players, voice: str, notes: tuple[Note, ...], seconds: float) -> torch.Tensor:
-    """Notes played by a voice, (samples,), at the loudness of the data set."""
+    """Render notes with a voice at the loudness of the data set."""
     synthesizer, preset = players[voice]
     wave = torch.from_numpy(synthesizer.render(notes, preset, round(seconds * SAMPLE_RATE), {})).float()
     return wave * loudness_gain(wave)
 
 
 def half_levels(players: Players, voice: str, instrument: Instrument) -> list[float]:
-    """Milliseconds to half of the peak, of notes over the middle of the range."""
+    """Milliseconds to half of the peak, for notes over the range."""
     pitches = np.linspace(instrument.lowest, instrument.highest, 9).round().astype(int)[1:-1]
     notes = (Note(0.0, NOTE_S, int(pitch), 80) for pitch in pitches)
     times = (half_level_time(render(players, voice, (note,), NOTE_S), SAMPLE_RATE) for note in notes)
@@ -108,7 +112,10 @@ def load_musicnn() -> Musicnn:
 
 
 def measure_voice(players: Players, voice: str, phrases: list[Excerpt]) -> dict[str, Any]:
-    """Values of one voice; ``features`` are musicnn's in the room, a list for each phrase."""
+    """Measure one voice.
+
+    ``features`` are musicnn's in the room, a list for each phrase.
+    """
     instrument = get_instrument(voice.split("/")[0])
     tags: dict[str, list[float | None]] = {"dry": [], "room": []}
     features, attacks, vibratos, gaps = [], [], [], []
@@ -136,7 +143,10 @@ def measure_voice(players: Players, voice: str, phrases: list[Excerpt]) -> dict[
 
 
 def listen_to_recordings(folder: Path, instrument: str) -> tuple[float | None, RecordedReference | None]:
-    """Tag probability of recordings, the median, and a reference of those held out, or of all where these are few."""
+    """Return the recordings' median tag probability and a reference.
+
+    The reference is of held-out recordings, or of all where these are few.
+    """
     clips = choose_examples(list_recordings(folder), instrument, EXAMPLES, SAMPLE_RATE)
     taggings = {clip.name: load_musicnn()(clip.waveform, SAMPLE_RATE) for clip in clips}
     features = [taggings[clip.name].features for clip in examples_of_split(clips, HELD_OUT)]
@@ -151,7 +161,10 @@ def voices_of(soundfonts: list[str], instrument: str) -> list[str]:
 
 
 def measure_voices(args: argparse.Namespace, instrument: str, voices: list[str]) -> dict[str, dict[str, Any]]:
-    """Values of the voices of an instrument; those that are measured already are read from the output folder."""
+    """Measure the voices of an instrument.
+
+    Voices measured already are read from the output folder.
+    """
     paths = {voice: args.out / "measured" / f"{voice.replace('/', '_')}.json" for voice in voices}
     missing = [voice for voice, path in paths.items() if not path.is_file()]
     if missing:
@@ -179,7 +192,7 @@ def measure(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def voice_lines(summary: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Table of each instrument, the voice that musicnn hears best in the room first."""
+    """Table of each instrument's voices, best in the room first."""
     for name, values in summary.items():
         floor = "" if values["floor"] is None else f"; Fréchet floor {values['floor']:.1f}"
         real = f" (recordings {values['real']:.2f}{floor})" if values["real"] is not None else ""

@@ -160,14 +160,14 @@ class TrainingRun:
                 return
 
     def is_past(self, share: float) -> bool:
-        """Return True once that share of the steps, or of a time budget, is done."""
+        """Return True once a share of the steps or minutes is done."""
         if self.progress is None:
             return self.step >= share * self.settings.steps
         return self.progress >= share
 
     @property
     def seconds(self) -> float:
-        """Time spent on steps, by earlier processes of a resumed run as well."""
+        """Seconds spent on steps, also by earlier processes of the run."""
         return self.seconds_before + (0.0 if self.started is None else time.monotonic() - self.started)
 
     @property
@@ -181,7 +181,10 @@ class TrainingRun:
         return self.step > 0 and self.progress >= 1
 
     def _measure_progress(self) -> float | None:
-        """Share of a time budget that is used, the same in all processes; None without one."""
+        """Return the share of the time budget used, or None without one.
+
+        It is the same in all processes.
+        """
         if not self.budget_seconds:
             return None
         seconds = torch.tensor(self.seconds, device=self.accelerator.device)

@@ -1,4 +1,6 @@
-"""The registry of metrics: one entry each, from which scores, tables, arrows and checks are derived.
+"""Registry of metrics, one entry each.
+
+Scores, tables, arrows and checks are derived from it.
 
 A new metric is one entry of ``METRICS``, and its function in ``notes`` or ``sound``.
 """
@@ -263,5 +265,5 @@ METRIC_NAMED = {metric.name: metric for metric in METRICS}
 
 
 def columns_of(*tables: str) -> dict[str, str]:
-    """Columns of some tables: headings with arrows by the metrics' names, in their order."""
+    """Return table headings with arrows by metric name, in order."""
     return {metric.name: metric.column for table in tables for metric in METRICS if table in metric.tables}

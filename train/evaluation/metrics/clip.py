@@ -1,4 +1,4 @@
-"""One output with what is known about it, and what its metrics derive from that."""
+"""One output, its context, and quantities derived from them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,7 +95,10 @@ class ScoredClip:
 
     @cached_property
     def mels(self) -> torch.Tensor:
-        """Log-mels of the levelled output and, if it is known, of the levelled target, (1 or 2, mels, frames)."""
+        """Log-mels of the normalised output and, if known, target.
+
+        Their shape is (1 or 2, mels, frames).
+        """
         waveforms = [waveform for waveform in (self.levelled, self.levelled_target) if waveform is not None]
         return waveform_to_mel(torch.stack(waveforms), self.config)[:, 0]
 
@@ -116,7 +119,7 @@ class ScoredClip:
 
     @cached_property
     def score_roll(self) -> np.ndarray | None:
-        """Keys that the score holds down, (frames, 88) bool, on the frames of ``heard``."""
+        """Piano roll of the score, (frames, 88) bool, on the frames of ``heard``."""
         return None if self.score is None or self.heard is None else score_roll(self.score, len(self.heard.roll))
 
     @property
@@ -126,7 +129,7 @@ class ScoredClip:
 
     @cached_property
     def pitch(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Times in seconds and frequencies in Hz of the output's pitch, (frames,) each."""
+        """Times in seconds and pitch in Hz of the output, (frames,) each."""
         return None if self.listeners is None else self.listeners.pitch.track(self.output)
 
     @cached_property

@@ -1,4 +1,7 @@
-"""Metrics of notes and pitch: the score, the source or the original against the notes and pitches heard."""
+"""Metrics of notes and pitch.
+
+The notes and pitches heard are compared with the score, the source or the original.
+"""
 
 import librosa
 import mir_eval
@@ -15,7 +18,9 @@ LARGEST_CENTS = 100.0  # a tracker that is further off follows something else
 
 
 def pitch_jaccard(heard: np.ndarray, reference: np.ndarray) -> float:
-    """Jaccard distance of the pitches in each frame, the mean over frames (Cífka et al. 2021, arXiv 2102.05749).
+    """Jaccard distance of the pitches in each frame, averaged over frames.
+
+    Source: Cífka et al. 2021, arXiv 2102.05749.
 
     0 is the same pitches everywhere, 1 none in common; a frame that is silent in both counts as 0.
 
@@ -27,7 +32,9 @@ def pitch_jaccard(heard: np.ndarray, reference: np.ndarray) -> float:
 
 
 def pitch_class_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Mean distance in semitones of the strongest pitch classes after dynamic time warping.
+    """Mean distance of the strongest pitch classes, in semitones.
+
+    Frames are aligned by dynamic time warping.
 
     The DPD of Mancusi et al. (2024, arXiv 2409.06096), but on the circle of classes: B and C lie 1 apart, not 11.
 
@@ -48,7 +55,9 @@ def pitch_class_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def onset_f1(waveform: torch.Tensor, notes: tuple[Note, ...], sample_rate: int) -> float:
-    """F-measure of onsets within 50 ms of the score's (mir_eval.onset), found by librosa's spectral flux.
+    """F-measure of onsets within 50 ms of the score's.
+
+    Onsets are found by librosa's spectral flux and matched by mir_eval.onset.
 
     Args:
         waveform: (samples,).
@@ -59,7 +68,9 @@ def onset_f1(waveform: torch.Tensor, notes: tuple[Note, ...], sample_rate: int) 
 
 
 def timely_share(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray) -> float | None:
-    """Share of onsets within 30 ms of the score's, of the notes heard within 0.1 s; None without any.
+    """Share of onsets within 30 ms of the score's, or None.
+
+    Only notes heard within 0.1 s of the score's count.
 
     Args:
         notes: the score.
@@ -78,7 +89,9 @@ def timely_share(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.nda
 
 
 def f0_accuracy(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) -> float:
-    """Share of the score's sounding frames whose pitch is within 50 cents (raw pitch accuracy, Poliner et al. 2007).
+    """Share of sounding frames whose pitch is within 50 cents.
+
+    Raw pitch accuracy, Poliner et al. 2007.
 
     Args:
         notes: the score, of one voice.
@@ -93,7 +106,9 @@ def f0_accuracy(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) -
 
 
 def held_frames(notes: tuple[Note, ...], times: np.ndarray) -> np.ndarray:
-    """Number of the held note around each frame, (frames,) int; -1 for none.
+    """Return the number of the held note in each frame, or -1.
+
+    The result has the shape (frames,).
 
     Notes shorter than 0.4 s and the edges of notes count as none.
 
@@ -109,7 +124,9 @@ def held_frames(notes: tuple[Note, ...], times: np.ndarray) -> np.ndarray:
 
 
 def pitch_wobble(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) -> float | None:
-    """Root mean square change of pitch from frame to frame of held notes, in cents; None without such notes.
+    """Root mean square pitch change between frames of held notes.
+
+    It is in cents; None without such notes.
 
     Args:
         times, f0_hz: of a pitch tracker, (frames,) each.
@@ -123,7 +140,10 @@ def pitch_wobble(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) 
 def pitch_deviation(
     notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray, original_hz: np.ndarray
 ) -> float | None:
-    """Mean distance of pitch from the original's on held notes, in cents; None without such notes."""
+    """Mean distance of pitch from the original's on held notes.
+
+    It is in cents; None without such notes.
+    """
     cents = np.abs(1200 * np.log2(np.maximum(f0_hz, 1.0) / np.maximum(original_hz, 1.0)))
     within = (held_frames(notes, times) >= 0) & (cents < LARGEST_CENTS)
     return float(cents[within].mean()) if within.any() else None

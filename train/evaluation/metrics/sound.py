@@ -22,7 +22,10 @@ STRIPE_WINDOW, STRIPE_STEPS = 128, 8  # samples; steps of a window within a hop
 
 
 def chroma_similarity(output: torch.Tensor, target: torch.Tensor, config: MelConfig) -> float:
-    """Cosine of the chroma vectors of two waveforms (samples,), the mean over the frames where the target sounds."""
+    """Mean cosine similarity of the chroma vectors of two waveforms.
+
+    Only frames in which the target sounds count.
+    """
     filters = librosa.filters.chroma(sr=config.sample_rate, n_fft=config.n_fft)
     chroma = torch.from_numpy(filters) @ transform(torch.stack([output, target]), config).abs().square()
     sounding = chroma[1].sum(0) > 1e-4 * chroma[1].sum(0).max()
@@ -31,7 +34,9 @@ def chroma_similarity(output: torch.Tensor, target: torch.Tensor, config: MelCon
 
 
 def log_mel_error(output: torch.Tensor, target: torch.Tensor) -> float:
-    """Mean absolute difference of two log-mels in nepers, both floored 70 dB below the target's peak.
+    """Mean absolute difference of two log-mels, in nepers.
+
+    Both are floored 70 dB below the target's peak.
 
     The log-spectral distance of Gray and Markel (1976) with the L1 norm, on mel bands. The floor keeps what nobody
     hears out of the mean.
@@ -46,7 +51,9 @@ def log_mel_error(output: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def log_spectral_distance(output: torch.Tensor, target: torch.Tensor, config: MelConfig) -> float:
-    """Log-spectral distance in dB (Gray and Markel 1976, eq. 2): root mean square over bins, mean over frames.
+    """Log-spectral distance in dB.
+
+    Root mean square over bins, mean over frames (Gray and Markel 1976, eq. 2).
 
     Both spectra are floored 70 dB below the target's peak.
 
@@ -65,7 +72,9 @@ def stft_distance(output: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def timbre_distance(output: torch.Tensor, target: torch.Tensor) -> float:
-    """Distance of two log-mels in their cepstral coefficients 1-12, averaged over the frames where each sounds.
+    """Distance of the mean cepstral coefficients 1-12 of two log-mels.
+
+    Each mean is over the frames in which the clip sounds.
 
     Coefficients as in Cífka et al. (2021, arXiv 2102.05749), who leave out the level as well; theirs feed a network.
 
@@ -84,7 +93,9 @@ def timbre_distance(output: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def missing_seconds(output: torch.Tensor, target: torch.Tensor, sample_rate: int) -> float:
-    """Seconds in which a waveform is 30 dB quieter than its target, where that is within 40 dB of its loudest 50 ms.
+    """Seconds in which a waveform is 30 dB quieter than its target.
+
+    Only blocks of the target within 40 dB of its loudest 50 ms count.
 
     Args:
         output, target: (samples,), of equal loudness.
@@ -95,7 +106,10 @@ def missing_seconds(output: torch.Tensor, target: torch.Tensor, sample_rate: int
 
 
 def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
-    """Level of each 50 ms of a waveform (samples,) in dB, none more than 40 dB below the loudest: (blocks,)."""
+    """Levels of the 50 ms blocks of a waveform in dB, (blocks,).
+
+    They are limited to 40 dB below the loudest.
+    """
     block = round(BLOCK_SECONDS * sample_rate)
     power = waveform[: len(waveform) // block * block].reshape(-1, block).square().mean(1)
     level = 10 * power.clamp_min(1e-12).log10()
@@ -103,7 +117,9 @@ def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
 
 
 def mel_contour(mel: torch.Tensor, seconds: float, config: MelConfig) -> torch.Tensor:
-    """Level of a log-mel (mels, frames) in dB, in windows of so many seconds, a quarter of one apart: (windows,).
+    """Levels of overlapping windows of a log-mel in dB, (windows,).
+
+    Windows start a quarter of their length apart.
 
     None is more than 40 dB below the loudest.
     """
@@ -114,7 +130,9 @@ def mel_contour(mel: torch.Tensor, seconds: float, config: MelConfig) -> torch.T
 
 
 def momentary_loudness(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
-    """Momentary loudness (EBU Tech 3341, ITU-R BS.1770) of a waveform (samples,), every 100 ms.
+    """Momentary loudness of a waveform, every 100 ms.
+
+    EBU Tech 3341, ITU-R BS.1770.
 
     Returns:
         (blocks,) LUFS over windows of 400 ms, none below -70 or more than 40 dB below the loudest.
@@ -128,7 +146,10 @@ def momentary_loudness(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor
 
 
 def correlation(contour: torch.Tensor, target: torch.Tensor) -> float | None:
-    """Pearson correlation of two contours (blocks,) in dB; None if one of them never changes."""
+    """Pearson correlation of two contours (blocks,) in dB.
+
+    None if one of them never changes.
+    """
     contours = torch.stack([contour, target])
     if float(contours.std(dim=1).min()) < 0.1:
         return None
@@ -136,7 +157,7 @@ def correlation(contour: torch.Tensor, target: torch.Tensor) -> float | None:
 
 
 def level_correlation(output: torch.Tensor, target: torch.Tensor, sample_rate: int) -> float | None:
-    """Correlation of the levels of two waveforms (samples,), in blocks of 50 ms."""
+    """Correlation of the 50 ms levels of two waveforms."""
     return correlation(level_contour(output, sample_rate), level_contour(target, sample_rate))
 
 
@@ -146,7 +167,10 @@ def loudness_correlation(output: torch.Tensor, target: torch.Tensor, sample_rate
 
 
 def loudness_difference(gain: float, target_gain: float) -> float:
-    """Decibels by which an output is louder than its target, from the gains that make both equally loud."""
+    """Decibels by which an output is louder than its target.
+
+    It follows from the gains that make both equally loud.
+    """
     return 20 * float(torch.tensor(target_gain / gain).log10())
 
 
@@ -156,7 +180,7 @@ def clipped_samples(waveform: torch.Tensor) -> int:
 
 
 def hop_stripes(waveform: torch.Tensor, config: MelConfig) -> float:
-    """Autocorrelation of a spectrum's fast changes at a lag of one hop, -1 to 1.
+    """Autocorrelation of fast spectral changes at one hop, -1 to 1.
 
     Frames that do not join well leave a pattern that repeats with every hop. Log-magnitudes of short windows, less
     their mean over two hops, are compared with themselves a hop later. Patterns of the sound itself count as well, so
