@@ -119,7 +119,7 @@ class ScoredClip:
 
     @cached_property
     def score_roll(self) -> np.ndarray | None:
-        """Piano roll of the score, (frames, 88) bool, on the frames of ``heard``."""
+        """Piano roll of the score on ``heard``'s frames, (frames, 88) bool."""
         return None if self.score is None or self.heard is None else score_roll(self.score, len(self.heard.roll))
 
     @property
