@@ -1,4 +1,4 @@
-"""What a visitor sets: the instrument by name or by a clip of it, quality, seed, and which part of the clip."""
+"""Controls of a conversion: instrument by name or by a clip of it, quality, settings, seed, and part of the clip."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Controls:
         return {*self.choices.values(), self.is_matching, self.reference}
 
     def read(self, values: dict[Any, Any], source: gr.Audio, draws_seed: Any) -> Submission:
-        """What a visitor asks for, from values by component.
+        """Submission of a visitor, from values by component.
 
         Args:
             source: component of the clip.
