@@ -16,6 +16,7 @@ from stylediff.room import ROOM, ROOMS
 from stylediff.sampling import MAX_STEPS, STEPS, TEMPERATURE
 
 AUTO = "auto"  # None in JSON, links and commands
+LEFT_TO_THE_MODEL = (None, AUTO, "")
 VOICE = "voice"  # a model recommends one beside settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -37,7 +38,7 @@ class Setting:
         summary: one line for the command line.
         low, high: smallest and largest value of a number.
         high_served: largest value that page and API accept, if it is smaller.
-        step: of its control on the page.
+        step: of its slider on the page.
         choices: values of a text, in the order of the page.
         is_auto: True if None stands for the model's recommendation for the target, or else for ``default``.
         argument: name as an argument of the pipeline, where diffusers has another.
@@ -72,7 +73,7 @@ class Setting:
         Raises:
             SettingError: a value of another kind, out of range, or none of the choices.
         """
-        if self.is_auto and value in (None, AUTO):
+        if self.is_auto and value in LEFT_TO_THE_MODEL:
             return None
         if self.kind is str:
             if value not in self.choices:

@@ -18,7 +18,7 @@ from stylediff.page.settings import PRESETS, Choices, whole_stem
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
-from stylediff.settings import AUTO, SettingError, TransferSettings, declarations
+from stylediff.settings import LEFT_TO_THE_MODEL, SettingError, TransferSettings, declarations
 
 LOG = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Batches:
                 raise ValueError(NO_CLIP)
             if preset not in PRESETS:
                 raise SettingError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-            given = {name: value for name, value in settings.items() if value not in (None, AUTO)}
+            given = {name: value for name, value in settings.items() if value not in LEFT_TO_THE_MODEL}
             chosen = {"target": target, "seed": seed or 0, "length_s": MAX_SECONDS}
             choices = Choices.from_dict(PRESETS[preset] | given | chosen)
             folder = new_folder()

@@ -24,7 +24,9 @@ def copy_link(names: list[str]) -> str:
     """
     return f"""(...values) => {{
   const query = new URLSearchParams();
-  {names}.forEach((name, place) => {{ if (values[place] !== null) query.set(name, values[place]); }});
+  {names}.forEach((name, place) => {{
+    if (![null, "", "{AUTO}"].includes(values[place])) query.set(name, values[place]);
+  }});
   navigator.clipboard.writeText(location.origin + location.pathname + "?" + query);
 }}"""
 
@@ -67,9 +69,10 @@ class Controls:
 
 def control_value(setting: Setting, value: Any) -> Any:
     """Value that the control of a setting shows for the setting's value."""
-    if not setting.is_auto or setting.kind in (int, float):
+    if not setting.is_auto:
         return value
-    return AUTO if value is None else str(value).lower()
+    nothing = "" if setting.kind in (int, float) else AUTO
+    return nothing if value is None else str(value).lower()
 
 
 def build_control(name: str, setting: Setting, t: Labels, elem_id: str, visible: bool = True) -> Any:
@@ -77,8 +80,9 @@ def build_control(name: str, setting: Setting, t: Labels, elem_id: str, visible:
 
     Its label is the text ``name``, its choices are the texts ``name_choice``.
 
-    A number that may be left to the model is a box that is empty for that, any other a slider. A text is a row of
-    buttons; so is a flag that may be left to the model, and any other a box to tick.
+    A number that may be left to the model is a box for text that is empty then (gradio's box for numbers shows 0 where
+    nothing is set), any other a slider. A text is a row of buttons; so is a flag that may be left to the model, and any
+    other a box to tick.
     """
     options = {"label": t(name), "elem_id": elem_id, "visible": visible}
     value = control_value(setting, None if setting.is_auto else setting.default)
@@ -86,8 +90,9 @@ def build_control(name: str, setting: Setting, t: Labels, elem_id: str, visible:
         high = min(setting.high, setting.high_served)
         if not setting.is_auto:
             return gr.Slider(setting.low, high, value, step=setting.step, **options)
-        limits = {"minimum": setting.low, "maximum": high, "step": setting.step}
-        return gr.Number(None, placeholder=t(AUTO), precision=0 if setting.kind is int else None, **limits, **options)
+        no_history = gr.InputHTMLAttributes(autocomplete="off")
+        limits = f"{setting.low:g} – {high:g}"
+        return gr.Textbox(value, info=limits, placeholder=t(AUTO), max_lines=1, html_attributes=no_history, **options)
     if setting.kind is bool and not setting.is_auto:
         return gr.Checkbox(value, **options)
     auto = [(t(AUTO), AUTO)] if setting.is_auto else []

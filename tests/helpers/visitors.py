@@ -4,10 +4,10 @@ from pathlib import Path
 
 
 def choose_steps(visitor, steps: int) -> None:
-    if not visitor.locator("#steps input[type=number]").is_visible():
+    if not visitor.locator("#steps input").is_visible():
         visitor.click("#advanced button")
-    visitor.fill("#steps input[type=number]", str(steps))
-    visitor.press("#steps input[type=number]", "Tab")
+    visitor.fill("#steps input", str(steps))
+    visitor.press("#steps input", "Tab")
 
 
 def upload(visitor, path: Path) -> None:

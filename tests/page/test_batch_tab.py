@@ -76,7 +76,7 @@ def test_the_preset_holds_where_settings_leave_it(clip, tmp_path, monkeypatch):
             yield from super().__call__(clip, choices, *rest, **options)
 
     batch = Batches(Recording(tiny_pipeline())).endpoint(["steps", "temperature"])
-    for values in ((None, None), (3, 1.0), ("auto", "auto")):
+    for values in ((None, None), ("3", 1.0), ("auto", "")):
         *_, (_, outcomes, _) = batch([str(clip)], "flute", "fast", 0, *values, gr.Request(headers={}))
         assert "clip_to_flute_seed0.wav" in outcomes
     assert used == [(2, None), (3, 1.0), (2, None)]

@@ -32,8 +32,8 @@ def test_a_conversion_is_made_and_shown_on_every_screen(visit, clip, screen, the
     visitor.get_by_label("flute").first.check()
     visitor.get_by_label("Fast").first.check()
     visitor.click("#advanced button")
-    visitor.wait_for_selector("#steps input[type=number]")
-    assert visitor.input_value("#steps input[type=number]") == "2"
+    visitor.wait_for_selector("#steps input")
+    assert visitor.input_value("#steps input") == "2"
     for name, value in (("guidance", "1.5"), ("strength", "0.8")):
         visitor.fill(f"#{name} input[type=number]", value)
         visitor.press(f"#{name} input[type=number]", "Tab")
@@ -142,8 +142,8 @@ def test_every_control_is_labelled_in_every_language(language):
 
 def test_controls_show_what_is_loaded():
     shown = show_choices(Choices(steps=9, enhance=False).to_dict())
-    assert (shown["steps"], shown["temperature"], shown["enhance"]) == (9, None, "false")
-    assert show_choices(PRESETS["balanced"]) == {"steps": None, "guidance": 1.0}
+    assert (shown["steps"], shown["temperature"], shown["enhance"], shown["room"]) == ("9", "", "false", "auto")
+    assert show_choices(PRESETS["balanced"]) == {"steps": "", "guidance": 1.0}
     assert Choices.from_dict(shown) == Choices(steps=9, enhance=False)
 
 

@@ -101,7 +101,7 @@ def test_settings_travel_by_link_and_by_file(visit, tmp_path):
     visitor.click("#advanced button")
     visitor.wait_for_selector("#seed input")
     assert visitor.input_value("#seed input") == "42"
-    assert visitor.input_value("#steps input[type=number]") == "7"
+    assert visitor.input_value("#steps input") == "7"
     visitor.click("#link")
     link = visitor.evaluate("navigator.clipboard.readText()")
     assert "target=cello" in link
@@ -111,7 +111,7 @@ def test_settings_travel_by_link_and_by_file(visit, tmp_path):
     with visitor.expect_file_chooser() as chooser:
         visitor.click("#load")
     chooser.value.set_files(str(file))
-    visitor.wait_for_function("document.querySelector('#steps input[type=number]').value === '9'")
+    visitor.wait_for_function("document.querySelector('#steps input').value === '9'")
     assert visitor.get_by_label("flute").first.is_checked()
 
 

@@ -27,9 +27,9 @@ def growth_mib(clip: Path, scratch: Path) -> float:
     pipeline = tiny_pipeline()
     before = 0.0
     for number in range(CONVERSIONS):
-        taken, choices = load_clip(clip, 0.0, 10.0), Choices(steps=2, seed=number)
+        taken, choices = load_clip(clip, 0.0, 10.0), Choices(steps=2, seed=number).resolve({})
         *_, output = convert(pipeline, taken, choices, previews=1)
-        write_files(taken, output.audio, output.sample_rate, choices)
+        write_files(taken, output.audio, output.sample_rate, choices, output.voice)
         if number == CONVERSIONS // 4:
             before = resident_mib()
     return resident_mib() - before

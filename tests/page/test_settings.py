@@ -28,7 +28,7 @@ def test_settings_survive_json_and_a_link():
 
 def test_what_is_left_to_the_model_survives_json_and_a_link():
     assert Choices.from_json(json.dumps(Choices().to_dict())) == Choices()
-    assert Choices.from_dict({"steps": "auto", "enhance": "auto"}) == Choices()
+    assert Choices.from_dict({"steps": "auto", "temperature": "", "enhance": "auto"}) == Choices()
 
 
 def test_what_is_not_named_keeps_its_default_and_what_is_unknown_is_ignored():
