@@ -11,7 +11,7 @@ import math
 import torch
 from diffusers import DDIMScheduler
 
-# Measured on validation pairs, see docs/decisions/09-sampling.md.
+# Measured on validation pairs, see docs/decisions/09-sampling.md and 10-four-steps.md.
 STEPS = 4
 TEMPERATURE = 0.3
 START = 0.5  # of the noise levels of training, where refining starts
