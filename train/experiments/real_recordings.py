@@ -85,7 +85,8 @@ class Plan:
         out: folder of finished clips.
         model: folder of the pipeline.
         digest: of its weights and defaults, so that results of others are never taken for theirs.
-        soundfonts: that hold the targets' default voices; none leaves out the replayed transcriptions.
+        soundfonts: that hold the targets' default voices.
+        replays: names of the replayed transcriptions, each with its room.
         settings: ways of using the model, by target.
     """
 
@@ -93,17 +94,17 @@ class Plan:
     model: Path
     digest: str
     soundfonts: tuple[str, ...]
+    replays: dict[str, str]
     settings: dict[str, tuple[Setting, ...]]
 
     def systems(self, target: str) -> list[str]:
         """Names of the systems that play a target."""
-        replayed = [REPLAYED] if self.soundfonts else []
-        return [*replayed, *(setting.name for setting in self.settings[target])]
+        return [*self.replays, *(setting.name for setting in self.settings[target])]
 
     def path(self, system: str, target: str | None, clip: RecordedClip) -> Path:
         """File of a clip's result, with its sound beside it."""
         folder = system.replace("/", "_").replace(", ", "_").replace(" ", "-")
-        if system not in (SOURCE, REPLAYED):
+        if system != SOURCE and system not in self.replays:
             folder = f"{folder}_{self.digest}"
         return self.out / folder / (target or "as_it_is") / f"{clip.file_stem}.json"
 
@@ -134,8 +135,9 @@ def save_result(path: Path, clip: RecordedClip, values: dict[str, Any]) -> None:
 
 def make_output(plan: Plan, job: Job, target: str, system: str, heard: HeardNotes) -> torch.Tensor:
     """What a system makes of a clip, (samples,)."""
-    if system == REPLAYED:
-        return run_replay(job.clip, heard, target, plan.soundfonts)
+    if system in plan.replays:
+        replayed = run_replay(job.clip, heard, target, plan.soundfonts)
+        return add_room(replayed, SAMPLE_RATE, plan.replays[system])
     setting = next(setting for setting in plan.settings[target] if setting.name == system)
     run = partial(run_model, job.clip, target, model=plan.model, style=job.styles[target])
     if setting.room in (None, DRY):
@@ -181,6 +183,12 @@ def settings_of(target: str, pipeline: StyleTransferPipeline, args: argparse.Nam
     choices = (voices, args.steps, args.noise, [word == "yes" for word in args.enhance], args.dynamics, args.room)
     grid = [Setting(*values) for values in itertools.product(*(choice or [None] for choice in choices))]
     return (*grid, *(replace(setting, like=True) for setting in grid if args.like))
+
+
+def replays_of(args: argparse.Namespace) -> dict[str, str]:
+    """Names of the replayed transcriptions, each with its room; none without soundfonts."""
+    rooms = args.room or [DRY]
+    return {REPLAYED if room == DRY else f"{REPLAYED}, in a {room}": room for room in rooms if args.soundfonts}
 
 
 def digest_model(model: Path) -> str:
@@ -249,7 +257,7 @@ def measure(args: argparse.Namespace) -> Summary:
     examples = {name: choose_examples(everything, name, args.examples, SAMPLE_RATE) for name in args.targets}
     pipeline = load_model(args.model)
     settings = {target: settings_of(target, pipeline, args) for target in args.targets}
-    plan = Plan(args.out, args.model, digest_model(args.model), tuple(args.soundfonts), settings)
+    plan = Plan(args.out, args.model, digest_model(args.model), tuple(args.soundfonts), replays_of(args), settings)
     styles = {name: examples_of_split(clips, args.split) for name, clips in examples.items()}
     to_play = [
         Job(clip, {name: choose_style(clip, styles[name]) for name in args.targets if name != clip.instrument})
