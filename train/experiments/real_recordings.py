@@ -27,7 +27,7 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import SHIPPED, CheckpointError
-from stylediff.instruments import INSTRUMENT_NAMES, INSTRUMENTS
+from stylediff.instruments import INSTRUMENT_NAMES, INSTRUMENTS, get_instrument
 from stylediff.room import ROOMS, add_room
 from train.common.cli import exit_code
 from train.common.files import claim_folder, describe_argument, write_atomically
@@ -104,9 +104,12 @@ class Plan:
     def path(self, system: str, target: str | None, clip: RecordedClip) -> Path:
         """File of a clip's result, with its sound beside it."""
         folder = system.replace("/", "_").replace(", ", "_").replace(" ", "-")
-        if system != SOURCE and system not in self.replays:
+        made_by = target or "as_it_is"
+        if target is not None and system in self.replays:
+            made_by = get_instrument(target).default_voice.replace("/", "_")
+        elif target is not None:
             folder = f"{folder}_{self.digest}"
-        return self.out / folder / (target or "as_it_is") / f"{clip.file_stem}.json"
+        return self.out / folder / made_by / f"{clip.file_stem}.json"
 
 
 @dataclass(frozen=True)
