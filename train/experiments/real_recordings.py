@@ -26,7 +26,7 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import CheckpointError
-from stylediff.instruments import INSTRUMENTS, choose_instruments
+from stylediff.instruments import INSTRUMENTS, choose_instruments, get_instrument
 from stylediff.room import add_room
 from train.common.cli import run_command
 from train.common.files import describe_argument, lock_settings, write_atomically
@@ -84,7 +84,8 @@ class Plan:
         out: folder of finished clips.
         model: folder of the pipeline.
         digest: of its weights and defaults, so that results of others are never taken for theirs.
-        soundfonts: that hold the targets' default voices; none leaves out the replayed transcriptions.
+        soundfonts: that hold the targets' default voices.
+        replays: names of the replayed transcriptions, each with its room.
         settings: ways of using the model, by target.
     """
 
@@ -92,19 +93,22 @@ class Plan:
     model: Path
     digest: str
     soundfonts: tuple[str, ...]
+    replays: dict[str, str]
     settings: dict[str, tuple[Setting, ...]]
 
     def systems(self, target: str) -> list[str]:
         """Names of the systems that play a target."""
-        replayed = [REPLAYED] if self.soundfonts else []
-        return [*replayed, *(setting.name for setting in self.settings[target])]
+        return [*self.replays, *(setting.name for setting in self.settings[target])]
 
     def path(self, system: str, target: str | None, clip: RecordedClip) -> Path:
         """File of a clip's result, with its sound beside it."""
         folder = system.replace("/", "_").replace(", ", "_").replace(" ", "-")
-        if system not in (SOURCE, REPLAYED):
+        made_by = target or "as_it_is"
+        if target is not None and system in self.replays:
+            made_by = get_instrument(target).default_voice.replace("/", "_")
+        elif target is not None:
             folder = f"{folder}_{self.digest}"
-        return self.out / folder / (target or "as_it_is") / f"{clip.file_stem}.json"
+        return self.out / folder / made_by / f"{clip.file_stem}.json"
 
 
 @dataclass(frozen=True)
@@ -133,8 +137,9 @@ def save_result(path: Path, clip: RecordedClip, values: dict[str, Any]) -> None:
 
 def make_output(plan: Plan, job: Job, target: str, system: str, heard: Transcription) -> torch.Tensor:
     """Run a system on a clip and return (samples,)."""
-    if system == REPLAYED:
-        return run_replay(job.clip, heard, target, plan.soundfonts)
+    if system in plan.replays:
+        replayed = run_replay(job.clip, heard, target, plan.soundfonts)
+        return add_room(replayed, SAMPLE_RATE, plan.replays[system])
     setting = next(setting for setting in plan.settings[target] if setting.name == system)
     run = partial(run_model, job.clip, target, model=plan.model, style=job.styles[target])
     if setting.room in (None, DRY):
@@ -180,6 +185,12 @@ def settings_of(target: str, pipeline: StyleTransferPipeline, args: argparse.Nam
     choices = (voices, args.steps, args.noise, [word == "yes" for word in args.enhance], args.dynamics, args.room)
     grid = [Setting(*values) for values in itertools.product(*(choice or [None] for choice in choices))]
     return (*grid, *(replace(setting, like=True) for setting in grid if args.like))
+
+
+def replays_of(args: argparse.Namespace) -> dict[str, str]:
+    """Return the names of replayed transcriptions and their rooms."""
+    rooms = args.room or [DRY]
+    return {REPLAYED if room == DRY else f"{REPLAYED}, in a {room}": room for room in rooms if args.soundfonts}
 
 
 def digest_model(model: Path) -> str:
@@ -251,7 +262,7 @@ def measure(args: argparse.Namespace) -> Summary:
     examples = {name: choose_examples(everything, name, args.examples, SAMPLE_RATE) for name in args.targets}
     pipeline = load_model(args.model)
     settings = {target: settings_of(target, pipeline, args) for target in args.targets}
-    plan = Plan(args.out, args.model, digest_model(args.model), tuple(args.soundfonts), settings)
+    plan = Plan(args.out, args.model, digest_model(args.model), tuple(args.soundfonts), replays_of(args), settings)
     styles = {name: examples_of_split(clips, args.split) for name, clips in examples.items()}
     to_play = [
         Job(clip, {name: choose_style(clip, styles[name]) for name in args.targets if name != clip.instrument})
