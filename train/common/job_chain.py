@@ -125,5 +125,5 @@ def summary_lines(jobs: list[Job], seconds: dict[str, float]) -> list[str]:
     for job in jobs:
         budget = f"{60 * job.minutes:.0f}" if job.minutes else ""
         lines.append(f"{job.name:{width}} {seconds[job.name]:8.0f} {budget:>8}".rstrip())
-    total, budget = sum(seconds[job.name] for job in jobs), sum(60 * job.minutes for job in jobs)
-    return [*lines, f"{'in all':{width}} {total:8.0f} {f'{budget:.0f}' if budget else '':>8}".rstrip()]
+    total, budgets = sum(seconds[job.name] for job in jobs), sum(60 * job.minutes for job in jobs)
+    return [*lines, f"{'in all':{width}} {total:8.0f} {f'{budgets:.0f}' if budgets else '':>8}".rstrip()]

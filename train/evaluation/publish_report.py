@@ -23,8 +23,8 @@ RESULTS = Path("train/results")
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", flags=re.DOTALL)
 KEY_COLUMNS = ("log_mel_error", "frame_f", "note_f1_50", "named_target")
 README_COLUMNS = ("log_mel_error", "frame_f", "named_target")
-README_SYSTEMS = (IDENTITY, TRANSCRIBED, REGRESSION, model_name(STEPS), ORACLE, TRUE_TARGET)
-FIRST_PAIR = " -> ".join(MAIN_PAIRS[0])
+README_SYSTEMS = (IDENTITY, TRANSCRIBED, REGRESSION, model_name(), model_name(STEPS), ORACLE, TRUE_TARGET)
+FIRST_PAIR = str(MAIN_PAIRS[0])
 EXTREMES = 3  # directions with the smallest and with the largest error that are listed
 EMBEDDING = "classifier"  # features of the Fréchet distance in the tables
 FRECHET = "Fréchet distance ↓"
