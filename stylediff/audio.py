@@ -18,6 +18,8 @@ class AudioError(ValueError):
     """A clip that cannot be used.
 
     The message says what was found and what is allowed.
+
+    The message says what was found and what is allowed.
     """
 
 

@@ -1,92 +1,149 @@
+"""Recipes: stages that fit together, arguments, resumption, and the whole loop of the small one."""
+
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
+import torch
 
-from train.recipe import COMMAND, RECIPE, RecipeError, build_jobs, fill_in, main, read_recipe
+from stylediff.checkpoint import load_pipeline
+from train.__main__ import COMMANDS
+from train.common.job_chain import Job
+from train.recipe import COMMAND, RECIPE, Recipe, RecipeError, Stage, build_jobs, fill_in, main, read_recipe, read_stage
+
+SMALL = RECIPE.with_name("recipe_small.toml")
+STAGE = {"name": "mels", "does": "Computes.", "command": "cache-mels", "paths": {"data": "dataset", "out": "mels"}}
+STAGE |= {"result": "mels/finished"}
 
 
-def arguments(scores, soundfonts, out):
+def arguments(scores: Path, soundfonts: tuple[Path, ...], out: Path) -> list[str]:
     pure, rich, unseen = map(str, soundfonts)
     flags = ["--midi", str(scores), "--soundfont", pure, rich, "--test-soundfont", unseen, "--out", str(out)]
     return [*flags, "--clips", "14", "--test-excerpts", "2"]
 
 
-def jobs_of(flags):
-    args, recipe = COMMAND.parse(flags), read_recipe(RECIPE)
+def jobs_of(*flags: str, config: Path = RECIPE) -> dict[str, Job]:
+    """Jobs of a recipe by the names of their stages."""
+    recipe = read_recipe(config)
+    words = ["--midi", "scores", "--soundfont", "A.sf2", "--test-soundfont", "B.sf2", "--out", "run"]
+    args = COMMAND.parse([*words, "--config", str(config), *flags])
     fill_in(args, recipe.defaults)
-    return build_jobs(recipe, args)
+    return {job.name: job for job in build_jobs(recipe, args)}
 
 
-def test_every_stage_reads_what_an_earlier_one_writes(tmp_path, scores, soundfonts):
-    jobs = jobs_of(arguments(scores, soundfonts, tmp_path))
-    names = [job.name for job in jobs]
-    assert names.index("mels") < names.index("autoencoder") < names.index("latents") < names.index("denoiser")
-    assert jobs[-1].result.is_relative_to(tmp_path / "model")
-    assert all(job.result.is_relative_to(tmp_path) for job in jobs)
+@pytest.mark.parametrize("config", [RECIPE, SMALL], ids=lambda path: path.stem)
+def test_every_stage_reads_what_an_earlier_one_writes(config: Path) -> None:
+    made: set[str] = set()
+    for stage in read_recipe(config).stages:
+        read = {path.split("/")[0] for argument, path in stage.paths.items() if argument != "out"}
+        assert read <= made, stage.name
+        made.add(stage.result.split("/")[0])
+    assert "model" in made
+    assert jobs_of(config=config)["pipeline"].result == Path("run/model/model_index.json")
 
 
-def test_a_budget_is_shared_out_whole(tmp_path, scores, soundfonts):
-    jobs = jobs_of([*arguments(scores, soundfonts, tmp_path), "--minutes", "30"])
-    assert sum(job.minutes for job in jobs) == pytest.approx(30)
-    assert all("--budget-minutes" in job.flags() for job in jobs if job.minutes)
-    assert sum(job.minutes for job in jobs_of(arguments(scores, soundfonts, tmp_path))) == 0
+def test_settings_become_flags_and_the_seed_reaches_every_trainer() -> None:
+    jobs = jobs_of("--seed", "3")
+    decoder = jobs["autoencoder, decoder"]
+    args = COMMANDS[decoder.command].parse(decoder.flags())
+    assert (args.decoder_only, args.steps, args.learning_rate, args.seed) == (True, 2000, 6e-4, 3)
+    assert (args.initial, args.out) == ("run/autoencoder", Path("run/decoder"))
+    assert {job.settings.get("seed") for job in jobs.values() if job.is_trainer} == {3}
+    data = COMMANDS["render-dataset"].parse(jobs["data set"].flags())
+    assert (data.clips, data.test_excerpts, data.soundfont) == (49000, 140, ["A.sf2"])
+    batches = (1024, 1) if torch.cuda.is_available() else (64, 16)
+    long = jobs["denoiser, at length"].settings
+    assert (long["batch_size"], long["accumulation"]) == batches
 
 
-def test_few_clips_need_few_test_excerpts(tmp_path, scores, soundfonts):
-    args = COMMAND.parse(arguments(scores, soundfonts, tmp_path)[:-2])
-    fill_in(args, read_recipe(RECIPE).defaults)
-    assert (args.clips, args.test_excerpts) == (14, 1)
-
-
-STAGE = 'name = "mels"\ndoes = "d"\nresult = "mels/finished"\npaths = { out = "mels" }\nbudget_share = 1.0\n'
+def test_a_budget_is_shared_and_without_one_there_are_steps() -> None:
+    jobs = jobs_of("--minutes", "100")
+    assert sum(job.minutes for job in jobs.values()) == pytest.approx(100)
+    assert jobs["autoencoder"].flags()[-2:] == ["--budget-minutes", "8.0"]
+    assert jobs["mels"].minutes == 0
+    assert not any("--budget-minutes" in job.flags() for job in jobs_of().values())
+    assert sum(job.minutes for job in jobs_of(config=SMALL).values()) == pytest.approx(3)
 
 
 @pytest.mark.parametrize(
-    ("stage", "complaint"),
+    ("flags", "clips", "excerpts"),
+    [([], 49000, 140), (["--clips", "300"], 300, 15), (["--clips", "5"], 5, 1), (["--test-excerpts", "7"], 49000, 7)],
+)
+def test_few_clips_get_few_test_excerpts(flags: list[str], clips: int, excerpts: int) -> None:
+    settings = jobs_of(*flags)["data set"].settings
+    assert (settings["clips"], settings["test_excerpts"]) == (clips, excerpts)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
     [
-        (STAGE, "stage 'mels' must have either a trainer or a command"),
-        (STAGE + 'command = "cook"\n', "stage 'mels': `python -m train` has no command 'cook'"),
-        (STAGE + 'command = "cache-mels"\ncolor = 1\n', "stage 'mels' has an unknown key 'color'"),
-        (STAGE.replace("1.0", "0.5") + 'command = "cache-mels"\n', "must add up to 1, not 0.5"),
-        (
-            STAGE.replace('{ out = "mels" }', '{ data = "dataset", out = "mels" }') + 'command = "cache-mels"\n',
-            "stage 'mels' reads 'dataset', which no earlier stage makes",
-        ),
-        ("name = mels", "Invalid value"),
+        ({"stepz": 1}, "unknown key 'stepz'"),
+        ({"trainer": "vocoder"}, "either a trainer or a command"),
+        ({"command": "cache-mel"}, "no command 'cache-mel'"),
+        ({"paths": {"data": "data", "out": "mels"}}, "reads 'data', which no earlier stage makes"),
     ],
 )
-def test_a_recipe_that_cannot_be_run_is_refused_with_a_reason(tmp_path, stage, complaint):
+def test_a_stage_that_cannot_be_run_is_refused_with_its_name(change: dict, sentence: str) -> None:
+    assert read_stage(STAGE, ["dataset"]) == Stage(**STAGE)
+    with pytest.raises(RecipeError, match=f"stage 'mels'.*{sentence}"):
+        read_stage(STAGE | change, ["dataset"])
+
+
+def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(f"[defaults]\nclips = 1\n\n[[stages]]\n{stage}")
-    with pytest.raises(RecipeError, match=r"own\.toml: .*") as refusal:
+    with pytest.raises(RecipeError, match=r"own\.toml"):
         read_recipe(path)
-    assert complaint in str(refusal.value)
+    path.write_text("[defaults\n")
+    with pytest.raises(RecipeError, match=r"own\.toml"):
+        read_recipe(path)
+    path.write_text(SMALL.read_text().replace("budget_share = 0.25", "budget_share = 0.5"))
+    with pytest.raises(RecipeError, match=r"own\.toml: the budget shares .* not 1.25"):
+        read_recipe(path)
+    defaults = tomllib.loads(SMALL.read_text())["defaults"]
+    stage = Stage(**STAGE | {"settings": {"wrong": 1}})
+    args = COMMAND.parse(["--midi", "a", "--soundfont", "b", "--test-soundfont", "c", "--out", "d"])
+    fill_in(args, defaults)
+    with pytest.raises(RecipeError, match="stage 'mels' has settings that `cache-mels` does not take"):
+        build_jobs(Recipe((stage,), defaults), args)
 
 
-def test_settings_that_a_command_does_not_take_are_named(tmp_path, scores, soundfonts, capsys):
-    path = tmp_path / "own.toml"
-    text = RECIPE.read_text().replace("decoder_only = true", "decoder_alone = true")
-    path.write_text(text)
-    assert main([*arguments(scores, soundfonts, tmp_path / "run"), "--config", str(path)]) == 2
-    assert "stage 'autoencoder, decoder' has settings that `autoencoder` does not take" in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_finished_stages_are_passed_over_and_a_failing_one_is_named(tmp_path, scores, soundfonts, capfd):
+def test_finished_stages_are_passed_over_and_a_failing_one_is_named(
+    tmp_path: Path, scores: Path, soundfonts: tuple[Path, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
     flags = arguments(scores, soundfonts, tmp_path / "run")
     broken = [flag if flag != str(scores) else str(tmp_path / "nothing") for flag in flags]
     assert main(broken) == 2
     shown = capfd.readouterr()
+    assert "== 1/17 data set. Renders" in shown.out
     assert "no such folder of MIDI files" in shown.err
-    assert "stage 'data set' failed" in shown.err
-    jobs = jobs_of(flags)
+    assert "stage 'data set' failed (see above). Fix the problem and rerun the same command to resume." in shown.err
+    assert main([*flags[:-4], "--clips", "0", "--test-excerpts", "2"]) == 2  # nothing was made yet: others may be given
     (tmp_path / "run" / "settings.json").unlink()
-    (tmp_path / "run" / "finished.json").write_text(json.dumps({job.name: 1.0 for job in jobs}))
-    for job in jobs:
-        job.result.parent.mkdir(parents=True, exist_ok=True)
-        job.result.write_text("")
+    recipe = read_recipe(RECIPE)
+    (tmp_path / "run" / "finished.json").write_text(json.dumps({stage.name: 1.0 for stage in recipe.stages}))
+    for stage in recipe.stages:
+        path = tmp_path / "run" / stage.result
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
     assert main(flags) == 0
-    assert capfd.readouterr().out.count(": done") == len(jobs)
+    assert capfd.readouterr().out.count(": done") == 17
     assert main([*flags, "--seed", "1"]) == 2
     assert "was begun with seed=0, not 1: use another folder" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_small_recipe_makes_a_pipeline_that_converts(
+    tmp_path: Path, scores: Path, soundfonts: tuple[Path, ...]
+) -> None:
+    recipe = read_recipe(SMALL)
+    args = COMMAND.parse([*arguments(scores, soundfonts, tmp_path), "--minutes", "0.05"])
+    fill_in(args, recipe.defaults)
+    for job in build_jobs(recipe, args):
+        assert COMMANDS[job.command].run(job.flags()) == 0, job.name
+        assert job.result.is_file(), job.name
+    pipeline = load_pipeline(str(tmp_path / "model"))
+    pipeline.set_progress_bar_config(disable=True)
+    sound = pipeline(0.1 * torch.randn(40_000), 22050, target="violin", num_inference_steps=1).audio
+    assert sound.shape == (40_000,)
+    assert bool(torch.isfinite(sound).all())

@@ -33,6 +33,8 @@ class RecipeError(ValueError):
     """A recipe that cannot be run.
 
     The message names the file, the stage and the problem.
+
+    The message names the file, the stage and the problem.
     """
 
 
@@ -55,6 +57,8 @@ class Stage:
 @dataclass(frozen=True)
 class Recipe:
     """Stages of a recipe in order, and its default arguments.
+
+    The defaults are ``clips``, ``test_excerpts`` and ``minutes``.
 
     The defaults are ``clips``, ``test_excerpts`` and ``minutes``.
     """
@@ -153,6 +157,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def fill_in(args: argparse.Namespace, defaults: dict[str, Any]) -> None:
     """Give arguments that were left out the recipe's defaults.
+
+    Few clips need few test excerpts.
 
     Few clips need few test excerpts.
     """

@@ -14,13 +14,14 @@ from stylediff.audio import loudness_gain
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.enhancer import MelEnhancer
 from stylediff.mel import waveform_to_mel
+from stylediff.settings import TransferSettings
 from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 from tests.helpers.commands import command
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES
 from train.data.manifest import ClipGroup
 from train.data.transcription import NoteTranscriber
-from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, CaseError, choose_cases, find_cases
+from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, CaseError, Direction, choose_cases, find_cases
 from train.evaluation.figures import choose_extremes
 from train.evaluation.metrics.sound import log_mel_error
 from train.evaluation.reused_results import check_reused, read_reused
@@ -41,9 +42,10 @@ from train.evaluation.systems import (
     ORACLE,
     REGRESSION,
     TRUE_TARGET,
-    Sampling,
+    System,
     build_systems,
     model_name,
+    model_system,
     run_transcription,
 )
 from train.models.instrument_classifier import InstrumentClassifier
@@ -77,6 +79,24 @@ def pipeline() -> StyleTransferPipeline:
     return pipe
 
 
+def test_the_model_is_named_by_the_settings_that_differ_from_the_default() -> None:
+    assert model_name() == "ours, default"
+    assert model_name(4) == "ours, 4 steps"
+    assert model_name(20, guidance=1.5, temperature=0.3) == "ours, 20 steps, guidance 1.5"
+    assert model_name(20, temperature=0.0, dynamics=1.0, enhance=False) == (
+        "ours, 20 steps, temperature 0, dynamics 1, not enhanced"
+    )
+    system = model_system(TransferSettings(dynamics=0.5))
+    assert (system.name, system.is_model) == ("ours, default, dynamics 0.5", True)
+    assert not System(IDENTITY).is_model
+
+
+def test_a_direction_is_read_from_its_name() -> None:
+    direction = Direction("piano", "violin")
+    assert str(direction) == "piano -> violin"
+    assert Direction.parse(str(direction)) == direction
+
+
 def test_trials_pair_a_source_with_the_same_music_on_the_target(dataset: tuple[Path, list[ClipGroup]]) -> None:
     cases = choose_cases(dataset[1], "test", 60, 1)
     assert len(OTHER_PAIRS) + len(MAIN_PAIRS) == 11 * 10
@@ -91,7 +111,7 @@ def test_trials_pair_a_source_with_the_same_music_on_the_target(dataset: tuple[P
 
 
 def test_more_clips_of_a_pair_only_continue_the_fewer(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    fewer, more = (find_cases(dataset[1], ("piano", "violin"), count) for count in (1, 2))
+    fewer, more = (find_cases(dataset[1], Direction("piano", "violin"), count) for count in (1, 2))
     assert more[:1] == fewer
     assert len({case.key for case in more}) == 2
 
@@ -103,8 +123,8 @@ def test_a_split_without_sources_is_refused(dataset: tuple[Path, list[ClipGroup]
 
 def test_the_score_is_limited_to_the_targets_range(dataset: tuple[Path, list[ClipGroup]]) -> None:
     groups = [group for group in dataset[1] if group.split == "test"]
-    violin = find_cases(groups, ("piano", "violin"), 1)[0]
-    piano = find_cases(groups, ("violin", "piano"), 1)[0]
+    violin = find_cases(groups, Direction("piano", "violin"), 1)[0]
+    piano = find_cases(groups, Direction("violin", "piano"), 1)[0]
     assert [note.pitch for note in violin.notes_within(5.0)] == [60, 67]
     assert [note.pitch for note in piano.notes_within(0.38)] == [60, 67]
     assert piano.notes_within(5.0) == NOTES
@@ -119,21 +139,25 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
         load_spectra(groups, {example.voice}, folder, MEL),
         {},
         pipeline,
-        (Sampling(steps=1, temperature=1.0), Sampling(steps=2)),
+        (TransferSettings(steps=1, temperature=1.0), TransferSettings(steps=2)),
     )
-    outputs = {name: row(example) for name, row in rows.items()}
+    assert [system.name for system in rows if system.is_model] == ["ours, 1 steps, temperature 1", "ours, 2 steps"]
+    runs = {system.name: run for system, run in rows.items()}
+    outputs = {name: run(example) for name, run in runs.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
     assert torch.equal(outputs[IDENTITY], example.source)
     assert torch.equal(outputs[REGRESSION], outputs[model_name(1, temperature=1.0)])  # here they are the same network
     assert torch.equal(outputs[TRUE_TARGET], example.target)
     assert log_mel_error(*(waveform_to_mel(outputs[row][None], MEL) for row in (GRIFFIN_LIM, TRUE_TARGET))) < 0.3
-    torch.testing.assert_close(rows[model_name(2)](example), outputs[model_name(2)])
+    torch.testing.assert_close(runs[model_name(2)](example), outputs[model_name(2)])
 
 
 def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
-    names = [IDENTITY, model_name(4), model_name(20), model_name(20, guidance=2.0), ORACLE, GRIFFIN_LIM]
+    variants = [TransferSettings(steps=4), TransferSettings(steps=20), TransferSettings(steps=20, guidance=2.0)]
+    systems = [System(IDENTITY), *map(model_system, variants), System(ORACLE), System(GRIFFIN_LIM)]
+    names = [system.name for system in systems]
     tasks = plan_cases(
-        choose_cases(dataset[1], "test", 2, 1), names, {model_name(20)}, {model_name(20, guidance=2.0)}, sweep=1
+        choose_cases(dataset[1], "test", 2, 1), systems, {model_name(20)}, {model_name(20, guidance=2.0)}, sweep=1
     )
     rows = [rows for case, rows in tasks if case.pair == ("piano", "violin")]
     assert rows == [tuple(names), (IDENTITY, model_name(4), model_name(20), ORACLE, GRIFFIN_LIM)]
@@ -155,7 +179,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert main(command) == 0
     results = (out / "results.jsonl").read_text().splitlines(keepends=True)
     summary = json.loads((out / "summary.json").read_text())
-    assert len(results) == 2 * 12
+    assert len(results) == 2 * 13
     assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
     table = summary["tables"]["piano -> violin"]
     assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
@@ -191,8 +215,9 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert main([str(tmp_path / "refused") if word == str(tmp_path / "later") else word for word in refused]) == 2
     assert not list((tmp_path / "refused").glob("audio/*/*"))
     made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
-    swept = {f"ours_20_steps_{name}" for name in ("guidance_2", "temperature_0.25", "dynamics_0", "not_enhanced")}
-    assert made == {"identity", "ours_1_steps", "ours_2_steps", "true_target"} | swept
+    swept = {f"ours_default_{name}" for name in ("guidance_2", "temperature_0.25", "dynamics_0", "not_enhanced")}
+    assert made == {"identity", "ours_default", "ours_1_steps", "ours_2_steps", "true_target"} | swept
+    assert (again["headline"], set(again["ratios"])) == ("ours, default", set(again["tables"]))
 
 
 def test_one_clip_is_both_the_best_and_the_worst(dataset: tuple[Path, list[ClipGroup]]) -> None:
@@ -225,7 +250,7 @@ def test_baselines_of_other_clips_or_other_weights_are_refused(
         audio=tmp_path,
         voices=voices,
         soundfonts=(),
-        samplings=(Sampling(steps=1),),
+        variants=(TransferSettings(steps=1),),
     )
     with pytest.raises(CaseError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
         check_reused(baselines, cases, eval_config)

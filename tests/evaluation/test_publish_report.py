@@ -7,6 +7,7 @@ import pytest
 from stylediff.sampling import STEPS
 from tests.evaluation.test_report import HAND_MADE, ROWS, SPREAD
 from tests.helpers.files import ROOT
+from train.evaluation.cases import MAIN_PAIRS
 from train.evaluation.publish_report import PAGES, PublishError, publish, readme_block
 from train.evaluation.report import summarize
 from train.evaluation.systems import IDENTITY, ORACLE, model_name
@@ -19,7 +20,7 @@ README, RESULTS, CARD = (path.as_posix() for path in PAGES)
 def report(tmp_path: Path) -> Path:
     folder = tmp_path / "report"
     (folder / "extremes").mkdir(parents=True)
-    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20))
+    summary = summarize(HAND_MADE, ROWS, MAIN_PAIRS[:1], model_name(20))
     summary |= {"spread": SPREAD, "seconds_per_second": {model_name(20): 0.25}, "threads": 2}
     summary |= {"costs": {"seconds": 5.0, "file_seconds": 0.345}}
     (folder / "summary.json").write_text(json.dumps(summary))

@@ -7,7 +7,7 @@ import pytest
 
 from stylediff.instruments import INSTRUMENT_NAMES
 from tests.helpers.files import ROOT
-from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS
+from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, Direction
 from train.evaluation.report import (
     COLUMNS,
     NOTE_COLUMNS,
@@ -54,7 +54,7 @@ ROWS = [IDENTITY, model_name(4), model_name(20), ORACLE]
 
 
 def test_tables_hold_means_of_clips_and_means_of_pair_means() -> None:
-    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20))
+    summary = summarize(HAND_MADE, ROWS, [Direction("piano", "violin")], model_name(20))
     direction, everything = summary["tables"]["piano -> violin"], summary["tables"]["all pairs"]
     assert direction[IDENTITY]["log_mel_error"]["mean"] == pytest.approx(2.0)
     assert direction[model_name(20)]["log_mel_error"] == pytest.approx(
@@ -68,8 +68,8 @@ def test_tables_hold_means_of_clips_and_means_of_pair_means() -> None:
 
 
 def test_ratios_compare_with_doing_nothing_and_with_the_vocoders_best() -> None:
-    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20))
-    assert key_ratios(summary["tables"]["piano -> violin"], model_name(20)) == pytest.approx(
+    summary = summarize(HAND_MADE, ROWS, [Direction("piano", "violin")], model_name(20))
+    assert key_ratios(summary["tables"][Direction("piano", "violin")], model_name(20)) == pytest.approx(
         {"log-mel error / identity": 0.6 / 2.0, "frame F / oracle": 0.4 / 0.8, "heard as target": 0.5}
     )
 
@@ -83,7 +83,7 @@ def test_the_confusion_matrix_counts_what_targets_are_heard_as() -> None:
 
 
 def test_markdown_shows_every_mean_with_its_interval() -> None:
-    summary = summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20))
+    summary = summarize(HAND_MADE, ROWS, [Direction("piano", "violin")], model_name(20))
     page = write_markdown(
         summary
         | {
@@ -121,7 +121,7 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
 
 
 def test_each_stage_is_charged_with_what_it_changes() -> None:
-    lines = substitution_lines(summarize(HAND_MADE, ROWS, ["piano -> violin"], model_name(20)))
+    lines = substitution_lines(summarize(HAND_MADE, ROWS, [Direction("piano", "violin")], model_name(20)))
     first = lines[lines.index("| oracle | vocoder | 0.100 | 0.800 | 0.000 | 0.000 |") + 1]
     assert first == "| ours, 20 steps | denoiser | 0.600 (+0.500) | 0.400 (-0.400) | 0.000 (+0.000) | 0.000 (+0.000) |"
 
@@ -159,7 +159,7 @@ def test_the_published_report_is_made_of_the_published_results() -> None:
     results = in_order_of_cases([json.loads(line) for line in lines])
     regular, swept = list(published["tables"]["piano -> violin"]), list(published["sweep"])
     trials = {result["trial"] for result in results if result["row"] in set(swept) - set(regular)}
-    summary = summarize(results, regular, [" -> ".join(pair) for pair in MAIN_PAIRS], published["headline"])
+    summary = summarize(results, regular, MAIN_PAIRS, published["headline"])
     summary["sweep"] = tabulate([result for result in results if result["trial"] in trials], swept)
     again = published | summary
     assert again == published

@@ -1,15 +1,15 @@
 from train.evaluation.reused_results import ReusedResults
-from train.evaluation.systems import IDENTITY, ORACLE, REGRESSION, TRANSCRIBED, model_name
+from train.evaluation.systems import DEFAULT, IDENTITY, ORACLE, REGRESSION, TRANSCRIBED, System, model_system
 
-ROWS = [IDENTITY, TRANSCRIBED, model_name(4), ORACLE]
+BEFORE, OURS, AFTER = [System(IDENTITY), System(TRANSCRIBED)], model_system(DEFAULT), System(ORACLE)
 TOLD = ReusedResults({("clip", REGRESSION): {}})
 
 
 def test_the_regressions_row_is_taken_over_where_its_network_is_not_there() -> None:
-    assert TOLD.add_to(ROWS) == [IDENTITY, TRANSCRIBED, REGRESSION, model_name(4), ORACLE]
+    assert TOLD.add_to([*BEFORE, OURS, AFTER]) == [*BEFORE, System(REGRESSION), OURS, AFTER]
 
 
 def test_no_row_is_added_that_is_there_or_that_nothing_tells_of() -> None:
-    with_it = [IDENTITY, REGRESSION, model_name(4)]
+    with_it = [System(IDENTITY), System(REGRESSION), OURS]
     assert TOLD.add_to(with_it) == with_it
-    assert ReusedResults().add_to(ROWS) == ROWS
+    assert ReusedResults().add_to([*BEFORE, OURS, AFTER]) == [*BEFORE, OURS, AFTER]

@@ -1,5 +1,6 @@
 """The comparison of latent shapes: what its commands build, and its table of finished shapes."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -26,16 +27,18 @@ MEL = MelConfig()
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_shape_names_the_latents_of_its_autoencoder(shape: str, tmp_path: Path) -> None:
     channels, rows, columns = map(int, shape.split("x"))
-    args = type("Args", (), {"out": tmp_path, "cache": tmp_path, "vocoder": tmp_path, "clips": 10})()
-    stages = build_jobs(shape, args)
-    model = build_model(settings_from(AutoencoderSettings, stages[0].flags), MEL)
+    folders = dict.fromkeys(("out", "cache", "vocoder"), tmp_path)
+    stages = build_jobs(shape, argparse.Namespace(**folders, clips=10, minutes=2.0))
+    settings = settings_from(AutoencoderSettings, stages[0].flags())
+    assert settings.budget_minutes == 2.0
+    model = build_model(settings, MEL)
     with torch.no_grad():
         mel = torch.zeros(1, 1, MEL.n_mels, columns * MEL.n_mels // rows)
         assert model.vae.encode(model.fold(mel)).latent_dist.mode().shape == (1, channels, rows, columns)
         assert model.encode(mel).shape == (1, channels * (rows // 16) ** 2, 16, 28)
-    made = [str(stage.result.parent) for stage in stages]
-    assert made[0] in stages[1].flags, "the autoencoder that was trained is the one that encodes"
-    assert made[0] in stages[3].flags, "and the one that is exported"
+    made = stages[0].result.parent
+    assert stages[1].settings["autoencoder"] == made, "the autoencoder that was trained is the one that encodes"
+    assert stages[3].settings["autoencoder"] == made, "and the one that is exported"
 
 
 @pytest.fixture
@@ -47,11 +50,13 @@ def finished(tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for shape in ("4x32x56", "16x16x28"):
         folder = tmp_path / "out" / shape
         pipeline.save_pretrained(folder / "model")
-        (folder / "steps.json").write_text(json.dumps({"autoencoder": 11, "denoiser": 7}))
         for result in ("autoencoder/autoencoder/config.json", "latents/latents.npy", "denoiser/unet/config.json"):
             (folder / result).parent.mkdir(parents=True)
             (folder / result).write_text("")
-        (folder / "finished.json").write_text('["autoencoder", "latents", "denoiser", "pipeline"]')
+        for run, steps in {"autoencoder": 11, "denoiser": 7}.items():
+            torch.save({"step": steps}, folder / run / "checkpoint.pt")
+        names = ("autoencoder", "latents", "denoiser", "pipeline")
+        (folder / "finished.json").write_text(json.dumps(dict.fromkeys(names, 1.0)))
     torch.manual_seed(0)
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     for row in read_cache(tiny_cache, MEL).clips:

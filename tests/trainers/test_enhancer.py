@@ -61,6 +61,14 @@ def load(folder) -> dict[str, torch.Tensor]:
     return MelEnhancer.from_pretrained(folder / "enhancer").state_dict()
 
 
+def test_a_budget_of_nothing_makes_one_batch_of_pairs(tiny_cache, folders, tmp_path):
+    arguments = ["--model", str(folders / "model"), "--cache", str(tiny_cache), "--latents", str(folders / "latents")]
+    arguments += ["--pairs", "8", "--batch-size", "3", "--steps", "1", "--budget-minutes", "1e-9"]
+    assert generate([*arguments, "--out", str(tmp_path / "few")]) == 0
+    few = read_transfers(tmp_path / "few")
+    assert (len(few.targets), few.held_out) == (4, 1)
+
+
 def test_generated_pairs_are_other_voices_of_the_same_music_the_same_every_time(folders, tiny_cache):
     made, rows = read_transfers(folders / "pairs"), read_cache(tiny_cache, MelConfig()).clips
     assert made.latents.shape == (10, 4, 32, 8)

@@ -1,6 +1,7 @@
 import json
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from stylediff import StyleEncoder, Vocoder
 from train.common.precision import choose_precision
-from train.trainers.loop import TrainingError, TrainingRun, generator_at, load_initial_weights, run_trainer
+from train.trainers import loop
+from train.trainers.loop import TrainingError, TrainingRun, count_steps, generator_at, load_initial_weights, run_trainer
 from train.trainers.settings import SettingsError, TrainSettings, is_due
 
 
@@ -92,6 +94,56 @@ def test_minutes_end_a_run_after_a_step_with_a_checkpoint(tmp_path):
     run, _ = train(LineSettings(out=tmp_path, minutes=1e-9))
     assert run.step == 1
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 1
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that stands still until a test moves ``now`` on."""
+    stopped = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: stopped.now))
+    return stopped
+
+
+def steps_of(run: TrainingRun, clock: SimpleNamespace, seconds: float) -> list[int]:
+    """Numbers of a run's steps, each of which takes so long."""
+    done = []
+    for step in run.steps():
+        clock.now += seconds
+        done.append(step)
+    return done
+
+
+def test_a_budget_ends_a_run_whatever_its_steps(tmp_path, clock):
+    run, _ = start(LineSettings(out=tmp_path, steps=2, budget_minutes=1))
+    assert not run.is_past(0.1)
+    assert steps_of(run, clock, 7.0) == list(range(9))
+    assert run.is_past(1.0)
+    assert run.seconds == pytest.approx(63)
+    assert run.plain_optimizers["line"].param_groups[0]["lr"] == pytest.approx(0.1 * (1 - 56 / 60) / 0.3)
+    assert count_steps(tmp_path) == 9
+    again, _ = start(LineSettings(out=tmp_path, steps=2, budget_minutes=1))
+    assert list(again.steps()) == []
+
+
+def test_a_budget_counts_the_time_before_a_resumption(tmp_path, clock):
+    first, _ = start(LineSettings(out=tmp_path, budget_minutes=1, minutes=0.5))
+    assert steps_of(first, clock, 16.0) == [0, 1]
+    clock.now += 1000
+    second, _ = start(LineSettings(out=tmp_path, budget_minutes=1))
+    assert second.progress == pytest.approx(32 / 60)
+    assert steps_of(second, clock, 10.0) == [2, 3, 4]
+    assert second.seconds == pytest.approx(62)
+
+
+def test_a_budget_of_nothing_makes_one_step_of_one_pass(tmp_path):
+    run, _ = start(LineSettings(out=tmp_path, accumulation=16, budget_minutes=1e-9))
+    assert [list(run.passes()) for _ in run.steps()] == [[0]]
+
+
+def test_without_a_budget_shares_are_of_the_steps(tmp_path):
+    run, _ = start(LineSettings(out=tmp_path, accumulation=3))
+    past = [(run.is_past(0.5), list(run.passes())) for _ in run.steps()]
+    assert past == [(step >= 3, [0, 1, 2]) for step in range(6)]
 
 
 def test_accumulated_passes_make_one_step_of_their_mean(tmp_path):

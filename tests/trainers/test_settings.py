@@ -47,6 +47,16 @@ def test_short_runs_reach_the_peak_as_well():
     assert [settings.learning_rate_at(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
 
 
+def test_with_a_budget_the_learning_rate_follows_the_time() -> None:
+    settings = ExampleSettings(out=Path("run"), steps=100, learning_rate=1.0, warmup_steps=10, cooldown=0.5)
+    assert settings.learning_rate_at(0, 0.0) == pytest.approx(0.1), "the first step of ten"
+    assert settings.learning_rate_at(4, 0.01) == pytest.approx(0.5)
+    assert settings.learning_rate_at(1, 0.05) == pytest.approx(0.5), "few steps rise in a tenth of the time"
+    assert settings.learning_rate_at(1, 0.3) == 1.0
+    assert settings.learning_rate_at(5000, 0.75) == pytest.approx(0.5), "whatever the number of steps"
+    assert settings.learning_rate_at(5000, 1.2) == pytest.approx(0.1)
+
+
 def test_settings_are_recorded_as_json(tmp_path):
     ExampleSettings(out=tmp_path / "run", widths=(4, 8)).save()
     recorded = json.loads((tmp_path / "run" / "settings.json").read_text())

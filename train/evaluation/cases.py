@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,17 +11,31 @@ from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 from train.data.manifest import ClipGroup, ClipRecord
 from train.data.notes import Note, clip_notes, notes_in_range
 
-Pair = tuple[str, str]
 
-MAIN_PAIRS: tuple[Pair, ...] = (
-    ("piano", "violin"),
-    ("violin", "piano"),
-    ("piano", "guitar"),
-    ("piano", "harp"),
-    ("piano", "trumpet"),
+class Direction(NamedTuple):
+    """An ordered pair of instruments, shown as "piano -> violin" in reports."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.target}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Direction":
+        """The direction of a name in a stored report."""
+        return cls(*text.split(" -> "))
+
+
+MAIN_PAIRS: tuple[Direction, ...] = (
+    Direction("piano", "violin"),
+    Direction("violin", "piano"),
+    Direction("piano", "guitar"),
+    Direction("piano", "harp"),
+    Direction("piano", "trumpet"),
 )
-OTHER_PAIRS: tuple[Pair, ...] = tuple(
-    pair for pair in itertools.permutations(INSTRUMENT_NAMES, 2) if pair not in MAIN_PAIRS
+OTHER_PAIRS: tuple[Direction, ...] = tuple(
+    Direction(*pair) for pair in itertools.permutations(INSTRUMENT_NAMES, 2) if pair not in MAIN_PAIRS
 )
 
 
@@ -43,12 +58,12 @@ class EvalCase:
     target: ClipRecord
 
     @property
-    def pair(self) -> Pair:
-        return self.source.instrument, self.target.instrument
+    def pair(self) -> Direction:
+        return Direction(self.source.instrument, self.target.instrument)
 
     @property
     def key(self) -> str:
-        return f"{self.group.index:06d} {' -> '.join(self.pair)}"
+        return f"{self.group.index:06d} {self.pair}"
 
     def notes_within(self, seconds: float) -> tuple[Note, ...]:
         """Return the notes that the target has to play within a clip."""
@@ -77,7 +92,7 @@ class CaseAudio:
         return self.voice.split("/")[0]
 
 
-def find_cases(groups: list[ClipGroup], pair: Pair, count: int) -> list[EvalCase]:
+def find_cases(groups: list[ClipGroup], pair: Direction, count: int) -> list[EvalCase]:
     """Find cases of a pair, at most ``count``, in a random order.
 
     A larger count continues the same order.

@@ -9,6 +9,7 @@ import argparse
 import itertools
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ import numpy as np
 import torch
 
 from stylediff.dynamics import DYNAMICS
-from stylediff.sampling import STEPS, TEMPERATURE
+from stylediff.sampling import TEMPERATURE
+from stylediff.settings import TransferSettings
 from train.common.cli import run_command
 from train.common.files import describe_arguments, lock_settings, write_atomically
 from train.data.manifest import read_manifest
 from train.data.soundfonts import SynthesisError
-from train.evaluation.cases import MAIN_PAIRS, EvalCase, choose_cases
+from train.evaluation.cases import MAIN_PAIRS, Direction, EvalCase, choose_cases
 from train.evaluation.clip_scores import Result
 from train.evaluation.costs import measure_costs
 from train.evaluation.embeddings import EMBEDDINGS, compare_features, embed_folder
@@ -43,6 +45,7 @@ from train.evaluation.runner import (
     audio_path,
     load_listeners,
     load_model,
+    load_runs,
     load_systems,
     plan_cases,
     read_results,
@@ -51,11 +54,11 @@ from train.evaluation.runner import (
     system_folder,
     time_systems,
 )
-from train.evaluation.systems import REGRESSION, TRUE_TARGET, Sampling, model_name
+from train.evaluation.systems import DEFAULT, REGRESSION, TRUE_TARGET, model_name, model_system
 
-HEADLINE_STEPS = 20
+HEADLINE = model_name()  # what is reported is the default
 TIMED_CASES = 5
-SETTLED_STEPS = (STEPS, 10, 20, 50)  # run on every clip of the main directions
+SETTLED = {HEADLINE, *map(model_name, (10, 20, 50))}  # run on every clip of the main directions
 
 
 def measure_frechet(
@@ -86,10 +89,19 @@ def measure_frechet(
     return {group: {system: cells for system, cells in systems.items() if cells} for group, systems in spread.items()}
 
 
-def extra_rows(eval_config: EvalConfig, headline: str) -> set[str]:
-    """Return the model's settings that only some clips are run at."""
-    settled = {model_name(steps) for steps in SETTLED_STEPS}
-    return {sampling.name for sampling in eval_config.samplings} - settled - {headline}
+def extra_systems(eval_config: EvalConfig) -> set[str]:
+    """Return the settings that only some clips are run at."""
+    return {model_system(settings).name for settings in eval_config.variants} - SETTLED
+
+
+def choose_variants(args: argparse.Namespace, has_enhancer: bool) -> tuple[TransferSettings, ...]:
+    """Return the default settings and variants with one setting changed."""
+    variants = [DEFAULT, *(replace(DEFAULT, steps=steps) for steps in args.steps)]
+    variants += [replace(DEFAULT, guidance=scale) for scale in args.guidance if scale != 1]
+    variants += [replace(DEFAULT, temperature=one) for one in args.temperature if one != TEMPERATURE]
+    variants += [replace(DEFAULT, dynamics=one) for one in args.dynamics if one != DYNAMICS]
+    variants += [replace(DEFAULT, enhance=False)] if has_enhancer else []
+    return tuple(variants)
 
 
 def time_once(eval_config: EvalConfig, cases: list[EvalCase], path: Path) -> dict[str, float]:
@@ -97,7 +109,7 @@ def time_once(eval_config: EvalConfig, cases: list[EvalCase], path: Path) -> dic
 
     It is measured before other processes compete for the cores.
     """
-    if not path.is_file() or json.loads(path.read_text()).keys() != load_systems(eval_config).keys():
+    if not path.is_file() or json.loads(path.read_text()).keys() != load_runs(eval_config).keys():
         write_atomically(path, json.dumps(time_systems(eval_config, cases[:TIMED_CASES]), indent=1))
     return json.loads(path.read_text())
 
@@ -113,17 +125,16 @@ def write_report(
     tasks: list[PlannedCase],
     results: list[Result],
     eval_config: EvalConfig,
-    headline: str,
     costs: dict[str, Any],
     reused: ReusedResults,
     args: argparse.Namespace,
 ) -> str:
     """Writes tables, numbers and pictures of results, and returns the tables' Markdown."""
-    extra = extra_rows(eval_config, headline)
+    extra = extra_systems(eval_config)
     names = list(dict.fromkeys(system for _, systems in tasks for system in systems))
     regular = [system for system in names if system not in extra]
     swept = {case.key for case, systems in tasks if extra & set(systems)}
-    summary = summarize(results, regular, [" -> ".join(pair) for pair in MAIN_PAIRS], headline)
+    summary = summarize(results, regular, MAIN_PAIRS, HEADLINE)
     taken_over = {system for _, system in reused.results}
     summary |= costs | {"taken_over": [system for system in names if system in taken_over]}
     summary["sweep"] = tabulate([result for result in results if result["trial"] in swept], names)
@@ -132,13 +143,13 @@ def write_report(
     page = write_markdown(summary)
     write_atomically(args.out / "summary.md", page)
     cases = [case for case, _ in tasks]
-    best, worst = choose_extremes(cases, results, headline)
-    copy_extremes(best, worst, eval_config, headline, args.out / "extremes")
+    best, worst = choose_extremes(cases, results, HEADLINE)
+    copy_extremes(best, worst, eval_config, HEADLINE, args.out / "extremes")
     figures = {
         "confusion": plot_confusion(np.array(summary["confusion"])),
-        "pairs": plot_pairs(summary["pair_ratios"]),
-        "contact_sheet": plot_contact_sheet(plot_examples(choose_examples(cases), eval_config, headline)),
-        "extremes": plot_contact_sheet(plot_examples(best + worst, eval_config, headline)),
+        "pairs": plot_pairs({Direction.parse(pair): ratios for pair, ratios in summary["pair_ratios"].items()}),
+        "contact_sheet": plot_contact_sheet(plot_examples(choose_examples(cases), eval_config, HEADLINE)),
+        "extremes": plot_contact_sheet(plot_examples(best + worst, eval_config, HEADLINE)),
     }
     if swept:
         figures["sweep"] = plot_sweep(
@@ -147,7 +158,6 @@ def write_report(
             guidance=args.guidance,
             temperatures=args.temperature,
             dynamics=args.dynamics,
-            headline_steps=HEADLINE_STEPS,
         )
     for name, figure in figures.items():
         figure.savefig(args.out / f"{name}.png", dpi=80)
@@ -176,12 +186,6 @@ def evaluate(args: argparse.Namespace) -> str:
     results = read_results(args.out / "results.jsonl")
     renewed = [*args.renew, *([REGRESSION] if args.regression else [])]
     reused = read_reused(args.baselines, cases, args.embedding, renewed)
-    samplings = [Sampling(steps=steps) for steps in args.steps]
-    samplings += [Sampling(steps=HEADLINE_STEPS, guidance=scale) for scale in args.guidance if scale != 1]
-    samplings += [Sampling(steps=HEADLINE_STEPS, temperature=one) for one in args.temperature if one != TEMPERATURE]
-    samplings += [Sampling(steps=HEADLINE_STEPS, dynamics=one) for one in args.dynamics if one != DYNAMICS]
-    if load_model(args.model).enhancer is not None:
-        samplings.append(Sampling(steps=HEADLINE_STEPS, enhance=False))
     eval_config = EvalConfig(
         model=args.model,
         regression=args.regression,
@@ -190,19 +194,18 @@ def evaluate(args: argparse.Namespace) -> str:
         audio=args.out / "audio",
         voices=tuple(sorted({case.target.voice for case in cases})),
         soundfonts=tuple(args.soundfont),
-        samplings=tuple(samplings),
+        variants=choose_variants(args, load_model(args.model).enhancer is not None),
     )
     systems = reused.add_to(load_systems(eval_config))
     load_listeners(args.classifier)  # what is missing is told before hours of computing, not after
-    headline = model_name(min(args.steps, key=lambda steps: abs(steps - HEADLINE_STEPS)))
     costs: dict[str, Any] = {"seconds_per_second": time_once(eval_config, cases, args.out / "seconds.json")}
     costs |= {"threads": torch.get_num_threads(), "costs": cost_once(args.model, args.out / "costs.json")}
-    tasks = plan_cases(cases, systems, {headline, model_name(STEPS)}, extra_rows(eval_config, headline), args.sweep)
+    tasks = plan_cases(cases, systems, {HEADLINE}, extra_systems(eval_config), args.sweep)
     check_reused(reused, cases, eval_config)
     render_all(tasks, eval_config, args.workers, reused.covers)
     results = add_reused(reused, results, tasks, args.out / "results.jsonl")
     results = score_all(tasks, eval_config, results, args.out / "results.jsonl", args.workers)
-    return write_report(tasks, results, eval_config, headline, costs, reused, args)
+    return write_report(tasks, results, eval_config, costs, reused, args)
 
 
 def main(args: argparse.Namespace) -> int:

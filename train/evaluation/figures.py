@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
+from stylediff.sampling import STEPS
 from train.data.waveforms import load_waveform, normalized_mel
-from train.evaluation.cases import MAIN_PAIRS, EvalCase
+from train.evaluation.cases import MAIN_PAIRS, Direction, EvalCase
 from train.evaluation.clip_scores import Result
 from train.evaluation.report import COLUMNS, Table
 from train.evaluation.runner import EvalConfig, audio_path
@@ -48,11 +49,11 @@ def plot_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
     return figure
 
 
-def plot_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
+def plot_pairs(ratios: dict[Direction, dict[str, float]]) -> Figure:
     """Plot each key ratio as a matrix, sources by targets.
 
     Args:
-        ratios: by pair, as "piano -> violin", then by name.
+        ratios: by direction, then by name.
     """
     names = list(next(iter(ratios.values())))
     figure = Figure(figsize=(6.5 * len(names), 7.2), layout="constrained")
@@ -60,7 +61,7 @@ def plot_pairs(ratios: dict[str, dict[str, float]]) -> Figure:
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         matrix = np.full((len(INSTRUMENT_NAMES), len(INSTRUMENT_NAMES)), np.nan)
         for pair, values in ratios.items():
-            row, column = (INSTRUMENT_NAMES.index(instrument) for instrument in pair.split(" -> "))
+            row, column = (INSTRUMENT_NAMES.index(instrument) for instrument in pair)
             matrix[row, column] = values[name]
         brightest = max(1.0, float(np.nanmax(matrix)))
         axes.imshow(matrix, cmap="cividis", vmin=0, vmax=brightest)
@@ -81,17 +82,16 @@ def plot_sweep(
     guidance: list[float],
     temperatures: list[float],
     dynamics: list[float],
-    headline_steps: int,
 ) -> Figure:
     """Plot columns against steps, guidance, temperature and dynamics.
 
     Intervals are 95 %.
     """
     lines: list[tuple[str, list[tuple[float, str]]]] = [
-        ("steps", [(number, model_name(number)) for number in steps]),
-        ("guidance", [(scale, model_name(headline_steps, guidance=scale)) for scale in guidance]),
-        ("temperature", [(one, model_name(headline_steps, temperature=one)) for one in temperatures]),
-        ("dynamics", [(one, model_name(headline_steps, dynamics=one)) for one in dynamics]),
+        ("steps", sorted([(STEPS, model_name()), *((number, model_name(number)) for number in steps)])),
+        ("guidance", [(scale, model_name(guidance=scale)) for scale in guidance]),
+        ("temperature", [(one, model_name(temperature=one)) for one in temperatures]),
+        ("dynamics", [(one, model_name(dynamics=one)) for one in dynamics]),
     ]
     figure = Figure(figsize=(4 * len(SWEPT), 3.5 * len(lines)), layout="constrained")
     axes = figure.subplots(len(lines), len(SWEPT), squeeze=False)
@@ -107,7 +107,7 @@ def plot_sweep(
         if line == 0:
             for one in axes[line]:
                 one.set_xscale("log")
-                one.set_xticks(steps, [str(number) for number in steps])
+                one.set_xticks(sorted({STEPS, *steps}), [str(number) for number in sorted({STEPS, *steps})])
     return figure
 
 

@@ -2,6 +2,8 @@
 
 It rewrites the tables of the README, docs/results.md and the model card.
 
+It rewrites the tables of the README, docs/results.md and the model card.
+
 python -m train publish-report --report DIR
 """
 
@@ -25,8 +27,8 @@ RESULTS = Path("train/results")
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", flags=re.DOTALL)
 KEY_COLUMNS = ("log_mel_error", "frame_f", "note_f1_50", "named_target")
 README_COLUMNS = ("log_mel_error", "frame_f", "named_target")
-README_SYSTEMS = (IDENTITY, TRANSCRIBED, REGRESSION, model_name(STEPS), ORACLE, TRUE_TARGET)
-FIRST_PAIR = " -> ".join(MAIN_PAIRS[0])
+README_SYSTEMS = (IDENTITY, TRANSCRIBED, REGRESSION, model_name(), model_name(STEPS), ORACLE, TRUE_TARGET)
+FIRST_PAIR = str(MAIN_PAIRS[0])
 EXTREMES = 3  # directions with the smallest and with the largest error that are listed
 EMBEDDING = "classifier"  # features of the Fréchet distance in the tables
 FRECHET = "Fréchet distance ↓"
@@ -64,6 +66,8 @@ def readme_block(summary: dict[str, Any]) -> str:
 
 def extreme_lines(summary: dict[str, Any]) -> list[str]:
     """Table of the directions with the smallest and largest error.
+
+    Errors are relative to the unchanged source.
 
     Errors are relative to the unchanged source.
     """
@@ -121,6 +125,8 @@ def with_block(page: Path, block: str) -> str:
 
 def publish(report: Path, root: Path) -> None:
     """Copy a report into a repository and rewrite its tables.
+
+    The clip results are compressed.
 
     The clip results are compressed.
 

@@ -1,6 +1,8 @@
 """Systems that play a recording with another instrument.
 
 They are the model in some setting and a replayed transcription.
+
+They are the model in some setting and a replayed transcription.
 """
 
 import zlib

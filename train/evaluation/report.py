@@ -1,6 +1,6 @@
 """Reports of an evaluation: its results summed up with intervals, as tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.sampling import STEPS
 from train.common.markdown import table_head, table_row
+from train.evaluation.cases import Direction
 from train.evaluation.clip_scores import Result
 from train.evaluation.metrics import NOTES, SOUND, columns_of
 from train.evaluation.systems import AUTOENCODER, IDENTITY, ORACLE, TRUE_TARGET
@@ -72,7 +73,7 @@ def tabulate(results: list[Result], rows: list[str]) -> Table:
     return table
 
 
-def tabulate_pairs(by_pair: dict[str, Table], rows: list[str]) -> Table:
+def tabulate_pairs(by_pair: dict[Direction, Table], rows: list[str]) -> Table:
     """Average the means of all pairs, for systems that have every pair."""
     table: Table = {}
     for row in rows:
@@ -107,24 +108,24 @@ def confusion_matrix(results: list[Result], row: str) -> np.ndarray:
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
-def summarize(results: list[Result], rows: list[str], main: list[str], headline: str) -> dict[str, Any]:
+def summarize(results: list[Result], rows: list[str], main: Sequence[Direction], headline: str) -> dict[str, Any]:
     """Tables and ratios of each main direction and of all pairs.
 
     Args:
         results: one dict for each clip and row, from the command evaluate.
         rows: their names, in the order of the tables.
-        main: directions with a table of their own, as "piano -> violin".
+        main: directions with a table of their own.
         headline: the row of our model that the ratios and the confusion matrix take.
     """
-    grouped: dict[str, list[Result]] = {}
+    grouped: dict[Direction, list[Result]] = {}
     for result in results:
-        grouped.setdefault(f"{result['source']} -> {result['target']}", []).append(result)
+        grouped.setdefault(Direction(result["source"], result["target"]), []).append(result)
     by_pair = {pair: tabulate(members, rows) for pair, members in grouped.items()}
-    tables = {pair: by_pair[pair] for pair in main if pair in by_pair}
+    tables = {str(pair): by_pair[pair] for pair in main if pair in by_pair}
     tables[ALL_PAIRS] = tabulate_pairs(by_pair, rows)
     kinds: dict[str, Table] = {}
     for struck, kind in KINDS.items():
-        chosen = {pair: table for pair, table in by_pair.items() if (pair.split(" -> ")[1] in STRUCK) == struck}
+        chosen = {pair: table for pair, table in by_pair.items() if (pair.target in STRUCK) == struck}
         kinds |= {kind: tabulate_pairs(chosen, rows)} if chosen else {}
     return {
         "pairs": len(by_pair),
@@ -132,7 +133,7 @@ def summarize(results: list[Result], rows: list[str], main: list[str], headline:
         "tables": tables,
         "kinds": kinds,
         "ratios": {name: key_ratios(table, headline) for name, table in tables.items()},
-        "pair_ratios": {pair: key_ratios(table, headline) for pair, table in sorted(by_pair.items())},
+        "pair_ratios": {str(pair): key_ratios(table, headline) for pair, table in sorted(by_pair.items())},
         "confusion": confusion_matrix(results, headline).round(4).tolist(),
     }
 
@@ -220,9 +221,10 @@ def write_markdown(summary: dict[str, Any]) -> str:
         lines += ["Times of all rows were taken in one run.", ""]
     lines += [f'Ratios of "{summary["headline"]}":', "", *ratio_lines(summary)]
     lines += substitution_lines(summary)
+    of_pairs = {ALL_PAIRS, *summary["kinds"]}  # tables of means of pairs; the others are of clips
     for direction, table in (summary["tables"] | summary["kinds"]).items():
         count = next(iter(table.values()))["log_mel_error"]["count"]
-        unit = "clips" if " -> " in direction else "pairs"
+        unit = "pairs" if direction in of_pairs else "clips"
         lines += ["", f"## {direction} ({count} {unit})", *table_lines(table)]
     if summary["sweep"]:
         count = summary["sweep"][summary["headline"]]["log_mel_error"]["count"]

@@ -17,7 +17,7 @@ from train.evaluation.cases import CaseError, EvalCase
 from train.evaluation.clip_scores import Result
 from train.evaluation.metrics.sound import log_mel_error
 from train.evaluation.report import FrechetDistances
-from train.evaluation.runner import EvalConfig, PlannedCase, load_case_audio, load_systems
+from train.evaluation.runner import EvalConfig, PlannedCase, load_case_audio, load_runs
 from train.evaluation.systems import (
     AUTOENCODER,
     ENVELOPE,
@@ -27,6 +27,7 @@ from train.evaluation.systems import (
     REGRESSION,
     TRANSCRIBED,
     TRUE_TARGET,
+    System,
 )
 
 REUSABLE = {ENVELOPE, TRANSCRIBED, REGRESSION, AUTOENCODER, ORACLE, GRIFFIN_LIM}  # nothing but their numbers is needed
@@ -49,12 +50,12 @@ class ReusedResults:
         """Return True if a system's sound need not be made."""
         return system in REUSABLE and (case.key, system) in self.results
 
-    def add_to(self, systems: Iterable[str]) -> list[str]:
-        """Insert the reused systems before our own."""
-        names = list(systems)
-        if REGRESSION not in names and any(system == REGRESSION for _, system in self.results):
-            names.insert(next(place for place, name in enumerate(names) if name.startswith("ours")), REGRESSION)
-        return names
+    def add_to(self, systems: Iterable[System]) -> list[System]:
+        """Insert the reused regression before our model."""
+        every, regression = list(systems), System(REGRESSION)
+        if regression not in every and any(name == REGRESSION for _, name in self.results):
+            every.insert(next(place for place, system in enumerate(every) if system.is_model), regression)
+        return every
 
 
 def read_reused(
@@ -97,15 +98,15 @@ def check_reused(reused: ReusedResults, cases: Iterable[EvalCase], eval_config: 
     Raises:
         CaseError: one has another log-mel error than the report says; the message names it.
     """
-    systems, config = load_systems(eval_config), MelConfig()
+    runs, config = load_runs(eval_config), MelConfig()
     for case in list(cases)[:CHECKED_CASES]:
         audio = load_case_audio(case, eval_config.data)
         aim = normalized_mel(audio.target, config)[0, 0]
-        for system in sorted(REUSED & systems.keys()):
+        for system in sorted(REUSED & runs.keys()):
             if (case.key, system) not in reused.results:
                 continue
             told = reused.results[case.key, system]["log_mel_error"]
-            output = systems[system](audio).clamp(-1, 1)  # as files hold it
+            output = runs[system](audio).clamp(-1, 1)  # as files hold it
             error = log_mel_error(normalized_mel(output, config)[0, 0], aim)
             if abs(error - told) > TOLERANCE:
                 raise CaseError(

@@ -16,16 +16,17 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
+from stylediff.settings import TransferSettings
 from train.common.files import write_atomically
 from train.common.parallel import parallel_map
 from train.data.manifest import ClipGroup, read_manifest
 from train.data.soundfonts import Synthesizer, open_synthesizer, soundfont_voices
 from train.data.transcription import NoteTranscriber, PitchTracker
 from train.data.waveforms import load_waveform
-from train.evaluation.cases import MAIN_PAIRS, CaseAudio, CaseError, EvalCase, Pair
+from train.evaluation.cases import MAIN_PAIRS, CaseAudio, CaseError, Direction, EvalCase
 from train.evaluation.clip_scores import Result, score_clip
 from train.evaluation.metrics.clip import Listeners, ScoredClip
-from train.evaluation.systems import GRIFFIN_LIM, Players, Sampling, System, average_spectrum, build_systems
+from train.evaluation.systems import GRIFFIN_LIM, Players, Run, System, average_spectrum, build_systems
 from train.models.instrument_classifier import InstrumentClassifier
 
 SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
@@ -41,7 +42,7 @@ class EvalConfig:
         audio: folder of what the systems made.
         voices: of the cases' targets.
         soundfonts: of those voices, as ``render_dataset`` takes them, or none.
-        samplings: of our model, each a system of its own.
+        variants: settings of our model, each a system of its own.
     """
 
     model: Path
@@ -51,7 +52,7 @@ class EvalConfig:
     audio: Path
     voices: tuple[str, ...]
     soundfonts: tuple[str, ...]
-    samplings: tuple[Sampling, ...]
+    variants: tuple[TransferSettings, ...]
 
 
 def load_case_audio(case: EvalCase, folder: Path) -> CaseAudio:
@@ -117,7 +118,7 @@ def load_model(model: Path) -> StyleTransferPipeline:
 
 
 @lru_cache(maxsize=1)
-def load_systems(eval_config: EvalConfig) -> dict[str, System]:
+def load_systems(eval_config: EvalConfig) -> dict[System, Run]:
     """Systems by name, in the order of the tables.
 
     Raises:
@@ -127,7 +128,15 @@ def load_systems(eval_config: EvalConfig) -> dict[str, System]:
     regression = load_model(eval_config.regression) if eval_config.regression else None
     spectra = load_spectra(read_manifest(eval_config.data), set(eval_config.voices), eval_config.data, pipeline.mel)
     players = load_players(eval_config.soundfonts, eval_config.voices)
-    return build_systems(pipeline, spectra, players, regression, eval_config.samplings)
+    return build_systems(pipeline, spectra, players, regression, eval_config.variants)
+
+
+def load_runs(eval_config: EvalConfig) -> dict[str, Run]:
+    """Return the function that runs each system, by name.
+
+    Errors are those of ``load_systems``.
+    """
+    return {system.name: run for system, run in load_systems(eval_config).items()}
 
 
 @lru_cache(maxsize=1)
@@ -145,12 +154,12 @@ def load_listeners(folder: Path) -> Listeners:
 def render_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]]) -> int:
     """Render a case with the systems named, and return their number."""
     case, names = task
-    systems, audio = load_systems(eval_config), load_case_audio(case, eval_config.data)
+    runs, audio = load_runs(eval_config), load_case_audio(case, eval_config.data)
     for name in names:
         path = audio_path(eval_config, case, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f"{path.stem}.part.flac")
-        write_audio(scratch, systems[name](audio), MelConfig().sample_rate)
+        write_audio(scratch, runs[name](audio), MelConfig().sample_rate)
         scratch.replace(path)
     return len(names)
 
@@ -180,7 +189,7 @@ def score_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]
     results = []
     for name in names:
         clip = replace(known, output=load_waveform(audio_path(eval_config, case, name)))
-        result: Result = {"trial": case.key, "row": name, "source": case.pair[0], "target": case.pair[1]}
+        result: Result = {"trial": case.key, "row": name, "source": case.pair.source, "target": case.pair.target}
         results.append(result | score_clip(clip) | {"named": clip.named})
     return results
 
@@ -190,13 +199,13 @@ def time_systems(eval_config: EvalConfig, cases: list[EvalCase]) -> dict[str, fl
 
     It is the median over some cases, after one to warm up.
     """
-    systems, sample_rate = load_systems(eval_config), MelConfig().sample_rate
-    seconds: dict[str, list[float]] = {name: [] for name in systems}
+    runs, sample_rate = load_runs(eval_config), MelConfig().sample_rate
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for case in [cases[0], *cases]:
         audio = load_case_audio(case, eval_config.data)
-        for name, system in systems.items():
+        for name, run in runs.items():
             started = time.perf_counter()
-            system(audio)
+            run(audio)
             elapsed = time.perf_counter() - started
             seconds[name].append(elapsed * sample_rate / len(audio.target))
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
@@ -217,7 +226,7 @@ def read_results(path: Path) -> list[Result]:
 
 
 def plan_cases(
-    cases: list[EvalCase], names: list[str], chosen: set[str], extra: set[str], sweep: int
+    cases: list[EvalCase], systems: list[System], chosen: set[str], extra: set[str], sweep: int
 ) -> list[PlannedCase]:
     """The systems to run on each case.
 
@@ -228,14 +237,16 @@ def plan_cases(
         chosen: names of our model at settings that run on every case.
         extra: rows that run on the first ``sweep`` cases of a main direction only.
     """
-    everywhere = tuple(name for name in names if name in chosen or not (name.startswith("ours") or name == GRIFFIN_LIM))
+    names = tuple(system.name for system in systems)
+    left_out = {system.name for system in systems if system.is_model or system.name == GRIFFIN_LIM} - chosen
+    everywhere = tuple(name for name in names if name not in left_out)
     regular = tuple(name for name in names if name not in extra)
-    seen: Counter[Pair] = Counter()
+    seen: Counter[Direction] = Counter()
     tasks: list[PlannedCase] = []
     for case in cases:
         seen[case.pair] += 1
-        systems = tuple(names) if seen[case.pair] <= sweep else regular
-        tasks.append((case, systems if case.pair in MAIN_PAIRS else everywhere))
+        planned = names if seen[case.pair] <= sweep else regular
+        tasks.append((case, planned if case.pair in MAIN_PAIRS else everywhere))
     return tasks
 
 

@@ -1,16 +1,17 @@
 """Compared systems: the model, baselines, and upper bounds."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
-from stylediff.dynamics import DYNAMICS
 from stylediff.mel import MelConfig, griffin_lim, waveform_to_mel
-from stylediff.sampling import TEMPERATURE
+from stylediff.room import ROOM
+from stylediff.settings import TransferSettings, declarations, show_value
 from train.data.soundfonts import Preset, Synthesizer
 from train.data.transcription import NoteTranscriber
 from train.evaluation.cases import CaseAudio
@@ -23,6 +24,9 @@ GRIFFIN_LIM = "oracle, Griffin-Lim"
 TRANSCRIBED = "transcribed, replayed"
 REGRESSION = "regression, one pass"
 TRUE_TARGET = "true target"
+
+# The default: what the model recommends for a target, and no room, since the true targets have none.
+DEFAULT = TransferSettings(room=ROOM)
 
 GAIN_LIMIT_DB = 30.0
 EQUALISER_OCTAVES = 1 / 3
@@ -75,48 +79,46 @@ def match_envelope(waveform: torch.Tensor, target_spectrum: torch.Tensor, config
     return torch.istft(transform * gain[:, None], config.n_fft, config.hop_length, window=window, length=len(waveform))
 
 
-# What a system makes of an example: (samples,) at the mel's sample rate, as long as the target.
-System = Callable[[CaseAudio], torch.Tensor]
+@dataclass(frozen=True)
+class System:
+    """A compared system.
+
+    Attributes:
+        name: its name in tables and stored results.
+        settings: of our model; None for a baseline or a bound.
+    """
+
+    name: str
+    settings: TransferSettings | None = None
+
+    @property
+    def is_model(self) -> bool:
+        """True for our model, in some setting."""
+        return self.settings is not None
+
+
+# Returns what a system makes of a case: (samples,) at the mel's sample rate, as long as the target.
+Run = Callable[[CaseAudio], torch.Tensor]
 
 # A synthesizer and its program for each voice that can be played.
 Players = dict[str, tuple[Synthesizer, Preset]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """Sampling settings of the model."""
-
-    steps: int
-    guidance: float = 1.0
-    temperature: float = TEMPERATURE
-    dynamics: float = DYNAMICS
-    enhance: bool = True
-
-    @property
-    def name(self) -> str:
-        """Name of our model, used in that way."""
-        return model_name(**asdict(self))
+def model_name(steps: int | None = None, **others: Any) -> str:
+    """Return the model's name with the settings that differ."""
+    settings = TransferSettings.from_dict({"steps": steps} | others)
+    parts = ["default"] if settings.steps is None else [f"{settings.steps} steps"]
+    for name, setting in declarations(TransferSettings).items():
+        value = getattr(settings, name)
+        if name != "steps" and value not in (None, setting.default):
+            # Published results are stored under these names.
+            parts.append("not enhanced" if name == "enhance" else f"{name} {show_value(value)}")
+    return ", ".join(["ours", *parts])
 
 
-def model_name(
-    steps: int,
-    *,
-    guidance: float = 1.0,
-    temperature: float = TEMPERATURE,
-    dynamics: float = DYNAMICS,
-    enhance: bool = True,
-) -> str:
-    """Name of our model, used in that way."""
-    name = f"ours, {steps} steps"
-    if guidance != 1:
-        name += f", guidance {guidance:g}"
-    if temperature != TEMPERATURE:
-        name += f", temperature {temperature:g}"
-    if dynamics != DYNAMICS:
-        name += f", dynamics {dynamics:g}"
-    if not enhance:
-        name += ", not enhanced"
-    return name
+def model_system(settings: TransferSettings) -> System:
+    """Our model with some settings."""
+    return System(model_name(**settings.to_dict()), settings)
 
 
 def run_identity(audio: CaseAudio) -> torch.Tensor:
@@ -136,18 +138,14 @@ def run_transcription(audio: CaseAudio, transcriber: NoteTranscriber, players: P
     return torch.from_numpy(synthesizer.render(notes, preset, len(audio.target), {})).float()
 
 
-def run_model(audio: CaseAudio, pipeline: StyleTransferPipeline, sampling: Sampling) -> torch.Tensor:
+def run_model(audio: CaseAudio, pipeline: StyleTransferPipeline, settings: TransferSettings) -> torch.Tensor:
     """The source through the model."""
     result = pipeline(
         audio.source,
         pipeline.mel.sample_rate,
         target=audio.instrument,
-        num_inference_steps=sampling.steps,
-        guidance_scale=sampling.guidance,
-        temperature=sampling.temperature,
-        dynamics=sampling.dynamics,
-        enhance=sampling.enhance,
         generator=torch.Generator().manual_seed(audio.seed),
+        **settings.kwargs(),
     )
     return fit_length(result.audio.cpu(), len(audio.target))
 
@@ -192,30 +190,30 @@ def build_systems(
     spectra: dict[str, torch.Tensor],
     players: Players,
     regression: StyleTransferPipeline | None,
-    samplings: tuple[Sampling, ...],
-) -> dict[str, System]:
-    """Systems by name, in the order of the tables.
+    variants: tuple[TransferSettings, ...],
+) -> dict[System, Run]:
+    """Systems in the order of the tables, and what runs them.
 
     Args:
         spectra: average spectrum of each target voice, (bins,).
         players: of every target voice, or none: the system that needs them is then left out.
         regression: the same network trained to map source to target in one pass, if there is one.
-        samplings: of our model, each a system of its own.
+        variants: settings of our model, each a system of its own.
     """
-    transfers = {one.name: partial(run_model, pipeline=pipeline, sampling=one) for one in samplings}
-    replayed = (
-        {TRANSCRIBED: partial(run_transcription, transcriber=NoteTranscriber(), players=players)} if players else {}
-    )
-    trained_as = Sampling(steps=1)
-    one_pass = {REGRESSION: partial(run_model, pipeline=regression, sampling=trained_as)} if regression else {}
-    return {
-        IDENTITY: run_identity,
-        ENVELOPE: partial(run_equalizer, spectra=spectra, config=pipeline.mel),
-        **replayed,
-        **one_pass,
-        **transfers,
-        AUTOENCODER: partial(run_autoencoder, pipeline=pipeline),
-        ORACLE: partial(run_vocoder, pipeline=pipeline),
-        GRIFFIN_LIM: partial(run_griffin_lim, config=pipeline.mel),
-        TRUE_TARGET: run_target,
+    runs: dict[System, Run] = {
+        System(IDENTITY): run_identity,
+        System(ENVELOPE): partial(run_equalizer, spectra=spectra, config=pipeline.mel),
+    }
+    if players:
+        runs[System(TRANSCRIBED)] = partial(run_transcription, transcriber=NoteTranscriber(), players=players)
+    if regression is not None:
+        trained_as = replace(DEFAULT, steps=1)
+        runs[System(REGRESSION)] = partial(run_model, pipeline=regression, settings=trained_as)
+    for settings in variants:
+        runs[model_system(settings)] = partial(run_model, pipeline=pipeline, settings=settings)
+    return runs | {
+        System(AUTOENCODER): partial(run_autoencoder, pipeline=pipeline),
+        System(ORACLE): partial(run_vocoder, pipeline=pipeline),
+        System(GRIFFIN_LIM): partial(run_griffin_lim, config=pipeline.mel),
+        System(TRUE_TARGET): run_target,
     }

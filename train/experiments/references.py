@@ -21,7 +21,7 @@ from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
 from train.data.manifest import ClipGroup, ClipRecord, read_manifest
 from train.data.waveforms import load_waveform, normalized_mel
-from train.evaluation.cases import CaseError, find_cases
+from train.evaluation.cases import CaseError, Direction, find_cases
 from train.evaluation.metrics.sound import timbre_distance
 from train.evaluation.report import describe, format_cell
 from train.evaluation.runner import load_model
@@ -66,7 +66,7 @@ def choose_transfers(groups: list[ClipGroup], folder: Path, count: int) -> list[
         references = list(clips_of(groups, "test", "source", target))
         others = [name for name in INSTRUMENT_NAMES if name != target]
         tests = [group for group in groups if group.split == "test"]
-        cases = [case for name in others for case in find_cases(tests, (name, target), 1)]
+        cases = [case for name in others for case in find_cases(tests, Direction(name, target), 1)]
         for number, case in enumerate(cases[:count]):
             other_music = [clip for group, clip in references if group.piece != case.group.piece]
             if other_music:
@@ -79,6 +79,8 @@ def choose_transfers(groups: list[ClipGroup], folder: Path, count: int) -> list[
 
 def measure_transfer(task: ReferenceTransfer, model: Path) -> dict[str, Any]:
     """Timbre distance of a transfer to its reference, by weight.
+
+    The weight is that of the reference against the name.
 
     The weight is that of the reference against the name.
     """

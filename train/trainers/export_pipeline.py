@@ -7,8 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, ModelMixin, UNet2DConditionModel
 
 from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline, Vocoder
 from train.common.cli import run_command
@@ -46,7 +45,10 @@ def forget_origin(folder: Path) -> None:
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
         pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder, args.enhancer)
-        pipeline.to(dtype=torch.float16).save_pretrained(args.out)
+        for part in pipeline.components.values():
+            if isinstance(part, ModelMixin):
+                part.half()
+        pipeline.save_pretrained(args.out)
         forget_origin(args.out)
         size = sum(path.stat().st_size for path in args.out.rglob("*.safetensors"))
         print(f"{args.out}: {size / 1e6:.1f} MB of weights")

@@ -146,7 +146,7 @@ class TrainingRun:
                 self.save_checkpoint()
                 saved = time.monotonic()
         self.save_checkpoint()
-        self.accelerator.print(f"{self.step} steps, {self.seconds:.0f} s", flush=True)
+        self.accelerator.print(f"steps: {self.step}, in {self.seconds:.0f} s", flush=True)
         self._close()
 
     def passes(self) -> Iterator[int]:

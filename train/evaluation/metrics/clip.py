@@ -98,6 +98,8 @@ class ScoredClip:
         """Log-mels of the normalised output and, if known, target.
 
         Their shape is (1 or 2, mels, frames).
+
+        Their shape is (1 or 2, mels, frames).
         """
         waveforms = [waveform for waveform in (self.levelled, self.levelled_target) if waveform is not None]
         return waveform_to_mel(torch.stack(waveforms), self.config)[:, 0]
@@ -119,7 +121,10 @@ class ScoredClip:
 
     @cached_property
     def score_roll(self) -> np.ndarray | None:
-        """Piano roll of the score on ``heard``'s frames, (frames, 88) bool."""
+        """Piano roll of the score, (frames, 88) bool.
+
+        It has the frames of ``heard``.
+        """
         return None if self.score is None or self.heard is None else score_roll(self.score, len(self.heard.roll))
 
     @property
