@@ -55,6 +55,7 @@ class PairingPlan:
         voices: voice name -> preset.
         clips: recording, first sample and number of samples of every clip, at the rate of ``mel``.
         renders: rendered clips beside each recorded one.
+        voice: of the recorded clips; "" is ``instrument/recorded``.
     """
 
     out: Path
@@ -62,6 +63,7 @@ class PairingPlan:
     clips: tuple[tuple[Recording, int, int], ...]
     renders: int
     seed: int
+    voice: str = ""
     mel: MelConfig = MelConfig()
 
 
@@ -197,7 +199,7 @@ def save_pairs(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     role = "target" if recording.good_sound else "source"
-    voice = f"{recording.instrument}/{RECORDED}"
+    voice = plan.voice or f"{recording.instrument}/{RECORDED}"
     made = [(voice, clip.numpy(), 1.0, 0, role), *((*render, "target") for render in renders)]
     clips = []
     for number, (name, waveform, gain, left_out, part) in enumerate(made):
@@ -214,15 +216,18 @@ def save_pairs(
     )
 
 
-def list_clips(folder: Path, mel: MelConfig) -> tuple[tuple[Recording, int, int], ...]:
+def list_clips(folder: Path, mel: MelConfig, instrument: str | None = None) -> tuple[tuple[Recording, int, int], ...]:
     """Clips of the recordings that may be trained on, each long recording cut twice, half a clip apart.
+
+    Args:
+        instrument: what plays in all of them, see ``list_recordings``.
 
     Raises:
         RecordingError: no recording in the folder may be trained on, or names its instrument.
     """
     length = FRAMES * mel.hop_length
     clips = []
-    for recording in list_recordings(folder):
+    for recording in list_recordings(folder, instrument):
         if recording.split != TRAIN or recording.instrument not in INSTRUMENT_NAMES:
             continue
         try:
@@ -247,6 +252,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--recordings", type=Path, required=True, help="folder of recordings, named by instrument")
     parser.add_argument("--soundfont", nargs="+", required=True, help="soundfonts, FILE or FILE:preset,...")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--instrument", choices=INSTRUMENT_NAMES, help="what plays in all of them")
+    parser.add_argument("--voice", default="", help="voice of the recorded clips (INSTRUMENT/recorded)")
     parser.add_argument("--renders", type=int, default=6, help="rendered clips beside each recorded one")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -254,8 +261,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         voices = {name: preset for font in args.soundfont for name, preset in soundfont_voices(font).items()}
-        plan = PairingPlan(args.out, voices, list_clips(args.recordings, MelConfig()), args.renders, args.seed)
-        claim_folder(args.out, {"voices": sorted(voices), "clips": len(plan.clips), "renders": args.renders})
+        clips = list_clips(args.recordings, MelConfig(), args.instrument)
+        plan = PairingPlan(args.out, voices, clips, args.renders, args.seed, args.voice)
+        claim_folder(args.out, {"voices": sorted(voices), "clips": len(clips), "renders": args.renders})
         (args.out / "clips").mkdir(exist_ok=True)
         job = functools.partial(pair_clip, plan)
         indices = range(len(plan.clips))

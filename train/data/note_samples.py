@@ -203,8 +203,8 @@ def close_loop(waveform: np.ndarray, loop: tuple[int, int]) -> np.ndarray:
     start, end = loop
     fade = min(round(CROSSFADE_S * SAMPLE_RATE), start, (end - start) // 2)
     if fade < 32 or end > len(waveform):
-        place = f"{start / SAMPLE_RATE:.3f} s to {end / SAMPLE_RATE:.3f} s"
-        raise NoteError(f"its loop from {place} after the onset lies outside of the note or is too short")
+        part = f"{start / SAMPLE_RATE:.3f} s to {end / SAMPLE_RATE:.3f} s"
+        raise NoteError(f"its loop from {part} after the onset lies outside of the note or is too short")
     closed = waveform[:end].copy()
     before, after = (np.sqrt(np.mean(closed[place - fade : place] ** 2) + 1e-12) for place in (start, end))
     closed[start:] *= (before / after) ** np.linspace(0, 1, end - start)

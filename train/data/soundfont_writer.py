@@ -146,7 +146,9 @@ def pack_instruments(presets: Sequence[FontPreset], samples: Sequence[Sample]) -
         SoundFontError: more zones than 16 bits can count.
     """
     number_of = {id(sample): number for number, sample in enumerate(samples)}
-    headers, bags, modulators, generators = b"", [], b"", []
+    headers, modulators = b"", b""
+    bags: list[tuple[int, int]] = []  # first generator and first modulator of each zone
+    generators: list[bytes] = []
     for preset in presets:
         headers += short_text(preset.name) + struct.pack("<H", len(bags))
         bags.append((len(generators), len(modulators) // 10))
