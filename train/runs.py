@@ -26,14 +26,15 @@ class TrainingError(RuntimeError):
 def choose_precision(wanted: str) -> str:
     """accelerate's ``mixed_precision`` for a setting; "auto" takes bf16 where it is the faster one.
 
-    That is a GPU that computes in it, or a CPU with matrix tiles (AMX); others emulate bf16 slowly.
+    That is a GPU that computes in it, or a CPU with matrix tiles (AMX) or AVX-512's bf16 products; others emulate bf16
+    slowly.
     """
     if wanted != "auto":
         return wanted
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return "bf16" if has_tiles else "no"
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return "bf16" if any(getattr(torch.cpu, check, bool)() for check in checks) else "no"
 
 
 def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0) -> torch.Generator:
