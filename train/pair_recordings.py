@@ -268,6 +268,8 @@ def main(arguments: list[str] | None = None) -> int:
         job = functools.partial(pair_clip, plan)
         indices = range(len(plan.clips))
         kept = sum(tqdm(results_of(job, indices, args.workers, chunk_size=8), total=len(indices), unit="clip"))
+        if not kept:
+            raise RecordingError(f"none of {len(clips)} recorded clips agrees with the notes that are heard in it")
         write_manifest(args.out, [index for index in indices if is_finished(args.out, index)])
         print(f"{kept} of {len(indices)} recorded clips agree with their notes")
 
