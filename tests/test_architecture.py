@@ -25,7 +25,14 @@ LAYERS = (
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 # A module of the training imports only from its own package and from those of the rows above.
-PACKAGES = ({"common", "models"}, {"data"}, {"trainers", "evaluation"}, {"experiments"}, {"recipe"}, {"__main__"})
+PACKAGES = (
+    {"common", "models"},
+    {"data"},
+    {"trainers", "evaluation"},
+    {"experiments"},
+    {"recipe", "finetune"},
+    {"__main__"},
+)
 PACKAGE_LAYER = {name: number for number, names in enumerate(PACKAGES) for name in names}
 MAX_LINES = 400
 MAX_TOP_LEVEL = 5  # files of the training outside its packages

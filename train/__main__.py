@@ -6,7 +6,7 @@
 import sys
 from collections.abc import Sequence
 
-from train import recipe
+from train import finetune, recipe
 from train.common.cli import Command
 from train.data import commands as data
 from train.evaluation import commands as evaluation
@@ -14,7 +14,7 @@ from train.experiments import commands as experiments
 from train.trainers import commands as trainers
 
 GROUPS: dict[str, Sequence[Command]] = {
-    "The whole recipe": (recipe.COMMAND,),
+    "The whole recipe, and your own instrument": (recipe.COMMAND, finetune.COMMAND),
     "Data sets and caches": data.COMMANDS,
     "Trainers": trainers.COMMANDS,
     "Evaluation": evaluation.COMMANDS,

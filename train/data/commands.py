@@ -29,6 +29,8 @@ def pair_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="folder of recordings, named by instrument")
     parser.add_argument("--soundfont", nargs="+", required=True, help="soundfonts, FILE or FILE:preset,...")
     add_out(parser)
+    parser.add_argument("--instrument", help="what plays in all of them, such as violin")
+    parser.add_argument("--voice", default="", help="voice of the recorded clips (INSTRUMENT/recorded)")
     parser.add_argument("--renders", type=int, default=6, help="rendered clips beside each recorded one")
     add_workers(parser)
     parser.add_argument("--seed", type=int, default=0)
@@ -84,7 +86,23 @@ def add_cache_and_autoencoder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
 
 
+def build_soundfont(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--notes", type=Path, required=True, help="table of the notes, .csv")
+    parser.add_argument("--samples", type=Path, required=True, help="folder that the table's files are in")
+    parser.add_argument("--out", type=Path, required=True, help="the SoundFont, .sf2")
+    parser.add_argument("--name", default="", help="of the SoundFont, and of presets that the table does not name")
+    parser.add_argument("--kind", choices=["sustained", "struck"], default="sustained", help="of notes without a kind")
+    parser.add_argument("--reach", type=int, default=4, help="keys beyond the outermost notes that play them")
+    parser.add_argument("--longest", type=float, default=7.0, help="seconds that are kept of a struck note")
+
+
 COMMANDS = (
+    Command(
+        name="build-soundfont",
+        summary="Build a SoundFont from recordings of single notes, named by a table.",
+        function="data.build_soundfont:main",
+        add_arguments=build_soundfont,
+    ),
     Command(
         name="render-dataset",
         summary="Render aligned clips: the same excerpts of scores, played by many instruments in many voices.",

@@ -57,6 +57,7 @@ class PairingPlan:
         voices: voice name -> preset.
         clips: recording, first sample and number of samples of every clip, at the rate of ``mel``.
         renders: rendered clips beside each recorded one.
+        voice: of the recorded clips; "" is ``instrument/recorded``.
     """
 
     out: Path
@@ -64,6 +65,7 @@ class PairingPlan:
     clips: tuple[tuple[Recording, int, int], ...]
     renders: int
     seed: int
+    voice: str = ""
     mel: MelConfig = MelConfig()
 
 
@@ -208,7 +210,7 @@ def save_pairs(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     role = "target" if recording.good_sound else "source"
-    voice = f"{recording.instrument}/{RECORDED}"
+    voice = plan.voice or f"{recording.instrument}/{RECORDED}"
     made = [(voice, clip.numpy(), 1.0, 0, role), *((*render, "target") for render in renders)]
     clips = []
     for number, (name, waveform, gain, left_out, part) in enumerate(made):
@@ -242,17 +244,20 @@ def save_pairs(
     save_group(plan.out, group, scratch)
 
 
-def list_clips(folder: Path, mel: MelConfig) -> tuple[tuple[Recording, int, int], ...]:
+def list_clips(folder: Path, mel: MelConfig, instrument: str | None = None) -> tuple[tuple[Recording, int, int], ...]:
     """List the clips of recordings that may be trained on.
 
     Each recording is cut twice, half a clip apart.
+
+    Args:
+        instrument: what plays in all of them, see ``list_recordings``.
 
     Raises:
         RecordingError: no recording in the folder may be trained on, or names its instrument.
     """
     length = FRAMES * mel.hop_length
     clips = []
-    for recording in list_recordings(folder):
+    for recording in list_recordings(folder, instrument):
         if recording.split != TRAIN or recording.instrument not in INSTRUMENT_NAMES:
             continue
         try:
@@ -280,15 +285,18 @@ def pair_recordings(args: argparse.Namespace) -> None:
     plan = PairingPlan(
         out=args.out,
         voices=voices,
-        clips=list_clips(args.recordings, MelConfig()),
+        clips=list_clips(args.recordings, MelConfig(), args.instrument),
         renders=args.renders,
         seed=args.seed,
+        voice=args.voice,
     )
     lock_settings(args.out, {"voices": sorted(voices), "clips": len(plan.clips), "renders": args.renders})
     (args.out / "clips").mkdir(exist_ok=True)
     job = functools.partial(pair_clip, plan)
     indices = range(len(plan.clips))
     kept = sum(tqdm(parallel_map(job, indices, args.workers, chunk_size=8), total=len(indices), unit="clip"))
+    if not kept:
+        raise RecordingError(f"none of {len(indices)} recorded clips agrees with the notes that are heard in it")
     write_manifest(args.out, [index for index in indices if is_finished(args.out, index)])
     print(f"{kept} of {len(indices)} recorded clips agree with their notes")
 

@@ -8,7 +8,7 @@ a held-out piece has a sibling in training. Pieces that the table does not name 
 import csv
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -118,8 +118,12 @@ def describe_recording(path: Path, folder: Path) -> Recording:
     return Recording(path, path.parent.name, row["piece"], row["split"], row["good_sound"] == "yes")
 
 
-def list_recordings(folder: Path) -> list[Recording]:
+def list_recordings(folder: Path, instrument: str | None = None) -> list[Recording]:
     """All recordings below a folder, in sorted order.
+
+    Args:
+        instrument: what plays in all of them, whatever their names say. They may then all be trained on, but for those
+            that the table holds out.
 
     Raises:
         RecordingError: no such folder, or no audio file in it.
@@ -129,7 +133,14 @@ def list_recordings(folder: Path) -> list[Recording]:
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise RecordingError(f"no recording ({', '.join(SUFFIXES)}) in {folder}")
-    return [describe_recording(path, folder) for path in paths]
+    recordings = [describe_recording(path, folder) for path in paths]
+    if instrument is None:
+        return recordings
+    held_out = {name for name, row in listed_recordings().items() if row["split"] == HELD_OUT}
+    return [
+        replace(recording, instrument=instrument, split=HELD_OUT if recording.name in held_out else TRAIN)
+        for recording in recordings
+    ]
 
 
 def load_recording(path: Path, sample_rate: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ from train.trainers.settings import (
     EnhancerSettings,
     TrainSettings,
     VocoderSettings,
+    VoiceSettings,
     add_settings,
 )
 
@@ -48,6 +49,7 @@ COMMANDS = (
     trainer("denoiser", DenoiserSettings, "Train the denoiser: diffusion of target latents, given the source's."),
     trainer("vocoder", VocoderSettings, "Train the vocoder: on magnitudes, then on its sound, then on decoded mels."),
     trainer("enhancer", EnhancerSettings, "Train the enhancer of generated mels."),
+    trainer("voice", VoiceSettings, "Train the style tokens of one new voice of a saved pipeline."),
     trainer("classifier", ClassifierSettings, "Train the instrument classifier, on real renders only."),
     Command(
         name="export-pipeline",

@@ -291,6 +291,31 @@ class EnhancerSettings(TrainSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VoiceSettings(TrainSettings):
+    """Settings of a new voice's run.
+
+    Attributes:
+        cache: folder of the mel cache; clips of the voice are targets, clips of the same music their sources.
+        latents: folder of the latent cache, by the autoencoder of ``initial``.
+        voice: its name, ``instrument/name``.
+        initial: folder or Hub id of the pipeline that it is added to.
+        noise_power: see ``DenoiserSettings``.
+    """
+
+    cache: Path
+    latents: Path
+    voice: str
+    initial: str
+    steps: int = 400
+    batch_size: int = 8
+    learning_rate: float = 1e-2
+    warmup_steps: int = 20
+    noise_power: float = 0.7
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "batch_size")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassifierSettings(TrainSettings):
     """Settings of the classifier's run.
 
