@@ -101,7 +101,7 @@ def test_a_mislabelled_note_is_left_out_with_a_sentence(violin, capsys):
     flags = ["--notes", str(violin / "notes.csv"), "--samples", str(violin), "--out", str(violin / "Again.sf2")]
     assert main(flags) == 0
     shown = capsys.readouterr()
-    assert re.search(r"left out: wrong.wav: it sounds -(80|79)\d cents from its stated pitch 72", shown.err)
+    assert re.search(r"left out: wrong.wav: (no steady|it does not) sound .* its stated pitch 72", shown.err)
     assert "0:40 Again: 8 notes, 2 layers, tuned by " in shown.out
 
 

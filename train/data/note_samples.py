@@ -21,7 +21,8 @@ NOISE_MARGIN_DB = 10.0  # an onset is that much louder than what is before it
 LONGEST_RISE_S = {SUSTAINED: 0.12, STRUCK: 0.01}  # from the onset to half of the height
 
 STEADY_FROM_S, STEADY_TO_S = 0.06, 1.6
-LARGEST_DETUNING, LARGEST_SPREAD = 50.0, 35.0  # cents
+SEARCHED, LARGEST_DETUNING, LARGEST_SPREAD = 150.0, 50.0, 35.0  # cents
+LEAST_LIKENESS = 0.75  # of a note with itself a period later
 
 END_DB = 60.0  # below the loudest moment, where a struck note ends
 FADE_SHARE, FADE_S = 0.25, (0.1, 1.5)
@@ -95,7 +96,8 @@ def trim_note(waveform: np.ndarray, kind: str) -> np.ndarray:
 def measure_cents(waveform: np.ndarray, pitch: int) -> float:
     """Deviation of a note from its stated pitch in cents, by YIN (de Cheveigné and Kawahara 2002).
 
-    All but the first partials are filtered out, because those of stiff strings are sharp.
+    All but the first partials are filtered out, because those of stiff strings are sharp. YIN searches near the stated
+    pitch alone: a strong third partial would lead it astray elsewhere.
 
     Args:
         waveform: (samples,), from just before the onset.
@@ -111,17 +113,27 @@ def measure_cents(waveform: np.ndarray, pitch: int) -> float:
     length = max(1024, 2 ** round(np.log2(0.05 * 64 * hz)))
     if len(waves) < length:
         raise NoteError(f"{len(waveform) / SAMPLE_RATE:.2f} s are too short to measure its pitch")
-    ratios = librosa.yin(
-        waves, fmin=1 / 2.2, fmax=2.2, sr=64, frame_length=length, hop_length=length // 4, center=False
-    )
-    loudness = librosa.feature.rms(y=waves, frame_length=length, hop_length=length // 4, center=False)[0]
+    frames = {"frame_length": length, "hop_length": length // 4, "center": False}
+    reach = 2 ** (SEARCHED / 1200)
+    ratios = librosa.yin(waves, fmin=1 / reach, fmax=reach, sr=64, **frames)
+    loudness = librosa.feature.rms(y=waves, **frames)[0]
     cents = 1200 * np.log2(ratios)[loudness > 0.1 * loudness.max()]
     middle = float(np.median(cents))
-    if np.median(np.abs(cents - middle)) > LARGEST_SPREAD:
-        raise NoteError("no steady pitch is heard in it")
+    period = 64 * 2 ** (-middle / 1200)
+    likeness = self_likeness(waves, period)
+    if likeness > 0.5 and max(self_likeness(waves, period / part) for part in (2, 3)) > 0.98 * likeness:
+        raise NoteError(f"it sounds an octave or more above its stated pitch {pitch}: is the table right?")
     if abs(middle) > LARGEST_DETUNING:
-        raise NoteError(f"it sounds {middle:+.0f} cents from its stated pitch {pitch}: is the table right?")
+        raise NoteError(f"it does not sound at its stated pitch {pitch}, but {abs(middle):.0f} cents off, or further")
+    if likeness < LEAST_LIKENESS or np.median(np.abs(cents - middle)) > LARGEST_SPREAD:
+        raise NoteError(f"no steady sound of its stated pitch {pitch} is heard in it")
     return middle
+
+
+def self_likeness(waveform: np.ndarray, lag: float) -> float:
+    """Correlation of a waveform, (samples,), with itself some samples later."""
+    ahead, behind = waveform[round(lag) :], waveform[: -round(lag)]
+    return float(ahead @ behind / (np.linalg.norm(ahead) * np.linalg.norm(behind) + 1e-12))
 
 
 def note_loudness(waveform: np.ndarray, kind: str) -> float:
