@@ -1,4 +1,4 @@
-"""Add your own instrument to a trained model: recordings in, a new voice out.
+"""Add your own instrument to a trained model, from recordings.
 
     python -m train finetune --recordings DIR --instrument violin --name mine --soundfont FILE... --out DIR
 
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def finetune(args: argparse.Namespace) -> int:
-    """Run what is missing, write the model folder, and return an exit code."""
+    """Run missing steps, write the model folder, return an exit code."""
     import safetensors.torch
 
     from stylediff.hub import local_folder

@@ -1,4 +1,4 @@
-"""Build a SoundFont from a folder of recorded notes and a table that names them.
+"""Build a SoundFont from recorded notes and a table of them.
 
     python -m train build-soundfont --notes TABLE.csv --samples DIR --out FONT.sf2
 
@@ -43,7 +43,10 @@ SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 
 
 class TableError(ValueError):
-    """A table of notes that cannot be used; the message names the line."""
+    """A table of notes that cannot be used.
+
+    The message names the line.
+    """
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ class PreparedNote:
 
 
 def parse_pitch(text: str) -> int:
-    """MIDI note number of "60", "C4", "F#3", "Fs3" or "Bb2"; C4 is 60.
+    """Return the MIDI note number of "60", "C4", "F#3" or "Bb2".
+
+    C4 is 60; "Fs3" is "F#3".
 
     Raises:
         ValueError: none of these, or outside of 0 to 127.
@@ -206,7 +211,9 @@ def even_levels(notes: Sequence[PreparedNote]) -> list[float]:
 
 
 def key_ranges(pitches: Sequence[int], lowest: int, highest: int) -> list[tuple[int, int]]:
-    """Keys that play each of some notes: up to halfway to the neighbours, the outermost up to the limits.
+    """Return the range of keys that plays each of some notes.
+
+    It reaches halfway to the neighbours; the outermost notes reach to the limits.
 
     Args:
         pitches: ascending.
@@ -243,7 +250,7 @@ def build_preset(notes: Sequence[PreparedNote], fallback_name: str, reach: int) 
 
 
 def build_soundfont(rows: Sequence[NoteRow], samples: Path, out: Path, name: str, reach: int, longest_s: float) -> None:
-    """Write a SoundFont of all notes that can be used, and print what was done.
+    """Write a SoundFont of all usable notes and print a summary.
 
     A note that cannot be used is left out with a sentence; its neighbours play its keys.
 

@@ -1,4 +1,4 @@
-"""Recorded notes made ready for a SoundFont: cut to the onset, measured, looped or faded out."""
+"""Prepare recorded notes for a SoundFont: trim, tune, level, loop."""
 
 from pathlib import Path
 
@@ -35,11 +35,13 @@ AFTER_LOOP = 64  # samples
 
 
 class NoteError(ValueError):
-    """A recording of a note that cannot be used; the message says why."""
+    """A recording of a note that cannot be used."""
 
 
 def load_note(path: Path) -> np.ndarray:
-    """Mono waveform of a recorded note, (samples,) float64 at ``SAMPLE_RATE``; channels are averaged.
+    """Load a recorded note as mono (samples,) float64 at ``SAMPLE_RATE``.
+
+    Channels are averaged.
 
     Raises:
         NoteError: it cannot be read, or is silent.
@@ -67,7 +69,7 @@ def levels_db(waveform: np.ndarray, window_s: float, hop_s: float) -> tuple[np.n
 
 
 def trim_note(waveform: np.ndarray, kind: str) -> np.ndarray:
-    """A note cut to 4 ms before its onset and faded in there.
+    """Cut a note 4 ms before its onset and fade it in.
 
     The onset is where the sound rises out of what is before it. If it then takes longer than ``LONGEST_RISE_S`` to
     half of its height, the beginning is cut off as well: a late note is worse than a harder attack.
@@ -94,7 +96,9 @@ def trim_note(waveform: np.ndarray, kind: str) -> np.ndarray:
 
 
 def measure_cents(waveform: np.ndarray, pitch: int) -> float:
-    """Deviation of a note from its stated pitch in cents, by YIN (de Cheveigné and Kawahara 2002).
+    """Measure a note's deviation from its stated pitch, in cents.
+
+    The pitch is found by YIN (de Cheveigné and Kawahara 2002).
 
     All but the first partials are filtered out, because those of stiff strings are sharp. YIN searches near the stated
     pitch alone: a strong third partial would lead it astray elsewhere.
@@ -137,7 +141,10 @@ def self_likeness(waveform: np.ndarray, lag: float) -> float:
 
 
 def note_loudness(waveform: np.ndarray, kind: str) -> float:
-    """Loudness of a note in LUFS (ITU-R BS.1770): of its first 1.3 s, or 0.5 s of a struck one."""
+    """Measure the loudness of a note in LUFS (ITU-R BS.1770).
+
+    Its first 1.3 s count, or 0.5 s of a struck note.
+    """
     seconds = 1.3 if kind == SUSTAINED else 0.5
     heard = waveform[: round(seconds * SAMPLE_RATE)]
     heard = np.pad(heard, (0, max(0, round(0.21 * SAMPLE_RATE) - len(heard))))
@@ -160,7 +167,7 @@ def fade_out(waveform: np.ndarray, longest_s: float) -> np.ndarray:
 
 
 def find_loop(waveform: np.ndarray) -> tuple[int, int]:
-    """Start and end of the best loop in the steady part of a note.
+    """Find the best loop in the steady part of a note.
 
     The 60 ms before both ends are compared by normalised correlation; of equals, the longer loop wins.
 
@@ -200,7 +207,9 @@ def find_loop(waveform: np.ndarray) -> tuple[int, int]:
 
 
 def close_loop(waveform: np.ndarray, loop: tuple[int, int]) -> np.ndarray:
-    """A note whose loop repeats without a step: its level evened, its end crossfaded into what precedes its start.
+    """Make a loop repeat without a step.
+
+    Its level is evened, and its end crossfaded into what precedes its start.
 
     Args:
         waveform: (samples,).

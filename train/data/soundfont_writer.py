@@ -1,4 +1,4 @@
-"""SoundFont files: presets of samples, key ranges and velocity layers, written as SoundFont 2.04.
+"""Write SoundFont 2.04 files of samples, key ranges and layers.
 
 Section numbers are those of the specification, "SoundFont Technical Specification 2.04", E-mu Systems.
 """
@@ -77,7 +77,7 @@ class Zone:
 
 @dataclass(frozen=True, eq=False)
 class FontPreset:
-    """One preset: a General MIDI program and bank, and the zones that it plays."""
+    """One preset: General MIDI program, bank, and its zones."""
 
     name: str
     program: int
@@ -91,12 +91,12 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def short_text(text: str) -> bytes:
-    """A name in the 20 bytes of a record, the last of them zero."""
+    """Encode a name in the 20 bytes of a record, zero-terminated."""
     return text.encode("ascii", "replace")[:19].ljust(20, b"\0")
 
 
 def long_text(text: str) -> bytes:
-    """A text of the INFO list, ended by one or two zeros to an even length."""
+    """Encode a text of the INFO list, padded to an even length."""
     encoded = text.encode("ascii", "replace")[:254]
     return encoded + b"\0" * (2 - len(encoded) % 2)
 
@@ -107,7 +107,10 @@ def timecents(seconds: float) -> int:
 
 
 def pack_samples(samples: Sequence[Sample]) -> tuple[bytes, bytes]:
-    """Waveforms in 16 bits, one after the other, and their headers (sections 6.1 and 7.10)."""
+    """Pack waveforms in 16 bits, with their headers.
+
+    Sections 6.1 and 7.10.
+    """
     data, headers = bytearray(), b""
     for sample in samples:
         start = len(data) // 2
@@ -122,7 +125,10 @@ def pack_samples(samples: Sequence[Sample]) -> tuple[bytes, bytes]:
 
 
 def pack_presets(presets: Sequence[FontPreset]) -> dict[bytes, bytes]:
-    """Records of presets, each of which plays one instrument with all its zones (sections 7.2 to 7.5)."""
+    """Pack the records of presets, each with one instrument.
+
+    Sections 7.2 to 7.5.
+    """
     headers = b"".join(
         short_text(preset.name) + struct.pack("<HHHIII", preset.program, preset.bank, number, 0, 0, 0)
         for number, preset in enumerate(presets)

@@ -1,4 +1,4 @@
-"""Train the style tokens of one new voice of a saved pipeline, and nothing else of it.
+"""Train only the style tokens of one new voice.
 
     python -m train voice --cache DIR --latents DIR --voice violin/mine --initial MODEL --out RUN
 
@@ -56,7 +56,7 @@ def check_voice(voice: str, known: list[str]) -> None:
 
 
 class NewVoice(nn.Module):
-    """A denoiser that plays one new voice; only that voice's row is a parameter.
+    """A denoiser whose only parameter is the row of a new voice.
 
     Args:
         unet: frozen; kept in a tuple, so that it is neither trained nor saved with the voice.
@@ -109,7 +109,10 @@ def sample_loss(
     generator: torch.Generator,
     device: torch.device,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The denoiser's own loss on random pairs of a random length; see ``denoiser_loss``."""
+    """Return the denoiser's loss on random pairs of a random length.
+
+    See ``denoiser_loss``.
+    """
     longest = sampler.latents.shape[-1]
     lengths = range(min(SHORTEST_COLUMNS, longest), longest + 1, 4)
     columns = lengths[int(torch.randint(len(lengths), (1,), generator=generator))]
@@ -126,7 +129,7 @@ def sample_loss(
 
 @torch.no_grad()
 def reference_row(style_encoder: StyleEncoder, cache: MelCache, voice: str) -> torch.Tensor | None:
-    """What a model that takes reference clips hears in the voice's clips, as a row of voices, (features,).
+    """Return the style encoder's mean embedding of the voice's clips, (features,).
 
     None without such a model.
     """
@@ -147,7 +150,10 @@ def choose_start(
     candidates: dict[str, torch.Tensor],
     device: torch.device,
 ) -> str:
-    """Name of the row with the least loss on some pairs, which the model then has; all see the same pairs and noise."""
+    """Choose the row with the least loss on some pairs.
+
+    The model then has it. All rows see the same pairs and noise.
+    """
     losses = {}
     for name, row in candidates.items():
         model.row.copy_(row)
@@ -160,7 +166,9 @@ def choose_start(
 
 
 def start_rows(style_encoder: StyleEncoder, cache: MelCache, voice: str) -> dict[str, torch.Tensor]:
-    """Rows that a new voice may start from: those of its instrument, or of all voices, their mean, and its own sound.
+    """Return rows that a new voice may start from, by name.
+
+    They are those of its instrument, or of all voices, their mean, and its own sound.
 
     Returns:
         Rows (features,) by name.
@@ -174,7 +182,9 @@ def start_rows(style_encoder: StyleEncoder, cache: MelCache, voice: str) -> dict
 
 
 def add_voice(style_encoder: StyleEncoder, voice: str, row: torch.Tensor, as_default: bool = False) -> StyleEncoder:
-    """A style encoder that knows one more voice; all else is the same.
+    """Return a style encoder with one more voice.
+
+    Everything else stays the same.
 
     Args:
         row: the voice's, (features,).
@@ -193,7 +203,7 @@ def add_voice(style_encoder: StyleEncoder, voice: str, row: torch.Tensor, as_def
 
 
 def save_model(base: Path, voice: str, row: torch.Tensor, out: Path, as_default: bool) -> None:
-    """Write a pipeline folder that is a copy of another with one more voice.
+    """Copy a pipeline folder and add one voice.
 
     Args:
         base: folder of the pipeline.
@@ -208,7 +218,7 @@ def save_model(base: Path, voice: str, row: torch.Tensor, out: Path, as_default:
 
 
 def load_style_encoder(folder: Path) -> StyleEncoder:
-    """The style encoder of a pipeline folder in the precision it is saved in.
+    """Load the style encoder of a folder in its saved precision.
 
     Raises:
         SettingsError: there is none that can be read.
