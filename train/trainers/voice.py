@@ -260,7 +260,7 @@ def train(settings: VoiceSettings) -> torch.Tensor:
         best = choose_start(run.models["voice"], scheduler, sampler, settings, candidates, device)
         run.accelerator.print(f"{settings.voice} starts from {best}")
     for step in run.steps():
-        for micro in range(settings.accumulation):
+        for micro in run.passes():
             generator = generator_at(settings.seed, step, micro, run.accelerator.process_index)
             size = settings.batch_size
             loss, parts = sample_loss(run.models["voice"], scheduler, sampler, settings, size, generator, device)
