@@ -9,8 +9,6 @@ import torch
 
 from stylediff.mel import MelConfig
 
-# Measured on validation pairs, see docs/decisions/11-dynamics.md.
-DYNAMICS = 0.25
 SMOOTH_SECONDS = 1.6  # longer than most notes, whose decay is the target instrument's own
 RANGE_DB = 20.0  # softer frames are mostly rests and endings
 

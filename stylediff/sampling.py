@@ -11,11 +11,7 @@ import math
 import torch
 from diffusers import DDIMScheduler
 
-# Measured on validation pairs, see docs/decisions/09-sampling.md and 10-four-steps.md.
-STEPS = 4
-TEMPERATURE = 0.3
-START = 0.5  # of the noise levels of training, where refining starts
-MAX_STEPS = 500  # for more, that share of the levels is too small
+START = 0.5  # of the noise levels of training, where refining starts; see docs/decisions/09-sampling.md
 
 
 def count_steps(steps: int, strength: float) -> int:
@@ -34,7 +30,7 @@ def choose_timesteps(
     The last timestep of training comes first, then evenly spaced ones from ``start`` down.
 
     Args:
-        steps: at most ``MAX_STEPS``.
+        steps: at most ``settings.MAX_STEPS``.
         strength: below 1, the first timestep is at that share of the levels instead, and those after it are the ones of
             an even schedule from the highest level down.
     """
