@@ -33,8 +33,6 @@ class RecipeError(ValueError):
     """A recipe that cannot be run.
 
     The message names the file, the stage and the problem.
-
-    The message names the file, the stage and the problem.
     """
 
 
@@ -57,8 +55,6 @@ class Stage:
 @dataclass(frozen=True)
 class Recipe:
     """Stages of a recipe in order, and its default arguments.
-
-    The defaults are ``clips``, ``test_excerpts`` and ``minutes``.
 
     The defaults are ``clips``, ``test_excerpts`` and ``minutes``.
     """
@@ -157,8 +153,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def fill_in(args: argparse.Namespace, defaults: dict[str, Any]) -> None:
     """Give arguments that were left out the recipe's defaults.
-
-    Few clips need few test excerpts.
 
     Few clips need few test excerpts.
     """

@@ -182,8 +182,6 @@ def energy_between_partials(waveform: torch.Tensor, sample_rate: int, notes: tup
 
     Bow noise, breath, room and noise raise it.
 
-    Bow noise, breath, room and noise raise it.
-
     The median over partials, frames and notes that sound alone; None if there are none.
 
     Args:
@@ -224,10 +222,6 @@ def note_envelope(samples: np.ndarray, sample_rate: int, pitch: int, hop: int) -
 
 def rise_time(envelope: np.ndarray, hop_s: float) -> float | None:
     """Seconds from 10 % to 90 % of an envelope's rise.
-
-    It rises from its lowest value before the peak to the peak.
-
-    The rise starts at the envelope's lowest value before the peak.
 
     It rises from its lowest value before the peak to the peak.
 
@@ -274,8 +268,6 @@ def attack_time(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...
 
 def half_level_time(waveform: torch.Tensor, sample_rate: int) -> float | None:
     """Seconds until a note reaches half of its peak amplitude.
-
-    The note starts at 0. None means silence.
 
     The note starts at 0. None means silence.
 

@@ -36,8 +36,6 @@ class ClassifierEmbedding:
     """Penultimate activations of the instrument classifier, second by second.
 
     It needs no network connection.
-
-    It needs no network connection.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,8 +48,6 @@ class ClassifierEmbedding:
 
 class VggishEmbedding:
     """VGGish, the features of the original Fréchet audio distance.
-
-    Source: Hershey et al. 2017, arXiv 1609.09430.
 
     Source: Hershey et al. 2017, arXiv 1609.09430.
     """
@@ -70,8 +66,6 @@ class VggishEmbedding:
 
 class ClapEmbedding:
     """CLAP trained on music, one vector a clip.
-
-    Source: Wu et al. 2023, arXiv 2211.06687. It needs the package transformers.
 
     Source: Wu et al. 2023, arXiv 2211.06687. It needs the package transformers.
     """
@@ -105,8 +99,6 @@ class PixelEmbedding:
     """The picture averaged over a grid of cells.
 
     A cell is half a second wide. It needs no network connection.
-
-    A cell is half a second wide. It needs no network connection.
     """
 
     ROWS = 32
@@ -119,8 +111,6 @@ class PixelEmbedding:
 
 class InceptionEmbedding:
     """Inception v3 on the picture, with torchvision's ImageNet weights.
-
-    These are the features of the Fréchet inception distance.
 
     These are the features of the Fréchet inception distance.
     """

@@ -11,8 +11,6 @@ def frechet_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
     Source: Heusel et al. 2017, arXiv 1706.08500, eq. 6.
 
-    Source: Heusel et al. 2017, arXiv 1706.08500, eq. 6.
-
     With features of sound it is the Fréchet audio distance (Kilgour et al. 2019, arXiv 1812.08466).
 
     Args:

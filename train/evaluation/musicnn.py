@@ -2,8 +2,6 @@
 
 Its tags measure how much an output sounds like its target instrument.
 
-Its tags measure how much an output sounds like its target instrument.
-
 Pons and Serra 2019, arXiv 1909.06654. It was trained on none of our sounds, and nothing here is trained against it.
 """
 
@@ -33,8 +31,6 @@ class Tagging:
 
     There is a patch of three seconds every second.
 
-    There is a patch of three seconds every second.
-
     Attributes:
         probabilities: (patches, 50), of each tag.
         features: (patches, 200), activations of the last hidden layer.
@@ -45,8 +41,6 @@ class Tagging:
 
     def tag(self, instrument: str) -> float | None:
         """Probability of an instrument's tag, averaged over patches.
-
-        None for an instrument without a tag.
 
         None for an instrument without a tag.
         """
@@ -75,8 +69,6 @@ class Musicnn:
 
     def patches(self, waveform: torch.Tensor, sample_rate: int) -> np.ndarray:
         """Log-mel patches of a waveform, (patches, 187, 96) float32.
-
-        The waveform is scaled to a peak of 0.7.
 
         The waveform is scaled to a peak of 0.7.
 

@@ -2,8 +2,6 @@
 
 It rewrites the tables of the README, docs/results.md and the model card.
 
-It rewrites the tables of the README, docs/results.md and the model card.
-
 python -m train publish-report --report DIR
 """
 
@@ -68,8 +66,6 @@ def extreme_lines(summary: dict[str, Any]) -> list[str]:
     """Table of the directions with the smallest and largest error.
 
     Errors are relative to the unchanged source.
-
-    Errors are relative to the unchanged source.
     """
     name = "log-mel error / identity"
     ordered = sorted(summary["pair_ratios"].items(), key=lambda item: item[1][name])
@@ -125,8 +121,6 @@ def with_block(page: Path, block: str) -> str:
 
 def publish(report: Path, root: Path) -> None:
     """Copy a report into a repository and rewrite its tables.
-
-    The clip results are compressed.
 
     The clip results are compressed.
 

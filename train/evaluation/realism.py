@@ -82,8 +82,6 @@ def agreement(heard: Transcription, source: Transcription, instrument: str) -> d
 
     Only the keys of the target instrument count.
 
-    Only the keys of the target instrument count.
-
     Returns:
         ``frame_f`` and ``note_f1``; None where the source plays nothing on these keys.
     """

@@ -38,8 +38,6 @@ class RecordedReference:
         """Principal components of all patches, (200, dimensions).
 
         There are 16 where there are enough patches.
-
-        There are 16 where there are enough patches.
         """
         patches = np.concatenate(self.clips)
         dimensions = max(1, min(DIMENSIONS, len(patches) // PATCHES_PER_DIMENSION))
@@ -62,8 +60,6 @@ class RecordedReference:
     @cached_property
     def floor(self) -> float:
         """Distance of one half of the reference to the other.
-
-        It is the mean over ten random halvings.
 
         It is the mean over ten random halvings.
         """

@@ -1,8 +1,6 @@
 """Systems that play a recording with another instrument.
 
 They are the model in some setting and a replayed transcription.
-
-They are the model in some setting and a replayed transcription.
 """
 
 import zlib

@@ -211,8 +211,6 @@ def nearer_share(plan: Plan, target: str, setting: Setting, jobs: list[Job]) -> 
     """Share of clips nearer to the style recording than by name.
 
     Distances are those of musicnn's features.
-
-    Distances are those of musicnn's features.
     """
     nearer = []
     for job in jobs:

@@ -81,8 +81,6 @@ def measure_transfer(task: ReferenceTransfer, model: Path) -> dict[str, Any]:
     """Timbre distance of a transfer to its reference, by weight.
 
     The weight is that of the reference against the name.
-
-    The weight is that of the reference against the name.
     """
     pipeline = load_model(model)
     rate = pipeline.mel.sample_rate

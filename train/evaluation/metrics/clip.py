@@ -98,8 +98,6 @@ class ScoredClip:
         """Log-mels of the normalised output and, if known, target.
 
         Their shape is (1 or 2, mels, frames).
-
-        Their shape is (1 or 2, mels, frames).
         """
         waveforms = [waveform for waveform in (self.levelled, self.levelled_target) if waveform is not None]
         return waveform_to_mel(torch.stack(waveforms), self.config)[:, 0]

@@ -1,8 +1,6 @@
 """Metrics of notes and pitch.
 
 The notes and pitches heard are compared with the score, the source or the original.
-
-The notes and pitches heard are compared with the score, the source or the original.
 """
 
 import librosa
@@ -24,8 +22,6 @@ def pitch_jaccard(heard: np.ndarray, reference: np.ndarray) -> float:
 
     Source: Cífka et al. 2021, arXiv 2102.05749.
 
-    Source: Cífka et al. 2021, arXiv 2102.05749.
-
     0 is the same pitches everywhere, 1 none in common; a frame that is silent in both counts as 0.
 
     Args:
@@ -37,8 +33,6 @@ def pitch_jaccard(heard: np.ndarray, reference: np.ndarray) -> float:
 
 def pitch_class_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Mean distance of the strongest pitch classes, in semitones.
-
-    Frames are aligned by dynamic time warping.
 
     Frames are aligned by dynamic time warping.
 
@@ -65,8 +59,6 @@ def onset_f1(waveform: torch.Tensor, notes: tuple[Note, ...], sample_rate: int) 
 
     Onsets are found by librosa's spectral flux and matched by mir_eval.onset.
 
-    Onsets are found by librosa's spectral flux and matched by mir_eval.onset.
-
     Args:
         waveform: (samples,).
     """
@@ -77,8 +69,6 @@ def onset_f1(waveform: torch.Tensor, notes: tuple[Note, ...], sample_rate: int) 
 
 def timely_share(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray) -> float | None:
     """Share of onsets within 30 ms of the score's, or None.
-
-    Only notes heard within 0.1 s of the score's count.
 
     Only notes heard within 0.1 s of the score's count.
 
@@ -100,8 +90,6 @@ def timely_share(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.nda
 
 def f0_accuracy(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) -> float:
     """Share of sounding frames whose pitch is within 50 cents.
-
-    Raw pitch accuracy, Poliner et al. 2007.
 
     Raw pitch accuracy, Poliner et al. 2007.
 
@@ -140,8 +128,6 @@ def pitch_wobble(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) 
 
     It is in cents; None without such notes.
 
-    It is in cents; None without such notes.
-
     Args:
         times, f0_hz: of a pitch tracker, (frames,) each.
     """
@@ -155,8 +141,6 @@ def pitch_deviation(
     notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray, original_hz: np.ndarray
 ) -> float | None:
     """Mean distance of pitch from the original's on held notes.
-
-    It is in cents; None without such notes.
 
     It is in cents; None without such notes.
     """

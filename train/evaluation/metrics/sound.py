@@ -38,8 +38,6 @@ def log_mel_error(output: torch.Tensor, target: torch.Tensor) -> float:
 
     Both are floored 70 dB below the target's peak.
 
-    Both are floored 70 dB below the target's peak.
-
     The log-spectral distance of Gray and Markel (1976) with the L1 norm, on mel bands. The floor keeps what nobody
     hears out of the mean.
 
@@ -54,8 +52,6 @@ def log_mel_error(output: torch.Tensor, target: torch.Tensor) -> float:
 
 def log_spectral_distance(output: torch.Tensor, target: torch.Tensor, config: MelConfig) -> float:
     """Log-spectral distance in dB.
-
-    Root mean square over bins, mean over frames (Gray and Markel 1976, eq. 2).
 
     Root mean square over bins, mean over frames (Gray and Markel 1976, eq. 2).
 
@@ -80,8 +76,6 @@ def timbre_distance(output: torch.Tensor, target: torch.Tensor) -> float:
 
     Each mean is over the frames in which the clip sounds.
 
-    Each mean is over the frames in which the clip sounds.
-
     Coefficients as in Cífka et al. (2021, arXiv 2102.05749), who leave out the level as well; theirs feed a network.
 
     Args:
@@ -103,8 +97,6 @@ def missing_seconds(output: torch.Tensor, target: torch.Tensor, sample_rate: int
 
     Only blocks of the target within 40 dB of its loudest 50 ms count.
 
-    Only blocks of the target within 40 dB of its loudest 50 ms count.
-
     Args:
         output, target: (samples,), of equal loudness.
     """
@@ -117,8 +109,6 @@ def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
     """Levels of the 50 ms blocks of a waveform in dB, (blocks,).
 
     They are limited to 40 dB below the loudest.
-
-    They are limited to 40 dB below the loudest.
     """
     block = round(BLOCK_SECONDS * sample_rate)
     power = waveform[: len(waveform) // block * block].reshape(-1, block).square().mean(1)
@@ -128,8 +118,6 @@ def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
 
 def mel_contour(mel: torch.Tensor, seconds: float, config: MelConfig) -> torch.Tensor:
     """Levels of overlapping windows of a log-mel in dB, (windows,).
-
-    Windows start a quarter of their length apart.
 
     Windows start a quarter of their length apart.
 
@@ -146,8 +134,6 @@ def momentary_loudness(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor
 
     EBU Tech 3341, ITU-R BS.1770.
 
-    EBU Tech 3341, ITU-R BS.1770.
-
     Returns:
         (blocks,) LUFS over windows of 400 ms, none below -70 or more than 40 dB below the loudest.
     """
@@ -161,8 +147,6 @@ def momentary_loudness(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor
 
 def correlation(contour: torch.Tensor, target: torch.Tensor) -> float | None:
     """Pearson correlation of two contours (blocks,) in dB.
-
-    None if one of them never changes.
 
     None if one of them never changes.
     """
@@ -184,8 +168,6 @@ def loudness_correlation(output: torch.Tensor, target: torch.Tensor, sample_rate
 
 def loudness_difference(gain: float, target_gain: float) -> float:
     """Decibels by which an output is louder than its target.
-
-    It follows from the gains that make both equally loud.
 
     It follows from the gains that make both equally loud.
     """
