@@ -22,7 +22,7 @@ except ImportError:
 # True if each conversion runs in a fork of this process. The package is also installed on Spaces without ZeroGPU.
 FORKS = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
-START_SECONDS, PASS_SECONDS = 8.0, 0.1  # seconds per pass of a network over one window
+START_SECONDS, PASS_SECONDS = 8.0, 0.1  # overhead of a conversion, and one pass of a network over one window
 OTHER_PASSES = 4  # encoder, decoder, enhancer, vocoder
 PADDED_FRAMES = 64  # the pipeline pads clips to a multiple of at most this
 

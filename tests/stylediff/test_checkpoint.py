@@ -23,7 +23,7 @@ def test_a_recommendation_that_cannot_be_followed_is_a_sentence(tmp_path, recomm
     tiny_pipeline().save_pretrained(tmp_path)
     index = json.loads((tmp_path / "model_index.json").read_text())
     (tmp_path / "model_index.json").write_text(json.dumps(index | {"recommended": recommended}))
-    with pytest.raises(CheckpointError, match=r"no StyleDiff model can be loaded from .*: (unknown|steps|what)"):
+    with pytest.raises(CheckpointError, match=r"cannot load a StyleDiff model from .*: (unknown|steps|what)"):
         load_pipeline(str(tmp_path))
 
 
