@@ -15,7 +15,7 @@ from diffusers import DDIMScheduler
 STEPS = 4
 TEMPERATURE = 0.3
 START = 0.5  # share of the training's noise levels at which refinement starts
-MAX_STEPS = 500  # the share of levels above holds no more timesteps
+MAX_STEPS = 500  # START of the 1000 levels has no more timesteps
 
 
 def count_steps(steps: int, strength: float) -> int:

@@ -75,4 +75,4 @@ def test_recordings_without_notes_are_refused(soundfonts, tmp_path, capsys):
     flags = ["--recordings", str(tmp_path / "noise"), "--soundfont", str(soundfonts[0]), "--workers", "1"]
     flags += ["--model", str(tmp_path / "base"), "--instrument", "violin", "--name", "mine"]
     assert main([*flags, "--out", str(tmp_path / "run")]) == 2
-    assert "error: none of 1 recorded clips agrees with the notes" in capsys.readouterr().err
+    assert "error: none of 1 recorded clips agrees with its transcription" in capsys.readouterr().err

@@ -129,7 +129,7 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(
     assert main(flags) == 0
     assert capfd.readouterr().out.count(": done") == 17
     assert main([*flags, "--seed", "1"]) == 2
-    assert "was begun with seed=0, not 1: use another folder" in capfd.readouterr().err
+    assert "was started with seed=0, not 1: use another folder" in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def endpoint_parameters() -> list[inspect.Parameter]:
 
 
 def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[str, Any]]]:
-    """The function behind ``/convert``."""
+    """Build the function of ``/convert``."""
     parameters = endpoint_parameters()
 
     def convert_one(*values: Any) -> tuple[FileData, dict[str, Any]]:

@@ -64,7 +64,7 @@ def pack(folder: Path) -> str:
 
 
 class Batches:
-    """The page's batch tab, around a converter."""
+    """Batch tab of the page, for a converter."""
 
     def __init__(self, converter: Converter) -> None:
         self.converter = converter

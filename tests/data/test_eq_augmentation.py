@@ -84,7 +84,7 @@ def test_damaged_coloured_clips_are_told_and_unfinished_ones_are_none(latents):
     whole = (folder / "coloured.npy").read_bytes()
     (folder / "coloured.npy").write_bytes(whole[:-7])
     with pytest.raises(
-        CacheError, match=r"the coloured clips in .* are damaged: run the command cache-equalized again"
+        CacheError, match=r"the EQ-augmented clips in .* are damaged: rerun the command cache-equalized"
     ):
         read_equalized(folder)
     (folder / "coloured.npy").write_bytes(whole)

@@ -82,7 +82,7 @@ def test_clips_and_manifest_say_where_they_are_from(recordings, tmp_path, capsys
         assert len(waveform) % UNIT == 0
         assert np.sqrt(np.mean(waveform**2)) == pytest.approx(TARGET_RMS, rel=0.05)
         assert int(np.abs(np.fft.rfft(waveform)).argmax()) * 22050 / len(waveform) == pytest.approx(440, abs=1)
-    assert "4 clips, 0.3 min, of 2 recordings" in capsys.readouterr().out
+    assert "4 clips, 0.3 min, from 2 recordings" in capsys.readouterr().out
 
 
 def test_an_interrupted_import_ends_the_same_and_later_recordings_are_added(recordings, tmp_path):
@@ -108,9 +108,9 @@ def test_unusable_recordings_are_left_out_with_a_sentence(recordings, tmp_path, 
     write(recordings / "silent.wav", [np.zeros(66150)])
     assert run(recordings, tmp_path / "out") == 0
     said = capsys.readouterr().err
-    assert "left out: text.wav: text.wav is not audio that can be read" in said
-    assert "left out: short.wav: clip is 0.10 s" in said
-    assert "left out: silent.wav has no 2.2 s without a pause" in said
+    assert "skipped: text.wav: text.wav is not audio that can be read" in said
+    assert "skipped: short.wav: clip is 0.10 s" in said
+    assert "skipped: silent.wav has no 2.2 s without a pause" in said
     assert len(read_manifest(tmp_path / "out")) == 4
 
 
@@ -126,7 +126,7 @@ def test_nothing_to_import_is_said_and_exits_with_2(recordings, tmp_path, capsys
         assert sentence in capsys.readouterr().err
     assert run(recordings, tmp_path / "out") == 0
     assert run(recordings, tmp_path / "out", "--instrument", "cello") == 2
-    assert "was begun with instrument='violin', not 'cello'" in capsys.readouterr().err
+    assert "was started with instrument='violin', not 'cello'" in capsys.readouterr().err
 
 
 def test_an_unknown_instrument_is_refused(recordings, tmp_path, capsys):

@@ -62,7 +62,7 @@ def test_a_group_is_there_whole_or_not_at_all(tmp_path):
 
 def test_an_unfinished_set_cannot_be_read(tmp_path):
     save(tmp_path, example(0))
-    with pytest.raises(ManifestError, match=r"no manifest\.jsonl in .*: render the data set first, or let it finish"):
+    with pytest.raises(ManifestError, match=r"no manifest\.jsonl in .*: render the data set first, or finish it"):
         read_manifest(tmp_path)
 
 

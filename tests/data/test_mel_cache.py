@@ -95,7 +95,7 @@ def test_ctrl_c_is_a_sentence_and_the_run_goes_on(cached, tmp_path, monkeypatch,
     with monkeypatch.context() as patched:
         patched.setattr("train.data.mel_cache.waveform_to_mel", stop)
         assert run(tmp_path / "cache", cached / "data") == 130
-    assert "stopped; run the same command again to go on" in capsys.readouterr().err
+    assert "stopped; rerun the same command to continue" in capsys.readouterr().err
     assert run(tmp_path / "cache", cached / "data") == 0
     np.testing.assert_array_equal(read_cache(tmp_path / "cache", MEL).mels, read_cache(cached / "cache", MEL).mels)
 
@@ -123,7 +123,7 @@ def test_other_clips_need_another_folder(cached, tmp_path, capsys):
     other = write_dataset(tmp_path / "other", [64, 64, 64, 64])
     before = (cached / "cache" / "mels.npy").read_bytes()
     assert run(cached / "cache", other) == 2
-    assert "was begun with other clips: use another folder" in capsys.readouterr().err
+    assert "was started with other clips: use another folder" in capsys.readouterr().err
     assert (cached / "cache" / "mels.npy").read_bytes() == before
 
 

@@ -77,7 +77,7 @@ def test_a_broken_score_is_left_out_with_a_sentence(soundfonts, scores, dataset,
     (tmp_path / scores.name / "broken.mid").write_text("not music")
     (tmp_path / "out" / "settings.json").unlink()  # begun with one piece fewer
     assert main(flags(soundfonts, tmp_path / scores.name, tmp_path / "out")) == 0
-    assert "left out: broken.mid is not a readable MIDI file" in capsys.readouterr().err
+    assert "skipped: broken.mid is not a readable MIDI file" in capsys.readouterr().err
 
 
 def test_the_summary_counts_minutes_and_clips(soundfonts, scores, dataset, tmp_path, capsys):
@@ -91,7 +91,7 @@ def test_the_summary_counts_minutes_and_clips(soundfonts, scores, dataset, tmp_p
 
 def test_a_folder_begun_with_another_seed_is_refused(soundfonts, scores, dataset, capsys):
     assert main([*flags(soundfonts, scores, dataset), "--seed", "6"]) == 2
-    assert "was begun with seed=5, not 6: use another folder" in capsys.readouterr().err
+    assert "was started with seed=5, not 6: use another folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_folder_begun_with_another_seed_is_refused(soundfonts, scores, dataset
     [
         ("--midi", "nowhere", "error: no such folder of MIDI files: nowhere"),
         ("--test-soundfont", "gone.sf2", "error: no such soundfont: gone.sf2"),
-        ("--test-soundfont", "drums.sf2", "error: drums.sf2 has none of the instruments"),
+        ("--test-soundfont", "drums.sf2", "error: drums.sf2 has no preset of any known instrument"),
         ("--midi", "few", "error: found no usable excerpt for the "),
     ],
 )

@@ -121,8 +121,8 @@ def test_programs_after_a_colon_choose_voices(soundfonts):
     [
         ("nowhere.sf2", r"no such soundfont: nowhere\.sf2"),
         ("text.sf2", r"text\.sf2 is not a soundfont"),
-        ("drums.sf2", r"drums\.sf2 has none of the instruments"),
-        ("drums.sf2:violin", "presets after the colon are numbers like 40,42.1, not 'violin'"),
+        ("drums.sf2", r"drums\.sf2 has no preset of any known instrument"),
+        ("drums.sf2:violin", "the presets after the colon must be numbers like 40,42.1, got 'violin'"),
     ],
 )
 def test_unusable_soundfonts_are_refused_with_a_reason(tmp_path, monkeypatch, argument, complaint):

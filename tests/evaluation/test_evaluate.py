@@ -233,7 +233,7 @@ def test_baselines_of_other_clips_or_other_weights_are_refused(
     told = {"trial": cases[0].key, "row": ORACLE, "log_mel_error": 9.0}
     (tmp_path / "results.jsonl.gz").write_bytes(gzip.compress(json.dumps(told).encode()))
     (tmp_path / "summary.json").write_text(json.dumps({"spread": {"all pairs": {ORACLE: {"pixels": {}}}}}))
-    with pytest.raises(CaseError, match="not all Fréchet distances"):
+    with pytest.raises(CaseError, match="lacks Fréchet distances"):
         read_reused(tmp_path, cases, ["classifier"])
     baselines = read_reused(tmp_path, cases, ["pixels"])
     with pytest.raises(CaseError, match="other clips"):
@@ -252,7 +252,7 @@ def test_baselines_of_other_clips_or_other_weights_are_refused(
         soundfonts=(),
         variants=(TransferSettings(steps=1),),
     )
-    with pytest.raises(CaseError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
+    with pytest.raises(CaseError, match=r"'oracle' of .* here but 9\.000 in the earlier report"):
         check_reused(baselines, cases, eval_config)
     check_reused(read_reused(None, cases, []), cases, eval_config)
 

@@ -37,7 +37,7 @@ def test_columns_have_an_arrow_where_smaller_is_better() -> None:
     columns = columns_of(NOTES, SOUND)
     assert columns["frame_f"] == "frame F"
     assert columns["log_mel_error"] == "log-mel error, neper ↓"
-    assert columns["loudness_difference_db"] == "louder by, dB"
+    assert columns["loudness_difference_db"] == "loudness difference, dB"
     assert list(columns)[:2] == ["frame_f", "note_f1_50"]
     assert "wobble" not in columns
     assert columns_of(CODEC)["wobble"] == "pitch wobble, cents ↓"

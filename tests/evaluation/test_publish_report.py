@@ -79,7 +79,7 @@ def test_the_readme_shows_the_default_and_the_bounds(report: Path) -> None:
 
 def test_what_is_missing_is_named_and_nothing_is_changed(report: Path, repository: Path) -> None:
     (repository / CARD).write_text("nothing to fill")
-    with pytest.raises(PublishError, match=r"README\.md has no lines <!-- results -->"):
+    with pytest.raises(PublishError, match=r"README\.md needs the lines <!-- results -->"):
         publish(report, repository)
     assert (repository / README).read_text() == MARKED
     assert (repository / "train/results/extremes/of_the_last_report.ogg").is_file()

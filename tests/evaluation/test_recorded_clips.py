@@ -67,5 +67,5 @@ def test_an_empty_split_is_a_sentence(folder):
     assert len(recordings_of_split(folder, "all")) == 4
     for recording in recordings_of_split(folder, "train"):
         recording.path.unlink()
-    with pytest.raises(RecordingError, match="belongs to the split 'train'"):
+    with pytest.raises(RecordingError, match="has no recording in the split 'train'"):
         recordings_of_split(folder, "train")

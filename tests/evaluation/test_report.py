@@ -70,7 +70,7 @@ def test_tables_hold_means_of_clips_and_means_of_pair_means() -> None:
 def test_ratios_compare_with_doing_nothing_and_with_the_vocoders_best() -> None:
     summary = summarize(HAND_MADE, ROWS, [Direction("piano", "violin")], model_name(20))
     assert key_ratios(summary["tables"]["piano -> violin"], model_name(20)) == pytest.approx(
-        {"log-mel error / identity": 0.6 / 2.0, "frame F / oracle": 0.4 / 0.8, "heard as target": 0.5}
+        {"log-mel error / identity": 0.6 / 2.0, "frame F / oracle": 0.4 / 0.8, "classified as target": 0.5}
     )
 
 

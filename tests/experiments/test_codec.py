@@ -88,7 +88,7 @@ def test_it_is_said_where_griffin_lim_comes_nearer_to_the_original():
     )
     title, _, *lines = write_rivalry({"harp": results})
     assert "in 1 of 2 cells" in title
-    assert "beyond chance (the interval of the clips' differences leaves 0 out) in 1" in title
+    assert "significantly (the interval of the differences excludes 0) in 1" in title
     assert title.endswith("in 1 of these:")
     assert lines == ["- harp: frame F, off by 0.100 against 0.050, 0.050 more [0.050, 0.050]; phases alone 0.020"]
     mels = [{name: value for name, value in result.items() if name != "frame_f"} for result in results]
@@ -129,7 +129,7 @@ def test_an_interrupted_measurement_goes_on_to_the_same_page(dataset, tmp_path, 
     assert {result["log_mel_error"] for result in results if result["row"] == ORIGINAL} == {0.0}
     assert "## violin (1 clips)" in page
     assert f"| {VOCODER} |" in page
-    assert "The instrument that loses most" in page
+    assert "Autoencoder and vocoder lose most on" in page
     assert all(np.isfinite(result["stripes"]) for result in results)
 
     lines = (out / "results.jsonl").read_text().splitlines(keepends=True)

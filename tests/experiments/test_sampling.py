@@ -76,4 +76,4 @@ def test_a_level_that_nothing_can_be_refined_from_is_a_sentence(tmp_path, capsys
 def test_more_steps_than_there_are_levels_is_a_sentence(model, tiny_cache, tmp_path, capsys):
     arguments = ["--cache", str(tiny_cache), "--model", str(model), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--steps", "4", "50", "--start", "0.5", "0.01"]) == 2
-    assert "50 steps are more than there are in 0.01 of 1000 noise levels" in capsys.readouterr().err
+    assert "50 steps do not fit into 0.01 of 1000 noise levels" in capsys.readouterr().err

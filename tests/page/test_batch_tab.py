@@ -43,7 +43,7 @@ def test_what_is_done_is_there_before_the_rest_and_whatever_happens_to_it(tmp_pa
         ["a__to_flute_seed0.wav", "a_to_flute_seed0.wav"],
     ]
     _, outcomes, archive = updates[-1]
-    assert "| b.wav | Something broke on this side" in outcomes
+    assert "| b.wav | Something went wrong on the server" in outcomes
     assert archive.endswith("stylediff.zip")
 
 

@@ -73,7 +73,7 @@ def test_a_result_says_what_it_was_made_with(clip, tmp_path, monkeypatch):
 
 def test_a_result_that_is_gone_is_a_sentence(clip):
     assert take_result(str(clip)) == str(clip)
-    with pytest.raises(gr.Error, match="Results are kept for an hour"):
+    with pytest.raises(gr.Error, match="Results are kept for one hour"):
         take_result(f"{clip}.gone")
 
 

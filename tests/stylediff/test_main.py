@@ -153,7 +153,7 @@ def test_bad_arguments_give_one_sentence_and_exit_code_2(model, clip, extra, sen
 def test_a_missing_model_gives_one_sentence(clip, tmp_path, capsys):
     arguments = [str(clip), "--to", "violin", "-o", "x.wav", "--model", str(tmp_path)]
     assert main(arguments) == 2
-    assert "no StyleDiff model can be loaded" in capsys.readouterr().err
+    assert "cannot load a StyleDiff model" in capsys.readouterr().err
 
 
 def test_neither_or_both_outputs_are_refused(clip):

@@ -194,7 +194,7 @@ def test_checkpoints_are_written_where_there_is_no_git(tmp_path, monkeypatch):
 
 def test_a_folder_of_another_run_is_refused(tmp_path):
     train(LineSettings(out=tmp_path), stop_after=1)
-    with pytest.raises(SettingsError, match="was begun with batch_size=8, not 16"):
+    with pytest.raises(SettingsError, match="was started with batch_size=8, not 16"):
         start(LineSettings(out=tmp_path, batch_size=16))
 
 
@@ -259,7 +259,7 @@ def test_what_is_done_never_is_never_due():
     [
         (FileNotFoundError("no such folder"), 2, "error: no such folder"),
         (TrainingError("loss is nan"), 2, "error: loss is nan"),
-        (KeyboardInterrupt(), 130, "stopped; run the same command again to go on"),
+        (KeyboardInterrupt(), 130, "stopped; rerun the same command to continue"),
     ],
 )
 def test_what_ends_a_trainer_is_a_sentence(tmp_path, capsys, failure, code, sentence):

@@ -43,4 +43,4 @@ def test_a_scalar_that_nobody_logged_is_a_sentence(tmp_path: Path, capsys: pytes
     assert "no run has logged 'los'; there are loss" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["--run", str(tmp_path / "empty"), "--scalar", "loss", "--out", str(tmp_path / "x.png")]) == 2
-    assert "has no logs of a training run" in capsys.readouterr().err
+    assert "has no training logs" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_settings_are_recorded_as_json(tmp_path):
 def test_a_resumed_run_keeps_its_settings(tmp_path):
     ExampleSettings(out=tmp_path, batch_size=4).save()
     ExampleSettings(out=tmp_path, batch_size=4, minutes=3.0, log_every=7).save()
-    with pytest.raises(SettingsError, match="was begun with batch_size=4, not 8"):
+    with pytest.raises(SettingsError, match="was started with batch_size=4, not 8"):
         ExampleSettings(out=tmp_path, batch_size=8).save()
-    with pytest.raises(SettingsError, match=r"was begun with widths=\[8, 16\], not \[8\]"):
+    with pytest.raises(SettingsError, match=r"was started with widths=\[8, 16\], not \[8\]"):
         ExampleSettings(out=tmp_path, widths=(8,)).save()

@@ -168,5 +168,5 @@ def test_wrong_folders_give_a_sentence(
     mel = MelConfig(fmin_hz=50.0).to_dict()
     MelAutoencoder(mel=mel, block_out_channels=(16,), layers_per_block=1).save_pretrained(other)
     assert "it was made with fmin_hz=50.0, but 30.0 is needed" in refusal(settings.data, other)
-    sentence = f"error: {missing} is not the data that the mel cache was made from: "
+    sentence = f"error: {missing} is not the data set of the mel cache: "
     assert sentence in refusal(missing, Path(settings.autoencoder))

@@ -210,5 +210,5 @@ def test_what_cannot_be_trained_is_said(settings, tmp_path, capsys):
     assert main([*flags, "--voice", VOICE, "--initial", str(tmp_path)]) == 2
     assert "error: " in capsys.readouterr().err
     assert main([*flags, "--voice", "kazoo/mine", "--initial", settings.initial]) == 2
-    assert "'kazoo' is no instrument of this model" in capsys.readouterr().err
+    assert "'kazoo' is not an instrument of this model" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -45,11 +45,13 @@ def lock_settings(out: Path, settings: dict[str, Any]) -> None:
         FolderError: the folder was started with other settings; the message names the first that differs.
     """
     out.mkdir(parents=True, exist_ok=True)
-    path, told = out / "settings.json", json.dumps(settings, indent=1, default=str)
+    path, text = out / "settings.json", json.dumps(settings, indent=1, default=str)
     if not path.is_file():
-        write_atomically(path, told)
+        write_atomically(path, text)
         return
-    begun = json.loads(path.read_text())
-    for name, value in json.loads(told).items():
-        if begun.get(name) != value:
-            raise FolderError(f"{out} was started with {name}={begun.get(name)!r}, not {value!r}: use another folder")
+    recorded = json.loads(path.read_text())
+    for name, value in json.loads(text).items():
+        if recorded.get(name) != value:
+            raise FolderError(
+                f"{out} was started with {name}={recorded.get(name)!r}, not {value!r}: use another folder"
+            )

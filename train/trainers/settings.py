@@ -99,10 +99,10 @@ class TrainSettings:
         path = self.out / "settings.json"
         values = json.loads(json.dumps(asdict(self), default=str))
         if path.is_file():
-            begun = json.loads(path.read_text())
+            recorded = json.loads(path.read_text())
             for name, value in values.items():
-                if name not in self.MAY_CHANGE and begun.get(name, value) != value:
-                    raise SettingsError(f"{self.out} was started with {name}={begun[name]!r}, not {value!r}")
+                if name not in self.MAY_CHANGE and recorded.get(name, value) != value:
+                    raise SettingsError(f"{self.out} was started with {name}={recorded[name]!r}, not {value!r}")
         write_atomically(path, json.dumps(values, indent=1))
 
 
