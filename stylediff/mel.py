@@ -67,7 +67,7 @@ class MelConfig:
         for field in fields(self):
             ours, theirs = getattr(self, field.name), getattr(other, field.name)
             if ours != theirs:
-                raise ValueError(f"{owner} has {field.name}={theirs}, but {ours} is needed")
+                raise ValueError(f"{owner} was made with {field.name}={theirs}, but {ours} is needed")
 
 
 @lru_cache(maxsize=4)

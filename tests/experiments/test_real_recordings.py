@@ -66,7 +66,7 @@ def test_the_page_compares_systems_with_recordings():
     assert "| ours, default | 2 |  |  |  | 0.600 |" in of_trumpet
 
 
-def test_what_is_missing_is_a_sentence(tmp_path, capsys):
+def test_missing_inputs_are_reported(tmp_path, capsys):
     arguments = ["--recordings", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
     assert "no such folder of recordings" in capsys.readouterr().err
@@ -76,7 +76,7 @@ def test_what_is_missing_is_a_sentence(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_command_compares_settings_and_goes_on_where_it_stopped(tmp_path, capsys, soundfonts):
+def test_the_command_compares_settings_and_resumes(tmp_path, capsys, soundfonts):
     pytest.importorskip("basic_pitch", reason="needs pip install --no-deps basic-pitch==0.4.0")
     folder = write_recordings(tmp_path / "recordings", ["piano", "flute"], per_instrument=4)
     tiny_pipeline().save_pretrained(tmp_path / "model")
