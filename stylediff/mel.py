@@ -1,4 +1,4 @@
-"""Log-mel spectrograms: their numbers, how a waveform becomes one, and Griffin-Lim back."""
+"""Log-mel spectrograms: parameters, computation from waveforms, and inversion by Griffin-Lim."""
 
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -15,7 +15,7 @@ LEVEL_SCALE = 4.0  # nepers above the floor that the networks see as 1
 
 @dataclass(frozen=True)
 class MelConfig:
-    """The numbers every spectrogram in the project shares.
+    """Parameters that all spectrograms of the project share.
 
     Attributes:
         sample_rate: Hz.
@@ -50,7 +50,7 @@ class MelConfig:
         return (self.n_fft - self.hop_length) // 2
 
     def frames(self, samples: int) -> int:
-        """Frames that cover a waveform of that many samples."""
+        """Number of frames that cover a number of samples."""
         return -(-samples // self.hop_length)
 
     def seconds(self, frames: int) -> float:
@@ -134,7 +134,7 @@ def transform_padded(padded: torch.Tensor, config: MelConfig) -> torch.Tensor:
 def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """Log-mel spectrogram in nepers, never below ``config.log_floor``.
 
-    The transform is taken of ``BLOCK_FRAMES`` at a time: of a long waveform it is eight times as large as that.
+    ``BLOCK_FRAMES`` are transformed at a time: the transform of a long waveform would take eight times its memory.
 
     Args:
         waveform: (batch, samples) at ``config.sample_rate``.
@@ -178,7 +178,7 @@ def griffin_lim(mel: torch.Tensor, config: MelConfig, iterations: int = 32) -> t
 
     waveforms = []
     for log_mel in mel[:, 0].detach().cpu().float().numpy():
-        # The floor stands for silence: left in, it would come back as a bed of noise.
+        # The floor means silence. Left in, it would become a bed of noise.
         magnitudes = np.where(log_mel <= config.log_floor + 1e-4, 0.0, np.exp(log_mel))
         linear = librosa.util.nnls(mel_filters(config).numpy(), magnitudes)
         samples = librosa.griffinlim(

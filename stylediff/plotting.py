@@ -1,4 +1,4 @@
-"""Log-mels as pictures."""
+"""Pictures of log-mels."""
 
 from typing import Literal
 
@@ -33,7 +33,7 @@ def colour_image(mel: torch.Tensor, top: float) -> np.ndarray:
 def brightest(mels: list[torch.Tensor], config: MelConfig) -> float:
     """Return the top of a colour scale that log-mels share.
 
-    Silence is black on it.
+    Silence is black on this scale.
     """
     return max(config.log_floor + DYNAMIC_RANGE, *(float(mel.max()) for mel in mels))
 
@@ -60,8 +60,8 @@ def show_bands(
     """A picture of (mels, frames) values on axes in seconds and Hz.
 
     Args:
-        colours: name of matplotlib's colour map.
-        limits: values at its two ends.
+        colours: name of a matplotlib colour map.
+        limits: values at the two ends of the colour map.
     """
     extent = (0, config.seconds(values.shape[-1]), 0, config.n_mels)
     shown = axes.imshow(
@@ -98,8 +98,8 @@ def spectrogram_figure(
     Args:
         mels: each (mels, frames) in nepers.
         names: a title for each.
-        top: value shown brightest; the loudest of them all without.
-        title_side: where titles stand.
+        top: value shown brightest; by default the largest value of all log-mels.
+        title_side: horizontal position of the titles.
     """
     top = brightest(mels, config) if top is None else top
     figure = Figure(figsize=(6 * len(mels), 4), dpi=100, layout="constrained")
@@ -117,7 +117,7 @@ def difference_figure(source: torch.Tensor, target: torch.Tensor, config: MelCon
 
     Louder is red, quieter is blue, in decibels.
 
-    What lies below the shown range of both counts as equal.
+    Where both lie below the shown range, they count as equal.
 
     Args:
         source, target: (mels, frames) in nepers.

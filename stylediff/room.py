@@ -8,23 +8,23 @@ if TYPE_CHECKING:  # settings list the rooms, and are read before anything slow 
     import numpy as np
     import torch
 
-ROOM = "dry"  # where nothing else is recommended
+ROOM = "dry"  # unless the model recommends another
 RESPONSE_RATE = 48_000  # Hz; responses are made at this rate, so that a room is the same at every rate
 LEVEL_RATE = 22_050  # Hz; the energy of a response is 1 at this rate
-CROSSOVER_HZ = 2000.0  # above it, air and walls make the sound decay faster
-HIGH_DECAY = 0.6  # decay time above the crossover against that below
+CROSSOVER_HZ = 2000.0  # above it, air and walls absorb more and the sound decays faster
+HIGH_DECAY = 0.6  # decay time above the crossover, as a share of that below
 REFLECTIONS = 12
-EARLY_SHARE = 0.35  # of the response's energy, in its early reflections
+EARLY_SHARE = 0.35  # share of the response's energy in its early reflections
 SEED = 7  # rooms are always the same, so that results are
 
 
 @dataclass(frozen=True)
 class Room:
-    """A room, and how far away in it the instrument is.
+    """Parameters of a room and of the instrument's distance in it.
 
     Attributes:
-        decay_s: time in which its sound falls by 60 dB (RT60).
-        mix: share of the reverberant sound, 0 to 1.
+        decay_s: time in which sound decays by 60 dB (RT60).
+        mix: share of reverberant sound, 0 to 1.
         first_s: delay of the first reflection.
     """
 
@@ -45,7 +45,7 @@ def get_room(name: str) -> Room | None:
     """Return a room by name; None for "dry".
 
     Raises:
-        ValueError: no such room; the message lists the names.
+        ValueError: no such room; the message lists the valid names.
     """
     if name not in ROOMS:
         raise ValueError(f"unknown room {name!r}; choose one of {', '.join(ROOMS)}")
@@ -99,7 +99,7 @@ def impulse_response(room: Room, sample_rate: int) -> "np.ndarray":
 def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: bool = False) -> "torch.Tensor":
     """Place a waveform in a room at unchanged energy.
 
-    Where that would not fit into [-1, 1] it becomes quieter as a whole, and is not clipped.
+    If the result would exceed [-1, 1], the whole clip is made quieter instead of clipped.
 
     Args:
         waveform: (samples,) in [-1, 1].

@@ -1,4 +1,4 @@
-"""Overlapping windows of the last axis, and their crossfades."""
+"""Overlapping windows over the last axis, and crossfades."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import torch
 
 
 def window_starts(length: int, window: int, overlap: int) -> list[int]:
-    """First positions of windows that cover ``length``; the last ends exactly there.
+    """Start positions of windows that cover ``length`` exactly.
 
     Raises:
         ValueError: the overlap is not smaller than the window.

@@ -21,9 +21,9 @@ class Clip:
     Attributes:
         samples: (channels, samples) in [-1, 1], float32.
         sample_rate: Hz.
-        start_s: where it begins in the file.
-        file_seconds: length of the whole file.
-        name: of the file, without its ending.
+        start_s: start of the part in the file, in seconds.
+        file_seconds: length of the whole file, in seconds.
+        name: name of the file without its ending.
     """
 
     samples: np.ndarray
@@ -49,13 +49,13 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
     """Load a part of a file, no longer than the page allows.
 
     Raises:
-        AudioError: nothing there that can be read.
+        AudioError: the file cannot be read.
     """
     samples, sample_rate, whole = read_part(path, start_s, min(length_s, MAX_SECONDS))
     return Clip(samples, sample_rate, start_s, whole, Path(path).stem)
 
 
 def describe_limits() -> str:
-    """Describe the upload limits in signs that need no translation."""
+    """Describe the upload limits without words to translate."""
     kinds = " · ".join(ending[1:] for ending in FILE_TYPES if ending != ".aif")
     return f"{kinds}; ≤ {MAX_UPLOAD_MB} MB, ≤ {MAX_SECONDS:g} s"

@@ -13,12 +13,12 @@ def band_db(waveform, low_hz, high_hz):
     return 10 * np.log10(power[(hz >= low_hz) & (hz < high_hz)].mean())
 
 
-def test_no_degradation_changes_nothing():
+def test_the_default_degradation_changes_nothing():
     out = degrade(NOISE, SAMPLE_RATE, Degradation(), np.random.default_rng(0))
     assert out.tobytes() == NOISE.tobytes()
 
 
-def test_draws_are_reproducible_and_varied():
+def test_samples_are_reproducible_and_varied():
     draws = [sample_degradation(np.random.default_rng(seed)) for seed in range(300)]
     assert draws[7] == sample_degradation(np.random.default_rng(7))
     assert len(set(draws)) > 290
@@ -27,7 +27,7 @@ def test_draws_are_reproducible_and_varied():
         assert 0.15 < share < 0.7, field
 
 
-def test_every_draw_gives_finite_sound_of_the_same_length():
+def test_every_sample_gives_finite_sound_of_the_same_length():
     for seed in range(20):
         rng = np.random.default_rng(seed)
         out = degrade(NOISE, SAMPLE_RATE, sample_degradation(rng), rng)
@@ -42,13 +42,13 @@ def test_silence_stays_silent():
     assert np.abs(out).max() == 0.0
 
 
-def test_noise_lies_at_its_level_below_the_clip():
+def test_noise_has_its_level_below_the_clip():
     how = Degradation(noise_db=-20.0)
     added = degrade(NOISE, SAMPLE_RATE, how, np.random.default_rng(1)) - NOISE
     assert 20 * np.log10(added.std() / NOISE.std()) == pytest.approx(-20, abs=0.5)
 
 
-def test_lowpass_removes_what_lies_above():
+def test_lowpass_removes_higher_frequencies():
     out = degrade(NOISE, SAMPLE_RATE, Degradation(lowpass_hz=4000.0), np.random.default_rng(0))
     assert band_db(out, 100, 2000) == pytest.approx(band_db(NOISE, 100, 2000), abs=0.5)
     assert band_db(out, 8000, 11000) < band_db(NOISE, 8000, 11000) - 30
@@ -62,7 +62,7 @@ def test_tilt_is_a_straight_line_over_octaves():
         assert change == pytest.approx(-12 * np.log2(hz / 50) / octaves, abs=0.3)
 
 
-def test_reverb_rings_on_and_dies_to_a_thousandth():
+def test_reverb_decays_to_a_thousandth():
     click = np.zeros(2 * SAMPLE_RATE)
     click[0] = 1.0
     wet = add_reverb(click, SAMPLE_RATE, 1.0, 0.5, np.random.default_rng(0))
@@ -72,7 +72,7 @@ def test_reverb_rings_on_and_dies_to_a_thousandth():
     assert np.abs(wet[SAMPLE_RATE:]).max() < 1e-9
 
 
-def test_fewer_bits_leave_fewer_values():
+def test_fewer_bits_give_fewer_values():
     out = degrade(NOISE, SAMPLE_RATE, Degradation(bits=8), np.random.default_rng(0))
     assert len(np.unique(out)) <= 257
     assert np.abs(out - NOISE).max() <= np.abs(NOISE).max() / 128

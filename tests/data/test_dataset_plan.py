@@ -31,7 +31,7 @@ def test_splits_follow_the_index(plan):
     assert plan.split_of(0) == "test"
 
 
-def test_the_default_voice_comes_first_where_it_is_at_hand(plan):
+def test_the_default_voice_comes_first_if_available(plan):
     violin = get_instrument("violin")
     assert plan.voices_of(violin) == ["violin/Pure-40", "violin/Rich-40"]
     plan.voices[violin.default_voice] = plan.voices["violin/Pure-40"]
@@ -39,17 +39,17 @@ def test_the_default_voice_comes_first_where_it_is_at_hand(plan):
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_excerpts_come_from_pieces_of_their_split_alone(plan, split):
+def test_excerpts_come_only_from_pieces_of_their_split(plan, split):
     excerpts = [sample_excerpt(plan, split, np.random.default_rng(seed)) for seed in range(15)]
     assert {piece_split(e.piece) for e in excerpts if e.piece != "random"} == {split}
 
 
-def test_a_split_without_pieces_is_said(plan):
+def test_a_split_without_pieces_is_reported(plan):
     groups = {
         name: [p for p in paths if piece_split(f"{name}/{p.name}") == "train"] for name, paths in plan.groups.items()
     }
     empty = Plan(**{**vars(plan), "groups": groups})
-    with pytest.raises(ScoreError, match="found no usable excerpt for the test split in 500 draws"):
+    with pytest.raises(ScoreError, match="no usable excerpt for the test split in 500 attempts"):
         sample_excerpt(empty, "test", np.random.default_rng(0))
 
 
@@ -63,7 +63,7 @@ def test_training_excerpts_have_targets_and_degraded_sources(plan):
         assert all(voice in plan.voices for voice, _ in roles)
 
 
-def test_the_test_soundfont_plays_sources_of_the_test_alone(plan):
+def test_the_test_soundfont_plays_only_test_sources(plan):
     rng = np.random.default_rng(0)
     for split in ("train", "validation", "test"):
         roles = sample_roles(plan, sample_excerpt(plan, split, rng), split, rng)

@@ -27,7 +27,7 @@ def test_curves_are_smooth_and_as_strong_as_stated():
     assert not np.allclose(curves, sample_eq_curves(2000, seed=1, mels=256))
 
 
-def test_colour_changes_the_balance_of_the_bands_and_neither_energy_nor_silence():
+def test_equalisation_changes_the_balance_of_the_bands_and_neither_energy_nor_silence():
     mel = torch.from_numpy(np.random.default_rng(0).normal(-2, 0.5, (256, 40)).astype(np.float32))
     mel[:, 30:] = FLOOR
     curve = torch.from_numpy(sample_eq_curves(1, seed=0, mels=256)[0])
@@ -47,7 +47,7 @@ def latents(tiny_cache, tiny_autoencoder, tmp_path):
     return model, [*arguments, "--latents", str(tmp_path / "latents")], tmp_path / "latents"
 
 
-def test_coloured_clips_are_training_targets_that_the_autoencoder_encoded(tiny_cache, latents):
+def test_equalized_clips_are_encoded_training_targets(tiny_cache, latents):
     model, arguments, folder = latents
     assert read_equalized(folder) is None
     assert main([*arguments, "--clips", "3"]) == 0
@@ -62,7 +62,7 @@ def test_coloured_clips_are_training_targets_that_the_autoencoder_encoded(tiny_c
     torch.testing.assert_close(torch.from_numpy(clips.latents[1].astype(np.float32)), expected, rtol=0.1, atol=0.05)
 
 
-def test_missing_latents_give_a_sentence(tiny_cache, latents, tmp_path, capsys):
+def test_missing_latents_are_reported(tiny_cache, latents, tmp_path, capsys):
     _, arguments, _ = latents
     assert main([*arguments[:-1], str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
@@ -78,13 +78,13 @@ def test_latents_of_another_autoencoder_are_refused(latents, tmp_path, capsys):
     assert read_equalized(folder) is None
 
 
-def test_damaged_coloured_clips_are_told_and_unfinished_ones_are_none(latents):
+def test_damaged_equalized_clips_are_reported_and_unfinished_ones_ignored(latents):
     _, arguments, folder = latents
     assert main([*arguments, "--clips", "3"]) == 0
     whole = (folder / "coloured.npy").read_bytes()
     (folder / "coloured.npy").write_bytes(whole[:-7])
     with pytest.raises(
-        CacheError, match=r"the coloured clips in .* are damaged: run the command cache-equalized again"
+        CacheError, match=r"the EQ-augmented clips in .* are damaged: rerun the command cache-equalized"
     ):
         read_equalized(folder)
     (folder / "coloured.npy").write_bytes(whole)
@@ -95,7 +95,7 @@ def test_damaged_coloured_clips_are_told_and_unfinished_ones_are_none(latents):
     assert read_equalized(folder) is None
 
 
-def test_coloured_clips_go_when_latents_are_made_anew(latents, tiny_cache, tmp_path):
+def test_equalized_clips_are_deleted_when_latents_are_made_again(latents, tiny_cache, tmp_path):
     model, arguments, folder = latents
     assert main([*arguments, "--clips", "3"]) == 0
     model.latents_mean += 1

@@ -33,7 +33,7 @@ def dataset(soundfonts, scores, tmp_path_factory) -> Path:
     return out
 
 
-def test_every_clip_is_as_the_manifest_says(dataset):
+def test_every_clip_matches_the_manifest(dataset):
     groups = read_manifest(dataset)
     assert [group.split for group in groups] == ["test", "validation", "train"]
     for group in groups:
@@ -56,7 +56,7 @@ def test_clips_of_a_group_start_their_notes_together(dataset):
         assert np.abs(waveform[onset : onset + 2205]).max() > 0.02
 
 
-def test_an_interruption_changes_no_byte(soundfonts, scores, dataset, tmp_path):
+def test_a_resumed_run_gives_the_same_bytes(soundfonts, scores, dataset, tmp_path):
     shutil.copytree(dataset, tmp_path / "begun")
     shutil.rmtree(tmp_path / "begun" / "clips" / "000001")
     (tmp_path / "begun" / "clips" / ".000001.part").mkdir()
@@ -66,18 +66,18 @@ def test_an_interruption_changes_no_byte(soundfonts, scores, dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_change_no_byte(soundfonts, scores, dataset, tmp_path):
+def test_two_workers_give_the_same_bytes(soundfonts, scores, dataset, tmp_path):
     assert main(flags(soundfonts, scores, tmp_path / "fresh", workers=2)) == 0
     assert contents(tmp_path / "fresh") == contents(dataset)
 
 
-def test_a_broken_score_is_left_out_with_a_sentence(soundfonts, scores, dataset, tmp_path, capsys):
+def test_a_broken_score_is_skipped_with_a_message(soundfonts, scores, dataset, tmp_path, capsys):
     shutil.copytree(scores, tmp_path / scores.name)
     shutil.copytree(dataset, tmp_path / "out")
     (tmp_path / scores.name / "broken.mid").write_text("not music")
     (tmp_path / "out" / "settings.json").unlink()  # begun with one piece fewer
     assert main(flags(soundfonts, tmp_path / scores.name, tmp_path / "out")) == 0
-    assert "left out: broken.mid is not a readable MIDI file" in capsys.readouterr().err
+    assert "skipped: broken.mid is not a readable MIDI file" in capsys.readouterr().err
 
 
 def test_the_summary_counts_minutes_and_clips(soundfonts, scores, dataset, tmp_path, capsys):
@@ -89,9 +89,9 @@ def test_the_summary_counts_minutes_and_clips(soundfonts, scores, dataset, tmp_p
     assert shown.splitlines()[1].split()[0] == "piano"
 
 
-def test_a_folder_begun_with_another_seed_is_refused(soundfonts, scores, dataset, capsys):
+def test_a_folder_with_another_seed_is_refused(soundfonts, scores, dataset, capsys):
     assert main([*flags(soundfonts, scores, dataset), "--seed", "6"]) == 2
-    assert "was begun with seed=5, not 6: use another folder" in capsys.readouterr().err
+    assert "was started with seed=5, not 6: use another folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_a_folder_begun_with_another_seed_is_refused(soundfonts, scores, dataset
     [
         ("--midi", "nowhere", "error: no such folder of MIDI files: nowhere"),
         ("--test-soundfont", "gone.sf2", "error: no such soundfont: gone.sf2"),
-        ("--test-soundfont", "drums.sf2", "error: drums.sf2 has none of the instruments"),
-        ("--midi", "few", "error: found no usable excerpt for the "),
+        ("--test-soundfont", "drums.sf2", "error: drums.sf2 has no preset of any known instrument"),
+        ("--midi", "few", "error: no usable excerpt for the "),
     ],
 )
-def test_what_cannot_be_used_is_said_and_exits_with_2(
+def test_unusable_inputs_are_reported_with_exit_code_2(
     soundfonts, scores, tmp_path, monkeypatch, capsys, replaced, value, sentence
 ):
     monkeypatch.chdir(tmp_path)

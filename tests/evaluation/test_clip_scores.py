@@ -1,4 +1,4 @@
-"""Columns of single outputs: a perfect copy, a quieter one, and silence."""
+"""Scores of single outputs: a perfect copy, a quieter copy, and silence."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def listeners() -> Listeners:
 
 
 def melody() -> torch.Tensor:
-    """The notes above with four harmonics that decay, (2 seconds,)."""
+    """The notes above with four decaying harmonics, (2 seconds,)."""
     time = torch.arange(2 * MEL.sample_rate) / MEL.sample_rate
     waveform = torch.zeros(len(time))
     for note in NOTES:
@@ -38,10 +38,10 @@ def compare(output: torch.Tensor, target: torch.Tensor) -> Result:
     return score_clip(ScoredClip(output=output, target=target, config=MEL))
 
 
-def test_a_copy_is_no_distance_away_and_a_quieter_one_only_in_loudness() -> None:
+def test_a_copy_has_no_error_and_a_quieter_one_only_in_loudness() -> None:
     waveform = melody()
     copy = compare(waveform, waveform)
-    del copy["stripes"]  # of the output alone
+    del copy["stripes"]  # metrics of the output alone
     for column in ("chroma_similarity", "level_correlation", "loudness_correlation"):
         assert copy.pop(column) == pytest.approx(1.0, abs=1e-5)
     assert set(copy.values()) == {0.0}
@@ -51,11 +51,11 @@ def test_a_copy_is_no_distance_away_and_a_quieter_one_only_in_loudness() -> None
     assert compare(10 * waveform.clamp(-0.1, 0.1), waveform)["clipped"] > 1000
 
 
-def test_what_is_unknown_leaves_its_metrics_out() -> None:
+def test_metrics_of_unknown_attributes_are_missing() -> None:
     alone = score_clip(ScoredClip(output=melody(), config=MEL))
     assert set(alone) == {"stripes", "clipped"}
     scored = score_clip(ScoredClip(output=melody(), config=MEL, score=NOTES, instrument="violin"))
-    assert set(scored) == {"stripes", "clipped", "onset_f1"}, "nobody listens to it"
+    assert set(scored) == {"stripes", "clipped", "onset_f1"}, "there are no listeners"
 
 
 def test_silence_is_measured_without_an_error(listeners: Listeners) -> None:
@@ -65,14 +65,16 @@ def test_silence_is_measured_without_an_error(listeners: Listeners) -> None:
     assert scores["log_mel_error"] > 0.3
     assert scores["missing_seconds"] > 1
     assert scores["note_f1_50"] == scores["frame_f"] == scores["onset_f1"] == 0.0
-    assert scores["timely"] is None, "no note is heard"
+    assert scores["timely"] is None, "no note is detected"
 
 
 @pytest.mark.slow
-def test_a_melody_is_heard_as_its_score_and_as_itself(listeners: Listeners) -> None:
-    heard = listeners.notes.transcribe(melody())
+def test_a_melody_agrees_with_its_score_and_with_itself(listeners: Listeners) -> None:
+    transcription = listeners.notes.transcribe(melody())
     named = name_instrument(melody(), listeners.classifier)
-    clip = ScoredClip(output=melody(), config=MEL, score=NOTES, source=heard, instrument=named, listeners=listeners)
+    clip = ScoredClip(
+        output=melody(), config=MEL, score=NOTES, source=transcription, instrument=named, listeners=listeners
+    )
     scores = score_clip(clip)
     assert scores["note_f1_50"] == 1.0
     assert scores["onset_f1"] == 1.0
@@ -84,10 +86,10 @@ def test_a_melody_is_heard_as_its_score_and_as_itself(listeners: Listeners) -> N
     copy = score_clip(replace(clip, original_hz=listeners.pitch.track(melody())[1]))
     assert copy["deviation"] == 0.0
     chord = score_clip(replace(clip, score=(*NOTES, Note(0.1, 0.9, 60, 80))))
-    assert not {"f0_accuracy", "wobble"} & set(chord), "a chord has no pitch to follow"
+    assert not {"f0_accuracy", "wobble"} & set(chord), "a chord has no pitch to track"
 
 
-def test_the_named_instrument_does_not_depend_on_level(listeners: Listeners) -> None:
+def test_classification_does_not_depend_on_level(listeners: Listeners) -> None:
     named = {name_instrument(melody() * gain, listeners.classifier) for gain in (0.05, 1.0, 3.0)}
     assert len(named) == 1
     assert named <= set(listeners.classifier.config.instruments)

@@ -1,4 +1,4 @@
-"""Features of sound and of pictures that need no network connection, and the refusal of unknown ones."""
+"""Embeddings that need no network connection, and refusal of unknown ones."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def tone(hz: float, seconds: float) -> torch.Tensor:
     return 0.1 * torch.sin(2 * torch.pi * hz * time)
 
 
-def test_the_classifier_gives_a_vector_a_second_whatever_the_level(tmp_path: Path) -> None:
+def test_the_classifier_gives_a_vector_per_second_at_any_level(tmp_path: Path) -> None:
     torch.manual_seed(0)
     InstrumentClassifier().save_pretrained(tmp_path)
     embedding = load_embedding("classifier", tmp_path)
@@ -30,7 +30,7 @@ def test_pixels_show_where_the_tone_is() -> None:
     embedding = PixelEmbedding()
     low, high = embedding(tone(200.0, 3.0)), embedding(tone(5000.0, 3.0))
     assert low.shape == high.shape == (6, 32)
-    assert low.mean(0).argmax() > high.mean(0).argmax()  # low pitches stand at the bottom
+    assert low.mean(0).argmax() > high.mean(0).argmax()  # low pitches are at the bottom
 
 
 def test_a_picture_is_between_black_and_white() -> None:

@@ -1,4 +1,4 @@
-"""Fréchet distances against those of known Gaussians."""
+"""Fréchet distances of samples from known Gaussians."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ def samples(count: int, mean: float, scale: float, seed: int, dimensions: int = 
     return mean + scale * np.random.default_rng(seed).standard_normal((count, dimensions))
 
 
-def test_it_is_that_of_the_gaussians_they_came_from() -> None:
-    # Of each dimension: the squared gap of the means, and of the standard deviations.
+def test_it_is_the_distance_of_the_sampled_gaussians() -> None:
+    # per dimension: squared difference of means and of standard deviations
     distance = frechet_distance(samples(40000, 0.0, 1.0, 0), samples(40000, 1.0, 3.0, 1))
     assert distance == pytest.approx(4 * (1.0**2 + 2.0**2), rel=0.03)
 
 
-def test_it_sees_correlation_that_means_and_variances_do_not_show() -> None:
+def test_it_depends_on_correlation() -> None:
     random = np.random.default_rng(0)
     shared = random.standard_normal((20000, 1))
     together = np.concatenate([shared, shared], axis=1)
@@ -25,13 +25,13 @@ def test_it_sees_correlation_that_means_and_variances_do_not_show() -> None:
     assert frechet_distance(together, apart) == pytest.approx((2**0.5 - 1) ** 2 + 1, rel=0.05)
 
 
-def test_a_set_is_no_distance_from_itself_and_order_does_not_count() -> None:
+def test_the_distance_to_itself_is_zero_in_any_order() -> None:
     ours, theirs = samples(500, 0.0, 1.0, 0), samples(400, 0.5, 1.0, 1)
     assert frechet_distance(ours, ours) == pytest.approx(0.0, abs=1e-9)
     assert frechet_distance(ours, theirs) == pytest.approx(frechet_distance(theirs, ours))
 
 
-def test_the_extrapolation_takes_the_bias_of_few_samples_away() -> None:
+def test_the_extrapolation_removes_the_bias_of_few_samples() -> None:
     few, many = samples(120, 0.0, 1.0, 0, dimensions=24), samples(20000, 0.0, 1.0, 1, dimensions=24)
     biased = frechet_distance(few, many)
     assert biased > 0.5

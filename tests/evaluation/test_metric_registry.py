@@ -1,4 +1,4 @@
-"""The registry of metrics: one entry is all that a metric needs."""
+"""Registry of metrics: a metric needs one entry only."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ PEAK = """\
 """
 
 
-def test_metrics_need_what_a_clip_has_and_have_names_of_their_own() -> None:
+def test_metrics_need_attributes_of_a_clip_and_have_unique_names() -> None:
     known = set(dir(ScoredClip)) | set(ScoredClip.__dataclass_fields__)
     for metric in METRICS:
         assert set(metric.needs) <= known, metric.name
@@ -33,11 +33,11 @@ def test_metrics_need_what_a_clip_has_and_have_names_of_their_own() -> None:
         assert len(set(values)) == len(values)
 
 
-def test_columns_have_an_arrow_where_smaller_is_better() -> None:
+def test_columns_have_an_arrow_if_smaller_is_better() -> None:
     columns = columns_of(NOTES, SOUND)
     assert columns["frame_f"] == "frame F"
     assert columns["log_mel_error"] == "log-mel error, neper ↓"
-    assert columns["loudness_difference_db"] == "louder by, dB"
+    assert columns["loudness_difference_db"] == "loudness difference, dB"
     assert list(columns)[:2] == ["frame_f", "note_f1_50"]
     assert "wobble" not in columns
     assert columns_of(CODEC)["wobble"] == "pitch wobble, cents ↓"

@@ -31,7 +31,7 @@ def report(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository whose pages have marks and whose results hold an earlier report."""
+    """A repository with marked pages and an earlier report."""
     root = tmp_path / "repository"
     for page in PAGES:
         (root / page).parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def test_tables_come_between_the_marks(report: Path, repository: Path) -> None:
     assert "| oracle | 0.100 | 0.800 | 1.000 |  |" in pages[README]
 
 
-def test_files_come_beside_the_code(report: Path, repository: Path) -> None:
+def test_files_are_copied_beside_the_code(report: Path, repository: Path) -> None:
     publish(report, repository)
     results = repository / "train/results"
     assert {path.name for path in results.iterdir()} == {
@@ -77,9 +77,9 @@ def test_the_readme_shows_the_default_and_the_bounds(report: Path) -> None:
     assert systems == [IDENTITY, model_name(STEPS), ORACLE]
 
 
-def test_what_is_missing_is_named_and_nothing_is_changed(report: Path, repository: Path) -> None:
+def test_missing_parts_are_named_and_nothing_is_changed(report: Path, repository: Path) -> None:
     (repository / CARD).write_text("nothing to fill")
-    with pytest.raises(PublishError, match=r"README\.md has no lines <!-- results -->"):
+    with pytest.raises(PublishError, match=r"README\.md needs the lines <!-- results -->"):
         publish(report, repository)
     assert (repository / README).read_text() == MARKED
     assert (repository / "train/results/extremes/of_the_last_report.ogg").is_file()

@@ -22,7 +22,7 @@ def name_in(split: str, start: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two pianos, one long and one short, and a violin, all held out; a violin for training."""
+    """Held out: a long and a short piano recording and a violin. For training: a violin."""
     for split, start, seconds in (
         (HELD_OUT, "piano/long", 30.0),
         (HELD_OUT, "piano/short", 6.0),
@@ -56,16 +56,16 @@ def test_examples_are_of_one_instrument_and_of_both_splits(folder):
     assert choose_examples(recordings, "harp", None, RATE) == []
 
 
-def test_few_examples_of_a_split_are_joined_by_the_others():
+def test_too_few_examples_of_a_split_are_filled_up_from_the_other():
     clips = [RecordedClip(f"flute/{n}", "flute", "train" if n < 10 else HELD_OUT, torch.zeros(1)) for n in range(40)]
     assert examples_of_split(clips, HELD_OUT) == clips[10:]
     assert examples_of_split(clips, "train") == clips
     assert examples_of_split(clips, "all") == clips
 
 
-def test_an_empty_split_is_a_sentence(folder):
+def test_an_empty_split_is_reported(folder):
     assert len(recordings_of_split(folder, "all")) == 4
     for recording in recordings_of_split(folder, "train"):
         recording.path.unlink()
-    with pytest.raises(RecordingError, match="belongs to the split 'train'"):
+    with pytest.raises(RecordingError, match="has no recording in the split 'train'"):
         recordings_of_split(folder, "train")

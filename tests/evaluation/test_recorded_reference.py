@@ -21,7 +21,7 @@ def test_the_distance_grows_with_a_shift_of_the_mean():
     assert far == pytest.approx(12, rel=0.2)
 
 
-def test_the_floor_lies_between_zero_and_another_instrument():
+def test_the_floor_is_between_zero_and_another_instrument():
     reference = RecordedReference(clips(24, 0))
     assert 0 < reference.floor < 0.5 < reference.distance(clips(24, 1, 1.0))
     assert RecordedReference(clips(24, 0)).floor == reference.floor
@@ -31,6 +31,6 @@ def test_a_small_reference_has_fewer_dimensions():
     assert RecordedReference(clips(8, 0)).axes.shape == (200, 6)
 
 
-def test_too_few_clips_are_a_sentence():
+def test_too_few_clips_are_refused():
     with pytest.raises(ValueError, match="at least 4 clips, got 3"):
         RecordedReference(clips(3, 0))

@@ -15,7 +15,7 @@ from train.models.instrument_classifier import InstrumentClassifier
 main = command("recordings")
 
 
-def heard(pitches: tuple[int, ...], starts: tuple[float, ...]) -> Transcription:
+def transcription_of(pitches: tuple[int, ...], starts: tuple[float, ...]) -> Transcription:
     activations = np.zeros((100, 88), np.float32)
     for pitch, start in zip(pitches, starts, strict=True):
         activations[round(start * 86) : round(start * 86) + 20, pitch - 21] = 1.0
@@ -47,21 +47,24 @@ def test_every_voice_of_a_recorded_instrument_is_played_by_others_in_turn(datase
         assert targets == others[: len(targets)]
 
 
-def test_only_what_the_target_can_play_is_compared():
+def test_only_notes_in_the_targets_range_are_compared():
     assert playable_keys("flute").sum() == 96 - 60 + 1
-    source = heard((55, 64, 67), (0.1, 0.1, 0.6))
-    assert compare(heard((64, 67), (0.1, 0.6)), source, "flute") == {"frame_f": 1.0, "note_f1_50": 1.0}
-    missed = compare(heard((64, 67), (0.1, 0.6)), source, "piano")
+    source = transcription_of((55, 64, 67), (0.1, 0.1, 0.6))
+    assert compare(transcription_of((64, 67), (0.1, 0.6)), source, "flute") == {"frame_f": 1.0, "note_f1_50": 1.0}
+    missed = compare(transcription_of((64, 67), (0.1, 0.6)), source, "piano")
     assert missed["frame_f"] == pytest.approx(0.8)
     assert missed["note_f1_50"] == pytest.approx(0.8)
-    beyond = compare(heard((55, 64, 67), (0.1, 0.1, 0.6)), heard((64, 67), (0.1, 0.6)), "flute")
+    beyond = compare(transcription_of((55, 64, 67), (0.1, 0.1, 0.6)), transcription_of((64, 67), (0.1, 0.6)), "flute")
     assert beyond == {"frame_f": 1.0, "note_f1_50": 1.0}
-    assert compare(heard((64,), (0.1,)), heard((55,), (0.1,)), "flute") == {"frame_f": None, "note_f1_50": None}
-    late = compare(heard((64, 67), (0.2, 0.6)), source, "flute")
+    assert compare(transcription_of((64,), (0.1,)), transcription_of((55,), (0.1,)), "flute") == {
+        "frame_f": None,
+        "note_f1_50": None,
+    }
+    late = compare(transcription_of((64, 67), (0.2, 0.6)), source, "flute")
     assert late["note_f1_50"] == pytest.approx(0.5)
 
 
-def test_the_page_sets_recordings_before_renders():
+def test_the_page_lists_recordings_before_renders():
     columns = {"frame_f": 0.5, "note_f1_50": 0.6, "named_target": 1.0, "loudness": None}
     render = {"voice": "violin/A-40", "recording": False, "target": "harp"} | columns | {"frame_f": 0.75}
     recording = {"voice": "violin/hall", "recording": True, "target": "piano"} | columns
@@ -73,7 +76,7 @@ def test_the_page_sets_recordings_before_renders():
     assert "harp" not in targets
 
 
-def test_folders_without_recordings_are_a_sentence(dataset, tmp_path, capsys):
+def test_folders_without_recordings_are_reported(dataset, tmp_path, capsys):
     assert main(["--data", str(dataset[0]), "--out", str(tmp_path / "out")]) == 2
     assert "no recordings in " in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -64,7 +64,7 @@ def test_silence_is_the_floor_everywhere():
     assert torch.allclose(mel, torch.tensor(MEL.log_floor), atol=1e-5)
 
 
-def test_nothing_lies_below_the_floor():
+def test_nothing_is_below_the_floor():
     mel = waveform_to_mel(tone(440, amplitude=1e-4)[None], MEL)
     assert float(mel.min()) >= MEL.log_floor - 1e-5
 
@@ -121,7 +121,7 @@ def test_griffin_lim_gives_the_same_sound_every_time():
         ({"fmin_hz": -1.0}, "0 <= fmin"),
     ],
 )
-def test_impossible_numbers_are_refused(values, complaint):
+def test_invalid_parameters_are_refused(values, complaint):
     with pytest.raises(ValueError, match=complaint):
         MelConfig(**values)
 

@@ -1,4 +1,4 @@
-"""Recording conditions applied to clean source clips.
+"""Recording conditions that are applied to clean source clips.
 
 Rooms, equalisers, noise, limited bandwidth and coarse quantisation.
 """
@@ -11,21 +11,21 @@ import scipy.signal
 
 @dataclass(frozen=True)
 class Degradation:
-    """Differences of one source clip from a clean render.
+    """Differences of a source clip from a clean render.
 
     A field at its default changes nothing.
 
     Attributes:
         detune_cents: pitch offset, applied by the synthesizer as pitch bend.
-        pedal: sustain pedal held throughout.
+        pedal: True if the sustain pedal is held throughout.
         expression: MIDI expression (controller 11), 0-127.
-        reverb_s, reverb_mix: decay time to -60 dB of an artificial room, and its share.
-        tilt_db: gain of the highest against the lowest octave.
-        noise_db: level of added noise against the clip's RMS.
-        lowpass_hz: bandwidth, as lossy coding or cheap microphones leave it.
-        bits: sample resolution.
-        ring_s: how much longer notes of a struck or plucked instrument are held, as under a half-pressed pedal.
-        plain: True for notes without gestures, as a sequencer plays them.
+        reverb_s, reverb_mix: decay time (to -60 dB) and share of an artificial room.
+        tilt_db: gain of the highest octave relative to the lowest.
+        noise_db: level of added noise relative to the clip's RMS.
+        lowpass_hz: bandwidth, limited as by lossy coding or cheap microphones.
+        bits: resolution of the samples.
+        ring_s: extra length of the notes of a struck or plucked instrument, as under a half-pressed pedal.
+        plain: True for notes without gestures, as from a sequencer.
     """
 
     detune_cents: float = 0.0
@@ -47,9 +47,9 @@ class Degradation:
 
 
 def sample_degradation(rng: np.random.Generator) -> Degradation:
-    """Draw a random degradation.
+    """Sample a random degradation.
 
-    Each kind occurs in a tenth to two thirds of the draws.
+    Each kind occurs in a tenth to two thirds of the samples.
     """
 
     def draw(probability: float, low: float, high: float, otherwise: float) -> float:
@@ -74,7 +74,7 @@ def sample_degradation(rng: np.random.Generator) -> Degradation:
 def degrade(waveform: np.ndarray, sample_rate: int, how: Degradation, rng: np.random.Generator) -> np.ndarray:
     """Apply a degradation to a waveform (samples,) in float32.
 
-    Pitch, pedal and expression are left out: the synthesizer applies those.
+    Pitch, pedal and expression are applied by the synthesizer instead.
     """
     out = waveform.astype(np.float64)
     if how.reverb_s > 0:
@@ -96,7 +96,7 @@ def degrade(waveform: np.ndarray, sample_rate: int, how: Degradation, rng: np.ra
 def add_reverb(
     waveform: np.ndarray, sample_rate: int, decay_s: float, mix: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Convolution with exponentially decaying noise, the simplest statistical room (Moorer 1979)."""
+    """Convolve with exponentially decaying noise (Moorer 1979)."""
     time = np.arange(int(decay_s * sample_rate)) / sample_rate
     room = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay_s)
     wet = scipy.signal.fftconvolve(waveform, room / np.sqrt(np.sum(room**2)))[: len(waveform)]

@@ -1,6 +1,6 @@
-"""Plan of a data set: its excerpts and the voices of each.
+"""Plan of a data set: the excerpts and their voices.
 
-All random draws are reproducible.
+All random choices are reproducible.
 """
 
 from collections import Counter
@@ -17,21 +17,21 @@ from train.data.notes import playable_by
 from train.data.performance import roll_chords
 from train.data.soundfonts import Preset
 
-TARGETS, OTHER_TARGETS, SOURCES = 3, 3, 2  # clips of a training excerpt: default voices, other voices, degraded
+TARGETS, OTHER_TARGETS, SOURCES = 3, 3, 2  # clips per training excerpt: default voices, other voices, degraded
 RANDOM_SHARE = 0.05
-ROLLED_SHARE, ROLL_S = 0.15, (0.02, 0.12)  # excerpts whose chords are rolled, and over how long
+ROLLED_SHARE, ROLL_S = 0.15, (0.02, 0.12)  # share of excerpts with rolled chords, and the spread of a chord
 INSTRUMENT_WEIGHTS = {"piano": 2.0, "violin": 2.0}
 MAX_DRAWS = 500
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a worker needs to make excerpt ``index`` of the data set.
+    """Settings that a worker needs to make an excerpt of the data set.
 
     Attributes:
-        voices: voice name -> preset, of the training soundfonts.
+        voices: presets of the training soundfonts by voice.
         test_voices: the same for the test soundfont.
-        excerpts, test_excerpts: how many of each; test excerpts have the first indices.
+        excerpts, test_excerpts: numbers of excerpts; test excerpts have the first indices.
     """
 
     groups: dict[str, list[Path]]
@@ -58,21 +58,21 @@ class Plan:
         return max(1, round(SPLIT_SHARES["validation"] / 2 * self.excerpts))
 
     def voices_of(self, instrument: Instrument) -> list[str]:
-        """Return an instrument's voices, its default voice first.
+        """Voices of an instrument, the default voice first.
 
-        Where the default is missing, the first voice found comes first.
+        If the default is missing, the first voice found comes first.
         """
         names = [name for name in self.voices if name.split("/")[0] == instrument.name]
         return sorted(names, key=lambda name: name != instrument.default_voice)
 
 
 def sample_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
-    """Draw an excerpt of the split for three or more instruments.
+    """Sample an excerpt of the split for three or more instruments.
 
-    Folders are drawn with a probability that grows as the square root of their number of pieces.
+    The probability of a folder grows as the square root of its number of pieces.
 
     Raises:
-        ScoreError: hundreds of draws gave nothing: too few or too short scores for that split.
+        ScoreError: no usable excerpt was found, because the split has too few or too short scores.
     """
     names = list(plan.groups)
     weights = np.sqrt([len(plan.groups[name]) for name in names])
@@ -96,7 +96,7 @@ def sample_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
             excerpt = replace(excerpt, notes=rolled)
         if excerpt is not None and len(usable_instruments(plan, excerpt)) >= 3:
             return excerpt
-    raise ScoreError(f"found no usable excerpt for the {split} split in {MAX_DRAWS} draws{problem}")
+    raise ScoreError(f"no usable excerpt for the {split} split in {MAX_DRAWS} attempts{problem}")
 
 
 def usable_instruments(plan: Plan, excerpt: Excerpt) -> list[Instrument]:
@@ -104,10 +104,11 @@ def usable_instruments(plan: Plan, excerpt: Excerpt) -> list[Instrument]:
 
 
 def sample_roles(plan: Plan, excerpt: Excerpt, split: str, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """(voice, role) of each clip to render of an excerpt.
+    """Choose (voice, role) of each clip of an excerpt.
 
-    Training excerpts give seven clips. Test and validation excerpts give every playable instrument in its default
-    voice; the test adds the test soundfont's voices, which are sources, and validation another training voice each.
+    Training excerpts have seven clips. Test and validation excerpts have each playable instrument in its default voice.
+    Test excerpts add the test soundfont's voices as sources; validation excerpts add another training voice per
+    instrument.
     """
     playable = usable_instruments(plan, excerpt)
     defaults = [plan.voices_of(instrument)[0] for instrument in playable]

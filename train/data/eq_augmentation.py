@@ -1,7 +1,7 @@
 """Random equaliser curves that make new voices from existing clips.
 
-A few soundfonts hold a few voices of each instrument. With targets and references that have been through the same
-random curve, a denoiser cannot go by the voice alone, and learns to take the colour of a sound from the reference.
+The soundfonts have only a few voices per instrument. If target and reference have the same random curve, the voice
+alone does not determine the target, and the denoiser learns to take the timbre from the reference.
 """
 
 import os
@@ -15,17 +15,17 @@ from scipy.interpolate import CubicSpline
 
 from train.data.mel_cache import CacheError, ClipArray
 
-KNOTS = 6  # of a curve, evenly spaced over the bands
-DEVIATION = 0.5  # nepers, 4 dB, of a knot
+KNOTS = 6  # knots of a curve, evenly spaced over the bands
+DEVIATION = 0.5  # deviation of a knot in nepers, 4 dB
 
 
 @dataclass(frozen=True)
 class EqualizedClips:
-    """Clips of a mel cache, coloured and encoded.
+    """EQ-augmented clips of a mel cache, encoded.
 
     Attributes:
-        rows: which clips of the cache, (clips,).
-        curves: nepers to add to their bands, (clips, mels).
+        rows: indices of the clips in the cache, (clips,).
+        curves: nepers added to the bands, (clips, mels).
         latents: (clips, channels, rows, columns).
     """
 
@@ -35,7 +35,7 @@ class EqualizedClips:
 
 
 def sample_eq_curves(count: int, seed: int, mels: int) -> np.ndarray:
-    """Smooth random curves over the bands, (count, mels) in nepers."""
+    """Sample smooth curves over the bands, (count, mels) in nepers."""
     knots = np.random.default_rng(seed).normal(0.0, DEVIATION, (count, KNOTS))
     curves = CubicSpline(np.linspace(0, 1, KNOTS), knots, axis=1)(np.linspace(0, 1, mels))
     return curves.astype(np.float32)
@@ -44,7 +44,7 @@ def sample_eq_curves(count: int, seed: int, mels: int) -> np.ndarray:
 def apply_eq(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Tensor:
     """Add equaliser curves to log-mels at unchanged energy.
 
-    Log-mels have the shape (..., mels, frames), curves (..., mels). Silence stays silent.
+    Log-mels have the shape (..., mels, frames), curves (..., mels).
 
     Args:
         floor: log-mels of silence, which stays silent.
@@ -59,7 +59,7 @@ def apply_eq(mels: torch.Tensor, curves: torch.Tensor, floor: float) -> torch.Te
 def save_equalized(folder: Path, clips: EqualizedClips) -> None:
     """Write equalized clips beside a latent cache.
 
-    ``colours.npz`` is written last and marks them as complete.
+    ``colours.npz`` is written last and marks the clips as complete.
     """
     delete_equalized(folder)
     np.save(folder / "coloured.npy", clips.latents)
@@ -69,16 +69,16 @@ def save_equalized(folder: Path, clips: EqualizedClips) -> None:
 
 
 def delete_equalized(folder: Path) -> None:
-    """Deletes the coloured clips beside a latent cache, if there are any."""
+    """Delete the EQ-augmented clips beside a latent cache, if any."""
     for name in ("colours.npz", "coloured.npy"):
         (folder / name).unlink(missing_ok=True)
 
 
 def read_equalized(folder: Path) -> EqualizedClips | None:
-    """The coloured clips beside a latent cache, if there are any.
+    """Read the EQ-augmented clips beside a latent cache, if any.
 
     Raises:
-        CacheError: they are damaged.
+        CacheError: the clips are damaged.
     """
     if not (folder / "colours.npz").is_file():
         return None
@@ -88,5 +88,5 @@ def read_equalized(folder: Path) -> EqualizedClips | None:
         return EqualizedClips(rows, curves, np.load(folder / "coloured.npy", mmap_mode="r"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CacheError(
-            f"the coloured clips in {folder} are damaged: run the command cache-equalized again ({error})"
+            f"the EQ-augmented clips in {folder} are damaged: rerun the command cache-equalized ({error})"
         ) from error

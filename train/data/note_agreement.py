@@ -10,12 +10,12 @@ from train.data.transcription import FRAMES_PER_SECOND, LOWEST_PITCH, PITCHES
 def note_f1(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray, tolerance_s: float) -> float:
     """F-measure of notes by onset and pitch.
 
-    MIREX note tracking (Raffel et al. 2014), computed by mir_eval.transcription.
+    It is that of MIREX note tracking (Raffel et al. 2014), computed by mir_eval.transcription.
 
     Args:
         notes: the score.
-        intervals, pitches: the notes heard, (notes, 2) seconds and (notes,) MIDI numbers.
-        tolerance_s: how far an onset may lie from the score's; the pitch may be 50 cents off, ends do not count.
+        intervals, pitches: the detected notes, (notes, 2) seconds and (notes,) MIDI numbers.
+        tolerance_s: largest deviation of an onset; the pitch may be off by 50 cents, and ends do not count.
     """
     if not notes or len(pitches) == 0:
         return 0.0
@@ -43,17 +43,17 @@ def score_roll(notes: tuple[Note, ...], frames: int) -> np.ndarray:
     return roll
 
 
-def frame_prf(heard: np.ndarray, score: np.ndarray) -> tuple[float, float, float]:
-    """Precision, recall and F-measure of pitches frame by frame.
+def frame_prf(detected: np.ndarray, score: np.ndarray) -> tuple[float, float, float]:
+    """Precision, recall and F-measure of pitches, frame by frame.
 
     Source: Bay, Ehmann and Downie 2009.
 
-    Each is 0 where it would divide by 0.
+    A value whose denominator is 0 is 0.
 
     Args:
-        heard, score: (frames, pitches) bool.
+        detected, score: (frames, pitches) bool.
     """
-    hits = int((heard & score).sum())
-    precision = hits / max(1, int(heard.sum()))
+    hits = int((detected & score).sum())
+    precision = hits / max(1, int(detected.sum()))
     recall = hits / max(1, int(score.sum()))
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)

@@ -22,7 +22,7 @@ class Note:
 
 
 def mean_polyphony(notes: tuple[Note, ...] | list[Note]) -> float:
-    """Notes that sound together, averaged over the time in which any sounds."""
+    """Mean number of simultaneous notes, while any note sounds."""
     if not notes:
         return 0.0
     edges = sorted([(note.start, 1) for note in notes] + [(note.end, -1) for note in notes])
@@ -40,12 +40,12 @@ def is_in_range(note: Note, instrument: Instrument) -> bool:
 
 
 def notes_in_range(notes: tuple[Note, ...], instrument: Instrument) -> tuple[Note, ...]:
-    """The notes an instrument can play; the others are left out."""
+    """Notes that an instrument can play."""
     return tuple(note for note in notes if is_in_range(note, instrument))
 
 
 def playable_by(notes: tuple[Note, ...]) -> list[Instrument]:
-    """Return the instruments that can play some notes.
+    """Instruments that can play the given notes.
 
     Nearly all notes must be in range, and not too many may sound at once.
     """
@@ -58,9 +58,9 @@ def playable_by(notes: tuple[Note, ...]) -> list[Instrument]:
 
 
 def clip_notes(notes: tuple[Note, ...], seconds: float) -> tuple[Note, ...]:
-    """Return the notes that sound within a clip, cut to its time.
+    """Notes that sound within a clip, cut to its length.
 
-    Notes that began before the clip begin at 0.
+    Notes that start before the clip start at 0.
     """
     return tuple(
         Note(max(0.0, note.start), min(note.end, seconds), note.pitch, note.velocity)
@@ -70,6 +70,6 @@ def clip_notes(notes: tuple[Note, ...], seconds: float) -> tuple[Note, ...]:
 
 
 def is_one_voice(notes: tuple[Note, ...]) -> bool:
-    """Return True for a score without simultaneous notes, slurs aside."""
+    """Return True for a monophonic score; slurred overlaps are allowed."""
     ordered = sorted(notes, key=lambda note: note.start)
     return bool(ordered) and all(after.start >= before.end - 0.02 for before, after in itertools.pairwise(ordered))

@@ -2,9 +2,9 @@
 
     python -m train render-dataset --midi DIR... --soundfont FILE... --test-soundfont FILE --out DIR
 
-Every excerpt is drawn from its own random stream, so the set depends on the seed and not on the number of workers,
-and an interrupted run goes on where it stopped. Pieces, not excerpts, are split into train, validation and test; the
-test soundfont plays only the source side of the test.
+Each excerpt has a separate random stream, so the data set depends on the seed but not on the number of workers. Rerun
+an interrupted run to resume it. Pieces, not excerpts, are split into train, validation and test. The test soundfont
+plays only the sources of the test split.
 """
 
 import argparse
@@ -47,7 +47,7 @@ from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synt
 
 @functools.cache
 def synthesizer(soundfont: Path, sample_rate: int) -> Synthesizer:
-    """One synthesizer a soundfont and process: some take seconds to load."""
+    """Load a synthesizer, once per soundfont and process."""
     return open_synthesizer(soundfont, sample_rate)
 
 
@@ -62,10 +62,10 @@ def render_clip(
     """Render one clip of an excerpt.
 
     Args:
-        gestures: one for each note of the excerpt.
+        gestures: one per note of the excerpt.
 
     Returns:
-        Samples, the gain that set their loudness, and how many notes the instrument had to leave out.
+        Samples, the gain that set their loudness, and the number of notes that the instrument cannot play.
     """
     preset = plan.voices.get(voice) or plan.test_voices[voice]
     instrument = get_instrument(voice.split("/")[0])
@@ -83,7 +83,7 @@ def render_clip(
 
 
 def render_excerpt(plan: Plan, index: int) -> None:
-    """Draw, render and save excerpt ``index``, whole or not at all."""
+    """Sample, render and save excerpt ``index`` atomically."""
     if is_finished(plan.out, index):
         return
     rng = np.random.default_rng([plan.seed, index])
@@ -129,7 +129,7 @@ def render_excerpt(plan: Plan, index: int) -> None:
 
 
 def summarize(groups: list[ClipGroup], seconds: float, out: Path) -> str:
-    """Minutes of each instrument in each split, and the disk space used."""
+    """Summarize minutes by instrument and split, and the disk space used."""
     minutes: defaultdict[tuple[str, str], float] = defaultdict(float)
     for group in groups:
         for clip in group.clips:
@@ -145,7 +145,7 @@ def summarize(groups: list[ClipGroup], seconds: float, out: Path) -> str:
 
 
 def build_plan(args: argparse.Namespace) -> Plan:
-    """The plan behind the command line's arguments.
+    """Make the plan from the arguments of the command line.
 
     Raises:
         ScoreError, SynthesisError: scores or soundfonts that cannot be used.
@@ -169,7 +169,7 @@ def build_plan(args: argparse.Namespace) -> Plan:
 
 
 def render(plan: Plan, workers: int) -> list[ClipGroup]:
-    """Renders what is missing of the plan and writes the manifest."""
+    """Render the missing excerpts and write the manifest."""
     waiting = [index for index in range(plan.excerpts) if not is_finished(plan.out, index)]
     job = functools.partial(render_excerpt, plan)
     for _ in tqdm(parallel_map(job, waiting, workers, chunk_size=4), total=len(waiting), unit="excerpt"):
@@ -178,7 +178,7 @@ def render(plan: Plan, workers: int) -> list[ClipGroup]:
 
 
 def check_scores(plan: Plan) -> list[str]:
-    """Sentences about the MIDI files that cannot be used."""
+    """Messages about MIDI files that cannot be used."""
     problems = []
     for paths in plan.groups.values():
         for path in paths:
@@ -198,7 +198,7 @@ def render_dataset(args: argparse.Namespace) -> int:
         lock_settings(plan.out, settings)
         (plan.out / "clips").mkdir(exist_ok=True)
         for problem in check_scores(plan):
-            print(f"left out: {problem}", file=sys.stderr)
+            print(f"skipped: {problem}", file=sys.stderr)
         groups = render(plan, args.workers)
         print(summarize(groups, plan.seconds, plan.out))
 

@@ -9,9 +9,9 @@ Result = dict[str, Any]
 
 
 def score_clip(clip: ScoredClip) -> Result:
-    """Scores of an output by the names of their metrics.
+    """Scores of an output by metric.
 
-    A metric is missing if something it needs is unknown, and None if it is undefined for the clip.
+    A metric is missing if an attribute it needs is unknown, and None if it is undefined for the clip.
     """
     found = ((metric, clip.look_up(metric.needs)) for metric in METRICS)
     return {metric.name: metric.compute(*values) for metric, values in found if values is not None}

@@ -17,7 +17,7 @@ from train.data.waveforms import load_waveform, normalized_mel
 from train.evaluation.frechet import compare_sets
 from train.models.instrument_classifier import InstrumentClassifier
 
-# Features (windows, dimensions) of a waveform (samples,) at the mel's sample rate.
+# features (windows, dimensions) of a waveform (samples,) at the mel's sample rate
 Embedding = Callable[[torch.Tensor], np.ndarray]
 
 WINDOW_FRAMES = 86  # about a second
@@ -26,16 +26,14 @@ WINDOW_FRAMES = 86  # about a second
 def split_windows(mel: torch.Tensor) -> torch.Tensor:
     """Split a log-mel into windows (windows, 1, mels, frames).
 
-    A log-mel (1, 1, mels, frames) shorter than a window stays as it is.
+    A log-mel (1, 1, mels, frames) shorter than a window is one window.
     """
     whole = max(1, mel.shape[-1] // WINDOW_FRAMES)
     return torch.cat(mel[..., : whole * WINDOW_FRAMES].chunk(whole, dim=-1))
 
 
 class ClassifierEmbedding:
-    """Penultimate activations of the instrument classifier, second by second.
-
-    It needs no network connection.
+    """Penultimate activations of the instrument classifier, per second.
 
     It needs no network connection.
     """
@@ -50,8 +48,6 @@ class ClassifierEmbedding:
 
 class VggishEmbedding:
     """VGGish, the features of the original Fréchet audio distance.
-
-    Source: Hershey et al. 2017, arXiv 1609.09430.
 
     Source: Hershey et al. 2017, arXiv 1609.09430.
     """
@@ -69,9 +65,7 @@ class VggishEmbedding:
 
 
 class ClapEmbedding:
-    """CLAP trained on music, one vector a clip.
-
-    Source: Wu et al. 2023, arXiv 2211.06687. It needs the package transformers.
+    """CLAP trained on music, one vector per clip.
 
     Source: Wu et al. 2023, arXiv 2211.06687. It needs the package transformers.
     """
@@ -102,9 +96,7 @@ def plot_picture(waveform: torch.Tensor) -> torch.Tensor:
 
 
 class PixelEmbedding:
-    """The picture averaged over a grid of cells.
-
-    A cell is half a second wide. It needs no network connection.
+    """Spectrogram picture, averaged over a grid of cells.
 
     A cell is half a second wide. It needs no network connection.
     """
@@ -118,9 +110,7 @@ class PixelEmbedding:
 
 
 class InceptionEmbedding:
-    """Inception v3 on the picture, with torchvision's ImageNet weights.
-
-    These are the features of the Fréchet inception distance.
+    """Inception v3 on the spectrogram picture, with torchvision's ImageNet weights.
 
     These are the features of the Fréchet inception distance.
     """
@@ -139,21 +129,21 @@ class InceptionEmbedding:
 
 
 def load_embedding(name: str, classifier: Path) -> Embedding:
-    """An embedding by name.
+    """Load an embedding by name.
 
     Args:
         name: one of EMBEDDINGS.
-        classifier: folder of the instrument classifier, for the embedding of that name.
+        classifier: folder of the instrument classifier, for the embedding "classifier".
 
     Raises:
-        ValueError: no such embedding, or its network cannot be had here; the message says why.
+        ValueError: unknown embedding, or its network cannot be loaded; the message says why.
     """
     if name not in EMBEDDINGS:
         raise ValueError(f"unknown embedding {name!r}; choose one of {', '.join(EMBEDDINGS)}")
     try:
         return ClassifierEmbedding(classifier) if name == "classifier" else EMBEDDINGS[name]()
     except (ImportError, OSError) as error:
-        raise ValueError(f"the embedding {name!r} cannot be loaded here: {error}") from error
+        raise ValueError(f"the embedding {name!r} cannot be loaded: {error}") from error
 
 
 EMBEDDINGS: dict[str, type] = {
@@ -164,9 +154,9 @@ EMBEDDINGS: dict[str, type] = {
     "inception": InceptionEmbedding,
 }
 
-FEW = 64  # files for which other processes are not worth their start
+FEW = 64  # for fewer files, starting processes does not pay off
 
-Features = dict[str, np.ndarray]  # by the name of the audio file, (windows, dimensions) each
+Features = dict[str, np.ndarray]  # by audio file, (windows, dimensions) each
 
 
 @lru_cache(maxsize=1)
@@ -175,17 +165,17 @@ def cached_embedding(name: str, classifier: Path) -> Embedding:
 
 
 def embed(path: Path, name: str, classifier: Path) -> tuple[str, np.ndarray]:
-    """An audio file's name and its features."""
+    """Name of an audio file and its features."""
     return path.name, cached_embedding(name, classifier)(load_waveform(path))
 
 
 def embed_folder(folder: Path, kept: Path, name: str, classifier: Path, workers: int) -> Features:
     """Embed the audio files of a folder.
 
-    Features that ``kept`` (.npz) already holds are reused.
+    Features already in ``kept`` (.npz) are reused.
 
     Args:
-        name: of the embedding.
+        name: name of the embedding.
         classifier: folder of the instrument classifier.
     """
     features: Features = dict(np.load(kept)) if kept.is_file() else {}
@@ -202,7 +192,7 @@ def embed_folder(folder: Path, kept: Path, name: str, classifier: Path, workers:
 
 
 def compare_features(ours: Features, theirs: Features, names: list[str]) -> dict[str, float]:
-    """Compare the features of some files by Fréchet distance.
+    """Fréchet distance between the features of some files.
 
     Returns the distance, its extrapolation to infinitely many samples, and the number of windows.
     """

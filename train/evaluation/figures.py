@@ -1,4 +1,4 @@
-"""Figures of an evaluation: confusions, pairs, settings, and spectrograms of single cases."""
+"""Figures of an evaluation: confusion, pairs, settings, and spectrograms."""
 
 import shutil
 from pathlib import Path
@@ -22,14 +22,14 @@ SWEPT = ("log_mel_error", "timbre_distance", "frame_f", "named_target")
 
 
 def plot_confusion(matrix: np.ndarray) -> Figure:
-    """The confusion matrix, (targets, names), as a figure."""
+    """Plot the confusion matrix, (targets, names)."""
     figure = Figure(figsize=(7.5, 7), layout="constrained")
     axes = figure.subplots()
     axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(INSTRUMENT_NAMES))
     axes.set_xticks(ticks, INSTRUMENT_NAMES, rotation=60)
     axes.set_yticks(ticks, INSTRUMENT_NAMES)
-    axes.set_xlabel("heard as")
+    axes.set_xlabel("classified as")
     axes.set_ylabel("target")
     for row, column in np.argwhere(matrix >= 0.005):
         share = matrix[row, column]
@@ -38,7 +38,7 @@ def plot_confusion(matrix: np.ndarray) -> Figure:
 
 
 def plot_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
-    """Titled pictures (height, width, 3), three in a row, as a figure."""
+    """Plot titled pictures (height, width, 3), three in a row."""
     lines = -(-len(panels) // 3)
     figure = Figure(figsize=(15, 6.5 * lines), layout="constrained")
     for axes, (title, image) in zip(figure.subplots(lines, 3, squeeze=False).flat, panels, strict=False):
@@ -85,7 +85,7 @@ def plot_sweep(
 ) -> Figure:
     """Plot columns against steps, guidance, temperature and dynamics.
 
-    Intervals are 95 %.
+    Error bars are 95 % intervals.
     """
     lines: list[tuple[str, list[tuple[float, str]]]] = [
         ("steps", sorted([(STEPS, model_name()), *((number, model_name(number)) for number in steps)])),
@@ -132,7 +132,7 @@ def choose_extremes(
 ) -> tuple[list[EvalCase], list[EvalCase]]:
     """Choose the three best and the three worst cases.
 
-    They are ranked by log-mel error relative to that of the source.
+    They are ranked by log-mel error relative to the source's.
     """
     errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
     ranked = sorted(cases, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
@@ -153,7 +153,7 @@ def plot_examples(cases: list[EvalCase], eval_config: EvalConfig, headline: str)
 def copy_extremes(
     best: list[EvalCase], worst: list[EvalCase], eval_config: EvalConfig, headline: str, out: Path
 ) -> None:
-    """Write source, output and target of each case as Ogg Vorbis.
+    """Save source, output and target of each case as Ogg Vorbis.
 
     Previous files in ``out`` are replaced.
     """

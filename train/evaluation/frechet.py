@@ -2,7 +2,7 @@
 
 import numpy as np
 
-SUBSETS = 12  # sizes of subsets that the extrapolation is fitted to
+SUBSETS = 12  # subset sizes for the extrapolation
 SMALLEST_SHARE = 0.3
 
 
@@ -11,12 +11,10 @@ def frechet_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
     Source: Heusel et al. 2017, arXiv 1706.08500, eq. 6.
 
-    Source: Heusel et al. 2017, arXiv 1706.08500, eq. 6.
-
-    With features of sound it is the Fréchet audio distance (Kilgour et al. 2019, arXiv 1812.08466).
+    For features of sound it is the Fréchet audio distance (Kilgour et al. 2019, arXiv 1812.08466).
 
     Args:
-        ours, theirs: (samples, dimensions) each, two samples or more.
+        ours, theirs: (samples, dimensions) each, at least two samples.
 
     Raises:
         ValueError: too few samples, or features that differ in size.
@@ -27,14 +25,14 @@ def frechet_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
     covariances = [np.atleast_2d(np.cov(features, rowvar=False)) for features in (ours, theirs)]
     values, vectors = np.linalg.eigh(covariances[0])
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    # The trace of the root of a product, through a matrix that is symmetric: its eigenvalues are real.
+    # The trace of a product's square root, computed from a symmetric matrix with real eigenvalues.
     cross = np.sqrt(np.linalg.eigvalsh(root @ covariances[1] @ root).clip(0)).sum()
     gap = np.square(ours.mean(0) - theirs.mean(0)).sum()
     return float(gap + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * cross)
 
 
 def compare_sets(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """Compare two feature sets for a report.
+    """Fréchet distance of two feature sets, for a report.
 
     Returns the distance, its extrapolation, and the number of our samples.
     """
@@ -48,10 +46,10 @@ def compare_sets(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
 def frechet_infinity(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Extrapolate the distance to infinitely many samples.
 
-    Its bias falls as one over their number.
+    The bias is proportional to 1 / samples.
 
-    A line through the distances of random subsets over 1 / size, at 0 (Chong and Forsyth 2020, arXiv 1911.07023;
-    for audio, Gui et al. 2023, arXiv 2311.01616).
+    A line is fitted to the distances of random subsets over 1 / size and read at 0 (Chong and Forsyth 2020, arXiv
+    1911.07023; for audio, Gui et al. 2023, arXiv 2311.01616).
 
     Args:
         ours, theirs: (samples, dimensions) each.

@@ -2,8 +2,6 @@
 
 It rewrites the tables of the README, docs/results.md and the model card.
 
-It rewrites the tables of the README, docs/results.md and the model card.
-
 python -m train publish-report --report DIR
 """
 
@@ -29,8 +27,8 @@ KEY_COLUMNS = ("log_mel_error", "frame_f", "note_f1_50", "named_target")
 README_COLUMNS = ("log_mel_error", "frame_f", "named_target")
 README_SYSTEMS = (IDENTITY, TRANSCRIBED, REGRESSION, model_name(), model_name(STEPS), ORACLE, TRUE_TARGET)
 FIRST_PAIR = str(MAIN_PAIRS[0])
-EXTREMES = 3  # directions with the smallest and with the largest error that are listed
-EMBEDDING = "classifier"  # features of the Fréchet distance in the tables
+EXTREMES = 3  # listed directions with the smallest error, and with the largest
+EMBEDDING = "classifier"  # embedding of the Fréchet distance in the tables
 FRECHET = "Fréchet distance ↓"
 
 
@@ -39,7 +37,7 @@ class PublishError(ValueError):
 
 
 def key_lines(table: Table, further: dict[str, dict[str, float]]) -> list[str]:
-    """A table's key columns, and further columns by head and row."""
+    """Key columns of a table, and further columns by heading and row."""
     lines = table_head(["", *(COLUMNS[column] for column in KEY_COLUMNS), *further])
     for row, cells in table.items():
         values = [format_cell(cells.get(column)) for column in KEY_COLUMNS]
@@ -54,7 +52,7 @@ def frechet_distances(summary: dict[str, Any]) -> dict[str, float]:
 
 
 def readme_block(summary: dict[str, Any]) -> str:
-    """The README's table: a few systems over all pairs, without intervals."""
+    """Table of the README: a few systems over all pairs, without intervals."""
     table, distances = summary["tables"][ALL_PAIRS], frechet_distances(summary)
     lines = table_head(["", *(COLUMNS[column] for column in README_COLUMNS), FRECHET])
     for system in README_SYSTEMS:
@@ -68,8 +66,6 @@ def extreme_lines(summary: dict[str, Any]) -> list[str]:
     """Table of the directions with the smallest and largest error.
 
     Errors are relative to the unchanged source.
-
-    Errors are relative to the unchanged source.
     """
     name = "log-mel error / identity"
     ordered = sorted(summary["pair_ratios"].items(), key=lambda item: item[1][name])
@@ -78,27 +74,27 @@ def extreme_lines(summary: dict[str, Any]) -> list[str]:
 
 
 def results_block(summary: dict[str, Any]) -> str:
-    """The tables of docs/results.md."""
+    """Tables of docs/results.md."""
     first, every, costs = summary["tables"][FIRST_PAIR], summary["tables"][ALL_PAIRS], summary["costs"]
     clips = next(iter(first.values()))["log_mel_error"]["count"]
     lines = [f"**{FIRST_PAIR}**, {clips} clips:", ""]
-    lines += key_lines(first, {"seconds for a second ↓": summary["seconds_per_second"]})
+    lines += key_lines(first, {"seconds per second ↓": summary["seconds_per_second"]})
     lines += ["", f"**All {summary['pairs']} pairs**, the mean of their means:", ""]
     lines += key_lines(every, {FRECHET: frechet_distances(summary)})
     lines += [
         "",
-        f'**"{summary["headline"]}"** against identity and oracle, and the share heard as the target:',
+        f'**"{summary["headline"]}"** relative to identity and oracle, and the share classified as the target:',
         "",
     ]
     lines += ratio_lines(summary)
-    lines += ["", "The same for the directions with the smallest and the largest error against identity:", ""]
+    lines += ["", "The same for the directions with the smallest and the largest error relative to identity:", ""]
     lines += extreme_lines(summary)
     time = f"{costs['file_seconds']:.2f} s from file to file at {STEPS} steps on {summary['threads']} threads"
     return "\n".join([*lines, "", f"**Time.** A clip of {costs['seconds']:g} s takes {time}.", ""])
 
 
 def card_block(summary: dict[str, Any]) -> str:
-    """The model card's table."""
+    """Table of the model card."""
     where = "(`python -m train evaluate`; all systems are in [results.md](../../docs/results.md))"
     lines = [f'"{summary["headline"]}" on the test split {where}:', ""]
     return "\n".join([*lines, *ratio_lines(summary), ""])
@@ -112,14 +108,14 @@ PAGES = {
 
 
 def with_block(page: Path, block: str) -> str:
-    """Text of a page with a block between its marks.
+    """Replace the block between the marks of a page.
 
     Raises:
         PublishError: the page has no marks.
     """
     text = page.read_text()
     if not BLOCK.search(text):
-        raise PublishError(f"{page} has no lines <!-- results --> and <!-- /results --> to put the results between")
+        raise PublishError(f"{page} needs the lines <!-- results --> and <!-- /results --> around its results")
     return BLOCK.sub(lambda marks: marks[1] + block + marks[2], text)
 
 
@@ -128,13 +124,11 @@ def publish(report: Path, root: Path) -> None:
 
     The clip results are compressed.
 
-    The clip results are compressed.
-
     Raises:
-        PublishError: the folder holds no finished report, or a page has no marks; nothing is changed then.
+        PublishError: the folder has no finished report, or a page has no marks. Then nothing is changed.
     """
     if not (report / "summary.json").is_file():
-        raise PublishError(f"{report} holds no finished report (no summary.json)")
+        raise PublishError(f"{report} has no finished report (no summary.json)")
     summary = json.loads((report / "summary.json").read_text())
     if FIRST_PAIR not in summary["tables"]:
         raise PublishError(f"{report} has no clip of {FIRST_PAIR}")

@@ -1,4 +1,4 @@
-"""Clips of recordings: sources, and examples of each instrument."""
+"""Clips of recordings: sources, and examples of every instrument."""
 
 import itertools
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from stylediff.audio import AudioError
 from train.data.recordings import SPLITS, Recording, RecordingError, cut_clips, list_recordings, load_recording
 
 ALL = "all"
-ENOUGH_EXAMPLES = 24  # of one split, for a Fréchet distance to these alone
+ENOUGH_EXAMPLES = 24  # smallest number for a Fréchet distance to one split
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class RecordedClip:
     """A few seconds of a recording.
 
     Attributes:
-        name: ``violin/recording@seconds``, unique within a folder of recordings.
-        instrument: instrument that plays, or None where it is not known.
+        name: ``violin/recording@seconds``, unique in a folder of recordings.
+        instrument: instrument that plays, or None if unknown.
         split: "train" or "held_out".
         waveform: (samples,), mono.
     """
@@ -32,14 +32,14 @@ class RecordedClip:
 
     @property
     def file_stem(self) -> str:
-        """The name as a file's."""
+        """The name as a file name."""
         return self.name.replace("/", "_").replace(" ", "_")
 
 
 def clips_of(recording: Recording, sample_rate: int) -> list[RecordedClip]:
     """Return the clips of one recording in order of time.
 
-    A recording that is unreadable or too short gives none.
+    An unreadable or too short recording has none.
     """
     try:
         waveform = load_recording(recording.path, sample_rate)
@@ -53,7 +53,7 @@ def clips_of(recording: Recording, sample_rate: int) -> list[RecordedClip]:
 
 
 def spread_order(count: int) -> list[int]:
-    """Return an order whose every first part is spread over the recording."""
+    """Order of clips in which every beginning covers the whole recording."""
     return [int(index) for index in np.random.default_rng(count).permutation(count)]
 
 
@@ -62,7 +62,7 @@ def choose_sources(recordings: list[Recording], limit: int | None, sample_rate: 
 
     Pieces take turns, the longest first.
 
-    A larger limit only adds clips.
+    A larger limit adds clips and keeps the others.
     """
     chosen = []
     for instrument in dict.fromkeys(recording.instrument for recording in recordings):
@@ -82,7 +82,7 @@ def choose_examples(
 ) -> list[RecordedClip]:
     """Choose clips of good recordings of one instrument.
 
-    There are at most ``limit`` of each split, spread evenly.
+    There are at most ``limit`` per split, spread evenly.
     """
     good = [recording for recording in recordings if recording.instrument == instrument and recording.good_sound]
     chosen = []
@@ -94,7 +94,7 @@ def choose_examples(
 
 
 def examples_of_split(examples: list[RecordedClip], split: str) -> list[RecordedClip]:
-    """Examples of a split where it has enough, else all of them."""
+    """Examples of a split if it has enough, else of both splits."""
     chosen = [clip for clip in examples if split in (ALL, clip.split)]
     return chosen if len(chosen) >= ENOUGH_EXAMPLES else examples
 
@@ -103,9 +103,9 @@ def recordings_of_split(folder: Path, split: str) -> list[Recording]:
     """Return the recordings of a split, or all of them for "all".
 
     Raises:
-        RecordingError: there is none.
+        RecordingError: there are none.
     """
     recordings = [recording for recording in list_recordings(folder) if split in (ALL, recording.split)]
     if not recordings:
-        raise RecordingError(f"no recording in {folder} belongs to the split {split!r}")
+        raise RecordingError(f"{folder} has no recording in the split {split!r}")
     return recordings

@@ -8,7 +8,7 @@ import numpy as np
 from train.evaluation.frechet import frechet_distance
 
 DIMENSIONS = 16
-PATCHES_PER_DIMENSION = 4  # fewer make covariances meaningless
+PATCHES_PER_DIMENSION = 4  # covariances of fewer clips are meaningless
 FEWEST_CLIPS = 4
 HALVINGS = 10
 
@@ -37,22 +37,21 @@ class RecordedReference:
     def axes(self) -> np.ndarray:
         """Principal components of all patches, (200, dimensions).
 
-        There are 16 where there are enough patches.
-
-        There are 16 where there are enough patches.
+        There are 16, or fewer if there are few patches.
         """
         patches = np.concatenate(self.clips)
         dimensions = max(1, min(DIMENSIONS, len(patches) // PATCHES_PER_DIMENSION))
         return np.linalg.svd(patches - self.mean, full_matrices=False)[2][:dimensions].T
 
     def project(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Principal components of clips' patches, (patches, dimensions)."""
+        """Project the patches of clips, (patches, dimensions)."""
         return (np.concatenate(clips) - self.mean) @ self.axes
 
     def distance(self, clips: Sequence[np.ndarray]) -> float:
-        """Fréchet distance of clips, features (patches, 200) each, to the reference.
+        """Fréchet distance of clips to the reference.
 
-        It grows as clips become fewer, so only systems with equally many clips may be compared.
+        Each clip has features (patches, 200). The distance grows as clips become fewer, so compare only systems with
+        equally many clips.
 
         Raises:
             ValueError: fewer than two patches.
@@ -61,11 +60,9 @@ class RecordedReference:
 
     @cached_property
     def floor(self) -> float:
-        """Distance of one half of the reference to the other.
+        """Fréchet distance between two halves of the reference.
 
-        It is the mean over ten random halvings.
-
-        It is the mean over ten random halvings.
+        It is the mean over ten random splits.
         """
         random, distances = np.random.default_rng(0), []
         for _ in range(HALVINGS):

@@ -1,8 +1,6 @@
-"""Systems that play a recording with another instrument.
+"""Systems that play recordings with another instrument.
 
-They are the model in some setting and a replayed transcription.
-
-They are the model in some setting and a replayed transcription.
+They are the model at some settings, and replayed transcriptions.
 """
 
 import zlib
@@ -36,8 +34,8 @@ class Setting:
         noise: scale of the noise (temperature).
         enhance: whether the enhancer is used.
         dynamics: how far the output's loudness follows the source's.
-        room: room that the output sounds in, added to the output without one.
-        like: whether the style comes from a recording of the target in place of its name.
+        room: room that is added to the dry output.
+        like: whether the style comes from a recording of the target instead of its name.
     """
 
     voice: str | None = None
@@ -50,7 +48,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Name of the system, for tables."""
+        """Name of the system in tables."""
         parts = [] if self.voice is None else [self.voice]
         parts += [] if self.steps is None else [f"{self.steps} steps"]
         parts += [] if self.noise is None else [f"noise {self.noise:g}"]
@@ -72,9 +70,9 @@ class Setting:
 
 
 def choose_style(clip: RecordedClip, examples: list[RecordedClip]) -> RecordedClip | None:
-    """Choose the recording that gives a clip its style.
+    """Choose the reference recording of a clip.
 
-    It is always the same one; None without examples.
+    The choice is reproducible; it is None without examples.
     """
     return examples[zlib.crc32(clip.name.encode()) % len(examples)] if examples else None
 
@@ -84,18 +82,18 @@ def run_model(
 ) -> torch.Tensor:
     """Run the model on a clip and return (samples,).
 
-    The noise depends on the clip alone.
+    The noise depends only on the clip.
 
     Args:
-        style: recording that a setting with ``like`` takes the style from.
+        style: reference recording for settings with ``like``.
 
     Raises:
-        ValueError: a setting with ``like``, and no recording or a model that takes none.
+        ValueError: settings with ``like`` but no reference recording, or a model that accepts none.
     """
     pipeline, arguments = load_model(model), setting.arguments(target)
     if setting.like:
         if style is None:
-            raise ValueError(f"no recording of the {target} to take the style from")
+            raise ValueError(f"there is no recording of {target} to take the style from")
         arguments["target"] = pipeline.encode_reference(style.waveform, SAMPLE_RATE)
     generator = torch.Generator().manual_seed(zlib.crc32(clip.name.encode()))
     result = pipeline(clip.waveform, SAMPLE_RATE, generator=generator, **arguments)
@@ -104,16 +102,18 @@ def run_model(
 
 @cache
 def load_player(soundfonts: tuple[str, ...], voice: str) -> Players:
-    """A synthesizer for one voice, once a process.
+    """Load a synthesizer for one voice, once per process.
 
     Raises:
-        CaseError, SynthesisError: no soundfont has the voice, or none can be played.
+        CaseError, SynthesisError: no soundfont has the voice, or none can be loaded.
     """
     return load_players(soundfonts, (voice,))
 
 
-def run_replay(clip: RecordedClip, heard: Transcription, target: str, soundfonts: tuple[str, ...]) -> torch.Tensor:
-    """Play the notes heard in a clip with the target's default voice."""
+def run_replay(
+    clip: RecordedClip, transcription: Transcription, target: str, soundfonts: tuple[str, ...]
+) -> torch.Tensor:
+    """Play the transcription of a clip with the target's default voice."""
     voice = get_instrument(target).default_voice
     synthesizer, program = load_player(soundfonts, voice)[voice]
-    return torch.from_numpy(synthesizer.render(heard.notes, program, len(clip.waveform), {})).float()
+    return torch.from_numpy(synthesizer.render(transcription.notes, program, len(clip.waveform), {})).float()

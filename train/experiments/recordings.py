@@ -1,9 +1,9 @@
-"""Measures transfers of recordings beside those of renders of the same instrument.
+"""Compare transfers of recordings with transfers of renders.
 
     python -m train recordings --data RECORDINGS DATASET --out DIR
 
-Recordings have neither a score nor a true target, so what is heard in a transfer is compared with what is heard in its
-source, for every voice alike.
+Renders are of the same instrument. Recordings have neither a score nor a true target, so all transfers are compared
+with the transcription of their source.
 """
 
 import argparse
@@ -37,19 +37,19 @@ from train.experiments.codec_stages import UnseenClip, choose_unseen_clips
 COLUMNS = {
     "frame_f": "frame F to the source",
     "note_f1_50": "note F1 to the source, 50 ms",
-    "named_target": "heard as target",
+    "named_target": "classified as target",
     "loudness": "momentary loudness",
 }
 NOTES = """\
-Each clip is played by one other instrument, at the defaults; renders of the same instrument from soundfonts stand
-beside the recordings. A recording has neither a score nor a true target, so every column compares a transfer with its
-own source. Keys that the target does not have are left out. Brackets hold 95 % bootstrap intervals.
+Each clip is transferred to one other instrument at the default settings. Renders of the same instrument from soundfonts
+are listed after the recordings. A recording has neither a score nor a true target, so all columns compare a transfer
+with its source. Keys outside the target's range do not count. Brackets hold 95 % bootstrap intervals.
 """
 
 
 @dataclass(frozen=True)
 class RecordedTransfer:
-    """A clip, its target instrument, and the seed of the noise."""
+    """A clip with its target instrument and the seed of the noise."""
 
     clip: UnseenClip
     target: str
@@ -57,18 +57,18 @@ class RecordedTransfer:
 
 
 def choose_transfers(folders: list[Path], count: int) -> list[RecordedTransfer]:
-    """Choose clips of every voice of the recorded instruments.
+    """Choose clips of all voices of the recorded instruments.
 
     Targets take turns.
 
     Raises:
-        ManifestError: there are no recordings in the folders.
+        ManifestError: the folders have no recordings.
     """
     unseen_clips = choose_unseen_clips(folders, count)
     recorded = {clip.instrument for clip in unseen_clips if clip.notes is None}
     if not recorded:
         raise ManifestError(
-            f"no recordings in {', '.join(map(str, folders))}: import some with the command import-recordings"
+            f"no recordings in {', '.join(map(str, folders))}: import some with `python -m train import-recordings`"
         )
     tasks = []
     for _, clips in itertools.groupby(unseen_clips, lambda clip: clip.voice):
@@ -79,22 +79,20 @@ def choose_transfers(folders: list[Path], count: int) -> list[RecordedTransfer]:
 
 
 def playable_keys(instrument: str) -> np.ndarray:
-    """Which of the piano's keys an instrument has, (88,) bool."""
+    """Piano keys within an instrument's range, (88,) bool."""
     keys, found = LOWEST_PITCH + np.arange(PITCHES), get_instrument(instrument)
     return (keys >= found.lowest) & (keys <= found.highest)
 
 
-def compare(heard: Transcription, source: Transcription, instrument: str) -> Result:
-    """Compare the notes heard in output and source.
+def compare(transcription: Transcription, source: Transcription, instrument: str) -> Result:
+    """Compare the notes detected in output and source.
 
-    Only the keys that the instrument has count.
-
-    Columns are None where the source plays nothing on them.
+    Only keys within the instrument's range count. Columns are None if the source has no notes on them.
     """
     keys, notes = playable_keys(instrument), notes_in_range(source.notes, get_instrument(instrument))
-    kept = keys[heard.pitches.astype(int) - LOWEST_PITCH]
-    found = note_f1(notes, heard.intervals[kept], heard.pitches[kept], 0.05)
-    agreement = frame_prf(heard.roll & keys, source.roll & keys)[2]
+    kept = keys[transcription.pitches.astype(int) - LOWEST_PITCH]
+    found = note_f1(notes, transcription.intervals[kept], transcription.pitches[kept], 0.05)
+    agreement = frame_prf(transcription.roll & keys, source.roll & keys)[2]
     return {
         "frame_f": agreement if (source.roll & keys).any() else None,
         "note_f1_50": found if notes else None,
@@ -102,7 +100,7 @@ def compare(heard: Transcription, source: Transcription, instrument: str) -> Res
 
 
 def measure(task: RecordedTransfer, model: Path, classifier: Path) -> Result:
-    """A transfer at the defaults, compared with its source."""
+    """Transfer a clip at the defaults, and compare it with its source."""
     pipeline, listeners, rate = load_model(model), load_listeners(classifier), MelConfig().sample_rate
     source, generator = load_waveform(task.clip.path), torch.Generator().manual_seed(task.seed)
     made = pipeline(source, rate, target=task.target, generator=generator).audio.cpu()
@@ -125,7 +123,7 @@ def tabulate(results: list[Result], key: str, names: Iterable[str]) -> list[str]
 
 
 def write_markdown(results: list[Result]) -> str:
-    """Write means for every voice and for every target.
+    """Write the means by voice and by target.
 
     Recordings come first.
     """

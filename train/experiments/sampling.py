@@ -34,16 +34,16 @@ from train.models.instrument_classifier import InstrumentClassifier
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Results of one sampling setting.
+    """Results at one sampling setting.
 
     Attributes:
-        start: noise level that the first guess was refined from.
-        dynamics: how far the outputs follow the source's.
+        start: noise level at which refinement started.
+        dynamics: how far the outputs' loudness follows the source's.
         error: mean absolute log-mel error to the true targets, in nepers.
-        frechet: distance of the classifier's features of generated mels to those of the true ones.
-        levels, loudness: correlations with the target's levels, in windows of 50 and of 400 ms.
-        frame_f: pitch F-measure of the sound of generated mels against what is heard in that of the true ones; None
-            without a judge.
+        frechet: Fréchet distance of generated to true mels, in the classifier's features.
+        levels, loudness: correlations with the target's levels in windows of 50 and 400 ms.
+        frame_f: pitch F-measure of generated against true mels, both synthesized and transcribed; None without a
+            transcriber.
     """
 
     steps: int
@@ -60,7 +60,7 @@ class Measured:
 
 @torch.no_grad()
 def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> np.ndarray:
-    """The classifier's features of log-mels (mels, frames), a second at a time."""
+    """Classifier's features of log-mels (mels, frames), per second."""
     windows = [split_windows(mel[None, None]) for mel in mels]
     return classifier.features(torch.cat(windows)).numpy()
 
@@ -75,11 +75,11 @@ def transcribe_mels(
 def postprocess(
     pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: Sequence[float]
 ) -> dict[tuple[bool, float], list[torch.Tensor]]:
-    """Decode latents to log-mels, by enhancer and dynamics.
+    """Decode latents to log-mels, by use of enhancer and dynamics.
 
     Args:
         latents: (pairs, channels, rows, columns).
-        sources: log-mels (1, mels, frames) of the clips that they were made from.
+        sources: log-mels (1, mels, frames) of the source clips.
     """
     played = [source[None].to(pipeline.device) for source in sources]
     made = {False: [pipeline.decode_latents(one[None], played[0].shape[-1]) for one in latents]}
@@ -97,9 +97,11 @@ def postprocess(
 
 def mean_correlation(outputs: list[torch.Tensor], true: list[torch.Tensor], seconds: float, config: MelConfig) -> float:
     """Mean correlation of the levels of log-mels in windows."""
-    pairs = zip(outputs, true, strict=True)
-    found = [correlation(mel_contour(ours, seconds, config), mel_contour(aim, seconds, config)) for ours, aim in pairs]
-    return float(np.mean([one for one in found if one is not None] or [np.nan]))
+    correlations = [
+        correlation(mel_contour(ours, seconds, config), mel_contour(target, seconds, config))
+        for ours, target in zip(outputs, true, strict=True)
+    ]
+    return float(np.mean([value for value in correlations if value is not None] or [np.nan]))
 
 
 @torch.no_grad()
@@ -112,12 +114,12 @@ def measure_transfers(
     transcriber: NoteTranscriber | None = None,
     dynamics: Sequence[float] = (DYNAMICS,),
 ) -> list[Measured]:
-    """Measure every combination of steps, start and temperature.
+    """Measure all combinations of steps, start and temperature.
 
-    The enhancer is also measured where there is one.
+    An enhancer, if there is one, is measured on and off.
 
     Args:
-        dynamics: how far the outputs follow the source's.
+        dynamics: how far the outputs' loudness follows the source's.
     """
     sources, targets = (
         [cache.tensor(int(row), 0, cache.mels.shape[-1]) for row in rows] for rows in (pairs.sources, pairs.targets)
@@ -131,13 +133,13 @@ def measure_transfers(
     for steps, start, temperature in tqdm(settings):
         latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature, start)
         for (enhanced, amount), outputs in postprocess(pipeline, latents, sources, dynamics).items():
-            error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
+            error = float(np.mean([log_mel_error(ours, target) for ours, target in zip(outputs, true, strict=True)]))
             distance = frechet_distance(features_of(outputs, classifier), features)
             levels, loudness = (
                 mean_correlation(outputs, true, seconds, pipeline.mel) for seconds in (BLOCK_SECONDS, MOMENT_SECONDS)
             )
-            heard = zip(transcribe_mels(outputs, pipeline, transcriber), rolls, strict=True) if transcriber else []
-            agreements = [frame_prf(ours, aim)[2] for ours, aim in heard]
+            played = transcribe_mels(outputs, pipeline, transcriber) if transcriber else []
+            agreements = [frame_prf(ours, target)[2] for ours, target in zip(played, rolls, strict=True)]
             results.append(
                 Measured(
                     steps=steps,
@@ -156,13 +158,13 @@ def measure_transfers(
 
 
 def sample_pairs(cache: MelCache, pipeline: StyleTransferPipeline, count: int) -> PairRows:
-    """Draw validation pairs, the same for models with the same voices."""
+    """Sample validation pairs, the same for models with the same voices."""
     sampler = PairSampler(cache.clips, cache.mels, list(pipeline.style_encoder.config.voices), "validation")
     return sampler.sample(count, torch.Generator().manual_seed(0))
 
 
 def write_markdown(results: list[Measured], pairs: int) -> str:
-    lines = [f"# Ways of sampling, on {pairs} pairs of the validation split", ""]
+    lines = [f"# Sampling settings, on {pairs} pairs of the validation split", ""]
     heads = [
         "steps",
         "refined from",
@@ -193,17 +195,17 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
 
 
 def sampling(args: argparse.Namespace) -> None:
-    """Measure every setting, and write and print the table.
+    """Measure all settings; write and print the table.
 
     Raises:
         CheckpointError, CacheError, OSError: weights or clips are missing.
-        ValueError: more steps than there are noise levels.
+        ValueError: more steps than noise levels.
     """
     starts, dynamics = args.start or [START], args.dynamics or [DYNAMICS]
     pipeline, cache = load_model(args.model), read_cache(args.cache, MelConfig())
     levels = pipeline.scheduler.config.num_train_timesteps
     if max(args.steps) - 1 > min(starts) * levels:
-        raise ValueError(f"{max(args.steps)} steps are more than there are in {min(starts):g} of {levels} noise levels")
+        raise ValueError(f"{max(args.steps)} steps do not fit into {min(starts):g} of {levels} noise levels")
     pairs = sample_pairs(cache, pipeline, args.pairs)
     classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
     settings = list(itertools.product(args.steps, starts, args.temperature))
