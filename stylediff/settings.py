@@ -143,8 +143,9 @@ class TransferSettings:
         SettingError: an invalid value.
 
     Examples:
-        >>> TransferSettings(steps="8").resolve({"temperature": 1.0}).describe()
-        'steps 8, guidance 1, strength 1, temperature 1, dynamics 0.25, enhance on, room dry, keep tail off'
+        >>> settings = TransferSettings(steps="8").resolve({"temperature": 1.0})
+        >>> settings.steps, settings.temperature, settings.room
+        (8, 1.0, 'dry')
     """
 
     steps: int = declare(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.helpers.tiny_dataset import cached_clip
-from train.data.eq_augmentation import EqualizedClips
+from train.data.augmentation import EqualizedClips
 from train.data.mel_cache import CacheError, gather_crops
 from train.data.pairs import SHORTEST_REFERENCE, PairSampler, default_first
 

@@ -9,9 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from train.data.note_agreement import frame_prf, note_f1, score_roll
-from train.data.notes import Note
-from train.data.transcription import FRAMES_PER_SECOND, LOWEST_PITCH, SAMPLE_RATE, NoteTranscriber, PitchTracker
+from train.data.notes import FRAMES_PER_SECOND, LOWEST_PITCH, Note, frame_prf, note_f1, score_roll
+from train.data.transcription import SAMPLE_RATE, NoteTranscriber, PitchTracker
 
 MELODY = tuple(
     Note(start, start + 0.4, pitch, 80)

@@ -5,7 +5,7 @@ import torch
 from train.data.transcription import Transcription
 from train.evaluation.musicnn import FEATURES, TAG_OF, Musicnn
 from train.evaluation.realism import agreement, listen, playable_keys, summarize
-from train.evaluation.recorded_reference import RecordedReference
+from train.evaluation.recorded import RecordedReference
 
 RATE = 22050
 

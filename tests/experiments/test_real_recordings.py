@@ -7,7 +7,7 @@ import soundfile
 from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.recordings import split_of
-from train.evaluation.recorded_systems import Setting
+from train.evaluation.recorded import Setting
 from train.experiments.real_recordings import RECORDINGS, write_markdown
 
 main = command("real-recordings")

@@ -23,7 +23,7 @@ from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.precision import fast_autocast
-from train.data.eq_augmentation import EqualizedClips, apply_eq, delete_equalized, sample_eq_curves, save_equalized
+from train.data.augmentation import EqualizedClips, apply_eq, delete_equalized, sample_eq_curves, save_equalized
 from train.data.mel_cache import CachedClip, CacheError, MelCache, read_cache
 
 BATCH = 16

@@ -27,8 +27,7 @@ from train.common.files import FolderError, lock_settings
 from train.common.parallel import parallel_map
 from train.data.excerpts import separate_repeats
 from train.data.manifest import ClipGroup, ClipRecord, ManifestError, is_finished, save_group, write_manifest
-from train.data.note_agreement import frame_prf, note_f1
-from train.data.notes import Note, clip_notes, playable_by
+from train.data.notes import Note, clip_notes, frame_prf, note_f1, playable_by
 from train.data.performance import note_shapes, sample_gestures
 from train.data.recordings import (
     TRAIN,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from stylediff.instruments import get_instrument
-from train.data.eq_augmentation import EqualizedClips, apply_eq
+from train.data.augmentation import EqualizedClips, apply_eq
 from train.data.mel_cache import CachedClip, CacheError, ClipArray, gather_crops
 
 SHORTEST_REFERENCE = 172  # frames, two seconds

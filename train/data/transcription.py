@@ -13,14 +13,12 @@ import onnxruntime
 import torch
 
 from stylediff.audio import resample
-from train.data.notes import Note
+from train.data.notes import FRAMES_PER_SECOND, PITCHES, Note
 
 ONSET_THRESHOLD, FRAME_THRESHOLD = 0.6, 0.4  # the defaults, 0.5 and 0.3, split notes of sampled instruments
 SHORTEST_NOTE_S = 0.058
 ROLL_THRESHOLD = 0.3
 SAMPLE_RATE, HOP = 22050, 256  # sample rate of the network
-FRAMES_PER_SECOND = SAMPLE_RATE / HOP
-LOWEST_PITCH, PITCHES = 21, 88  # piano keys, the columns of the network's output
 WINDOW = 2 * SAMPLE_RATE - HOP  # samples per window of the network, which give 172 frames
 MARGIN, KEPT = 15, 142  # frames at a window's start that lack context, and the following ones that are used
 

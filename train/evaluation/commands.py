@@ -45,7 +45,13 @@ def score_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def publish_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--report", type=Path, required=True, help="folder written by the command evaluate")
+    parser.add_argument("--report", type=Path, help="folder written by the command evaluate")
+    parser.add_argument("--recordings", type=Path, help="folder written by the command real-recordings")
+
+
+def check_published(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if args.report is None and args.recordings is None:
+        parser.error("give --report, --recordings or both")
 
 
 COMMANDS = (
@@ -67,5 +73,6 @@ COMMANDS = (
         summary="Publish a report: copy its files, and update the tables of the documents.",
         function="evaluation.publish_report:main",
         add_arguments=publish_report,
+        check=check_published,
     ),
 )

@@ -22,7 +22,6 @@ from train.common.files import describe_arguments, lock_settings, write_atomical
 from train.data.manifest import read_manifest
 from train.data.soundfonts import SynthesisError
 from train.evaluation.cases import MAIN_PAIRS, Direction, EvalCase, choose_cases
-from train.evaluation.clip_scores import Result
 from train.evaluation.costs import measure_costs
 from train.evaluation.embeddings import EMBEDDINGS, compare_features, embed_folder
 from train.evaluation.figures import (
@@ -35,6 +34,7 @@ from train.evaluation.figures import (
     plot_pairs,
     plot_sweep,
 )
+from train.evaluation.metrics import Result
 from train.evaluation.report import ALL_PAIRS, MAIN_DIRECTIONS, FrechetDistances, summarize, tabulate, write_markdown
 from train.evaluation.reused_results import REUSABLE, ReusedResults, add_reused, check_reused, read_reused
 from train.evaluation.runner import (

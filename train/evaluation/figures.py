@@ -13,7 +13,7 @@ from stylediff.plotting import mels_to_image
 from stylediff.settings import STEPS
 from train.data.waveforms import load_waveform, normalized_mel
 from train.evaluation.cases import MAIN_PAIRS, Direction, EvalCase
-from train.evaluation.clip_scores import Result
+from train.evaluation.metrics import Result
 from train.evaluation.report import COLUMNS, Table
 from train.evaluation.runner import EvalConfig, audio_path
 from train.evaluation.systems import IDENTITY, TRUE_TARGET, model_name

@@ -1,8 +1,8 @@
 """Publish a report in train/results and in the documents.
 
-It rewrites the tables of the README, docs/results.md and the model card.
+A report rewrites the tables of docs/results.md and the model card, results on recordings that of the README.
 
-python -m train publish-report --report DIR
+python -m train publish-report [--report DIR] [--recordings DIR]
 """
 
 import argparse
@@ -10,6 +10,7 @@ import gzip
 import json
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,22 @@ from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.markdown import table_head, table_row
 from train.evaluation.cases import MAIN_PAIRS
+from train.evaluation.recorded import OURS, RECORDINGS, REPLAYED
 from train.evaluation.report import ALL_PAIRS, COLUMNS, Table, format_cell, ratio_lines
-from train.evaluation.systems import IDENTITY, ORACLE, REGRESSION, TRANSCRIBED, TRUE_TARGET, model_name
 
 RESULTS = Path("train/results")
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", flags=re.DOTALL)
 KEY_COLUMNS = ("log_mel_error", "frame_f", "note_f1_50", "named_target")
-README_COLUMNS = ("log_mel_error", "frame_f", "named_target")
-README_SYSTEMS = (IDENTITY, TRANSCRIBED, REGRESSION, model_name(), model_name(STEPS), ORACLE, TRUE_TARGET)
+RECORDED_HEADS = ("musicnn", "Fréchet ↓", "frame F")
+RECORDED_COLUMNS = (("tag", 2), ("frechet", 1), ("frame_f", 2))
+RECORDED_FILES = ("real_recordings.json", "real_recordings.md")
 FIRST_PAIR = str(MAIN_PAIRS[0])
 EXTREMES = 3  # listed directions with the smallest error, and with the largest
 EMBEDDING = "classifier"  # embedding of the Fréchet distance in the tables
 FRECHET = "Fréchet distance ↓"
+
+
+Pages = Mapping[Path, Callable[[dict[str, Any]], str]]
 
 
 class PublishError(ValueError):
@@ -51,14 +56,20 @@ def frechet_distances(summary: dict[str, Any]) -> dict[str, float]:
     return {row: cells[EMBEDDING]["distance"] for row, cells in summary["spread"][ALL_PAIRS].items()}
 
 
-def readme_block(summary: dict[str, Any]) -> str:
-    """Table of the README: a few systems over all pairs, without intervals."""
-    table, distances = summary["tables"][ALL_PAIRS], frechet_distances(summary)
-    lines = table_head(["", *(COLUMNS[column] for column in README_COLUMNS), FRECHET])
-    for system in README_SYSTEMS:
-        if system in table:
-            means = [f"{table[system][column]['mean']:.3f}" for column in README_COLUMNS]
-            lines.append(table_row([system, *means, f"{distances[system]:.3f}" if system in distances else ""]))
+def recordings_block(summary: dict[str, Any]) -> str:
+    """Table of the README: recordings played by other instruments.
+
+    Args:
+        summary: contents of ``real_recordings.json``: target, system, column, value.
+    """
+    columns = [(key, digits, system) for key, digits in RECORDED_COLUMNS for system in (REPLAYED, OURS)]
+    heads = ["target", f"{RECORDED_HEADS[0]}: recordings"]
+    heads += [f"{head}: {system}" for head in RECORDED_HEADS for system in ("replayed", "ours")]
+    lines = table_head(heads)
+    for target, systems in summary.items():
+        values = [(systems.get(RECORDINGS, {}).get("tag"), 2)]
+        values += [(systems[system][key], digits) for key, digits, system in columns]
+        lines.append(table_row([target, *("" if value is None else f"{value:.{digits}f}" for value, digits in values)]))
     return "\n".join([*lines, ""])
 
 
@@ -100,11 +111,8 @@ def card_block(summary: dict[str, Any]) -> str:
     return "\n".join([*lines, *ratio_lines(summary), ""])
 
 
-PAGES = {
-    Path("README.md"): readme_block,
-    Path("docs/results.md"): results_block,
-    Path("stylediff/pretrained/README.md"): card_block,
-}
+PAGES = {Path("docs/results.md"): results_block, Path("stylediff/pretrained/README.md"): card_block}
+RECORDINGS_PAGES = {Path("README.md"): recordings_block}
 
 
 def with_block(page: Path, block: str) -> str:
@@ -117,6 +125,18 @@ def with_block(page: Path, block: str) -> str:
     if not BLOCK.search(text):
         raise PublishError(f"{page} needs the lines <!-- results --> and <!-- /results --> around its results")
     return BLOCK.sub(lambda marks: marks[1] + block + marks[2], text)
+
+
+def replace_blocks(pages: Pages, summary: dict[str, Any], root: Path) -> None:
+    """Rewrite the tables of pages, or of none if one has no marks.
+
+    Raises:
+        PublishError: a page has no marks.
+    """
+    texts = {root / page: with_block(root / page, block(summary)) for page, block in pages.items()}
+    for page, text in texts.items():
+        write_atomically(page, text)
+    (root / RESULTS).mkdir(parents=True, exist_ok=True)
 
 
 def publish(report: Path, root: Path) -> None:
@@ -132,11 +152,8 @@ def publish(report: Path, root: Path) -> None:
     summary = json.loads((report / "summary.json").read_text())
     if FIRST_PAIR not in summary["tables"]:
         raise PublishError(f"{report} has no clip of {FIRST_PAIR}")
-    texts = {root / page: with_block(root / page, block(summary)) for page, block in PAGES.items()}
-    for page, text in texts.items():
-        write_atomically(page, text)
+    replace_blocks(PAGES, summary, root)
     results = root / RESULTS
-    results.mkdir(parents=True, exist_ok=True)
     for file in ("summary.json", "summary.md", *(path.name for path in report.glob("*.png"))):
         shutil.copyfile(report / file, results / file)
     shutil.rmtree(results / "extremes", ignore_errors=True)
@@ -145,5 +162,29 @@ def publish(report: Path, root: Path) -> None:
         packed.write((report / "results.jsonl").read_bytes())
 
 
+def publish_recordings(report: Path, root: Path) -> None:
+    """Copy results on recordings into a repository and rewrite their table.
+
+    Raises:
+        PublishError: the folder has no such results, or lacks a system. Then nothing is changed.
+    """
+    missing = [name for name in RECORDED_FILES if not (report / name).is_file()]
+    if missing:
+        raise PublishError(f"{report} has no results on recordings (no {missing[0]})")
+    summary = json.loads((report / RECORDED_FILES[0]).read_text())
+    for target, systems in summary.items():
+        if lacking := {REPLAYED, OURS} - systems.keys():
+            raise PublishError(f"{report} has no {min(lacking)!r} for the {target}")
+    replace_blocks(RECORDINGS_PAGES, summary, root)
+    for name in RECORDED_FILES:
+        shutil.copyfile(report / name, root / RESULTS / name)
+
+
 def main(args: argparse.Namespace) -> int:
-    return run_command(lambda: publish(args.report, Path()), PublishError, OSError)
+    def work() -> None:
+        if args.report is not None:
+            publish(args.report, Path())
+        if args.recordings is not None:
+            publish_recordings(args.recordings, Path())
+
+    return run_command(work, PublishError, OSError)

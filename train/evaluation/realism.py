@@ -8,12 +8,11 @@ import torch
 
 from stylediff.audio import AudioError
 from stylediff.instruments import get_instrument
-from train.data.note_agreement import frame_prf, note_f1
-from train.data.notes import notes_in_range
-from train.data.transcription import LOWEST_PITCH, PITCHES, NoteTranscriber, Transcription
+from train.data.notes import LOWEST_PITCH, PITCHES, frame_prf, note_f1, notes_in_range
+from train.data.transcription import NoteTranscriber, Transcription
 from train.evaluation.descriptors import attack_time, energy_between_partials, measure_vibrato
 from train.evaluation.musicnn import TAG_OF, Musicnn
-from train.evaluation.recorded_reference import RecordedReference
+from train.evaluation.recorded import RecordedReference
 
 ONSET_TOLERANCE_S = 0.05
 

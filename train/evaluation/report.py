@@ -9,8 +9,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.settings import STEPS
 from train.common.markdown import table_head, table_row
 from train.evaluation.cases import Direction
-from train.evaluation.clip_scores import Result
-from train.evaluation.metrics import NOTES, SOUND, columns_of
+from train.evaluation.metrics import NOTES, SOUND, Result, columns_of
 from train.evaluation.systems import AUTOENCODER, IDENTITY, ORACLE, TRUE_TARGET
 
 FrechetDistances = dict[

@@ -13,7 +13,7 @@ from pathlib import Path
 from stylediff.mel import MelConfig
 from train.data.waveforms import normalized_mel
 from train.evaluation.cases import CaseError, EvalCase
-from train.evaluation.clip_scores import Result
+from train.evaluation.metrics import Result
 from train.evaluation.metrics.sound import log_mel_error
 from train.evaluation.report import FrechetDistances
 from train.evaluation.runner import EvalConfig, PlannedCase, load_case_audio, load_runs

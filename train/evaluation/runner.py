@@ -24,7 +24,7 @@ from train.data.soundfonts import Synthesizer, open_synthesizer, soundfont_voice
 from train.data.transcription import NoteTranscriber, PitchTracker
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import MAIN_PAIRS, CaseAudio, CaseError, Direction, EvalCase
-from train.evaluation.clip_scores import Result, score_clip
+from train.evaluation.metrics import Result, score_clip
 from train.evaluation.metrics.clip import Listeners, ScoredClip
 from train.evaluation.systems import GRIFFIN_LIM, Players, Run, System, average_spectrum, build_systems
 from train.models.instrument_classifier import InstrumentClassifier

@@ -19,9 +19,8 @@ from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.parallel import parallel_map
-from train.evaluation.clip_scores import Result, score_clip
-from train.evaluation.embeddings import load_embedding
-from train.evaluation.frechet import compare_sets
+from train.evaluation.embeddings import compare_sets, load_embedding
+from train.evaluation.metrics import Result, score_clip
 from train.evaluation.metrics.clip import ScoredClip
 from train.evaluation.report import COLUMNS, describe, format_cell
 from train.evaluation.runner import load_listeners

@@ -24,10 +24,8 @@ from train.common.markdown import table_head, table_row
 from train.common.parallel import parallel_map
 from train.data.notes import is_one_voice
 from train.data.waveforms import load_waveform
-from train.evaluation.clip_scores import Result, score_clip
-from train.evaluation.embeddings import ClassifierEmbedding
-from train.evaluation.frechet import frechet_distance
-from train.evaluation.metrics import CODEC, METRIC_NAMED, columns_of
+from train.evaluation.embeddings import ClassifierEmbedding, frechet_distance
+from train.evaluation.metrics import CODEC, METRIC_NAMED, Result, columns_of, score_clip
 from train.evaluation.metrics.clip import ScoredClip
 from train.evaluation.report import bootstrap_interval, describe, format_cell
 from train.evaluation.runner import load_listeners, read_results

@@ -47,14 +47,6 @@ def codec(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
 
 
-def recordings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="imported recordings, and a data set")
-    add_model_arguments(parser)
-    add_out(parser)
-    parser.add_argument("--clips", type=int, default=40, help="clips per voice")
-    add_workers(parser)
-
-
 def references(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="data set with test cases")
     add_model_arguments(parser, classifier=False)
@@ -144,12 +136,6 @@ COMMANDS = (
         summary="Stages of the codec for every instrument and voice: what do mel, autoencoder and vocoder lose?",
         function="experiments.codec:main",
         add_arguments=codec,
-    ),
-    Command(
-        name="recordings",
-        summary="Transfers of recordings and of renders of the same instrument: how well do real sources work?",
-        function="experiments.recordings:main",
-        add_arguments=recordings,
     ),
     Command(
         name="references",

@@ -25,7 +25,7 @@ from train.common.files import FolderError, describe_arguments, lock_settings, w
 from train.common.job_chain import Job, JobError, run_jobs
 from train.common.markdown import table_head, table_row, write_page
 from train.data.mel_cache import CacheError, MelCache, read_cache
-from train.data.note_agreement import frame_prf
+from train.data.notes import frame_prf
 from train.data.transcription import NoteTranscriber
 from train.data.waveforms import read_clips
 from train.evaluation.metrics.sound import log_mel_error

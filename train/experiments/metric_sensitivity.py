@@ -25,8 +25,7 @@ from train.common.parallel import parallel_map
 from train.data.manifest import read_manifest
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import CaseError, EvalCase, choose_cases
-from train.evaluation.clip_scores import Result, score_clip
-from train.evaluation.metrics import METRIC_NAMED
+from train.evaluation.metrics import METRIC_NAMED, Result, score_clip
 from train.evaluation.report import COLUMNS
 from train.evaluation.runner import known_of, load_case_audio, load_listeners
 

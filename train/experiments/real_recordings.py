@@ -40,29 +40,28 @@ from train.data.waveforms import load_waveform
 from train.evaluation.cases import CaseError
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import agreement, listen, summarize
-from train.evaluation.recorded_clips import (
+from train.evaluation.recorded import (
     ALL,
-    RecordedClip,
-    choose_examples,
-    choose_sources,
-    examples_of_split,
-    recordings_of_split,
-)
-from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
-from train.evaluation.recorded_systems import (
     DRY,
+    FEWEST_CLIPS,
+    RECORDINGS,
     REPLAYED,
     SAMPLE_RATE,
     SOURCE,
+    RecordedClip,
+    RecordedReference,
     Setting,
+    choose_examples,
+    choose_sources,
     choose_style,
+    examples_of_split,
+    recordings_of_split,
     run_model,
     run_replay,
 )
 from train.evaluation.runner import load_model
 
 EXAMPLES = 48  # measured recordings per target and split
-RECORDINGS = "recordings of the target"
 Values = dict[str, float | None]
 Summary = dict[str, dict[str, Values]]  # target -> system -> column -> value
 

@@ -24,11 +24,10 @@ from train.common.markdown import write_page
 from train.common.parallel import parallel_map
 from train.data.augmentation import add_reverb
 from train.data.manifest import read_manifest
-from train.data.note_agreement import frame_prf, score_roll
-from train.data.notes import Note
+from train.data.notes import Note, frame_prf, score_roll
 from train.data.transcription import NoteTranscriber
 from train.evaluation.cases import CaseAudio, EvalCase, choose_cases
-from train.evaluation.clip_scores import Result
+from train.evaluation.metrics import Result
 from train.evaluation.report import describe, format_cell
 from train.evaluation.runner import load_case_audio, load_model
 

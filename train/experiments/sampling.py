@@ -21,12 +21,11 @@ from stylediff.settings import DYNAMICS
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.data.mel_cache import MelCache, read_cache
-from train.data.note_agreement import frame_prf
+from train.data.notes import frame_prf
 from train.data.pairs import PairRows, PairSampler
 from train.data.transcription import NoteTranscriber
 from train.data.transfer_cache import transfer
-from train.evaluation.embeddings import split_windows
-from train.evaluation.frechet import frechet_distance
+from train.evaluation.embeddings import frechet_distance, split_windows
 from train.evaluation.metrics.sound import BLOCK_SECONDS, MOMENT_SECONDS, correlation, log_mel_error, mel_contour
 from train.evaluation.runner import load_model
 from train.models.instrument_classifier import InstrumentClassifier

@@ -35,8 +35,7 @@ from train.evaluation.cases import CaseError
 from train.evaluation.descriptors import attack_time, energy_between_partials, half_level_time, measure_vibrato
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import middle
-from train.evaluation.recorded_clips import choose_examples, examples_of_split
-from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
+from train.evaluation.recorded import FEWEST_CLIPS, RecordedReference, choose_examples, examples_of_split
 from train.evaluation.runner import load_players
 from train.evaluation.systems import Players
 

@@ -24,7 +24,7 @@ from stylediff.denoiser import build_scheduler, build_unet
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from stylediff.style_encoder import StyleEncoder
-from train.data.eq_augmentation import EqualizedClips, read_equalized
+from train.data.augmentation import EqualizedClips, read_equalized
 from train.data.latent_cache import load_autoencoder, read_latents
 from train.data.mel_cache import ClipArray, MelCache, read_cache, to_model_device
 from train.data.pairs import PairBatch, PairSampler, default_first

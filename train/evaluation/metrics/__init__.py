@@ -7,8 +7,10 @@ A new metric is one entry of ``METRICS``, and its function in ``notes`` or ``sou
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from train.data.note_agreement import frame_prf, note_f1
+from train.data.notes import frame_prf, note_f1
+from train.evaluation.metrics.clip import ScoredClip
 from train.evaluation.metrics.notes import (
     f0_accuracy,
     onset_f1,
@@ -32,6 +34,7 @@ from train.evaluation.metrics.sound import (
     timbre_distance,
 )
 
+Result = dict[str, Any]
 NOTES, SOUND, CODEC = "notes", "sound", "codec"  # the two halves of an evaluation's table, and the codec's table
 
 
@@ -267,3 +270,12 @@ METRIC_NAMED = {metric.name: metric for metric in METRICS}
 def columns_of(*tables: str) -> dict[str, str]:
     """Return table headings with arrows by metric name, in order."""
     return {metric.name: metric.column for table in tables for metric in METRICS if table in metric.tables}
+
+
+def score_clip(clip: ScoredClip) -> Result:
+    """Scores of an output by metric.
+
+    A metric is missing if an attribute it needs is unknown, and None if it is undefined for the clip.
+    """
+    found = ((metric, clip.look_up(metric.needs)) for metric in METRICS)
+    return {metric.name: metric.compute(*values) for metric, values in found if values is not None}

@@ -8,8 +8,7 @@ import mir_eval
 import numpy as np
 import torch
 
-from train.data.notes import Note
-from train.data.transcription import LOWEST_PITCH, PITCHES
+from train.data.notes import LOWEST_PITCH, PITCHES, Note
 
 MATCHED_SECONDS, TIMELY_SECONDS = 0.1, 0.03
 HELD_SECONDS = 0.4
