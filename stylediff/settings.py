@@ -139,6 +139,7 @@ class TransferSettings:
         SettingError: an invalid value.
 
     Examples:
+        >>> from stylediff.settings import TransferSettings
         >>> TransferSettings(steps="8").resolve({"temperature": 1.0}).describe()
         'steps 8, guidance 1, strength 1, temperature 1, dynamics 0.25, enhance on, room dry, keep tail off'
     """

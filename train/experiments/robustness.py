@@ -69,7 +69,7 @@ def put_in_room(waveform: torch.Tensor, sample_rate: int) -> Recording:
 
 
 def put_through_telephone(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """Keep 300 to 3,400 Hz, the band of a telephone line (ITU-T G.712)."""
+    """Keep the band of a telephone, 300 to 3,400 Hz (ITU-T G.712)."""
     sections = scipy.signal.butter(4, (300, 3400), "bandpass", fs=sample_rate, output="sos")
     return Recording(torch.from_numpy(scipy.signal.sosfilt(sections, waveform.numpy())).float(), sample_rate)
 
@@ -80,7 +80,7 @@ def add_noise(waveform: torch.Tensor, sample_rate: int) -> Recording:
 
 
 def add_hum(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """Add mains hum of 50 Hz with odd harmonics, 26 dB below the clip."""
+    """Add hum of 50 Hz with odd harmonics, 26 dB below the clip."""
     time = torch.arange(len(waveform)) / sample_rate
     hum = sum(torch.sin(2 * math.pi * 50 * n * time) / n for n in (1, 3, 5, 7))
     return Recording(waveform + 0.05 * rms(waveform) * hum / rms(torch.as_tensor(hum)), sample_rate)
