@@ -15,7 +15,7 @@ from stylediff.instruments import get_instrument
 from stylediff.room import ROOM, ROOMS
 from stylediff.sampling import MAX_STEPS, STEPS, TEMPERATURE
 
-AUTO = "auto"  # stands for None in JSON, links and commands
+AUTO = "auto"  # means None in JSON, links and commands
 LEFT_TO_THE_MODEL = (None, AUTO, "")
 VOICE = "voice"  # key of the voice that a model recommends beside settings
 

@@ -79,7 +79,7 @@ def encoder_digest(model: MelAutoencoder) -> str:
     Weights are digested in half precision, so that an exported model keeps its digest.
     """
     digest = hashlib.sha256()
-    weights = {name: one for name, one in model.state_dict().items() if not name.startswith(DECODING)}
+    weights = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(DECODING)}
     for _, weight in sorted(weights.items()):
         digest.update(weight.half().cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -5,10 +5,12 @@ python -m train robustness --data DATASET --out DIR
 
 import argparse
 import io
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -198,7 +200,7 @@ def main(args: argparse.Namespace) -> int:
         cases = choose_cases(read_manifest(args.data), args.split, args.clips, args.clips)[: args.clips]
         job = partial(measure, model=args.model, data=args.data)
         results = list(tqdm(parallel_map(job, cases, args.workers), total=len(cases), unit="clip"))
-        found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
+        found = sorted(itertools.chain.from_iterable(results), key=itemgetter("trial", "hardship"))
         write_page(args.out, "robustness", found, write_markdown(found))
 
     return run_command(work, ValueError, OSError)
