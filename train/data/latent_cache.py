@@ -63,7 +63,7 @@ def load_autoencoder(folder: str | Path, mel: MelConfig) -> MelAutoencoder:
         # Checked first: diffusers would look for a missing folder on the Hub, and give any other model random weights.
         name = json.loads((Path(folder) / "config.json").read_text()).get("_class_name")
         if name != MelAutoencoder.__name__:
-            raise ValueError(f"it is of the class {name}")
+            raise ValueError(f"it is a {name}")
         model = MelAutoencoder.from_pretrained(folder).eval()
         mel.require_same(model.mel, "it")
     except (OSError, ValueError) as error:

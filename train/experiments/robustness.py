@@ -82,7 +82,7 @@ def add_noise(waveform: torch.Tensor, sample_rate: int) -> Recording:
 
 
 def add_hum(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """Add hum of 50 Hz with odd harmonics, 26 dB below the clip."""
+    """Add hum of 50 Hz with odd harmonics, at -26 dB."""
     time = torch.arange(len(waveform)) / sample_rate
     hum = sum(torch.sin(2 * math.pi * 50 * n * time) / n for n in (1, 3, 5, 7))
     return Recording(waveform + 0.05 * rms(waveform) * hum / rms(torch.as_tensor(hum)), sample_rate)
