@@ -10,8 +10,6 @@ import torch
 
 from stylediff.mel import MelConfig
 
-# Measured on validation pairs, see docs/decisions/11-dynamics.md.
-DYNAMICS = 0.25
 SMOOTH_SECONDS = 1.6  # longer than most notes, so that their decay stays that of the target
 RANGE_DB = 20.0  # softer frames are mostly rests and endings
 

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import librosa
 import matplotlib
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from PIL import Image
 
-from stylediff.mel import MelConfig
+from stylediff.mel import MelConfig, mel_edges
 
 DYNAMIC_RANGE = 8.0  # nepers shown below the loudest band, about 70 dB
 DECIBELS = 20 / np.log(10)  # in a neper
@@ -68,8 +67,8 @@ def show_bands(
     shown = axes.imshow(
         values.float().numpy(), colours, vmin=limits[0], vmax=limits[1], origin="lower", aspect="auto", extent=extent
     )
-    edges = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
-    axes.set_yticks(np.interp(TICKS_HZ, edges, np.arange(config.n_mels) + 0.5), [f"{hz:g}" for hz in TICKS_HZ])
+    centres = mel_edges(config)[1:-1]
+    axes.set_yticks(np.interp(TICKS_HZ, centres, np.arange(config.n_mels) + 0.5), [f"{hz:g}" for hz in TICKS_HZ])
     axes.set(xlabel="seconds", ylabel="Hz")
     axes.label_outer()
     return shown

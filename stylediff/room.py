@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-import soxr
-import torch
-
-from stylediff.audio import limit_peak
+if TYPE_CHECKING:  # settings list the rooms, and are read before anything slow is imported
+    import numpy as np
+    import torch
 
 ROOM = "dry"  # unless the model recommends another
 RESPONSE_RATE = 48_000  # Hz; responses are made at this rate, so that a room is the same at every rate
@@ -63,16 +62,18 @@ def get_room(name: str) -> Room | None:
     return ROOMS[name]
 
 
-def resample_response(response: np.ndarray, sample_rate: int) -> np.ndarray:
+def resample_response(response: "np.ndarray", sample_rate: int) -> "np.ndarray":
     """Convert a response at ``RESPONSE_RATE`` to a filter at another rate.
 
     Its gain is the same at every frequency that both rates have.
     """
+    import soxr
+
     return soxr.resample(response, RESPONSE_RATE, sample_rate, quality="VHQ") * (RESPONSE_RATE / sample_rate)
 
 
 @lru_cache(maxsize=8)
-def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
+def impulse_response(room: Room, sample_rate: int) -> "np.ndarray":
     """Return a room's response to an impulse, without the direct sound.
 
     The room is the same at every rate.
@@ -83,7 +84,8 @@ def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
     Returns:
         (round(decay_s * sample_rate),) float64, of about unit energy at ``LEVEL_RATE``.
     """
-    import scipy.signal  # slow to import, and dry results need none of it
+    import numpy as np
+    import scipy.signal
 
     rng = np.random.default_rng(SEED)
     samples = round(room.decay_s * RESPONSE_RATE)
@@ -104,7 +106,7 @@ def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
     return np.pad(resampled, (0, max(0, length - len(resampled))))[:length]
 
 
-def add_room(waveform: torch.Tensor, sample_rate: int, name: str, keep_tail: bool = False) -> torch.Tensor:
+def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: bool = False) -> "torch.Tensor":
     """Place a waveform in a room at unchanged energy.
 
     If the result would exceed [-1, 1], the whole clip is made quieter instead of clipped.
@@ -123,7 +125,11 @@ def add_room(waveform: torch.Tensor, sample_rate: int, name: str, keep_tail: boo
     room = get_room(name)
     if room is None or not float(waveform.abs().max()):
         return waveform
+    import numpy as np
     import scipy.signal
+    import torch
+
+    from stylediff.audio import limit_peak
 
     dry = waveform.detach().cpu().double().numpy()
     response = room.mix * impulse_response(room, sample_rate)  # a copy

@@ -11,11 +11,7 @@ import math
 import torch
 from diffusers import DDIMScheduler
 
-# Measured on validation pairs, see docs/decisions/09-sampling.md and 10-four-steps.md.
-STEPS = 4
-TEMPERATURE = 0.3
-START = 0.5  # share of the training's noise levels at which refinement starts
-MAX_STEPS = 500  # START of the 1000 levels has no more timesteps
+START = 0.5  # of the noise levels of training, where refining starts; see docs/decisions/09-sampling.md
 
 
 def count_steps(steps: int, strength: float) -> int:
@@ -34,9 +30,9 @@ def choose_timesteps(
     The last timestep of training comes first, then evenly spaced ones from ``start`` down.
 
     Args:
-        steps: at most ``MAX_STEPS``.
-        strength: below 1, the first timestep is at this share of the levels, and the others belong to an even schedule
-            from the highest level down.
+        steps: at most ``settings.MAX_STEPS``.
+        strength: below 1, the first timestep is at that share of the levels instead, and those after it are the ones of
+            an even schedule from the highest level down.
     """
     schedule = max(1, round((steps - 1) / start)) if strength == 1 else steps
     scheduler.set_timesteps(schedule, device=device)

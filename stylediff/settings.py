@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
-from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import get_instrument
 from stylediff.room import ROOM, ROOMS
-from stylediff.sampling import MAX_STEPS, STEPS, TEMPERATURE
+
+# Measured on validation pairs, see docs/decisions: 09-sampling.md, 10-four-steps.md and 11-dynamics.md.
+STEPS = 4
+TEMPERATURE = 0.3
+DYNAMICS = 0.25
+MAX_STEPS = 500  # for more, the noise levels that refining starts from are too few
 
 AUTO = "auto"  # means None in JSON, links and commands
 LEFT_TO_THE_MODEL = (None, AUTO, "")

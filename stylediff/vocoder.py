@@ -2,14 +2,13 @@
 
 from functools import lru_cache
 
-import librosa
 import numpy as np
 import torch
 from diffusers import ModelMixin
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from torch import nn
 
-from stylediff.mel import LEVEL_SCALE, MelConfig, mel_filters
+from stylediff.mel import LEVEL_SCALE, MelConfig, mel_edges, mel_filters
 from stylediff.phase_reconstruction import SMALLEST, inverse_transform, refine_phases, track_phases
 from stylediff.public import public
 from stylediff.windows import crossfade
@@ -26,7 +25,7 @@ def bin_weights(config: MelConfig) -> torch.Tensor:
 
     Their shape is (n_fft // 2 + 1, mels); rows sum to 1.
     """
-    centres = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
+    centres = mel_edges(config)[1:-1]
     bins = np.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1)
     weights = np.stack([np.interp(bins, centres, band) for band in np.eye(config.n_mels)], axis=1)
     return torch.from_numpy(weights).float()

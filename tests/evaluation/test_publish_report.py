@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stylediff.sampling import STEPS
+from stylediff.settings import STEPS
 from tests.evaluation.test_report import HAND_MADE, ROWS, SPREAD
 from tests.helpers.files import ROOT
 from train.evaluation.cases import MAIN_PAIRS

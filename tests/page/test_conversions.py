@@ -23,7 +23,7 @@ from stylediff.page.inference_thread import CONCURRENCY, compute, work_off
 from stylediff.page.settings import Choices
 from stylediff.page.uploads import Clip
 from stylediff.pipeline import StyleTransferOutput
-from stylediff.sampling import STEPS
+from stylediff.settings import STEPS
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")

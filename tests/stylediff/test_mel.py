@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylediff.mel import MelConfig, griffin_lim, mel_filters, normalized_mel, transform, waveform_to_mel
+from stylediff.mel import MelConfig, griffin_lim, mel_edges, mel_filters, normalized_mel, transform, waveform_to_mel
 
 MEL = MelConfig()
 
@@ -74,8 +74,18 @@ def test_ten_times_the_amplitude_adds_log_ten():
     assert float(loud - quiet) == pytest.approx(np.log(10), abs=1e-3)
 
 
-def test_filters_are_librosas_and_shared():
-    assert mel_filters(MEL).shape == (256, 1025)
+@pytest.mark.parametrize(
+    "config", [MEL, MelConfig(16000, 1024, 256, 80, 0.0, 8000.0), MelConfig(n_mels=40, fmax_hz=800.0)]
+)
+def test_bands_and_filters_are_those_of_librosa_to_the_bit(config):
+    limits = {"fmin": config.fmin_hz, "fmax": config.fmax_hz}
+    frequencies = librosa.mel_frequencies(config.n_mels + 2, **limits)
+    filters = librosa.filters.mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, **limits)
+    assert np.array_equal(mel_edges(config), frequencies)
+    assert np.array_equal(mel_filters(config).numpy(), filters)
+
+
+def test_filters_are_computed_once():
     assert mel_filters(MelConfig()) is mel_filters(MEL)
 
 

@@ -9,8 +9,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import AudioError
 from stylediff.dynamics import frame_levels
 from stylediff.room import add_room
-from stylediff.sampling import TEMPERATURE
-from stylediff.settings import TransferSettings
+from stylediff.settings import TEMPERATURE, TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 RECOMMENDED = {

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from stylediff.denoiser import build_scheduler
-from stylediff.sampling import MAX_STEPS, choose_timesteps, count_steps, starts_from_noise, take_step
+from stylediff.sampling import choose_timesteps, count_steps, starts_from_noise, take_step
+from stylediff.settings import MAX_STEPS
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ import torch
 
 from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline
 from stylediff.mel import MelConfig
-from stylediff.sampling import MAX_STEPS
+from stylediff.settings import MAX_STEPS
 from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.common.precision import fast_autocast

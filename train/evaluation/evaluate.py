@@ -16,9 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stylediff.dynamics import DYNAMICS
-from stylediff.sampling import TEMPERATURE
-from stylediff.settings import TransferSettings
+from stylediff.settings import DYNAMICS, TEMPERATURE, TransferSettings
 from train.common.cli import run_command
 from train.common.files import describe_arguments, lock_settings, write_atomically
 from train.data.manifest import read_manifest

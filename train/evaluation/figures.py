@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
-from stylediff.sampling import STEPS
+from stylediff.settings import STEPS
 from train.data.waveforms import load_waveform, normalized_mel
 from train.evaluation.cases import MAIN_PAIRS, Direction, EvalCase
 from train.evaluation.clip_scores import Result

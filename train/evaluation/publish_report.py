@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from stylediff.sampling import STEPS
+from stylediff.settings import STEPS
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.markdown import table_head, table_row

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.sampling import STEPS
+from stylediff.settings import STEPS
 from train.common.markdown import table_head, table_row
 from train.evaluation.cases import Direction
 from train.evaluation.clip_scores import Result
