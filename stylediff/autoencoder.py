@@ -30,6 +30,16 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         block_out_channels: widths of the levels; every level but the last halves both axes.
         layers_per_block: residual blocks per level.
         mel_mean, mel_std: scaling of log-mels, in nepers.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import MelAutoencoder
+        >>> autoencoder = MelAutoencoder(latent_channels=4, block_out_channels=(16, 16), layers_per_block=1)
+        >>> latents = autoencoder.encode(torch.full((1, 1, 256, 64), -7.0))
+        >>> latents.shape
+        torch.Size([1, 4, 32, 8])
+        >>> autoencoder.decode(latents).shape
+        torch.Size([1, 1, 256, 64])
     """
 
     @register_to_config

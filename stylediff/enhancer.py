@@ -24,6 +24,14 @@ class MelEnhancer(ModelMixin, ConfigMixin):
         fold: blocks of that many bands and frames become channels.
         widths: channels of the levels; every level but the last halves both axes.
         layers: residual blocks per level.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import MelEnhancer
+        >>> enhancer = MelEnhancer(widths=(16, 16))
+        >>> generated, source = torch.rand(2, 1, 1, 256, 64)
+        >>> torch.equal(enhancer(generated, source), generated)  # the identity before training
+        True
     """
 
     @register_to_config

@@ -7,7 +7,7 @@ DOWNLOAD_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only")
 
 
 def local_folder(name: str | Path, arguments: dict[str, Any]) -> Path:
-    """Return the folder of a model, downloaded first if it is a Hub id.
+    """Return a model's folder, downloaded first for a Hub id.
 
     Args:
         arguments: arguments of ``from_pretrained``; those of the download are removed.

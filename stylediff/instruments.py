@@ -19,6 +19,12 @@ class Instrument:
         polyphony: most notes that sound together, on average over a clip, in music written for it here.
         default_preset: soundfont (file stem), program and bank of the voice that new models are trained on most.
         colour: hex colour from the Okabe-Ito palette and its neighbours, readable for the colour-blind.
+
+    Examples:
+        >>> from stylediff.instruments import get_instrument
+        >>> violin = get_instrument("violin")
+        >>> violin.programs, violin.lowest
+        ((40,), 55)
     """
 
     name: str

@@ -8,8 +8,8 @@ from typing import Any
 def import_lazily(name: str) -> None:
     """Register a module that is loaded when it is first used.
 
-    For slow modules that other packages import and that we rarely need. Python's ``LazyLoader`` does not serve here: it
-    loads a module as soon as ``inspect`` asks for its file.
+    It is for slow modules that other packages import but that are rarely needed. Python's ``LazyLoader`` does not work
+    here, because it loads a module as soon as ``inspect`` asks for its file.
 
     Raises:
         ModuleNotFoundError: no such module.

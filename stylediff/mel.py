@@ -26,6 +26,15 @@ class MelConfig:
         fmin_hz, fmax_hz: edges of the mel bands.
         log_floor: smallest value of a log-mel, in nepers (natural log of mel magnitude): about 78 dB below the
             loudest band of a clip at -23 dBFS.
+
+    Examples:
+        >>> from stylediff.mel import MelConfig
+        >>> config = MelConfig()
+        >>> config.frames(5 * config.sample_rate)
+        431
+        >>> config.require_same(MelConfig(n_mels=80), "the vocoder")
+        Traceback (most recent call last):
+        ValueError: the vocoder was made with n_mels=80, but 256 is needed
     """
 
     sample_rate: int = 22050

@@ -91,7 +91,7 @@ def nearest_peaks(magnitude: torch.Tensor) -> torch.Tensor:
     return torch.where(index - below < above - index, below, above).clamp(0, bins - 1)
 
 
-def lean_phases(log: torch.Tensor, config: MelConfig) -> torch.Tensor:
+def onset_phases(log: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """Phase differences along frequency for sounds that grow or decay.
 
     Each value is relative to the lowest bin.
@@ -141,8 +141,8 @@ def track_phases(magnitude: torch.Tensor, config: MelConfig, before_first: torch
     before = torch.cat([frequency[:, :1], frequency[:, :-1]], dim=1).gather(-1, peaks)
     same_partial = (frequency - before).abs() < 1
     mean = torch.where(same_partial, (frequency + before) / 2, frequency)
-    lean = lean_phases(log, config)
-    advance = mean * (2 * math.pi * config.hop_length / config.n_fft) + lean - lean.gather(-1, peaks)
+    slope = onset_phases(log, config)
+    advance = mean * (2 * math.pi * config.hop_length / config.n_fft) + slope - slope.gather(-1, peaks)
     phase = torch.zeros_like(magnitude[:, 0])
     if before_first is not None:
         phase = before_first + math.pi * index

@@ -45,6 +45,21 @@ class StyleTransferOutput(BaseOutput):
         latents: (1, channels, rows, columns).
         settings: the settings used.
         voice: the target's voice, ``instrument/soundfont-program``; None for style tokens.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import StyleTransferOutput
+        >>> from stylediff.settings import TransferSettings
+        >>> output = StyleTransferOutput(
+        ...     audio=torch.zeros(22050),
+        ...     sample_rate=22050,
+        ...     mel=None,
+        ...     source_mel=torch.zeros(256, 87),
+        ...     latents=torch.zeros(1, 32, 16, 6),
+        ...     settings=TransferSettings(steps=8),
+        ... )
+        >>> len(output.audio) / output.sample_rate, output.settings.steps
+        (1.0, 8)
     """
 
     audio: Any
@@ -70,6 +85,24 @@ class StyleTransferPipeline(DiffusionPipeline):
 
     Raises:
         ValueError: components that do not fit together, or an invalid recommendation.
+
+    Examples:
+        Random weights; ``stylediff.checkpoint.load_pipeline()`` loads trained ones.
+
+        >>> import torch
+        >>> from stylediff import MelAutoencoder, StyleEncoder, StyleTransferPipeline, Vocoder
+        >>> from stylediff.denoiser import build_scheduler, build_unet
+        >>> pipeline = StyleTransferPipeline(
+        ...     autoencoder=MelAutoencoder(latent_channels=4, block_out_channels=(16, 16), layers_per_block=1),
+        ...     unet=build_unet(channels=4, widths=(16, 16, 16), layers=1, head_width=8, token_width=16),
+        ...     scheduler=build_scheduler(),
+        ...     style_encoder=StyleEncoder(["piano/FluidR3-0", "violin/OPEN_small-40"], tokens=2, width=16),
+        ...     vocoder=Vocoder(blocks=1, width=16),
+        ... )
+        >>> tone = 0.3 * torch.sin(0.1 * torch.arange(22050))
+        >>> result = pipeline(tone, 22050, target="violin", num_inference_steps=2)
+        >>> result.audio.shape, result.voice
+        (torch.Size([22050]), 'violin/OPEN_small-40')
     """
 
     model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder"
@@ -100,7 +133,7 @@ class StyleTransferPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> "StyleTransferPipeline":
-        """Loads a folder written by ``save_pretrained``, or a Hugging Face Hub id.
+        """Load a folder written by ``save_pretrained``, or a Hugging Face Hub id.
 
         diffusers refuses Hub ids whose components are defined elsewhere, so the model is downloaded first.
 
@@ -156,7 +189,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         callback_on_step_end: Callable[..., dict | None] | None = None,
         **settings: Any,
     ) -> StyleTransferOutput:
-        """Transfers one clip.
+        """Transfer one clip.
 
         Args:
             waveform: (samples,) or (channels, samples) in [-1, 1]; channels are averaged.

@@ -26,6 +26,16 @@ class Room:
         decay_s: time in which sound decays by 60 dB (RT60).
         mix: share of reverberant sound, 0 to 1.
         first_s: delay of the first reflection.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff.room import add_room, get_room
+        >>> get_room("hall").decay_s
+        1.9
+        >>> click = torch.zeros(22050)
+        >>> click[0] = 0.5
+        >>> len(add_room(click, 22050, "studio", keep_tail=True)) > len(click)
+        True
     """
 
     decay_s: float

@@ -19,7 +19,7 @@ TEMPERATURE = 0.3
 DYNAMICS = 0.25
 MAX_STEPS = 500  # for more, the noise levels that refining starts from are too few
 
-AUTO = "auto"  # stands for None in JSON, links and commands
+AUTO = "auto"  # means None in JSON, links and commands
 LEFT_TO_THE_MODEL = (None, AUTO, "")
 VOICE = "voice"  # key of the voice that a model recommends beside settings
 
@@ -143,6 +143,7 @@ class TransferSettings:
         SettingError: an invalid value.
 
     Examples:
+        >>> from stylediff.settings import TransferSettings
         >>> settings = TransferSettings(steps="8").resolve({"temperature": 1.0})
         >>> settings.steps, settings.temperature, settings.room
         (8, 1.0, 'dry')

@@ -71,6 +71,15 @@ class StyleEncoder(ModelMixin, ConfigMixin):
         width: channels of a token, equal to the denoiser's ``cross_attention_dim``.
         reference_width: channels of the network that encodes reference clips; 0 means none.
         mel: fields of the MelConfig of reference clips.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import StyleEncoder
+        >>> encoder = StyleEncoder(["piano/FluidR3-0", "violin/OPEN_small-40"], tokens=2, width=16, reference_width=8)
+        >>> by_name = encoder(torch.tensor([encoder.voice_index("violin")]))
+        >>> by_clip = encoder.encode_reference(torch.full((1, 1, 256, 64), -7.0))
+        >>> torch.lerp(by_name, by_clip, 0.5).shape
+        torch.Size([1, 2, 16])
     """
 
     @register_to_config

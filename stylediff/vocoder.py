@@ -109,6 +109,15 @@ class Vocoder(ModelMixin, ConfigMixin):
         expansion: channels inside a block, as a multiple of ``width``.
         refinements: Griffin-Lim iterations that refine the phases.
         hidden_share: magnitude of bands at the floor while others sound, as a share of the floor.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import Vocoder
+        >>> vocoder = Vocoder(blocks=1, width=16)
+        >>> silence = torch.full((1, 1, 256, 64), -7.0)
+        >>> waveform = vocoder(silence)
+        >>> waveform.shape, bool(waveform.any())
+        (torch.Size([1, 16384]), False)
     """
 
     @register_to_config

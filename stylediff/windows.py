@@ -37,7 +37,7 @@ def crossfade_weights(starts: list[int], window: int, overlap: int, position: in
 def map_windows(
     function: Callable[[torch.Tensor], torch.Tensor], signal: torch.Tensor, window: int, overlap: int
 ) -> torch.Tensor:
-    """Applies a function to overlapping windows and crossfades its results.
+    """Apply a function to overlapping windows and crossfade its results.
 
     The function may change the length of the last axis by a constant factor, as encoding and decoding do.
 

@@ -67,7 +67,7 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
     parameters = endpoint_parameters()
 
     def convert_one(*values: Any) -> tuple[FileData, dict[str, Any]]:
-        """Play a clip with another instrument, given by name or by a clip.
+        """Play a clip with another instrument, by name or by clip.
 
         Returns a wav file, the settings used, and the part of the clip used.
         """

@@ -55,5 +55,5 @@ def test_cents_raise_the_pitch(clip: tuple[Path, CachedClip, torch.Tensor], cent
 
 def test_a_missing_clip_names_the_folder(clip: tuple[Path, CachedClip, torch.Tensor]) -> None:
     folder, row, _ = clip
-    with pytest.raises(CacheError, match=r"elsewhere is not the data that the mel cache was made from: .*tone\.wav"):
+    with pytest.raises(CacheError, match=r"elsewhere is not the data set of the mel cache: .*tone\.wav"):
         read_waveform(folder / "elsewhere", row, MEL, 0, 5)

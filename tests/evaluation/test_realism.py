@@ -4,7 +4,7 @@ import torch
 
 from train.data.transcription import Transcription
 from train.evaluation.musicnn import FEATURES, TAG_OF, Musicnn
-from train.evaluation.realism import agreement, listen, playable_keys, summarize
+from train.evaluation.realism import agreement, measure_clip, playable_keys, summarize
 from train.evaluation.recorded import RecordedReference
 
 RATE = 22050
@@ -37,7 +37,7 @@ def test_an_impression_has_tags_features_and_descriptors():
     time = torch.arange(4 * RATE) / RATE
     phase = 2 * torch.pi * torch.cumsum(440 * 2 ** (20 / 1200 * torch.sin(2 * torch.pi * 6 * time)), 0) / RATE
     note = sum(torch.sin(k * phase) / k for k in range(1, 6)) * (time / 0.05).clamp(max=1) * 0.1
-    impression = listen(note, RATE, transcription_of((69,), (0.0,), 3.9), Musicnn())
+    impression = measure_clip(note, RATE, transcription_of((69,), (0.0,), 3.9), Musicnn())
     assert set(impression.tags) == set(TAG_OF)
     assert np.shape(impression.features) == (2, FEATURES)
     assert impression.vibrato_cents == pytest.approx(20, rel=0.1)
@@ -47,9 +47,9 @@ def test_an_impression_has_tags_features_and_descriptors():
 
 
 def test_silence_has_no_descriptors():
-    impression = listen(torch.zeros(3 * RATE), RATE, transcription_of((), ()), Musicnn())
+    impression = measure_clip(torch.zeros(3 * RATE), RATE, transcription_of((), ()), Musicnn())
     assert (impression.vibrato_cents, impression.between_partials_db, impression.attack_ms) == (None, None, None)
-    short = listen(torch.zeros(RATE // 2), RATE, transcription_of((), ()), Musicnn())
+    short = measure_clip(torch.zeros(RATE // 2), RATE, transcription_of((), ()), Musicnn())
     assert (short.tags, short.features) == ({}, [])
 
 

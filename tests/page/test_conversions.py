@@ -165,12 +165,12 @@ def test_a_recommended_voice_plays(pipeline):
 def test_the_enhancer_can_be_left_out(pipeline):
     enhancer = MelEnhancer(widths=(16,)).eval()
     torch.nn.init.normal_(enhancer.unet.conv_out.weight, std=0.1)
-    mending = StyleTransferPipeline(**(pipeline.components | {"enhancer": enhancer}))
+    enhancing = StyleTransferPipeline(**(pipeline.components | {"enhancer": enhancer}))
     *_, plain = convert(pipeline, CLIP, CHOICES, previews=0)
-    *_, mended = convert(mending, CLIP, CHOICES, previews=0)
-    *_, left = convert(mending, CLIP, replace(CHOICES, enhance=False), previews=0)
+    *_, enhanced = convert(enhancing, CLIP, CHOICES, previews=0)
+    *_, left = convert(enhancing, CLIP, replace(CHOICES, enhance=False), previews=0)
     assert torch.equal(left.mel, plain.mel)
-    assert not torch.allclose(mended.mel, plain.mel, atol=1e-3)
+    assert not torch.allclose(enhanced.mel, plain.mel, atol=1e-3)
 
 
 def test_warming_up_runs_every_network_once(pipeline):

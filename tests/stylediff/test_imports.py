@@ -1,4 +1,4 @@
-"""Modules that a start imports: what makes it slow is their number, which a clock on a busy machine does not show."""
+"""Modules imported at the start, which determine start-up time on any machine."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from stylediff.lazy_imports import import_lazily
 from tests.helpers.files import ROOT
 
 SLOW = ("diffusers", "librosa", "matplotlib", "numpy", "scipy", "soundfile", "soxr", "torch")
-# Not needed to convert. Of a lazy module, a part of it is named.
+# not needed for a conversion; lazy modules are represented by a submodule
 RARELY_NEEDED = (
     *("gradio", "librosa", "matplotlib", "numba", "pandas"),
     *("scipy.integrate._quadrature", "scipy.optimize", "scipy.signal", "scipy.stats._stats_py"),
@@ -17,7 +17,7 @@ RARELY_NEEDED = (
 
 
 def imported(program: str, names: tuple[str, ...], *arguments: str) -> list[str]:
-    """Which of some modules a program has imported at its end."""
+    """Modules of a list that a program has imported."""
     program += f"\nimport sys\nprint([name for name in {names} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
@@ -50,7 +50,7 @@ def test_every_public_name_can_be_imported():
 
 @pytest.fixture
 def slow_module(tmp_path, monkeypatch):
-    """A package with a module that says when it is loaded."""
+    """A package with a module that prints a message when it is loaded."""
     (tmp_path / "some_package").mkdir()
     (tmp_path / "some_package" / "__init__.py").touch()
     (tmp_path / "some_package" / "slow.py").write_text("print('loaded')\nVALUE = 3\n")

@@ -1,10 +1,8 @@
 import argparse
-import doctest
 import inspect
 
 import pytest
 
-import stylediff.settings
 from stylediff import StyleTransferPipeline
 from stylediff.settings import (
     AUTO,
@@ -93,7 +91,3 @@ def test_an_invalid_recommendation_is_named(recommended, sentence):
     check_recommended({"harp": {"voice": "harp/TimGM-46", "steps": 3}, "piano": {}})
     with pytest.raises(ValueError, match=sentence):
         check_recommended(recommended)
-
-
-def test_the_example_in_the_documentation_is_right():
-    assert doctest.testmod(stylediff.settings) == (0, 1)

@@ -28,6 +28,12 @@ class Command:
         function: "package.module:function" below ``train``; it takes the parsed arguments and returns an exit code.
         add_arguments: function that declares the arguments.
         check: function that exits with a sentence if arguments do not fit together.
+
+    Examples:
+        >>> from train.common.cli import Command, add_out
+        >>> command = Command(name="demo", summary="Do nothing.", function="demo:main", add_arguments=add_out)
+        >>> command.parse(["--out", "folder"]).out.name
+        'folder'
     """
 
     name: str

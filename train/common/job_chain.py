@@ -31,6 +31,13 @@ class Job:
         result: file that it writes.
         is_trainer: True if several processes can share the work.
         minutes: time budget, passed as ``--budget-minutes`` (0: none).
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from train.common.job_chain import Job
+        >>> job = Job(name="mels", does="Caches.", command="cache-mels", settings={"data": "set"}, result=Path("mels"))
+        >>> job.flags()
+        ['--data', 'set']
     """
 
     name: str

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 def parallel_map(
     job: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk_size: int = 1
 ) -> Iterator[Result]:
-    """Yield the results of a job for all items, in order of completion.
+    """Yield a job's results for all items, in order of completion.
 
     With one worker or one item, this process does the work. Each process computes on one thread, so that results do not
     depend on the number of workers.

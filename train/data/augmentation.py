@@ -33,6 +33,13 @@ class Degradation:
         bits: resolution of the samples.
         ring_s: extra length of the notes of a struck or plucked instrument, as under a half-pressed pedal.
         plain: True for notes without gestures, as from a sequencer.
+
+    Examples:
+        >>> import numpy as np
+        >>> from train.data.augmentation import Degradation, degrade
+        >>> silence = np.zeros(22050, np.float32)
+        >>> bool(degrade(silence, 22050, Degradation(lowpass_hz=3400, reverb_s=1.0), np.random.default_rng(0)).any())
+        False
     """
 
     detune_cents: float = 0.0

@@ -63,7 +63,7 @@ def load_autoencoder(folder: str | Path, mel: MelConfig) -> MelAutoencoder:
         # Checked first: diffusers would look for a missing folder on the Hub, and give any other model random weights.
         name = json.loads((Path(folder) / "config.json").read_text()).get("_class_name")
         if name != MelAutoencoder.__name__:
-            raise ValueError(f"it is of the class {name}")
+            raise ValueError(f"it is a {name}")
         model = MelAutoencoder.from_pretrained(folder).eval()
         mel.require_same(model.mel, "it")
     except (OSError, ValueError) as error:
@@ -79,7 +79,7 @@ def encoder_digest(model: MelAutoencoder) -> str:
     Weights are digested in half precision, so that an exported model keeps its digest.
     """
     digest = hashlib.sha256()
-    weights = {name: one for name, one in model.state_dict().items() if not name.startswith(DECODING)}
+    weights = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(DECODING)}
     for _, weight in sorted(weights.items()):
         digest.update(weight.half().cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -241,7 +241,7 @@ def cache_mels(args: argparse.Namespace) -> None:
         write_atomically(progress, json.dumps(sorted(done)))
     finish_cache(args.out)
     if len(args.data) > 1:
-        print(f"pass --data {folder_of_all(args.data)} to the commands vocoder and latent-shapes")
+        print(f"vocoder and latent-shapes take these clips with --data {folder_of_all(args.data)}")
 
 
 def main(args: argparse.Namespace) -> int:

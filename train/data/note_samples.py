@@ -152,7 +152,7 @@ def note_loudness(waveform: np.ndarray, kind: str) -> float:
 
 
 def fade_out(waveform: np.ndarray, longest_s: float) -> np.ndarray:
-    """Cut a struck note and fade it out; its decay stays as recorded.
+    """Cut a struck note and fade it out, with its recorded decay.
 
     Args:
         waveform: (samples,).

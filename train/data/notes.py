@@ -18,6 +18,11 @@ class Note:
     """One note of a score.
 
     Onset and end are in seconds from the start of the clip; pitch and velocity are MIDI numbers.
+
+    Examples:
+        >>> from train.data.notes import Note, mean_polyphony
+        >>> mean_polyphony([Note(0.0, 1.0, 60, 80), Note(0.0, 0.5, 64, 80)])
+        1.5
     """
 
     start: float

@@ -82,7 +82,7 @@ def transcriber() -> NoteTranscriber:
 
 @functools.lru_cache(maxsize=2)
 def whole_recording(path: Path, sample_rate: int) -> torch.Tensor:
-    """Load a recording; the latest one is cached while its clips are cut."""
+    """Load a recording; the latest one is cached."""
     return load_recording(path, sample_rate)
 
 

@@ -91,7 +91,7 @@ def split_of(piece: str) -> str:
 
 
 def instrument_in(text: str) -> str | None:
-    """Return the instrument in a name if there is exactly one, else None."""
+    """Return the only instrument in a name, else None."""
     words = re.findall(r"[a-z]+", text.lower())
     names = {OTHER_NAMES.get(word, word) for word in [*words, *(word.removesuffix("s") for word in words)]}
     found = [name for name in INSTRUMENT_NAMES if name in names]

@@ -54,7 +54,7 @@ MAX_DRAWS = 500
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings that a worker needs to make an excerpt of the data set.
+    """Settings that a worker needs to make an excerpt.
 
     Attributes:
         voices: presets of the training soundfonts by voice.

@@ -22,7 +22,7 @@ MOST_RECORDS = 65535  # indices have 16 bits
 
 
 class SoundFontError(ValueError):
-    """Presets that a SoundFont cannot hold; the message names them and the reason."""
+    """Presets that a SoundFont cannot hold; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,13 @@ class Sample:
         pitch: MIDI note number of the key that plays it unshifted.
         cents: deviation from that pitch, -99 to 99, which the synthesizer corrects.
         loop: first sample and end of the part that repeats while a key is held, or None.
+
+    Examples:
+        >>> import numpy as np
+        >>> from train.data.soundfont_writer import Sample
+        >>> Sample("A4", np.zeros(1000), sample_rate=44100, pitch=69, cents=120)
+        Traceback (most recent call last):
+        train.data.soundfont_writer.SoundFontError: sample 'A4' is 120 cents off; at most 99 can be corrected
     """
 
     name: str

@@ -170,7 +170,7 @@ def join(train: TransferCache, held_out: TransferCache, origin: dict[str, str]) 
     """Join two sets, the second held out."""
     both = (train, held_out)
     latents, sources, targets = (
-        np.concatenate([getattr(one, name) for one in both]) for name in ("latents", "sources", "targets")
+        np.concatenate([getattr(part, name) for part in both]) for name in ("latents", "sources", "targets")
     )
     return TransferCache(latents, sources, targets, len(held_out.targets), origin)
 

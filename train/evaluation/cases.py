@@ -13,7 +13,15 @@ from train.data.notes import Note, clip_notes, notes_in_range
 
 
 class Direction(NamedTuple):
-    """An ordered pair of instruments, shown as "piano -> violin" in reports."""
+    """An ordered pair of instruments, shown as "piano -> violin" in reports.
+
+    Examples:
+        >>> from train.evaluation.cases import Direction
+        >>> str(Direction("piano", "violin"))
+        'piano -> violin'
+        >>> Direction.parse("piano -> violin").target
+        'violin'
+    """
 
     source: str
     target: str
@@ -48,7 +56,7 @@ class CaseError(ValueError):
 
 @dataclass(frozen=True)
 class EvalCase:
-    """Test case: a source clip and the same music in the target's voice.
+    """A source clip and the same music in the target's voice.
 
     The test soundfont plays the source, the target's default voice the target.
     """

@@ -49,12 +49,12 @@ def count_pass_operations(pipeline: StyleTransferPipeline, seconds: float) -> di
     source = pipeline.encode_mel(mel)
     tokens = pipeline.encode_target(pipeline.style_encoder.config.voices[0])
     step = partial(pipeline.unet, torch.cat([source, source], dim=1), 1, tokens)
-    mended = {"enhancer": count_operations(partial(pipeline.enhance_mel, mel, mel))} if pipeline.enhancer else {}
+    enhancing = {"enhancer": count_operations(partial(pipeline.enhance_mel, mel, mel))} if pipeline.enhancer else {}
     return {
         "encoding": count_operations(partial(pipeline.encode_mel, mel)),
         "denoising step": count_operations(step),
         "decoding": count_operations(partial(pipeline.decode_latents, source, frames)),
-        **mended,
+        **enhancing,
         "vocoder": count_operations(partial(pipeline.synthesize, mel)),
     }
 

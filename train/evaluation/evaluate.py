@@ -96,8 +96,8 @@ def choose_variants(args: argparse.Namespace, has_enhancer: bool) -> tuple[Trans
     """Return the default settings and variants with one setting changed."""
     variants = [DEFAULT, *(replace(DEFAULT, steps=steps) for steps in args.steps)]
     variants += [replace(DEFAULT, guidance=scale) for scale in args.guidance if scale != 1]
-    variants += [replace(DEFAULT, temperature=one) for one in args.temperature if one != TEMPERATURE]
-    variants += [replace(DEFAULT, dynamics=one) for one in args.dynamics if one != DYNAMICS]
+    variants += [replace(DEFAULT, temperature=value) for value in args.temperature if value != TEMPERATURE]
+    variants += [replace(DEFAULT, dynamics=value) for value in args.dynamics if value != DYNAMICS]
     variants += [replace(DEFAULT, enhance=False)] if has_enhancer else []
     return tuple(variants)
 

@@ -90,8 +90,8 @@ def plot_sweep(
     lines: list[tuple[str, list[tuple[float, str]]]] = [
         ("steps", sorted([(STEPS, model_name()), *((number, model_name(number)) for number in steps)])),
         ("guidance", [(scale, model_name(guidance=scale)) for scale in guidance]),
-        ("temperature", [(one, model_name(temperature=one)) for one in temperatures]),
-        ("dynamics", [(one, model_name(dynamics=one)) for one in dynamics]),
+        ("temperature", [(value, model_name(temperature=value)) for value in temperatures]),
+        ("dynamics", [(value, model_name(dynamics=value)) for value in dynamics]),
     ]
     figure = Figure(figsize=(4 * len(SWEPT), 3.5 * len(lines)), layout="constrained")
     axes = figure.subplots(len(lines), len(SWEPT), squeeze=False)
@@ -105,9 +105,9 @@ def plot_sweep(
             axes[line, number].set_xlabel(label)
             axes[line, number].set_title(COLUMNS[column])
         if line == 0:
-            for one in axes[line]:
-                one.set_xscale("log")
-                one.set_xticks(sorted({STEPS, *steps}), [str(number) for number in sorted({STEPS, *steps})])
+            for panel in axes[line]:
+                panel.set_xscale("log")
+                panel.set_xticks(sorted({STEPS, *steps}), [str(number) for number in sorted({STEPS, *steps})])
     return figure
 
 

@@ -128,7 +128,9 @@ def with_block(page: Path, block: str) -> str:
 
 
 def replace_blocks(pages: Pages, summary: dict[str, Any], root: Path) -> None:
-    """Rewrite the tables of pages, or of none if one has no marks.
+    """Rewrite the tables of pages.
+
+    If one has no marks, none is changed.
 
     Raises:
         PublishError: a page has no marks.

@@ -50,7 +50,9 @@ class Listeners:
     notes: NoteTranscriber
 
 
-def listen(waveform: torch.Tensor, sample_rate: int, transcription: Transcription, musicnn: Musicnn) -> Impression:
+def measure_clip(
+    waveform: torch.Tensor, sample_rate: int, transcription: Transcription, musicnn: Musicnn
+) -> Impression:
     """Measure a clip (samples,) with a known transcription."""
     try:
         tagging = musicnn(waveform, sample_rate)

@@ -73,7 +73,7 @@ def tabulate(results: list[Result], rows: list[str]) -> Table:
 
 
 def tabulate_pairs(by_pair: dict[Direction, Table], rows: list[str]) -> Table:
-    """Average the means of all pairs, for systems with results for every pair."""
+    """Average the means of all pairs, for systems that have all."""
     table: Table = {}
     for row in rows:
         if all(row in pair for pair in by_pair.values()):

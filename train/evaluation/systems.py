@@ -86,6 +86,13 @@ class System:
     Attributes:
         name: its name in tables and stored results.
         settings: settings of the model; None for a baseline or a bound.
+
+    Examples:
+        >>> from stylediff.settings import TransferSettings
+        >>> from train.evaluation.systems import model_system
+        >>> system = model_system(TransferSettings(steps=8, enhance=False))
+        >>> system.name, system.is_model
+        ('ours, 8 steps, not enhanced', True)
     """
 
     name: str

@@ -76,7 +76,7 @@ def changes(results: list[Result], row: str) -> dict[str, np.ndarray]:
     originals = {result["file"]: result for result in results if result["row"] == ORIGINAL}
     ours = sorted((result for result in results if result["row"] == row), key=lambda result: result["file"])
     pairs = [(result, originals[result["file"]]) for result in ours]
-    found = {c: [one[c] - other[c] for one, other in pairs if c in one and c in other] for c in COLUMNS}
+    found = {c: [changed[c] - other[c] for changed, other in pairs if c in changed and c in other] for c in COLUMNS}
     return {column: np.array(values) for column, values in found.items() if values}
 
 

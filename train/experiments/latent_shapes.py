@@ -132,7 +132,7 @@ def measure_codec(
     for mel, original in read_clips(cache, rows, data):
         latents = pipeline.encode_mel(mel.to(pipeline.device))
         noise = NOISE * torch.randn(latents.shape, generator=generator).to(pipeline.device)
-        decoded, noisy = (pipeline.decode_latents(one, mel.shape[-1]) for one in (latents, latents + noise))
+        decoded, noisy = (pipeline.decode_latents(version, mel.shape[-1]) for version in (latents, latents + noise))
         output, true = transcriber.frames(pipeline.synthesize(decoded)[0].cpu()), transcriber.frames(original[0])
         errors = (log_mel_error(made[0, 0].cpu(), mel[0, 0]) for made in (decoded, noisy))
         measured.append((*errors, frame_prf(output, true)[2]))
@@ -198,9 +198,9 @@ def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:
         "",
         *table_head(columns.values()),
     ]
-    for one in found:
-        spread = f"{one.least_deviation:.2f} to {one.greatest_deviation:.2f}"
-        values = [(asdict(one) | {"deviations": spread})[name] for name in columns]
+    for shape in found:
+        spread = f"{shape.least_deviation:.2f} to {shape.greatest_deviation:.2f}"
+        values = [(asdict(shape) | {"deviations": spread})[name] for name in columns]
         lines.append(table_row(f"{value:.3f}" if isinstance(value, float) else value for value in values))
     return "\n".join([*lines, ""])
 
@@ -218,7 +218,7 @@ def compare_shapes(args: argparse.Namespace) -> None:
         run_jobs(build_jobs(shape, args), args.out / shape)
         found.append(measure(shape, args, cache, classifier, transcriber))
     page = write_markdown(found, args.minutes, args.pairs)
-    write_page(args.out, "latents", [asdict(one) for one in found], page)
+    write_page(args.out, "latents", [asdict(shape) for shape in found], page)
 
 
 def main(args: argparse.Namespace) -> int:

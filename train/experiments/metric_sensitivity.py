@@ -86,7 +86,7 @@ def shift(material: Material, milliseconds: float) -> torch.Tensor:
 
 
 def swap_notes(material: Material, share: float) -> torch.Tensor:
-    """Replace the end of the clip by another piece in the same voice."""
+    """Replace the clip's end by another piece in the same voice."""
     kept = round((1 - share) * len(material.target))
     return fit_length(torch.cat([material.target[:kept], material.other_music[kept:]]), len(material.target))
 

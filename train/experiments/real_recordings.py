@@ -39,7 +39,7 @@ from train.data.transcription import NoteTranscriber, Transcription
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import CaseError
 from train.evaluation.musicnn import Musicnn
-from train.evaluation.realism import agreement, listen, summarize
+from train.evaluation.realism import agreement, measure_clip, summarize
 from train.evaluation.recorded import (
     ALL,
     DRY,
@@ -163,7 +163,7 @@ def work_on(job: Job, plan: Plan) -> int:
     musicnn, transcriber = load_listeners()
     source = transcriber.transcribe(clip.waveform)
     if not as_it_is.is_file():
-        save_result(as_it_is, clip, listen(clip.waveform, SAMPLE_RATE, source, musicnn).to_dict())
+        save_result(as_it_is, clip, measure_clip(clip.waveform, SAMPLE_RATE, source, musicnn).to_dict())
         done += 1
     for target, system in missing:
         path = plan.path(system, target, clip)
@@ -171,7 +171,7 @@ def work_on(job: Job, plan: Plan) -> int:
         write_audio(path.with_suffix(".flac"), make_output(plan, job, target, system, source), SAMPLE_RATE)
         output = load_waveform(path.with_suffix(".flac"))
         transcription = transcriber.transcribe(output)
-        impression = listen(output, SAMPLE_RATE, transcription, musicnn).to_dict()
+        impression = measure_clip(output, SAMPLE_RATE, transcription, musicnn).to_dict()
         save_result(path, clip, impression | agreement(transcription, source, target))
         done += 1
     return done

@@ -135,8 +135,8 @@ def write_markdown(results: list[dict[str, Any]], nearest: np.ndarray) -> str:
     for name in (*INSTRUMENT_NAMES, "all"):
         found = [result["distances"] for result in results if name in (result["instrument"], "all")]
         if found:
-            cells = [format_cell(describe([one[str(weight)] for one in found])) for weight in WEIGHTS]
-            closer = np.mean([one["1.0"] < one["0.0"] for one in found])
+            cells = [format_cell(describe([by_weight[str(weight)] for by_weight in found])) for weight in WEIGHTS]
+            closer = np.mean([by_weight["1.0"] < by_weight["0.0"] for by_weight in found])
             lines.append(table_row([name, *cells, f"{closer:.2f}"]))
     right = nearest.trace() / max(1, nearest.sum())
     lines += ["", f"## Retrieval: {right:.3f} of {nearest.sum()} clips are nearest to their own instrument", ""]

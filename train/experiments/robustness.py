@@ -5,10 +5,12 @@ python -m train robustness --data DATASET --out DIR
 
 import argparse
 import io
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +70,7 @@ def put_in_room(waveform: torch.Tensor, sample_rate: int) -> Recording:
 
 
 def put_through_telephone(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """Keep 300 to 3,400 Hz, the band of a telephone line (ITU-T G.712)."""
+    """Keep the band of a telephone, 300 to 3,400 Hz (ITU-T G.712)."""
     sections = scipy.signal.butter(4, (300, 3400), "bandpass", fs=sample_rate, output="sos")
     return Recording(torch.from_numpy(scipy.signal.sosfilt(sections, waveform.numpy())).float(), sample_rate)
 
@@ -79,7 +81,7 @@ def add_noise(waveform: torch.Tensor, sample_rate: int) -> Recording:
 
 
 def add_hum(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """Add mains hum of 50 Hz with odd harmonics, 26 dB below the clip."""
+    """Add hum of 50 Hz with odd harmonics, at -26 dB."""
     time = torch.arange(len(waveform)) / sample_rate
     hum = sum(torch.sin(2 * math.pi * 50 * n * time) / n for n in (1, 3, 5, 7))
     return Recording(waveform + 0.05 * rms(waveform) * hum / rms(torch.as_tensor(hum)), sample_rate)
@@ -197,7 +199,7 @@ def main(args: argparse.Namespace) -> int:
         cases = choose_cases(read_manifest(args.data), args.split, args.clips, args.clips)[: args.clips]
         job = partial(measure, model=args.model, data=args.data)
         results = list(tqdm(parallel_map(job, cases, args.workers), total=len(cases), unit="clip"))
-        found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
+        found = sorted(itertools.chain.from_iterable(results), key=itemgetter("trial", "hardship"))
         write_page(args.out, "robustness", found, write_markdown(found))
 
     return run_command(work, ValueError, OSError)

@@ -81,7 +81,7 @@ def postprocess(
         sources: log-mels (1, mels, frames) of the source clips.
     """
     played = [source[None].to(pipeline.device) for source in sources]
-    made = {False: [pipeline.decode_latents(one[None], played[0].shape[-1]) for one in latents]}
+    made = {False: [pipeline.decode_latents(pair[None], played[0].shape[-1]) for pair in latents]}
     if pipeline.enhancer is not None:
         made[True] = [pipeline.enhance_mel(mel, source) for mel, source in zip(made[False], played, strict=True)]
     return {
@@ -177,16 +177,16 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
         "frame F to the target",
     ]
     lines += table_head(heads)
-    for one in results:
-        enhanced = "yes" if one.enhanced else ""
-        frame_f = "" if one.frame_f is None else f"{one.frame_f:.3f}"
-        sampling = (one.steps, f"{one.start:g}", f"{one.temperature:g}", enhanced, f"{one.dynamics:g}")
+    for setting in results:
+        enhanced = "yes" if setting.enhanced else ""
+        frame_f = "" if setting.frame_f is None else f"{setting.frame_f:.3f}"
+        sampling = (setting.steps, f"{setting.start:g}", f"{setting.temperature:g}", enhanced, f"{setting.dynamics:g}")
         cells = (
             *sampling,
-            f"{one.error:.4f}",
-            f"{one.frechet:.2f}",
-            f"{one.levels:.3f}",
-            f"{one.loudness:.3f}",
+            f"{setting.error:.4f}",
+            f"{setting.frechet:.2f}",
+            f"{setting.levels:.3f}",
+            f"{setting.loudness:.3f}",
             frame_f,
         )
         lines.append(table_row(cells))
@@ -210,7 +210,7 @@ def sampling(args: argparse.Namespace) -> None:
     settings = list(itertools.product(args.steps, starts, args.temperature))
     transcriber = NoteTranscriber() if args.listen else None
     results = measure_transfers(pipeline, cache, pairs, settings, classifier, transcriber, dynamics)
-    write_page(args.out, "sampling", [asdict(one) for one in results], write_markdown(results, args.pairs))
+    write_page(args.out, "sampling", [asdict(setting) for setting in results], write_markdown(results, args.pairs))
 
 
 def main(args: argparse.Namespace) -> int:

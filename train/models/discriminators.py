@@ -108,8 +108,8 @@ class Discriminators(nn.Module):
         Args:
             waveform: (batch, samples).
         """
-        periods = [judge(waveform) for judge in self.by_period]
-        resolutions = [judge(waveform) for judge in self.by_resolution]
+        periods = [discriminator(waveform) for discriminator in self.by_period]
+        resolutions = [discriminator(waveform) for discriminator in self.by_resolution]
         return split(periods), split(resolutions)
 
 
@@ -145,9 +145,9 @@ class MelDiscriminator(nn.Module):
         return (split([self.stack(torch.cat([pair / LEVEL_SCALE, height], dim=1))]),)
 
 
-def split(judged: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> DiscriminatorOutput:
+def split(outputs: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> DiscriminatorOutput:
     """Separate the logits of all discriminators from their features."""
-    return [logits for logits, _ in judged], [features for _, features in judged]
+    return [logits for logits, _ in outputs], [features for _, features in outputs]
 
 
 def discriminator_step_loss(
@@ -181,7 +181,7 @@ def generator_losses(
         real = discriminators(target)
     fake = discriminators(generated)
     discriminators.requires_grad_(True)
-    judged = list(zip(weights, real, fake, strict=True))
-    adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in judged]
-    feature = [weight * feature_loss(theirs, ours) for weight, (_, theirs), (_, ours) in judged]
+    outputs = list(zip(weights, real, fake, strict=True))
+    adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in outputs]
+    feature = [weight * feature_loss(theirs, ours) for weight, (_, theirs), (_, ours) in outputs]
     return torch.stack(adversarial).sum(), torch.stack(feature).sum()

@@ -156,8 +156,8 @@ def train(settings: EnhancerSettings) -> MelEnhancer:
     model = MelEnhancer(mel=mel.to_dict(), fold=settings.fold, widths=settings.widths, layers=settings.layers)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     load_initial_weights(settings.initial, {"enhancer": model})
-    judges = {"discriminator": MelDiscriminator()} if settings.adversarial_weight else {}
-    models = {"enhancer": model, **judges}
+    discriminators = {"discriminator": MelDiscriminator()} if settings.adversarial_weight else {}
+    models = {"enhancer": model, **discriminators}
     optimizers = {
         name: torch.optim.AdamW(part.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
         for name, part in models.items()

@@ -159,7 +159,7 @@ class TrainingRun:
                 return
 
     def is_past(self, share: float) -> bool:
-        """Return True once a share of the steps or of the budget is done."""
+        """Return True once a share of the steps or budget is used."""
         if self.progress is None:
             return self.step >= share * self.settings.steps
         return self.progress >= share

@@ -39,7 +39,7 @@ def read_curves(run: Path) -> dict[str, Curve]:
 
 
 def plot_curves(runs: dict[str, dict[str, Curve]], scalars: list[str]) -> Figure:
-    """Plot scalars in panels, with a line for each run that has them.
+    """Plot scalars in panels, with one line per run.
 
     Args:
         runs: curves by scalar, by run.

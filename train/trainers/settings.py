@@ -40,6 +40,13 @@ class TrainSettings:
         budget_minutes: total training time, which replaces ``steps``; at least one step is made (0: no budget). Shares
             of the steps, such as ``cooldown``, become shares of the time.
         checkpoint_minutes: time between checkpoints.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from train.trainers.settings import TrainSettings
+        >>> settings = TrainSettings(out=Path("run"), steps=1000, batch_size=16, warmup_steps=10, learning_rate=1.0)
+        >>> [round(settings.learning_rate_at(step), 3) for step in (0, 500, 999)]
+        [0.1, 1.0, 0.1]
     """
 
     out: Path

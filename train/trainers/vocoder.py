@@ -182,10 +182,12 @@ def train(settings: VocoderSettings) -> Vocoder:
             for batch, target in batches:
                 with torch.no_grad():
                     waveform = vocoder(batch[: settings.judged_crops])
-                judges, real = run.models["discriminator"], target[: settings.judged_crops]
-                judgement = discriminator_step_loss(judges, waveform, real, 1.0, settings.resolution_weight)
-                run.backward(judgement)
-                run.record({"discriminators": judgement.detach()})
+                discriminators, real = run.models["discriminator"], target[: settings.judged_crops]
+                discriminator_loss = discriminator_step_loss(
+                    discriminators, waveform, real, 1.0, settings.resolution_weight
+                )
+                run.backward(discriminator_loss)
+                run.record({"discriminators": discriminator_loss.detach()})
             run.update("discriminator", settings.clip_norm)
         for batch, target in batches:
             magnitude, sound = run.models["vocoder"](batch, audible)

@@ -49,6 +49,20 @@ class Metric:
         needs: attributes of ``ScoredClip`` that are passed to ``compute``; if one is unknown, there is no score.
         compute: function that returns the score, or None if it is undefined.
         tables: tables that show it. Without any it is only stored.
+
+    Examples:
+        >>> import torch
+        >>> from train.evaluation.metrics import SOUND, Metric
+        >>> peak = Metric(
+        ...     name="peak",
+        ...     heading="peak",
+        ...     higher_is_better=False,
+        ...     needs=("output",),
+        ...     compute=lambda output: float(output.abs().max()),
+        ...     tables=(SOUND,),
+        ... )
+        >>> peak.column, peak.compute(torch.tensor([0.25, -0.5]))
+        ('peak ↓', 0.5)
     """
 
     name: str

@@ -46,6 +46,16 @@ class ScoredClip:
         original_hz: tracked pitch of the original, (frames,), for a reconstruction.
         instrument: target instrument.
         listeners: networks that analyse the output.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff.mel import MelConfig
+        >>> from train.evaluation.clip_scores import score_clip
+        >>> from train.evaluation.metrics.clip import ScoredClip
+        >>> tone = 0.1 * torch.sin(0.1 * torch.arange(22050))
+        >>> scores = score_clip(ScoredClip(output=tone, config=MelConfig(), target=tone))
+        >>> scores["log_mel_error"], "note_f1_50" in scores  # no score, no note metrics
+        (0.0, False)
     """
 
     output: torch.Tensor

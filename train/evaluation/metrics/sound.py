@@ -94,7 +94,7 @@ def timbre_distance(output: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def missing_seconds(output: torch.Tensor, target: torch.Tensor, sample_rate: int) -> float:
-    """Seconds in which a waveform is 30 dB or more below its target.
+    """Seconds in which a waveform is 30 dB below its target.
 
     Only blocks of the target within 40 dB of its loudest 50 ms count.
 
