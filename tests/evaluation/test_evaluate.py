@@ -19,6 +19,7 @@ from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 from tests.helpers.commands import command
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES
+from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
 from train.data.transcription import NoteTranscriber
 from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, CaseError, Direction, choose_cases, find_cases
@@ -46,6 +47,7 @@ from train.evaluation.systems import (
     build_systems,
     model_name,
     model_system,
+    run_model,
     run_transcription,
 )
 from train.models.instrument_classifier import InstrumentClassifier
@@ -152,6 +154,20 @@ def test_outputs_are_as_long_as_the_target(
     assert torch.equal(outputs[TRUE_TARGET], example.target)
     assert log_mel_error(*(waveform_to_mel(outputs[row][None], MEL) for row in (GRIFFIN_LIM, TRUE_TARGET))) < 0.3
     torch.testing.assert_close(runs[model_name(2)](example), outputs[model_name(2)])
+
+
+def test_the_model_plays_the_voice_of_the_true_target_if_it_has_it(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    folder, groups = dataset
+    example = load_case_audio(choose_cases(groups, "test", 1, 1)[0], folder)
+    voice = f"{example.instrument}/Tiny-1"
+    pipeline = tiny_pipeline([voice])
+    settings = TransferSettings(steps=1)
+    by_name, by_voice, unknown = (
+        run_model(replace(example, voice=name), pipeline, settings)
+        for name in (pipeline.choose_voice(example.instrument), voice, f"{example.instrument}/other-2")
+    )
+    assert not torch.equal(by_voice, by_name)
+    assert torch.equal(unknown, by_name)
 
 
 def test_other_pairs_run_the_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:

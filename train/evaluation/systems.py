@@ -146,11 +146,14 @@ def run_transcription(audio: CaseAudio, transcriber: NoteTranscriber, players: P
 
 
 def run_model(audio: CaseAudio, pipeline: StyleTransferPipeline, settings: TransferSettings) -> torch.Tensor:
-    """Transfer the source with the model."""
+    """Transfer the source with the model.
+
+    The voice is the true target's if the model has it, else the default of the instrument.
+    """
     result = pipeline(
         audio.source,
         pipeline.mel.sample_rate,
-        target=audio.instrument,
+        target=audio.voice if audio.voice in pipeline.style_encoder.config.voices else audio.instrument,
         generator=torch.Generator().manual_seed(audio.seed),
         **settings.kwargs(),
     )

@@ -50,7 +50,7 @@ class ScoredClip:
     Examples:
         >>> import torch
         >>> from stylediff.mel import MelConfig
-        >>> from train.evaluation.clip_scores import score_clip
+        >>> from train.evaluation.metrics import score_clip
         >>> from train.evaluation.metrics.clip import ScoredClip
         >>> tone = 0.1 * torch.sin(0.1 * torch.arange(22050))
         >>> scores = score_clip(ScoredClip(output=tone, config=MelConfig(), target=tone))
