@@ -81,7 +81,8 @@ def recordings(tmp_path: Path) -> Path:
     violin = {"recordings of the target": {"tag": 0.8}, "transcribed, replayed": replayed, "ours, default": ours}
     trumpet = {name: {**values, "tag": None, "frechet": None} for name, values in violin.items()}
     (folder / "real_recordings.json").write_text(json.dumps({"violin": violin, "trumpet": trumpet}))
-    (folder / "real_recordings.md").write_text("page")
+    for name in ("real_recordings.md", "real_recordings.png"):
+        (folder / name).write_text("page")
     return folder
 
 

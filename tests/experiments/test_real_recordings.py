@@ -95,6 +95,7 @@ def test_the_command_compares_settings_and_resumes(tmp_path, capsys, soundfonts)
     assert 0 <= summary["flute"][systems[2]]["frame_f"] <= 1
     results = {path: path.stat().st_mtime_ns for path in out.rglob("*@*.json")}
     assert len(results) == 4 + 1 + 4
+    assert (out / "real_recordings.png").is_file()
     assert all(path.with_suffix(".flac").is_file() for path in results if "as_it_is" not in str(path))
 
     assert main([*arguments, "--noise", "1", "0"]) == 0

@@ -39,7 +39,7 @@ def plot_confusion(matrix: np.ndarray) -> Figure:
 
 def plot_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
     """Plot titled pictures (height, width, 3), three in a row."""
-    lines = -(-len(panels) // 3)
+    lines = max(1, -(-len(panels) // 3))
     figure = Figure(figsize=(15, 6.5 * lines), layout="constrained")
     for axes, (title, image) in zip(figure.subplots(lines, 3, squeeze=False).flat, panels, strict=False):
         axes.imshow(image, aspect="auto", interpolation="nearest")

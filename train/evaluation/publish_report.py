@@ -27,7 +27,7 @@ BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", flags=re.DOTAL
 KEY_COLUMNS = ("log_mel_error", "frame_f", "note_f1_50", "named_target")
 RECORDED_HEADS = ("musicnn", "Fréchet ↓", "frame F")
 RECORDED_COLUMNS = (("tag", 2), ("frechet", 1), ("frame_f", 2))
-RECORDED_FILES = ("real_recordings.json", "real_recordings.md")
+RECORDED_FILES = ("real_recordings.json", "real_recordings.md", "real_recordings.png")
 FIRST_PAIR = str(MAIN_PAIRS[0])
 EXTREMES = 3  # listed directions with the smallest error, and with the largest
 EMBEDDING = "classifier"  # embedding of the Fréchet distance in the tables

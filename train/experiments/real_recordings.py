@@ -21,12 +21,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import write_audio
 from stylediff.checkpoint import CheckpointError
 from stylediff.instruments import INSTRUMENTS, choose_instruments, get_instrument
+from stylediff.mel import MelConfig, normalized_mel
+from stylediff.plotting import mels_to_image
 from stylediff.room import add_room
 from train.common.cli import run_command
 from train.common.files import describe_argument, lock_settings, write_atomically
@@ -38,6 +41,7 @@ from train.data.soundfonts import SynthesisError
 from train.data.transcription import NoteTranscriber, Transcription
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import CaseError
+from train.evaluation.figures import plot_contact_sheet
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import agreement, measure_clip, summarize
 from train.evaluation.recorded import (
@@ -61,6 +65,7 @@ from train.evaluation.recorded import (
 )
 from train.evaluation.runner import load_model
 
+SHOWN, SHEET_DPI = 10, 60  # clips on the sheet of pictures, and its resolution
 EXAMPLES = 48  # measured recordings per target and split
 Values = dict[str, float | None]
 Summary = dict[str, dict[str, Values]]  # target -> system -> column -> value
@@ -270,7 +275,24 @@ def measure(args: argparse.Namespace) -> Summary:
     ]
     jobs = [Job(clip, {}) for clips in examples.values() for clip in clips] + to_play
     list(tqdm(parallel_map(partial(work_on, plan=plan), jobs, args.workers), total=len(jobs), unit="clip"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    plot_sheet(plan, [job for job in to_play if job.styles]).savefig(args.out / "real_recordings.png", dpi=SHEET_DPI)
     return {name: summarize_target(plan, name, to_play, examples[name], args.split) for name in args.targets}
+
+
+def plot_sheet(plan: Plan, jobs: list[Job]) -> Figure:
+    """Plot log-mels of sources over those of outputs, for ten different clips.
+
+    Targets take turns. An output is that of the first setting.
+    """
+    mel, panels = MelConfig(), []
+    for job, turn in zip(jobs[:: max(1, len(jobs) // SHOWN)][:SHOWN], itertools.count(), strict=False):
+        target = list(job.styles)[turn % len(job.styles)]
+        path = plan.path(plan.settings[target][0].name, target, job.clip).with_suffix(".flac")
+        waveforms = (job.clip.waveform, load_waveform(path))
+        image = mels_to_image([normalized_mel(waveform, mel)[0][0, 0] for waveform in waveforms], mel)
+        panels.append((f"{job.clip.instrument} -> {target}", image))
+    return plot_contact_sheet(panels)
 
 
 def cell(value: float | None, digits: int) -> str:
