@@ -98,10 +98,10 @@ def read_style(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> "
     from stylediff.audio import read_audio
 
     samples, sample_rate = read_audio(args.like)
-    heard = pipeline.encode_reference(torch.from_numpy(samples), sample_rate)
+    reference = pipeline.encode_reference(torch.from_numpy(samples), sample_rate)
     if args.to is None:
-        return heard
-    return torch.lerp(pipeline.encode_target(args.to), heard, args.like_weight)
+        return reference
+    return torch.lerp(pipeline.encode_target(args.to), reference, args.like_weight)
 
 
 def resolve_settings(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> TransferSettings:
