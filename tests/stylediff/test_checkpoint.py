@@ -23,7 +23,7 @@ def test_an_invalid_recommendation_is_reported(tmp_path, recommended):
     tiny_pipeline().save_pretrained(tmp_path)
     index = json.loads((tmp_path / "model_index.json").read_text())
     (tmp_path / "model_index.json").write_text(json.dumps(index | {"recommended": recommended}))
-    with pytest.raises(CheckpointError, match=r"cannot load a StyleDiff model from .*: (unknown|steps|recommendations)"):
+    with pytest.raises(CheckpointError, match=r"cannot load a StyleDiff model from .*: (unknown|steps|recomm)"):
         load_pipeline(str(tmp_path))
 
 
