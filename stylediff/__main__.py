@@ -1,4 +1,4 @@
-"""Command line: plays audio files with another instrument.
+"""Command line: play audio files with another instrument.
 
 python -m stylediff piano.wav --to violin -o violin.wav
 """
@@ -22,7 +22,7 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="stylediff", description="Plays audio files with another instrument.")
+    parser = argparse.ArgumentParser(prog="stylediff", description="Play audio files with another instrument.")
     parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="wav, flac, mp3, ogg, opus or aiff")
     parser.add_argument("--to", metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
     parser.add_argument("--like", type=Path, metavar="CLIP", help="sound like the instrument in this clip")
@@ -116,7 +116,7 @@ def resolve_settings(pipeline: "StyleTransferPipeline", args: argparse.Namespace
 def convert(
     pipeline: "StyleTransferPipeline", args: argparse.Namespace, style: "str | torch.Tensor", source: Path, path: Path
 ) -> None:
-    """Converts the file ``source`` to the file ``path``.
+    """Convert the file ``source`` to the file ``path``.
 
     Raises:
         AudioError, OSError: a source that cannot be used, or a place that cannot be written.

@@ -18,8 +18,6 @@ class AudioError(ValueError):
     """A clip that cannot be used.
 
     The message says what was found and what is allowed.
-
-    The message says what was found and what is allowed.
     """
 
 
@@ -59,7 +57,7 @@ def read_part(path: str | Path, start_s: float, length_s: float | None) -> tuple
             file.seek(min(frames, round(start_s * sample_rate)))
             wanted = -1 if length_s is None else round(length_s * sample_rate)
             samples = file.read(wanted, dtype="float32", always_2d=True).T
-    except (soundfile.LibsndfileError, TypeError):  # a TypeError for .raw, whose rate it would have to be told
+    except (soundfile.LibsndfileError, TypeError):  # a TypeError for .raw, which needs a given sample rate
         samples, sample_rate, frames = decode_container(path, start_s, length_s)
     if start_s * sample_rate >= frames > 0:
         whole = f"{frames / sample_rate:.1f} s"
