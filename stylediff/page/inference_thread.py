@@ -20,6 +20,7 @@ import torch
 from stylediff.page.zero_gpu import FORKS
 
 CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))  # conversions at a time
+MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # what every listener that runs the model shares
 
 Result = TypeVar("Result")
 Job = Callable[[], None]
