@@ -1,5 +1,6 @@
 """Pictures of log-mels."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import matplotlib
@@ -16,6 +17,7 @@ from stylediff.mel import MelConfig, mel_edges
 DYNAMIC_RANGE = 8.0  # nepers shown below the loudest band, about 70 dB
 DECIBELS = 20 / np.log(10)  # in a neper
 SHOWN_CHANGE_DB = 40
+SHOWN_PEAKS = 2400  # of a waveform
 TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000)
 
 
@@ -109,6 +111,30 @@ def spectrogram_figure(
     bar = figure.colorbar(shown, ax=figure.axes, pad=0.01)
     bar.set_ticks([top - drop / DECIBELS for drop in (0, 20, 40, 60)], labels=["0", "-20", "-40", "-60"])
     bar.set_label("dB below the loudest")
+    return to_image(figure)
+
+
+def waveform_figure(
+    waveform: np.ndarray, sample_rate: int, spans: Sequence[tuple[float, float]], ticks: Sequence[float] = ()
+) -> Image.Image:
+    """Plot the peaks of a waveform, with spans and moments marked.
+
+    Args:
+        waveform: (samples,) in [-1, 1].
+        spans: first and last second of each marked part.
+        ticks: seconds of marked moments.
+    """
+    block = max(1, len(waveform) // SHOWN_PEAKS)
+    blocks = waveform[: len(waveform) // block * block].reshape(-1, block)
+    time = (np.arange(len(blocks)) + 0.5) * block / sample_rate
+    figure = Figure(figsize=(12, 2.6), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    axes.fill_between(time, blocks.min(1), blocks.max(1), color="#555577", linewidth=0)
+    for first, last in spans:
+        axes.axvspan(first, last, color="#E69F00", alpha=0.35, linewidth=0)
+    top = max(1e-3, float(np.abs(waveform).max()))
+    axes.vlines(list(ticks), -top, -0.9 * top, color="#0072B2", linewidth=0.8)
+    axes.set(xlabel="seconds", xlim=(0, len(waveform) / sample_rate), ylim=(-top, top), yticks=[])
     return to_image(figure)
 
 

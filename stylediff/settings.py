@@ -24,6 +24,7 @@ LEFT_TO_THE_MODEL = (None, AUTO, "")
 VOICE = "voice"  # key of the voice that a model recommends beside settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Settings = TypeVar("Settings", bound="TransferSettings")
 
 
 class SettingError(ValueError):
@@ -235,12 +236,15 @@ class TransferSettings:
     def resolve(self, recommended: Mapping[str, Any]) -> Self:
         """Replace each None by the recommended value, or the default.
 
+        This concerns the settings of ``TransferSettings``; those of a subclass stay as they are.
+
         Args:
             recommended: values by setting; unknown names are ignored.
         """
         wanted = TransferSettings.from_dict(recommended).to_dict()
-        auto = {name: setting for name, setting in declarations(type(self)).items() if getattr(self, name) is None}
-        filled = {name: setting.default if wanted[name] is None else wanted[name] for name, setting in auto.items()}
+        settings = declarations(TransferSettings)
+        auto = [name for name in settings if getattr(self, name) is None]
+        filled = {name: settings[name].default if wanted[name] is None else wanted[name] for name in auto}
         return replace(self, **filled)
 
     def describe(self) -> str:
@@ -295,12 +299,16 @@ def takes_settings(function: Function) -> Function:
     return function
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each setting to a parser.
+def add_flags(
+    parser: argparse.ArgumentParser, cls: type[TransferSettings] = TransferSettings, leave_out: tuple[str, ...] = ()
+) -> None:
+    """Add a flag for each setting of a class to a parser.
 
-    ``read_flags`` reads them.
+    ``read_flags`` reads them. Those in ``leave_out`` get none.
     """
-    for name, setting in declarations(TransferSettings).items():
+    for name, setting in declarations(cls).items():
+        if name in leave_out:
+            continue
         usual = show_value(setting.default)
         usual = f"the model's recommendation, else {usual}" if setting.is_auto else usual
         flag, text = "--" + name.replace("_", "-"), f"{setting.summary} ({usual})"
@@ -310,11 +318,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, metavar="|".join(setting.choices) or "N", help=text)
 
 
-def read_flags(arguments: argparse.Namespace) -> TransferSettings:
-    """Settings from the flags that ``add_flags`` added.
+def read_flags(arguments: argparse.Namespace, cls: type[Settings]) -> Settings:
+    """Settings of a class from the flags that ``add_flags`` added.
 
     Raises:
         SettingError: an invalid value.
     """
-    given = {name: getattr(arguments, name) for name in declarations(TransferSettings)}
-    return TransferSettings.from_dict({name: value for name, value in given.items() if value is not None})
+    given = {name: getattr(arguments, name) for name in declarations(cls)}
+    return cls.from_dict({name: value for name, value in given.items() if value is not None})

@@ -79,6 +79,17 @@ class Reporter:
         return tensors
 
 
+def copy_for_run(pipeline: StyleTransferPipeline) -> StyleTransferPipeline:
+    """Copy a pipeline; the copy has its own scheduler.
+
+    Each run counts its own timesteps: two runs must not share a scheduler.
+    """
+    parts = pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}
+    own = StyleTransferPipeline(**parts, recommended=pipeline.recommended)
+    own.set_progress_bar_config(disable=True)
+    return own
+
+
 def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: Clip | None) -> str | torch.Tensor:
     """Return the target's name, or tokens mixed with a reference clip's."""
     if reference is None:
@@ -94,11 +105,7 @@ def run(
     try:
         if reporter.stop.is_set():
             raise StoppedError
-        # A scheduler keeps the state of one run, so runs must not share it.
-        own = StyleTransferPipeline(
-            **(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}), recommended=pipeline.recommended
-        )
-        own.set_progress_bar_config(disable=True)
+        own = copy_for_run(pipeline)
         result = own(
             torch.from_numpy(clip.samples),
             clip.sample_rate,

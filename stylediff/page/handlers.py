@@ -25,6 +25,7 @@ from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import brightest, difference_figure, spectrogram_figure
 
 LOG = logging.getLogger(__name__)
+LAST_STEP_SECONDS = 1.0
 OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts", "result")
 NO_CLIP = "Add a clip first: upload one, record one, or choose an example."
 NO_REFERENCE = "Add a clip of the instrument to match, or choose one by name in the other tab."
@@ -58,6 +59,26 @@ def as_gradio_errors() -> Iterator[None]:
     except (OSError, RuntimeError, MemoryError) as error:
         LOG.exception("a conversion failed")
         raise gr.Error(BROKEN) from error
+
+
+def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
+    """Make a button end runs.
+
+    gradio cancels once a listener is done, so the text has a listener of its own.
+    """
+    stop.click(None, None, None, cancels=runs, queue=False, api_visibility="private")
+    stop.click(say_stopped, None, status, concurrency_limit=None, api_visibility="private")
+
+
+def say_stopped(request: gr.Request) -> Iterator[str]:
+    """Say "stopped" twice, since a running step may report in between.
+
+    The same text again would not be sent.
+    """
+    status = show_status(words_for(request.headers.get("accept-language"))["stopped"])
+    yield status
+    time.sleep(LAST_STEP_SECONDS)
+    yield f"{status}<!-- again -->"
 
 
 @dataclass(frozen=True)

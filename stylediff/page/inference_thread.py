@@ -20,6 +20,7 @@ import torch
 from stylediff.page.zero_gpu import FORKS
 
 CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))  # conversions at the same time
+MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # shared by all events that run the model
 
 Result = TypeVar("Result")
 Job = Callable[[], None]

@@ -1,6 +1,6 @@
 () => {
   // Browsers call every .webm a video, recordings of sound too, and the upload takes nothing but audio.
-  const ours = (input) => input.matches?.(":is(#source, #reference) input[type=file]");
+  const ours = (input) => input.matches?.(":is(#source, #reference, #tone_source, #repair_source) input[type=file]");
   const named = (file) => new File([file], file.name, { type: file.type.replace("video/", "audio/") });
   document.addEventListener("click", ({ target }) => { if (ours(target)) target.accept = "audio/*,.webm,.m4a"; }, true);
   document.addEventListener("change", ({ target }) => {

@@ -105,6 +105,14 @@ def voices(parser: argparse.ArgumentParser) -> None:
     add_out(parser)
 
 
+def loop_joints(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
+    parser.add_argument("--clips", type=int, default=20, help="loops, each of another recording")
+    add_model_arguments(parser, classifier=False)
+    add_out(parser)
+    add_workers(parser)
+
+
 COMMANDS = (
     Command(
         name="real-recordings",
@@ -154,5 +162,11 @@ COMMANDS = (
         summary="Known corruptions of true renders at growing strengths: which metrics detect them?",
         function="experiments.metric_sensitivity:main",
         add_arguments=metric_sensitivity,
+    ),
+    Command(
+        name="loop-joints",
+        summary="Looped ringtones of recordings, played twice: does the joint stand out from other beats?",
+        function="experiments.loop_joints:main",
+        add_arguments=loop_joints,
     ),
 )
