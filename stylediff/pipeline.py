@@ -19,8 +19,8 @@ from stylediff.hub import local_folder
 from stylediff.mel import MelConfig, griffin_lim, normalized_mel
 from stylediff.public import public
 from stylediff.room import add_room
-from stylediff.sampling import START, choose_timesteps, starts_from_noise, take_step
-from stylediff.settings import VOICE, TransferSettings, check_recommended, takes_settings
+from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
+from stylediff.settings import START, VOICE, TransferSettings, check_recommended, takes_settings
 from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
@@ -213,7 +213,9 @@ class StyleTransferPipeline(DiffusionPipeline):
         source_mel, gain = normalized_mel(mono, self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
-        latents, timesteps = self.prepare_latents(source, used.steps, used.strength, used.temperature, generator)
+        latents, timesteps = self.prepare_latents(
+            source, used.steps, used.strength, used.temperature, generator, used.refine_from
+        )
         latents = self.denoise(
             latents, source, tokens, timesteps, used.guidance, used.temperature, callback_on_step_end
         )

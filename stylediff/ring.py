@@ -175,7 +175,7 @@ def denoise_ring(
     """Latents of the target on a ring, like ``source``."""
     tokens = pipeline.encode_target(target)
     steps, strength, temperature = settings.steps, settings.strength, settings.temperature
-    latents, timesteps = pipeline.prepare_latents(source, steps, strength, temperature, generator)
+    latents, timesteps = pipeline.prepare_latents(source, steps, strength, temperature, generator, settings.refine_from)
     for step, timestep in enumerate(timesteps):
         predict = partial(pipeline.predict_velocity, timestep=timestep, tokens=tokens, guidance_scale=settings.guidance)
         velocity = map_ring(predict, torch.cat([latents, source], dim=1), *pipeline.window_columns)

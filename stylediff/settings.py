@@ -17,6 +17,7 @@ from stylediff.room import ROOM, ROOMS
 STEPS = 4
 TEMPERATURE = 0.3
 DYNAMICS = 0.25
+START = 0.5  # share of the training's noise levels
 MAX_STEPS = 500  # for more, the noise levels that refining starts from are too few
 
 AUTO = "auto"  # means None in JSON, links and commands
@@ -182,6 +183,14 @@ class TransferSettings:
         high=1,
         step=0.05,
         is_auto=True,
+    )
+    refine_from: float = declare(
+        START,
+        "share of the noise levels at which refinement starts; lower keeps more of the first guess",
+        low=0.05,
+        high=1,
+        is_auto=True,
+        is_shown=False,
     )
     dynamics: float = declare(
         DYNAMICS,

@@ -286,3 +286,15 @@ def test_a_saved_pipeline_sounds_the_same_in_a_new_process(pipeline, tmp_path):
     # Phase reconstruction amplifies rounding errors, in which two processes may differ.
     difference = torch.load(tmp_path / "audio.pt") - expected
     assert float(difference.square().mean().sqrt()) < 0.01 * float(expected.square().mean().sqrt())
+
+
+def test_refinement_starts_at_the_chosen_noise_level(pipeline):
+    seen = {}
+
+    def record(name):
+        seen[name] = []
+        return lambda pipe, step, timestep, values: seen[name].append(int(timestep)) or {}
+
+    for level in (None, 0.2):
+        run(pipeline, tone(1), steps=3, refine_from=level, callback_on_step_end=record(level))
+    assert seen == {None: [999, 499, 249], 0.2: [999, 199, 99]}

@@ -89,6 +89,7 @@ def real_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voices", nargs="+", default=[], help="voices of the targets, or all")
     parser.add_argument("--steps", type=int, nargs="+", default=[])
     parser.add_argument("--noise", type=float, nargs="+", default=[], help="noise scales")
+    parser.add_argument("--start", type=float, nargs="+", default=[], help="noise levels at which refinement starts")
     parser.add_argument("--enhance", nargs="+", choices=["yes", "no"], default=[])
     parser.add_argument("--dynamics", type=float, nargs="+", default=[])
     parser.add_argument("--room", nargs="+", choices=["dry", "studio", "room", "hall"], default=[])
