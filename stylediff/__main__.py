@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from stylediff.audio import AudioError, read_audio, write_audio
 from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.containers import KINDS
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import mels_to_image
@@ -25,7 +26,7 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stylediff", description="Plays audio files with another instrument.")
-    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="wav, flac, mp3, ogg, opus or aiff")
+    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help=KINDS)
     parser.add_argument("--to", metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
     parser.add_argument("--like", type=Path, metavar="CLIP", help="sound like the instrument in this clip")
     parser.add_argument("--like-weight", type=float, default=1.0, help="weight of --like against --to (1)")

@@ -15,7 +15,9 @@ from tests.helpers.files import ROOT
 
 # A module of the library imports only from rows above its own.
 LAYERS = (
-    {"public", "hub", "instruments", "audio"},
+    {"public", "hub", "instruments", "containers"},
+    {"decoding"},
+    {"audio"},
     {"mel", "room"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics"},
     {"autoencoder", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
