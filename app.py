@@ -33,11 +33,11 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     page, options = build_page(pipeline, example_clips())
-    if pipeline.device.type == "cpu":  # a GPU may be borrowed, and only for visitors
+    if pipeline.device.type == "cpu":  # a borrowed GPU is available only within a request
         threading.Thread(target=warm_up, args=(pipeline,), daemon=True).start()
     try:
         page.launch(server_name=args.host, server_port=args.port, **options)
-    except OSError as error:  # the port is taken, or the address is none of this machine
+    except OSError as error:  # the port is in use, or the address is not one of this machine
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

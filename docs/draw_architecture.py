@@ -22,7 +22,7 @@ LEGEND = {"sound": "input and output", "fixed": "signal processing", "trained": 
 
 @dataclass(frozen=True)
 class Box:
-    """One component of the picture at a place of the grid."""
+    """A component of the picture, at a position of the grid."""
 
     title: str
     detail: str
@@ -63,7 +63,7 @@ def read_config(part: str) -> dict[str, Any]:
 
 
 def shapes() -> dict[str, str]:
-    """Shapes of one window by what flows, without the batch axis."""
+    """Shapes of one window, by data, without the batch axis."""
     coder, style = read_config("autoencoder"), read_config("style_encoder")
     halvings = 2 ** (len(coder["block_out_channels"]) - 1)
     bands, hop = coder["mel"]["n_mels"], coder["mel"]["hop_length"]
@@ -105,7 +105,7 @@ def draw_arrow(first: Box, second: Box, label: str) -> str:
 
 
 def draw_branch(label: str) -> str:
-    """The source's log-mel on its way to the enhancer and the dynamics."""
+    """Path of the source's log-mel to the enhancer and the dynamics."""
     (x, _), level = BOXES["mel"].middle, BOXES["mel"].top + BOX_HEIGHT + 26
     start = f"M{x} {BOXES['mel'].top + BOX_HEIGHT}L{x} {level}"
     ends = [BOXES[name].middle[0] for name in ("dynamics", "enhance")]
@@ -127,7 +127,7 @@ def draw_legend() -> str:
 
 
 def draw() -> str:
-    """The picture as SVG."""
+    """Draw the picture as SVG."""
     flow = shapes()
     arrows = [
         ("source", "mel", "waveform"),

@@ -1,16 +1,19 @@
 """StyleDiff: instrument transfer by latent diffusion on mel spectrograms."""
 
-from diffusers import ModelMixin, SchedulerMixin
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from stylediff.autoencoder import MelAutoencoder
-from stylediff.enhancer import MelEnhancer
-from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
-from stylediff.style_encoder import StyleEncoder
-from stylediff.vocoder import Vocoder
+if TYPE_CHECKING:
+    from diffusers import ModelMixin, SchedulerMixin
+
+    from stylediff.autoencoder import MelAutoencoder
+    from stylediff.enhancer import MelEnhancer
+    from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
+    from stylediff.style_encoder import StyleEncoder
+    from stylediff.vocoder import Vocoder
 
 __version__ = "0.1.0"
 
-# diffusers looks the base classes of saved components up in the module that their index names.
 __all__ = [
     "MelAutoencoder",
     "MelEnhancer",
@@ -21,3 +24,28 @@ __all__ = [
     "StyleTransferPipeline",
     "Vocoder",
 ]
+
+# Classes are imported when they are first used: torch and diffusers take seconds.
+# diffusers looks the base classes of saved components up in the module that their index names.
+MODULES = {
+    "MelAutoencoder": "stylediff.autoencoder",
+    "MelEnhancer": "stylediff.enhancer",
+    "ModelMixin": "diffusers",
+    "SchedulerMixin": "diffusers",
+    "StyleEncoder": "stylediff.style_encoder",
+    "StyleTransferOutput": "stylediff.pipeline",
+    "StyleTransferPipeline": "stylediff.pipeline",
+    "Vocoder": "stylediff.vocoder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

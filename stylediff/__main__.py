@@ -1,4 +1,4 @@
-"""Command line: plays audio files with another instrument.
+"""Command line: play audio files with another instrument.
 
 python -m stylediff piano.wav --to violin -o violin.wav
 """
@@ -6,26 +6,24 @@ python -m stylediff piano.wav --to violin -o violin.wav
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import soundfile
-import torch
-from diffusers.utils import logging
-from PIL import Image
-from tqdm import tqdm
-
-from stylediff.audio import AudioError, read_audio, write_audio
-from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.containers import KINDS
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.pipeline import StyleTransferPipeline
-from stylediff.plotting import mels_to_image
+from stylediff.lazy_imports import import_lazily
 from stylediff.settings import SettingError, TransferSettings, add_flags, read_flags
 
+if TYPE_CHECKING:  # slow to import, and arguments are checked first
+    import torch
+
+    from stylediff.pipeline import StyleTransferPipeline
+
+UNUSED_BY_US = ("scipy.integrate", "scipy.stats")  # imported by other schedulers of diffusers
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="stylediff", description="Plays audio files with another instrument.")
+    parser = argparse.ArgumentParser(prog="stylediff", description="Play audio files with another instrument.")
     parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help=KINDS)
     parser.add_argument("--to", metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
     parser.add_argument("--like", type=Path, metavar="CLIP", help="sound like the instrument in this clip")
@@ -60,6 +58,8 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
         parser.error("several sources need --out-dir DIR, and --spectrogram takes one")
     if not -(2**63) <= args.seed < 2**64:
         parser.error(f"--seed must be -2^63 to 2^64 - 1, got {args.seed}")
+    if args.out:
+        import soundfile
     if args.out and not soundfile.check_format(args.out.suffix[1:], "PCM_16"):
         parser.error(f"cannot write {args.out.name}: name it .wav or .flac")
     if args.spectrogram and args.spectrogram.suffix.lower() not in PICTURE_ENDINGS:
@@ -85,7 +85,7 @@ def output_paths(args: argparse.Namespace) -> list[Path]:
     ]
 
 
-def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str | torch.Tensor:
+def read_style(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> "str | torch.Tensor":
     """Return the target's name, or style tokens if a clip takes part.
 
     Raises:
@@ -94,14 +94,18 @@ def read_style(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> str
     """
     if args.like is None:
         return args.to
+    import torch
+
+    from stylediff.audio import read_audio
+
     samples, sample_rate = read_audio(args.like)
-    heard = pipeline.encode_reference(torch.from_numpy(samples), sample_rate)
+    reference = pipeline.encode_reference(torch.from_numpy(samples), sample_rate)
     if args.to is None:
-        return heard
-    return torch.lerp(pipeline.encode_target(args.to), heard, args.like_weight)
+        return reference
+    return torch.lerp(pipeline.encode_target(args.to), reference, args.like_weight)
 
 
-def resolve_settings(pipeline: StyleTransferPipeline, args: argparse.Namespace) -> TransferSettings:
+def resolve_settings(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> TransferSettings:
     """Return settings with a value for each.
 
     Recommendations for an instrument apply while the target is that instrument.
@@ -111,13 +115,17 @@ def resolve_settings(pipeline: StyleTransferPipeline, args: argparse.Namespace) 
 
 
 def convert(
-    pipeline: StyleTransferPipeline, args: argparse.Namespace, style: str | torch.Tensor, source: Path, path: Path
+    pipeline: "StyleTransferPipeline", args: argparse.Namespace, style: "str | torch.Tensor", source: Path, path: Path
 ) -> None:
-    """Converts the file ``source`` to the file ``path``.
+    """Convert the file ``source`` to the file ``path``.
 
     Raises:
         AudioError, OSError: a source that cannot be used, or a place that cannot be written.
     """
+    import torch
+
+    from stylediff.audio import read_audio, write_audio
+
     samples, sample_rate = read_audio(source)
     result = pipeline(
         torch.from_numpy(samples),
@@ -128,12 +136,24 @@ def convert(
     )
     write_audio(path, result.audio, result.sample_rate)
     if args.spectrogram:
+        from PIL import Image
+
+        from stylediff.plotting import mels_to_image
+
         image = mels_to_image([result.source_mel.cpu(), result.mel.cpu()], pipeline.mel)
         Image.fromarray(image).save(args.spectrogram)
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
+    for module in UNUSED_BY_US:
+        import_lazily(module)
+    from diffusers.utils import logging
+    from tqdm import tqdm
+
+    from stylediff.audio import AudioError
+    from stylediff.checkpoint import CheckpointError, load_pipeline
+
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     failed = False

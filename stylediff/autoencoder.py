@@ -1,6 +1,6 @@
 """Autoencoder between log-mels and normalised latents.
 
-Scaling, folding and padding happen only here.
+Scaling, patchifying and padding happen only here.
 """
 
 import torch
@@ -17,19 +17,29 @@ from stylediff.public import public
 class MelAutoencoder(ModelMixin, ConfigMixin):
     """Autoencoder of log-mel spectrograms.
 
-    A mel is scaled, folded (each block of ``fold_mels`` x ``fold_frames`` values becomes that many channels, so that
-    no convolution runs at full resolution) and given to diffusers' AutoencoderKL (Rombach et al. 2022, section 3.1).
-    Latents are normalised to zero mean and unit variance per channel.
+    A mel is scaled and patchified: each block of ``fold_mels`` x ``fold_frames`` values becomes channels, so that no
+    convolution runs at full resolution. The result goes through diffusers' AutoencoderKL (Rombach et al. 2022, section
+    3.1). Latents are normalised to zero mean and unit variance per channel.
 
     Args:
         mel: fields of the MelConfig it was trained on.
-        fold_mels, fold_frames: size of the folded blocks.
-        latent_fold: blocks of that many rows and columns of the network's latents become channels of one, which makes
-            the denoiser's work smaller; 1 leaves them as they are.
-        latent_channels: channels of the network's latents, before that fold.
+        fold_mels, fold_frames: size of the blocks that become channels.
+        latent_fold: side of the square blocks of latents that become channels, which reduces the denoiser's work; 1
+            leaves the latents unchanged.
+        latent_channels: channels of the network's latents, before they are patchified again.
         block_out_channels: widths of the levels; every level but the last halves both axes.
-        layers_per_block: residual blocks a level.
+        layers_per_block: residual blocks per level.
         mel_mean, mel_std: scaling of log-mels, in nepers.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import MelAutoencoder
+        >>> autoencoder = MelAutoencoder(latent_channels=4, block_out_channels=(16, 16), layers_per_block=1)
+        >>> latents = autoencoder.encode(torch.full((1, 1, 256, 64), -7.0))
+        >>> latents.shape
+        torch.Size([1, 4, 32, 8])
+        >>> autoencoder.decode(latents).shape
+        torch.Size([1, 1, 256, 64])
     """
 
     @register_to_config
@@ -82,7 +92,7 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         return self.mel.n_mels // self.mel_stride
 
     def latent_columns(self, frames: int) -> int:
-        """Columns that cover that many frames."""
+        """Number of latent columns that cover a number of frames."""
         return -(-frames // self.frame_stride)
 
     def fold(self, mel: torch.Tensor) -> torch.Tensor:
@@ -101,7 +111,7 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         return (folded - self.config.mel_mean) / self.config.mel_std
 
     def unfold(self, folded: torch.Tensor) -> torch.Tensor:
-        """The inverse of ``fold``, but for the padding."""
+        """Invert ``fold``, except for the padding."""
         rows, columns = self.config.fold_mels, self.config.fold_frames
         batch, _, height, width = folded.shape
         blocks = folded.reshape(batch, rows, columns, height, width).permute(0, 3, 1, 4, 2)

@@ -1,4 +1,4 @@
-"""Load weights: the shipped ones, a folder's, or the Hub's."""
+"""Load weights that ship, from a folder, or from the Hub."""
 
 import os
 from pathlib import Path
@@ -19,15 +19,15 @@ def load_pipeline(model: str | None = None) -> StyleTransferPipeline:
     """The pipeline in float32, on a GPU if there is one.
 
     Args:
-        model: folder or Hub id; without one, the environment's STYLEDIFF_MODEL, else the weights that ship.
+        model: folder or Hub id. The default is the environment variable STYLEDIFF_MODEL, else the weights that ship.
 
     Raises:
-        CheckpointError: nothing there that can be loaded.
+        CheckpointError: there is no model that can be loaded.
     """
     name = model or os.environ.get(VARIABLE) or str(SHIPPED)
     try:
         pipeline = StyleTransferPipeline.from_pretrained(name, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"no StyleDiff model can be loaded from {name!r}: {error}") from error
+        raise CheckpointError(f"cannot load a StyleDiff model from {name!r}: {error}") from error
     pipeline.unet.to(memory_format=torch.channels_last)  # a tenth faster on CPUs
     return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")

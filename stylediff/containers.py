@@ -168,7 +168,7 @@ def is_chained_or_damaged(file: BinaryIO) -> bool:
 
 
 def page_checksum(page: bytes) -> bytes:
-    """Return the checksum of an Ogg page as it stands in its header.
+    """Return the checksum of an Ogg page.
 
     It is the CRC of zlib with every byte, and the result, in reverse order of bits.
     """

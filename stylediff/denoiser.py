@@ -8,12 +8,12 @@ def build_unet(
 ) -> UNet2DConditionModel:
     """Build a U-Net with random weights.
 
-    It predicts the velocity of noisy latents from them and the source's latents.
+    It predicts velocity from noisy latents and the source's latents.
 
     Args:
-        channels: of the latents; the input has twice as many, noisy and source.
-        widths: channels of the levels. Only the lowest has attention: above it is too dear.
-        layers: residual blocks a level.
+        channels: channels of the latents. The input has twice as many: noisy latents and source latents.
+        widths: channels of the levels. Only the lowest has attention, which costs too much at higher resolutions.
+        layers: residual blocks per level.
         head_width: channels of an attention head.
         token_width: channels of a style token.
     """

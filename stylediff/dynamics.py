@@ -1,6 +1,7 @@
 """Dynamics: let the loudness of an output follow its source.
 
-The denoiser learns how loud instruments are on average; how loud this player was just then is easier read off the clip.
+The denoiser learns how loud instruments are on average. How loud this player was at each moment is easier to measure in
+the clip.
 """
 
 import math
@@ -9,9 +10,7 @@ import torch
 
 from stylediff.mel import MelConfig
 
-# Measured on validation pairs, see docs/decisions/11-dynamics.md.
-DYNAMICS = 0.25
-SMOOTH_SECONDS = 1.6  # longer than most notes, whose decay is the target instrument's own
+SMOOTH_SECONDS = 1.6  # longer than most notes, so that their decay stays that of the target
 RANGE_DB = 20.0  # softer frames are mostly rests and endings
 
 

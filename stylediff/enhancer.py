@@ -1,4 +1,4 @@
-"""Mends generated mel spectrograms before sound is made of them."""
+"""Enhancer of generated mel spectrograms, applied before the vocoder."""
 
 import torch
 from diffusers import ModelMixin, UNet2DModel
@@ -15,15 +15,23 @@ class MelEnhancer(ModelMixin, ConfigMixin):
 
     It also sees the source's log-mel, which shows which notes sound when.
 
-    It stands where GuideDiff stands in Huang et al. (2024, arXiv 2404.14771): between generated spectrogram and sound,
-    so that pixels that are out of place are mended before they are heard. The network is diffusers' UNet2DModel at a
-    constant timestep on folded spectrograms; it starts as the identity.
+    It has the place of GuideDiff in Huang et al. (2024, arXiv 2404.14771), between the generated spectrogram and the
+    vocoder. The network is diffusers' UNet2DModel at a constant timestep on patchified spectrograms. It starts as the
+    identity.
 
     Args:
         mel: fields of the MelConfig it was trained on.
         fold: blocks of that many bands and frames become channels.
-        widths: of the levels; every level but the last halves both axes.
-        layers: residual blocks a level.
+        widths: channels of the levels; every level but the last halves both axes.
+        layers: residual blocks per level.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import MelEnhancer
+        >>> enhancer = MelEnhancer(widths=(16, 16))
+        >>> generated, source = torch.rand(2, 1, 1, 256, 64)
+        >>> torch.equal(enhancer(generated, source), generated)  # the identity before training
+        True
     """
 
     @register_to_config
@@ -48,7 +56,7 @@ class MelEnhancer(ModelMixin, ConfigMixin):
 
     @property
     def frame_multiple(self) -> int:
-        """Frames come in multiples of this to the network; others are padded."""
+        """The network's inputs are padded to a multiple of this many frames."""
         return self.config.fold * 2 ** (len(self.config.widths) - 1)
 
     def forward(self, generated: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
@@ -58,7 +66,7 @@ class MelEnhancer(ModelMixin, ConfigMixin):
             generated, source: log-mels (batch, 1, mels, frames), aligned.
 
         Returns:
-            Like ``generated``.
+            Corrected log-mels in the shape of ``generated``.
         """
         frames = generated.shape[-1]
         pair = (torch.cat([generated, source], dim=1) - self.mel.log_floor) / LEVEL_SCALE

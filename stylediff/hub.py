@@ -7,10 +7,10 @@ DOWNLOAD_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only")
 
 
 def local_folder(name: str | Path, arguments: dict[str, Any]) -> Path:
-    """The folder itself, or the one a Hub id was downloaded to.
+    """Return a model's folder, downloaded first for a Hub id.
 
     Args:
-        arguments: of ``from_pretrained``; those that belong to the download are taken out.
+        arguments: arguments of ``from_pretrained``; those of the download are removed.
 
     Raises:
         OSError: neither a folder nor a Hub id that can be reached.

@@ -17,8 +17,14 @@ class Instrument:
         programs: General MIDI programs (bank 0) that play it, the most typical first.
         lowest, highest: playable range as MIDI note numbers, inclusive.
         polyphony: most notes that sound together, on average over a clip, in music written for it here.
-        default_preset: soundfont's file stem, program and bank of the voice that new models are trained on most.
+        default_preset: soundfont (file stem), program and bank of the voice that new models are trained on most.
         colour: hex colour from the Okabe-Ito palette and its neighbours, readable for the colour-blind.
+
+    Examples:
+        >>> from stylediff.instruments import get_instrument
+        >>> violin = get_instrument("violin")
+        >>> violin.programs, violin.lowest
+        ((40,), 55)
     """
 
     name: str
@@ -52,10 +58,10 @@ INSTRUMENT_NAMES: tuple[str, ...] = tuple(instrument.name for instrument in INST
 
 
 def choose_instruments(names: Sequence[str]) -> list[str]:
-    """Return the names, or all instruments if there are none.
+    """Return the given names, or all instruments if none is given.
 
     Raises:
-        ValueError: no such instrument; the message lists the names there are.
+        ValueError: no such instrument; the message lists the valid names.
     """
     return [get_instrument(name).name for name in names] or list(INSTRUMENT_NAMES)
 
@@ -64,7 +70,7 @@ def get_instrument(name: str) -> Instrument:
     """The instrument called ``name``.
 
     Raises:
-        ValueError: no such instrument; the message lists the names there are.
+        ValueError: no such instrument; the message lists the valid names.
     """
     for instrument in INSTRUMENTS:
         if instrument.name == name:

@@ -1,21 +1,21 @@
-"""Log-mel spectrograms: their numbers, how a waveform becomes one, and Griffin-Lim back."""
+"""Log-mel spectrograms: parameters, computation from waveforms, and inversion by Griffin-Lim."""
 
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 
-import librosa
 import numpy as np
 import torch
 
 from stylediff.audio import loudness_gain
 
 BLOCK_FRAMES = 2048
+BEND_HZ, MEL_HZ = 1000.0, 200 / 3  # where Slaney's scale becomes logarithmic, and the size of a mel below
 LEVEL_SCALE = 4.0  # nepers above the floor that the networks see as 1
 
 
 @dataclass(frozen=True)
 class MelConfig:
-    """The numbers every spectrogram in the project shares.
+    """Parameters that all spectrograms of the project share.
 
     Attributes:
         sample_rate: Hz.
@@ -26,6 +26,15 @@ class MelConfig:
         fmin_hz, fmax_hz: edges of the mel bands.
         log_floor: smallest value of a log-mel, in nepers (natural log of mel magnitude): about 78 dB below the
             loudest band of a clip at -23 dBFS.
+
+    Examples:
+        >>> from stylediff.mel import MelConfig
+        >>> config = MelConfig()
+        >>> config.frames(5 * config.sample_rate)
+        431
+        >>> config.require_same(MelConfig(n_mels=80), "the vocoder")
+        Traceback (most recent call last):
+        ValueError: the vocoder was made with n_mels=80, but 256 is needed
     """
 
     sample_rate: int = 22050
@@ -50,7 +59,7 @@ class MelConfig:
         return (self.n_fft - self.hop_length) // 2
 
     def frames(self, samples: int) -> int:
-        """Frames that cover a waveform of that many samples."""
+        """Number of frames that cover a number of samples."""
         return -(-samples // self.hop_length)
 
     def seconds(self, frames: int) -> float:
@@ -70,13 +79,36 @@ class MelConfig:
                 raise ValueError(f"{owner} was made with {field.name}={theirs}, but {ours} is needed")
 
 
+def mel_edges(config: MelConfig) -> np.ndarray:
+    """Edges and centres of the mel bands in Hz, (mels + 2,).
+
+    Band i reaches from value i to value i + 2; its centre is value i + 1.
+
+    Slaney's scale: linear up to 1 kHz, logarithmic above (Slaney 1998, Auditory Toolbox, technical report 1998-010).
+    The numbers are those of ``librosa.mel_frequencies``, whose import takes a second.
+    """
+    bend_mel, step = BEND_HZ / MEL_HZ, np.log(6.4) / 27
+
+    def to_mel(hz: float) -> float:
+        return hz / MEL_HZ if hz < BEND_HZ else bend_mel + np.log(hz / BEND_HZ) / step
+
+    mels = np.linspace(to_mel(config.fmin_hz), to_mel(config.fmax_hz), config.n_mels + 2)
+    return np.where(mels < bend_mel, MEL_HZ * mels, BEND_HZ * np.exp(step * (mels - bend_mel)))
+
+
 @lru_cache(maxsize=4)
 def mel_filters(config: MelConfig) -> torch.Tensor:
-    """Mel filter bank of librosa, shape (mels, n_fft // 2 + 1)."""
-    filters = librosa.filters.mel(
-        sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.fmin_hz, fmax=config.fmax_hz
-    )
-    return torch.from_numpy(filters)
+    """Mel filter bank of triangles of equal area.
+
+    Its shape is (mels, n_fft // 2 + 1). The numbers are those of ``librosa.filters.mel``.
+    """
+    edges = mel_edges(config)
+    bins = np.fft.rfftfreq(config.n_fft, 1 / config.sample_rate)
+    distances, widths = edges[:, None] - bins, np.diff(edges)[:, None]
+    rising, falling = -distances[:-2] / widths[:-1], distances[2:] / widths[1:]
+    triangles = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    areas = (edges[2:] - edges[:-2])[:, None] / 2
+    return torch.from_numpy((triangles * (1 / areas)).astype(np.float32))
 
 
 def transform(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
@@ -111,7 +143,7 @@ def transform_padded(padded: torch.Tensor, config: MelConfig) -> torch.Tensor:
 def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """Log-mel spectrogram in nepers, never below ``config.log_floor``.
 
-    The transform is taken of ``BLOCK_FRAMES`` at a time: of a long waveform it is eight times as large as that.
+    ``BLOCK_FRAMES`` are transformed at a time: the transform of a long waveform would take eight times its memory.
 
     Args:
         waveform: (batch, samples) at ``config.sample_rate``.
@@ -151,9 +183,11 @@ def griffin_lim(mel: torch.Tensor, config: MelConfig, iterations: int = 32) -> t
     Returns:
         (batch, frames * hop_length).
     """
+    import librosa  # slow to import, and only a pipeline without a vocoder needs it
+
     waveforms = []
     for log_mel in mel[:, 0].detach().cpu().float().numpy():
-        # The floor stands for silence: left in, it would come back as a bed of noise.
+        # The floor means silence. Left in, it would become a bed of noise.
         magnitudes = np.where(log_mel <= config.log_floor + 1e-4, 0.0, np.exp(log_mel))
         linear = librosa.util.nnls(mel_filters(config).numpy(), magnitudes)
         samples = librosa.griffinlim(

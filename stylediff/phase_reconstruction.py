@@ -14,7 +14,7 @@ SMALLEST = 1e-7
 
 
 def overlap_add(pieces: torch.Tensor, hop_length: int) -> torch.Tensor:
-    """Sum of frames that start ``hop_length`` samples after each other.
+    """Sum of frames that start ``hop_length`` samples apart.
 
     Args:
         pieces: (batch, frames, n_fft), n_fft a multiple of ``hop_length``.
@@ -85,30 +85,30 @@ def nearest_peaks(magnitude: torch.Tensor) -> torch.Tensor:
     inner = magnitude[..., 1:-1]
     is_peak = nn.functional.pad((inner >= magnitude[..., :-2]) & (inner > magnitude[..., 2:]), (1, 1))
     index = torch.arange(bins, device=magnitude.device)
-    # Where there is no peak on one side, the sentinel lies so far off that the other side wins.
+    # Where one side has no peak, its sentinel is so far away that the other side wins.
     below = torch.where(is_peak, index, -2 * bins).cummax(-1).values
     above = torch.where(is_peak, index, 3 * bins).flip(-1).cummin(-1).values.flip(-1)
     return torch.where(index - below < above - index, below, above).clamp(0, bins - 1)
 
 
-def lean_phases(log: torch.Tensor, config: MelConfig) -> torch.Tensor:
+def onset_phases(log: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """Phase differences along frequency for sounds that grow or decay.
 
     Each value is relative to the lowest bin.
 
-    Sound that begins late in a frame makes magnitudes grow from frame to frame, and phases fall along frequency: with a
-    Gaussian window the one slope gives the other (Průša, Balazs and Søndergaard 2017, "A noniterative method for
-    reconstruction of phase from STFT magnitude"). A steady tone has none.
+    When sound begins late in a frame, magnitudes grow from frame to frame and phases fall along frequency. With a
+    Gaussian window one slope determines the other (Průša, Balazs and Søndergaard 2017, "A noniterative method for
+    reconstruction of phase from STFT magnitude"). For a steady tone both are 0.
 
     Args:
         log: log-magnitudes in nepers, (batch, frames, bins).
 
     Returns:
-        Radians, for frames counted from their middle, like ``log``.
+        Radians in the shape of ``log``, with each frame's middle as the origin of time.
     """
     around = torch.cat([log[:, :1], log, log[:, -1:]], dim=1)
     growth = (around[:, 2:] - around[:, :-2]) / 2  # nepers a hop
-    # No sound begins further off than half a window.
+    # No sound begins further away than half a window.
     slope = (-HANN_SPREAD * config.n_fft / config.hop_length * growth).clamp(-math.pi, math.pi)
     return slope.cumsum(-1) - slope / 2
 
@@ -119,16 +119,16 @@ def track_phases(magnitude: torch.Tensor, config: MelConfig, before_first: torch
     Each peak is treated as a tone of slowly changing pitch.
 
     Single pass spectrogram inversion (Beauregard, Harish and Wyse 2015): a peak's frequency comes from a parabola
-    through its log-magnitudes, its phase from that of the frame before, and the bins around it are locked to it, but
-    lean where the sound begins or ends. Frequencies of both frames are averaged, and phases are those at the middle of
-    a frame, so that glides stay whole.
+    through its log-magnitudes, and its phase continues that of the previous frame. The bins around a peak are locked to
+    it, with a slope along frequency where the sound begins or ends. The frequencies of both frames are averaged and
+    phases refer to the middle of a frame, so that glides stay intact.
 
     Args:
         magnitude: (batch, n_fft // 2 + 1, frames), of Hann windows.
-        before_first: phases of the frame before the first, (batch, n_fft // 2 + 1), in radians, to go on from.
+        before_first: phases of the frame before the first, to continue from, (batch, n_fft // 2 + 1), in radians.
 
     Returns:
-        Radians, like ``magnitude``, for frames counted from their first sample.
+        Radians in the shape of ``magnitude``, with each frame's first sample as the origin of time.
     """
     magnitude = magnitude.transpose(1, 2).contiguous()
     log = magnitude.clamp_min(SMALLEST).log()
@@ -141,8 +141,8 @@ def track_phases(magnitude: torch.Tensor, config: MelConfig, before_first: torch
     before = torch.cat([frequency[:, :1], frequency[:, :-1]], dim=1).gather(-1, peaks)
     same_partial = (frequency - before).abs() < 1
     mean = torch.where(same_partial, (frequency + before) / 2, frequency)
-    lean = lean_phases(log, config)
-    advance = mean * (2 * math.pi * config.hop_length / config.n_fft) + lean - lean.gather(-1, peaks)
+    slope = onset_phases(log, config)
+    advance = mean * (2 * math.pi * config.hop_length / config.n_fft) + slope - slope.gather(-1, peaks)
     phase = torch.zeros_like(magnitude[:, 0])
     if before_first is not None:
         phase = before_first + math.pi * index
@@ -175,13 +175,13 @@ def refine_phases(
 
     Args:
         magnitude, phase: (batch, n_fft // 2 + 1, frames); phases in radians.
-        known: unit phasors of the first frames, which stay as they are.
+        known: unit phasors of the first frames, which are not changed.
 
     Returns:
-        Unit phasors, complex, like ``magnitude``.
+        Complex unit phasors in the shape of ``magnitude``.
     """
     magnitude, phase = (values.transpose(1, 2).contiguous() for values in (magnitude, phase))
-    # Pairs of real numbers, not complex ones, whose interpolation is three times slower.
+    # As pairs of real numbers: interpolating complex ones is three times slower.
     ahead = torch.view_as_real(torch.polar(torch.ones_like(phase), phase))
     window = torch.hann_window(config.n_fft, device=phase.device)
     before: torch.Tensor | None = None

@@ -37,14 +37,29 @@ class StyleTransferOutput(BaseOutput):
     """Result of a transfer.
 
     Attributes:
-        audio: (samples,), exactly as long as the input (longer by the tail of a room if that is kept) and at its sample
-            rate, and as loud where that does not clip; None for "mel" and "latent".
+        audio: (samples,), with the length and sample rate of the input (longer by the tail of a room if it is kept),
+            and as loud unless that would clip; None for "mel" and "latent".
         sample_rate: of ``audio``, Hz.
-        mel: (mels, frames) generated log-mel, at the loudness the model works at; None for "latent".
-        source_mel: (mels, frames) log-mel of the input at that loudness.
+        mel: (mels, frames) generated log-mel at working loudness; None for "latent".
+        source_mel: (mels, frames) log-mel of the input at working loudness.
         latents: (1, channels, rows, columns).
-        settings: those that were used.
-        voice: the voice that played, ``instrument/soundfont-program``; None for style tokens.
+        settings: the settings used.
+        voice: the target's voice, ``instrument/soundfont-program``; None for style tokens.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import StyleTransferOutput
+        >>> from stylediff.settings import TransferSettings
+        >>> output = StyleTransferOutput(
+        ...     audio=torch.zeros(22050),
+        ...     sample_rate=22050,
+        ...     mel=None,
+        ...     source_mel=torch.zeros(256, 87),
+        ...     latents=torch.zeros(1, 32, 16, 6),
+        ...     settings=TransferSettings(steps=8),
+        ... )
+        >>> len(output.audio) / output.sample_rate, output.settings.steps
+        (1.0, 8)
     """
 
     audio: Any
@@ -60,16 +75,34 @@ class StyleTransferOutput(BaseOutput):
 class StyleTransferPipeline(DiffusionPipeline):
     """Pipeline that plays a clip of one instrument with another.
 
-    The clip's own latents condition the denoiser by channel concatenation, the target by style tokens (after Huang
-    et al. 2024, arXiv 2404.14771). Without a vocoder, sound is made with Griffin-Lim; without an enhancer, decoded mels
-    stay as they are.
+    The denoiser is conditioned on the source latents by channel concatenation and on the target by style tokens (after
+    Huang et al. 2024, arXiv 2404.14771). Without a vocoder, Griffin-Lim makes the sound. Without an enhancer, decoded
+    mels are not corrected.
 
     Args:
-        recommended: by instrument, the ``voice`` that its plain name stands for and values of settings that are left to
-            the model, as ``{"piano": {"voice": "piano/GeneralUser-0", "temperature": 0.5}}``; saved with the model.
+        recommended: by instrument, the ``voice`` that its plain name means, and values for settings that a user leaves
+            open, as in ``{"piano": {"voice": "piano/GeneralUser-0", "temperature": 0.5}}``; saved with the model.
 
     Raises:
-        ValueError: parts that do not fit together, or a recommendation that cannot be followed.
+        ValueError: components that do not fit together, or an invalid recommendation.
+
+    Examples:
+        Random weights; ``stylediff.checkpoint.load_pipeline()`` loads trained ones.
+
+        >>> import torch
+        >>> from stylediff import MelAutoencoder, StyleEncoder, StyleTransferPipeline, Vocoder
+        >>> from stylediff.denoiser import build_scheduler, build_unet
+        >>> pipeline = StyleTransferPipeline(
+        ...     autoencoder=MelAutoencoder(latent_channels=4, block_out_channels=(16, 16), layers_per_block=1),
+        ...     unet=build_unet(channels=4, widths=(16, 16, 16), layers=1, head_width=8, token_width=16),
+        ...     scheduler=build_scheduler(),
+        ...     style_encoder=StyleEncoder(["piano/FluidR3-0", "violin/OPEN_small-40"], tokens=2, width=16),
+        ...     vocoder=Vocoder(blocks=1, width=16),
+        ... )
+        >>> tone = 0.3 * torch.sin(0.1 * torch.arange(22050))
+        >>> result = pipeline(tone, 22050, target="violin", num_inference_steps=2)
+        >>> result.audio.shape, result.voice
+        (torch.Size([22050]), 'violin/OPEN_small-40')
     """
 
     model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder"
@@ -100,9 +133,9 @@ class StyleTransferPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> "StyleTransferPipeline":
-        """Loads a folder written by ``save_pretrained``, or a Hugging Face Hub id.
+        """Load a folder written by ``save_pretrained``, or a Hugging Face Hub id.
 
-        diffusers refuses Hub ids whose components live outside it, so those are downloaded first.
+        diffusers refuses Hub ids whose components are defined elsewhere, so the model is downloaded first.
 
         Raises:
             OSError: neither a folder with a model nor a Hub id that can be reached.
@@ -126,12 +159,12 @@ class StyleTransferPipeline(DiffusionPipeline):
         return self.recommended.get(target.split("/")[0], {}) if isinstance(target, str) else {}
 
     def choose_voice(self, target: str) -> str:
-        """Return the voice that a target stands for.
+        """Return the voice that a target means.
 
-        A voice stands for itself, an instrument for its recommended voice if the model has that, else for its first.
+        A voice means itself. An instrument means its recommended voice if the model has it, else its first voice.
 
         Raises:
-            ValueError: neither; the message lists the instruments.
+            ValueError: unknown target; the message lists the instruments.
         """
         voices = self.style_encoder.config.voices
         recommended = self.recommended.get(target, {}).get(VOICE, target)
@@ -139,7 +172,7 @@ class StyleTransferPipeline(DiffusionPipeline):
 
     @property
     def window_columns(self) -> tuple[int, int]:
-        """Latent columns of a window, and of the overlap of two."""
+        """Latent columns of a window, and of the overlap of two windows."""
         stride = self.autoencoder.frame_stride
         return WINDOW_FRAMES // stride, OVERLAP_FRAMES // stride
 
@@ -156,17 +189,17 @@ class StyleTransferPipeline(DiffusionPipeline):
         callback_on_step_end: Callable[..., dict | None] | None = None,
         **settings: Any,
     ) -> StyleTransferOutput:
-        """Transfers one clip.
+        """Transfer one clip.
 
         Args:
             waveform: (samples,) or (channels, samples) in [-1, 1]; channels are averaged.
             sample_rate: Hz.
             target: an instrument (its default voice), a voice of ``style_encoder.config.voices``, or style tokens
                 (1, tokens, width) from ``encode_target``, ``encode_reference`` or a ``torch.lerp`` of two of them.
-            generator: of the noise; the same seed gives the same samples.
-            output_type: "pt" or "np" for audio, "mel" to stop at the spectrogram, "latent" before it.
-            callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; what it
-                returns may replace the latents.
+            generator: random generator of the noise; the same seed gives the same samples.
+            output_type: "pt" or "np" for audio; "mel" stops at the spectrogram, "latent" before decoding.
+            callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; the latents it
+                returns, if any, replace the current ones.
             **settings: fields of ``stylediff.settings.TransferSettings``, the first two under diffusers' names:
                 num_inference_steps and guidance_scale. ``TransferSettings.kwargs`` gives all of them.
 
@@ -201,7 +234,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         return StyleTransferOutput(audio, sample_rate, shown, source_mel[0, 0], latents, used, voice)
 
     def check_inputs(self, target: str | torch.Tensor, output_type: str = "pt") -> None:
-        """Check the arguments of ``__call__`` that are neither sound nor settings.
+        """Check ``target`` and ``output_type`` of ``__call__``.
 
         Raises:
             ValueError: an unknown target, style tokens of another shape, or an unknown output type.
@@ -240,19 +273,19 @@ class StyleTransferPipeline(DiffusionPipeline):
         """Style tokens of the instrument that plays a clip, (1, tokens, width).
 
         Args:
-            waveform: (samples,) or (channels, samples) in [-1, 1]; at most the first ten seconds are heard.
+            waveform: (samples,) or (channels, samples) in [-1, 1]; at most the first ten seconds are used.
 
         Raises:
             AudioError, ValueError: a waveform that cannot be used or is silent; a model that takes no reference.
         """
-        heard = waveform[..., : 10 * sample_rate]
+        excerpt = waveform[..., : 10 * sample_rate]
         try:
-            mono = to_mono(heard, sample_rate, self.mel.sample_rate).to(self._execution_device)
+            mono = to_mono(excerpt, sample_rate, self.mel.sample_rate).to(self._execution_device)
         except AudioError as error:
             raise AudioError(f"the reference clip cannot be used: {error}") from error
         mel, _ = normalized_mel(mono, self.mel)
         if float(mel.max()) <= self.mel.log_floor:
-            raise AudioError("the reference clip is silent: no instrument can be heard in it")
+            raise AudioError("the reference clip is silent; use a clip in which the instrument plays")
         return self.style_encoder.encode_reference(mel)
 
     def prepare_latents(
@@ -286,10 +319,11 @@ class StyleTransferPipeline(DiffusionPipeline):
         temperature: float,
         callback_on_step_end: Callable[..., dict | None] | None = None,
     ) -> torch.Tensor:
-        """Latents after all timesteps, from ``prepare_latents``, are run (see ``stylediff.sampling``).
+        """Run all timesteps from ``prepare_latents`` and return the final latents.
 
-        A long clip is one diffusion: each step predicts overlapping windows and crossfades the predictions, so that
-        neighbouring windows agree from the first step on (MultiDiffusion, Bar-Tal et al. 2023).
+        See ``stylediff.sampling`` for the steps. A long clip is one diffusion: each step predicts overlapping windows
+        and crossfades the predictions, so that neighbouring windows agree from the first step on (MultiDiffusion,
+        Bar-Tal et al. 2023).
         """
         with self.progress_bar(total=len(timesteps)) as bar:
             for step, timestep in enumerate(timesteps):
@@ -326,7 +360,7 @@ class StyleTransferPipeline(DiffusionPipeline):
     def enhance_mel(self, mel: torch.Tensor, source_mel: torch.Tensor) -> torch.Tensor:
         """Enhance a generated log-mel, if there is an enhancer.
 
-        The log-mels, also the source's, have the shape (1, 1, mels, frames).
+        Both log-mels have the shape (1, 1, mels, frames).
         """
         if self.enhancer is None:
             return mel

@@ -1,8 +1,7 @@
-"""Log-mels as pictures."""
+"""Pictures of log-mels."""
 
 from typing import Literal
 
-import librosa
 import matplotlib
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from PIL import Image
 
-from stylediff.mel import MelConfig
+from stylediff.mel import MelConfig, mel_edges
 
 DYNAMIC_RANGE = 8.0  # nepers shown below the loudest band, about 70 dB
 DECIBELS = 20 / np.log(10)  # in a neper
@@ -34,7 +33,7 @@ def colour_image(mel: torch.Tensor, top: float) -> np.ndarray:
 def brightest(mels: list[torch.Tensor], config: MelConfig) -> float:
     """Return the top of a colour scale that log-mels share.
 
-    Silence is black on it.
+    Silence is black on this scale.
     """
     return max(config.log_floor + DYNAMIC_RANGE, *(float(mel.max()) for mel in mels))
 
@@ -61,15 +60,15 @@ def show_bands(
     """A picture of (mels, frames) values on axes in seconds and Hz.
 
     Args:
-        colours: name of matplotlib's colour map.
-        limits: values at its two ends.
+        colours: name of a matplotlib colour map.
+        limits: values at the two ends of the colour map.
     """
     extent = (0, config.seconds(values.shape[-1]), 0, config.n_mels)
     shown = axes.imshow(
         values.float().numpy(), colours, vmin=limits[0], vmax=limits[1], origin="lower", aspect="auto", extent=extent
     )
-    edges = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
-    axes.set_yticks(np.interp(TICKS_HZ, edges, np.arange(config.n_mels) + 0.5), [f"{hz:g}" for hz in TICKS_HZ])
+    centres = mel_edges(config)[1:-1]
+    axes.set_yticks(np.interp(TICKS_HZ, centres, np.arange(config.n_mels) + 0.5), [f"{hz:g}" for hz in TICKS_HZ])
     axes.set(xlabel="seconds", ylabel="Hz")
     axes.label_outer()
     return shown
@@ -99,8 +98,8 @@ def spectrogram_figure(
     Args:
         mels: each (mels, frames) in nepers.
         names: a title for each.
-        top: value shown brightest; the loudest of them all without.
-        title_side: where titles stand.
+        top: value shown brightest; by default the largest value of all log-mels.
+        title_side: horizontal position of the titles.
     """
     top = brightest(mels, config) if top is None else top
     figure = Figure(figsize=(6 * len(mels), 4), dpi=100, layout="constrained")
@@ -118,7 +117,7 @@ def difference_figure(source: torch.Tensor, target: torch.Tensor, config: MelCon
 
     Louder is red, quieter is blue, in decibels.
 
-    What lies below the shown range of both counts as equal.
+    Where both lie below the shown range, they count as equal.
 
     Args:
         source, target: (mels, frames) in nepers.

@@ -1,4 +1,4 @@
-"""The import path that saved pipelines record for our classes."""
+"""Import path that saved pipelines record for our classes."""
 
 from typing import TypeVar
 

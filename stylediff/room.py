@@ -2,31 +2,40 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-import soxr
-import torch
+if TYPE_CHECKING:  # settings list the rooms, and are read before anything slow is imported
+    import numpy as np
+    import torch
 
-from stylediff.audio import limit_peak
-
-ROOM = "dry"  # where nothing else is recommended
+ROOM = "dry"  # unless the model recommends another
 RESPONSE_RATE = 48_000  # Hz; responses are made at this rate, so that a room is the same at every rate
 LEVEL_RATE = 22_050  # Hz; the energy of a response is 1 at this rate
-CROSSOVER_HZ = 2000.0  # above it, air and walls make the sound decay faster
-HIGH_DECAY = 0.6  # decay time above the crossover against that below
+CROSSOVER_HZ = 2000.0  # above it, air and walls absorb more and the sound decays faster
+HIGH_DECAY = 0.6  # decay time above the crossover, as a share of that below
 REFLECTIONS = 12
-EARLY_SHARE = 0.35  # of the response's energy, in its early reflections
+EARLY_SHARE = 0.35  # share of the response's energy in its early reflections
 SEED = 7  # rooms are always the same, so that results are
 
 
 @dataclass(frozen=True)
 class Room:
-    """A room, and how far away in it the instrument is.
+    """Parameters of a room and of the instrument's distance in it.
 
     Attributes:
-        decay_s: time in which its sound falls by 60 dB (RT60).
-        mix: share of the reverberant sound, 0 to 1.
+        decay_s: time in which sound decays by 60 dB (RT60).
+        mix: share of reverberant sound, 0 to 1.
         first_s: delay of the first reflection.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff.room import add_room, get_room
+        >>> get_room("hall").decay_s
+        1.9
+        >>> click = torch.zeros(22050)
+        >>> click[0] = 0.5
+        >>> len(add_room(click, 22050, "studio", keep_tail=True)) > len(click)
+        True
     """
 
     decay_s: float
@@ -46,23 +55,25 @@ def get_room(name: str) -> Room | None:
     """Return a room by name; None for "dry".
 
     Raises:
-        ValueError: no such room; the message lists the names.
+        ValueError: no such room; the message lists the valid names.
     """
     if name not in ROOMS:
         raise ValueError(f"unknown room {name!r}; choose one of {', '.join(ROOMS)}")
     return ROOMS[name]
 
 
-def resample_response(response: np.ndarray, sample_rate: int) -> np.ndarray:
+def resample_response(response: "np.ndarray", sample_rate: int) -> "np.ndarray":
     """Convert a response at ``RESPONSE_RATE`` to a filter at another rate.
 
     Its gain is the same at every frequency that both rates have.
     """
+    import soxr
+
     return soxr.resample(response, RESPONSE_RATE, sample_rate, quality="VHQ") * (RESPONSE_RATE / sample_rate)
 
 
 @lru_cache(maxsize=8)
-def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
+def impulse_response(room: Room, sample_rate: int) -> "np.ndarray":
     """Return a room's response to an impulse, without the direct sound.
 
     The room is the same at every rate.
@@ -73,7 +84,8 @@ def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
     Returns:
         (round(decay_s * sample_rate),) float64, of about unit energy at ``LEVEL_RATE``.
     """
-    import scipy.signal  # slow to import, and dry results need none of it
+    import numpy as np
+    import scipy.signal
 
     rng = np.random.default_rng(SEED)
     samples = round(room.decay_s * RESPONSE_RATE)
@@ -94,10 +106,10 @@ def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
     return np.pad(resampled, (0, max(0, length - len(resampled))))[:length]
 
 
-def add_room(waveform: torch.Tensor, sample_rate: int, name: str, keep_tail: bool = False) -> torch.Tensor:
+def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: bool = False) -> "torch.Tensor":
     """Place a waveform in a room at unchanged energy.
 
-    Where that would not fit into [-1, 1] it becomes quieter as a whole, and is not clipped.
+    If the result would exceed [-1, 1], the whole clip is made quieter instead of clipped.
 
     Args:
         waveform: (samples,) in [-1, 1].
@@ -113,7 +125,11 @@ def add_room(waveform: torch.Tensor, sample_rate: int, name: str, keep_tail: boo
     room = get_room(name)
     if room is None or not float(waveform.abs().max()):
         return waveform
+    import numpy as np
     import scipy.signal
+    import torch
+
+    from stylediff.audio import limit_peak
 
     dry = waveform.detach().cpu().double().numpy()
     response = room.mix * impulse_response(room, sample_rate)  # a copy

@@ -1,9 +1,9 @@
 """Sampling: a one-step prediction from noise, refined by DDIM steps.
 
-In pure noise the U-Net sees nothing but the source, and predicts a mean (zero terminal SNR, Lin et al. 2023, arXiv
-2305.08891). That guess is noised to a middle level, as SDEdit does with a drawing (Meng et al. 2021, arXiv 2108.01073),
-and DDIM goes on from there. A temperature scales this noise, as in Kingma and Dhariwal's samples from a flow (2018,
-arXiv 1807.03039).
+From pure noise the U-Net sees only the source and predicts a mean (zero terminal SNR, Lin et al. 2023, arXiv
+2305.08891). This one-step prediction is noised to a middle level, as SDEdit does with a drawing (Meng et al. 2021,
+arXiv 2108.01073), and DDIM continues from there. A temperature scales this noise, as in Kingma and Dhariwal's samples
+from a flow (2018, arXiv 1807.03039).
 """
 
 import math
@@ -11,15 +11,11 @@ import math
 import torch
 from diffusers import DDIMScheduler
 
-# Measured on validation pairs, see docs/decisions/09-sampling.md and 10-four-steps.md.
-STEPS = 4
-TEMPERATURE = 0.3
-START = 0.5  # of the noise levels of training, where refining starts
-MAX_STEPS = 500  # for more, that share of the levels is too small
+START = 0.5  # of the noise levels of training, where refining starts; see docs/decisions/09-sampling.md
 
 
 def count_steps(steps: int, strength: float) -> int:
-    """Count the steps to run from a share of the noise levels.
+    """Number of steps that remain in a share of the noise levels.
 
     ``steps`` is the number of steps of the whole schedule.
     """
@@ -34,7 +30,7 @@ def choose_timesteps(
     The last timestep of training comes first, then evenly spaced ones from ``start`` down.
 
     Args:
-        steps: at most ``MAX_STEPS``.
+        steps: at most ``settings.MAX_STEPS``.
         strength: below 1, the first timestep is at that share of the levels instead, and those after it are the ones of
             an even schedule from the highest level down.
     """
@@ -66,9 +62,9 @@ def take_step(
 
     Source: Song et al. 2020, arXiv 2010.02502, eq. 12.
 
-    After the first they are what it predicts, noised to the next timestep, which may be at any distance: with the noise
-    that a guess was made from, or else with the predicted noise. After the last one there is no noise, also where the
-    scheduler's whole numbers of timesteps would leave some.
+    The predicted clean latents are noised to the next timestep, which may be at any distance: with the given noise
+    after the one-step prediction, otherwise with the predicted noise. The last step returns the predicted clean
+    latents, because rounding of the schedule could otherwise leave some noise.
     """
     taken = scheduler.step(velocity, timesteps[step], latents)
     if step + 1 == len(timesteps):

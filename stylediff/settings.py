@@ -10,22 +10,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
-from stylediff.dynamics import DYNAMICS
 from stylediff.instruments import get_instrument
 from stylediff.room import ROOM, ROOMS
-from stylediff.sampling import MAX_STEPS, STEPS, TEMPERATURE
 
-AUTO = "auto"  # None in JSON, links and commands
+# Measured on validation pairs, see docs/decisions: 09-sampling.md, 10-four-steps.md and 11-dynamics.md.
+STEPS = 4
+TEMPERATURE = 0.3
+DYNAMICS = 0.25
+MAX_STEPS = 500  # for more, the noise levels that refining starts from are too few
+
+AUTO = "auto"  # means None in JSON, links and commands
 LEFT_TO_THE_MODEL = (None, AUTO, "")
-VOICE = "voice"  # a model recommends one beside settings
+VOICE = "voice"  # key of the voice that a model recommends beside settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class SettingError(ValueError):
-    """A setting that cannot be used.
+    """An invalid setting.
 
-    The message names it and the values that can.
+    The message names the setting and the values allowed.
     """
 
 
@@ -34,14 +38,14 @@ class Setting:
     """Declaration of one setting.
 
     Attributes:
-        default: its value, which also gives its type.
+        default: default value, which also determines the type.
         summary: one line for the command line.
         low, high: smallest and largest value of a number.
         high_served: largest value that page and API accept, if it is smaller.
-        step: of its slider on the page.
-        choices: values of a text, in the order of the page.
-        is_auto: True if None stands for the model's recommendation for the target, or else for ``default``.
-        argument: name as an argument of the pipeline, where diffusers has another.
+        step: step of its slider on the page.
+        choices: allowed values of a text, in the order of the page.
+        is_auto: True if None means the model's recommendation for the target, or ``default`` if there is none.
+        argument: name as an argument of the pipeline, where diffusers uses another.
         is_shown: False for a setting without a control on the page.
     """
 
@@ -58,20 +62,20 @@ class Setting:
 
     @property
     def kind(self) -> type:
-        """Type of its values."""
+        """Type of the setting's values."""
         return type(self.default)
 
     def read(self, name: str, value: Any, is_served: bool = False) -> Any:
-        """Return a value in the type of the setting.
+        """Convert a value to the setting's type and check it.
 
-        It may come from Python, JSON, a link or a command line.
+        The value may come from Python, JSON, a link or a command line.
 
         Args:
-            name: of the setting, for errors.
-            is_served: True for the range of page and API.
+            name: name of the setting, for errors.
+            is_served: True for the range that page and API accept.
 
         Raises:
-            SettingError: a value of another kind, out of range, or none of the choices.
+            SettingError: the value has another type, is out of range, or is not one of the choices.
         """
         if self.is_auto and value in LEFT_TO_THE_MODEL:
             return None
@@ -108,7 +112,7 @@ class Setting:
     def parameter(self, name: str, kind: Any) -> inspect.Parameter:
         """Return the parameter of a function that takes the setting.
 
-        ``kind`` is a kind of ``inspect.Parameter``.
+        ``kind`` is one of the kinds of ``inspect.Parameter``.
         """
         annotation = self.kind | None if self.is_auto else self.kind
         return inspect.Parameter(name, kind, default=None if self.is_auto else self.default, annotation=annotation)
@@ -136,16 +140,18 @@ class TransferSettings:
     made, and converted if they are text.
 
     Raises:
-        SettingError: a value that cannot be used.
+        SettingError: an invalid value.
 
     Examples:
-        >>> TransferSettings(steps="8").resolve({"temperature": 1.0}).describe()
-        'steps 8, guidance 1, strength 1, temperature 1, dynamics 0.25, enhance on, room dry, keep tail off'
+        >>> from stylediff.settings import TransferSettings
+        >>> settings = TransferSettings(steps="8").resolve({"temperature": 1.0})
+        >>> settings.steps, settings.temperature, settings.room
+        (8, 1.0, 'dry')
     """
 
     steps: int = declare(
         STEPS,
-        "passes: a first guess, and DDIM steps that refine it",
+        "denoising steps: one prediction, then DDIM steps that refine it",
         low=1,
         high=MAX_STEPS,
         high_served=50,
@@ -155,7 +161,7 @@ class TransferSettings:
     )
     guidance: float = declare(
         1.0,
-        "weight of the style against no style; 1 is off and twice as fast",
+        "classifier-free guidance; 1 is off and twice as fast",
         low=1,
         high_served=4,
         step=0.25,
@@ -163,14 +169,14 @@ class TransferSettings:
     )
     strength: float = declare(
         1.0,
-        "share of the noise levels that are passed: 0 keeps the source, 1 starts from noise",
+        "how much is regenerated: 0 keeps the source, 1 starts from noise",
         low=0,
         high=1,
         step=0.05,
     )
     temperature: float = declare(
         TEMPERATURE,
-        "scale of the noise; with less, outputs vary less and err less",
+        "scale of the noise: less is smoother and more accurate, more is livelier",
         low=0,
         high=1,
         step=0.05,
@@ -178,14 +184,14 @@ class TransferSettings:
     )
     dynamics: float = declare(
         DYNAMICS,
-        "how far the loudness follows the source's: 0 is as generated, 1 is the source's",
+        "how far loudness follows the source: 0 as generated, 1 as in the source",
         low=0,
         high=1,
         step=0.05,
     )
     enhance: bool = declare(True, "correct the generated spectrogram", is_auto=True)
-    room: str = declare(ROOM, "room that the result sounds in", choices=tuple(ROOMS), is_auto=True)
-    keep_tail: bool = declare(False, "let the room decay after the end, which makes the result longer", is_shown=False)
+    room: str = declare(ROOM, "room added to the result", choices=tuple(ROOMS), is_auto=True)
+    keep_tail: bool = declare(False, "let the room ring out after the end; the result is then longer", is_shown=False)
 
     IS_SERVED: ClassVar[bool] = False
 
@@ -197,24 +203,24 @@ class TransferSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return settings by name.
 
-        Missing names get defaults; unknown names are ignored.
+        Missing settings get their defaults; unknown names are ignored.
 
         Raises:
-            SettingError: a value that cannot be used.
+            SettingError: an invalid value.
         """
         return cls(**{name: values[name] for name in declarations(cls) if name in values})
 
     def to_dict(self) -> dict[str, Any]:
-        """Values by name."""
+        """Values by setting."""
         return asdict(self)
 
     @classmethod
     def from_kwargs(cls, arguments: Mapping[str, Any]) -> Self:
-        """Settings from arguments of the pipeline: the inverse of ``kwargs``.
+        """Settings from the pipeline's arguments, the inverse of ``kwargs``.
 
         Raises:
             TypeError: no such argument.
-            SettingError: a value that cannot be used.
+            SettingError: an invalid value.
         """
         names = {setting.argument or name: name for name, setting in declarations(cls).items()}
         if unknown := arguments.keys() - names:
@@ -230,7 +236,7 @@ class TransferSettings:
         """Replace each None by the recommended value, or the default.
 
         Args:
-            recommended: values by name; other names are ignored.
+            recommended: values by setting; unknown names are ignored.
         """
         wanted = TransferSettings.from_dict(recommended).to_dict()
         auto = {name: setting for name, setting in declarations(type(self)).items() if getattr(self, name) is None}
@@ -257,21 +263,21 @@ def check_recommended(recommended: Mapping[str, Mapping[str, Any]]) -> None:
     """Check what a model recommends.
 
     Args:
-        recommended: by instrument, a ``voice`` and values of settings that may be left to the model; all optional.
+        recommended: by instrument, a ``voice`` and values of settings that a user may leave open; all optional.
 
     Raises:
-        ValueError: an unknown instrument, or a voice or setting that cannot be recommended for it.
+        ValueError: unknown instrument, or a voice or setting that cannot be recommended for it.
     """
     auto = {name: setting for name, setting in declarations(TransferSettings).items() if setting.is_auto}
     known = [VOICE, *auto]
     for instrument, values in recommended.items():
         get_instrument(instrument)
         if not isinstance(values, Mapping):
-            raise ValueError(f"what is recommended for {instrument} must be values by name, got {values!r}")
+            raise ValueError(f"recommendations for {instrument} must be a dictionary of settings, got {values!r}")
         if unknown := values.keys() - set(known):
-            raise ValueError(f"{min(unknown)!r} cannot be recommended for {instrument}, only {', '.join(known)}")
+            raise ValueError(f"{min(unknown)!r} cannot be recommended for {instrument}; choose from {', '.join(known)}")
         if VOICE in values and str(values[VOICE]).split("/")[0] != instrument:
-            raise ValueError(f"the voice recommended for {instrument} is one of another instrument: {values[VOICE]!r}")
+            raise ValueError(f"the voice recommended for {instrument} belongs to another instrument: {values[VOICE]!r}")
         for name, value in values.items():
             if name != VOICE:
                 auto[name].read(name, value, is_served=True)
@@ -296,7 +302,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """
     for name, setting in declarations(TransferSettings).items():
         usual = show_value(setting.default)
-        usual = f"as recommended by the model, else {usual}" if setting.is_auto else usual
+        usual = f"the model's recommendation, else {usual}" if setting.is_auto else usual
         flag, text = "--" + name.replace("_", "-"), f"{setting.summary} ({usual})"
         if setting.kind is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
@@ -308,7 +314,7 @@ def read_flags(arguments: argparse.Namespace) -> TransferSettings:
     """Settings from the flags that ``add_flags`` added.
 
     Raises:
-        SettingError: a value that cannot be used.
+        SettingError: an invalid value.
     """
     given = {name: getattr(arguments, name) for name in declarations(TransferSettings)}
     return TransferSettings.from_dict({name: value for name, value in given.items() if value is not None})

@@ -10,7 +10,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import LEVEL_SCALE, MelConfig
 from stylediff.public import public
 
-FOLD = 4  # bands and frames that become channels before the first convolution
+FOLD = 4  # bands and frames in a block that becomes channels before the first convolution
 HALVINGS = 3
 SHORTEST_FRAMES = FOLD * 2**HALVINGS
 
@@ -18,15 +18,14 @@ SHORTEST_FRAMES = FOLD * 2**HALVINGS
 class ReferenceEncoder(nn.Module):
     """Convolutions over bands and frames, pooled over time.
 
-    Mean and standard deviation over time keep what sounds and drop when it sounds.
+    Mean and standard deviation over time keep the sound and drop its timing.
 
-    Pooled statistics of a spectrogram as the style of its instrument are those of x-vectors (Snyder et al. 2018,
-    section 2.1), which tell speakers apart.
+    Pooled statistics of a spectrogram also identify speakers, as x-vectors (Snyder et al. 2018, section 2.1).
 
     Args:
         mels: bands of the log-mels.
         width: channels of the convolutions.
-        features: length of the result.
+        features: size of the result.
     """
 
     def __init__(self, mels: int, width: int, features: int) -> None:
@@ -41,7 +40,7 @@ class ReferenceEncoder(nn.Module):
     def forward(self, level: torch.Tensor) -> torch.Tensor:
         """Return features (batch, features) of scaled log-mels.
 
-        Log-mels have the shape (batch, 1, mels, frames); the last few frames may be cut off.
+        Log-mels have the shape (batch, 1, mels, frames); up to a few frames at the end are ignored.
 
         Raises:
             ValueError: fewer frames than ``SHORTEST_FRAMES``.
@@ -59,19 +58,28 @@ class ReferenceEncoder(nn.Module):
 
 @public
 class StyleEncoder(ModelMixin, ConfigMixin):
-    """Turns a named target or a reference clip into style tokens.
+    """Encodes a named target or a reference clip as style tokens.
 
-    A name is a learned embedding of the instrument plus one of the voice.
+    The embedding of a name is the sum of an instrument's and a voice's, both learned.
 
-    Tokens of both kinds are the same to the denoiser, and can be mixed: ``torch.lerp(tokens, others, weight)``.
+    The denoiser treats both kinds of tokens alike, so they can be mixed: ``torch.lerp(tokens, others, weight)``.
 
     Args:
-        voices: names of the voices it was trained on, ``instrument/soundfont-program``; the first voice of an
-            instrument is its default.
-        tokens: tokens a style.
-        width: channels of a token, the denoiser's ``cross_attention_dim``.
-        reference_width: channels of the network that listens to reference clips; 0: there is none.
-        mel: fields of the MelConfig of those clips.
+        voices: names of the trained voices, ``instrument/soundfont-program``; the first voice of an instrument is its
+            default.
+        tokens: number of tokens per style.
+        width: channels of a token, equal to the denoiser's ``cross_attention_dim``.
+        reference_width: channels of the network that encodes reference clips; 0 means none.
+        mel: fields of the MelConfig of reference clips.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import StyleEncoder
+        >>> encoder = StyleEncoder(["piano/FluidR3-0", "violin/OPEN_small-40"], tokens=2, width=16, reference_width=8)
+        >>> by_name = encoder(torch.tensor([encoder.voice_index("violin")]))
+        >>> by_clip = encoder.encode_reference(torch.full((1, 1, 256, 64), -7.0))
+        >>> torch.lerp(by_name, by_clip, 0.5).shape
+        torch.Size([1, 2, 16])
     """
 
     @register_to_config
@@ -93,7 +101,7 @@ class StyleEncoder(ModelMixin, ConfigMixin):
         """Index of a voice, or of the default voice of an instrument.
 
         Raises:
-            ValueError: neither; the message lists the instruments.
+            ValueError: unknown target; the message lists the instruments.
         """
         for index, voice in enumerate(self.config.voices):
             if target in (voice, voice.split("/")[0]):
@@ -102,10 +110,10 @@ class StyleEncoder(ModelMixin, ConfigMixin):
         raise ValueError(f"unknown target {target!r}; choose one of {', '.join(known)}")
 
     def forward(self, voices: torch.Tensor) -> torch.Tensor:
-        """Tokens of voice indices.
+        """Style tokens of voices.
 
         Args:
-            voices: (batch,) indices into ``config.voices``; -1 gives the null tokens of no style.
+            voices: (batch,) indices into ``config.voices``; -1 gives the null tokens.
 
         Returns:
             (batch, tokens, width).
@@ -119,18 +127,18 @@ class StyleEncoder(ModelMixin, ConfigMixin):
 
     @apply_forward_hook
     def encode_reference(self, mel: torch.Tensor) -> torch.Tensor:
-        """Tokens of the sound of clips.
+        """Style tokens of reference clips.
 
         Args:
-            mel: (batch, 1, mels, frames) log-mels of one instrument each, at the loudness the model works at.
+            mel: (batch, 1, mels, frames) log-mels of one instrument each, at working loudness.
 
         Returns:
             (batch, tokens, width).
 
         Raises:
-            ValueError: this model was not trained to listen to references, or they are too short.
+            ValueError: the model does not accept reference clips, or they are too short.
         """
         if self.reference is None:
-            raise ValueError("this model knows instruments by name only: it takes no reference clip")
+            raise ValueError("this model does not accept reference clips; choose an instrument by name")
         features = self.reference((mel - self.mel.log_floor) / LEVEL_SCALE)
         return features.reshape(-1, self.config.tokens, self.config.width)

@@ -1,22 +1,21 @@
-"""Log-mels to waveforms: a network predicts magnitudes, and phases follow from them."""
+"""Vocoder: a network predicts magnitudes from log-mels, and phases are reconstructed."""
 
 from functools import lru_cache
 
-import librosa
 import numpy as np
 import torch
 from diffusers import ModelMixin
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from torch import nn
 
-from stylediff.mel import LEVEL_SCALE, MelConfig, mel_filters
+from stylediff.mel import LEVEL_SCALE, MelConfig, mel_edges, mel_filters
 from stylediff.phase_reconstruction import SMALLEST, inverse_transform, refine_phases, track_phases
 from stylediff.public import public
 from stylediff.windows import crossfade
 
-WINDOW_FRAMES = 1024  # longer mels are played window by window
-SHARED_FRAMES = 16  # of two windows, with the same phases in both, over which one fades into the other
-LOOSE_FRAMES = 16  # the end of a window, which the next one plays better
+WINDOW_FRAMES = 1024  # longer mels are synthesized window by window
+SHARED_FRAMES = 16  # overlap of two windows, with the same phases in both, for the crossfade
+LOOSE_FRAMES = 16  # end of a window that is discarded, because the next one has more context there
 FITS = 4  # multiplicative updates that make magnitudes agree with the mel
 
 
@@ -26,7 +25,7 @@ def bin_weights(config: MelConfig) -> torch.Tensor:
 
     Their shape is (n_fft // 2 + 1, mels); rows sum to 1.
     """
-    centres = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin_hz, fmax=config.fmax_hz)[1:-1]
+    centres = mel_edges(config)[1:-1]
     bins = np.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1)
     weights = np.stack([np.interp(bins, centres, band) for band in np.eye(config.n_mels)], axis=1)
     return torch.from_numpy(weights).float()
@@ -38,7 +37,7 @@ def bin_offsets(config: MelConfig) -> torch.Tensor:
 
     Their shape is (n_fft // 2 + 1,).
     """
-    # A mel band is a weighted sum of bins. A filter narrower than a bin may hold none: its row sum is then 0.
+    # A mel band is a weighted sum of bins. A filter narrower than a bin may contain none: its row sum is then 0.
     gains = mel_filters(config).sum(1).clamp_min(1e-3).log()
     return -bin_weights(config) @ gains
 
@@ -60,10 +59,10 @@ def fit_magnitudes(magnitude: torch.Tensor, target: torch.Tensor, config: MelCon
 
     Args:
         magnitude: (batch, n_fft // 2 + 1, frames).
-        target: (batch, mels, frames), not in logarithms.
+        target: (batch, mels, frames), linear magnitudes.
 
     Returns:
-        Like ``magnitude``; 0 in bins that only silent bands reach.
+        Magnitudes in the same shape; 0 in bins that only silent bands cover.
     """
     filters, shares = mel_filters(config).to(magnitude), bin_shares(config).to(magnitude)
     for _ in range(FITS):
@@ -94,22 +93,31 @@ class ConvNextBlock(nn.Module):
 
 @public
 class Vocoder(ModelMixin, ConfigMixin):
-    """Turns log-mels into sound, with Vocos's backbone.
+    """Synthesizes waveforms from log-mels, with the backbone of Vocos.
 
     Source: Siuzdak 2023, arXiv 2306.00814.
 
-    The network predicts the magnitude of each bin relative to the one that the mel itself shows there, so that training
-    starts from the right spectrum; the result is fitted to the mel. Phases are not predicted but follow from the
-    magnitudes: partials are tracked, then a few iterations of Griffin-Lim make the frames agree. Bands at the floor
-    get noise as usually lies below it, but frames with all bands there are exactly silent.
+    The network predicts the magnitude of each bin relative to the interpolated mel, so that training starts from the
+    right spectrum; the result is fitted to the mel. Phases are reconstructed from the magnitudes: partials are tracked,
+    then a few Griffin-Lim iterations make the frames agree. Bands at the floor get the noise that usually lies below
+    it, but frames with all bands at the floor are exactly silent.
 
     Args:
         mel: fields of the MelConfig it was trained on.
         blocks: ConvNeXt blocks.
         width: channels between blocks.
-        expansion: channels inside a block, over ``width``.
-        refinements: iterations that refine the phases.
-        hidden_share: what bands at the floor hold while others sound, over the floor's own magnitude.
+        expansion: channels inside a block, as a multiple of ``width``.
+        refinements: Griffin-Lim iterations that refine the phases.
+        hidden_share: magnitude of bands at the floor while others sound, as a share of the floor.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff import Vocoder
+        >>> vocoder = Vocoder(blocks=1, width=16)
+        >>> silence = torch.full((1, 1, 256, 64), -7.0)
+        >>> waveform = vocoder(silence)
+        >>> waveform.shape, bool(waveform.any())
+        (torch.Size([1, 16384]), False)
     """
 
     @register_to_config
@@ -140,7 +148,7 @@ class Vocoder(ModelMixin, ConfigMixin):
             mel: (batch, 1, mels, frames) in nepers.
 
         Returns:
-            (batch, frames * hop_length), float32 whatever the weights are.
+            (batch, frames * hop_length), float32 for weights of any precision.
         """
         step = WINDOW_FRAMES - SHARED_FRAMES - LOOSE_FRAMES
         sound = mel.new_empty(0)
@@ -158,7 +166,7 @@ class Vocoder(ModelMixin, ConfigMixin):
         return sound
 
     def predict_magnitudes(self, mel: torch.Tensor) -> torch.Tensor:
-        """Predict the magnitudes behind log-mels.
+        """Predict magnitudes from log-mels.
 
         Log-mels (batch, 1, mels, frames) become float32 magnitudes (batch, n_fft // 2 + 1, frames).
         """
@@ -173,7 +181,7 @@ class Vocoder(ModelMixin, ConfigMixin):
             # The loudest magnitude is that of a full-scale constant under the window.
             log = (shown + self.mel.log_floor + relative.float()).clamp_max(float(np.log(self.mel.n_fft / 2)))
             shown_bands = level > 0
-            share = torch.where(shown_bands, level.exp(), self.config.hidden_share)  # of the floor's magnitude
+            share = torch.where(shown_bands, level.exp(), self.config.hidden_share)  # as a share of the floor
             target = share * shown_bands.any(dim=1, keepdim=True) * float(np.exp(self.mel.log_floor))
             return fit_magnitudes(log.exp(), target, self.mel)
 
@@ -182,17 +190,17 @@ class Vocoder(ModelMixin, ConfigMixin):
 
         Magnitudes (batch, n_fft // 2 + 1, frames) become (batch, frames * hop_length).
 
-        Gradients reach the magnitudes as if the phases were given.
+        Gradients flow to the magnitudes; phases count as constants.
         """
         with torch.autocast(magnitude.device.type, enabled=False):
             return inverse_transform(magnitude * self.find_phases(magnitude), self.mel)
 
     @torch.no_grad()
     def find_phases(self, magnitude: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        """Unit phasors for magnitudes, complex, like ``magnitude``.
+        """Reconstruct phases and return complex unit phasors.
 
         Args:
-            known: phasors of the first frames, which stay as they are.
+            known: phasors of the first frames, which are not changed.
         """
         with torch.autocast(magnitude.device.type, enabled=False):
             if known is None:

@@ -1,4 +1,4 @@
-"""Overlapping windows of the last axis, and their crossfades."""
+"""Overlapping windows over the last axis, and crossfades."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import torch
 
 
 def window_starts(length: int, window: int, overlap: int) -> list[int]:
-    """First positions of windows that cover ``length``; the last ends exactly there.
+    """Start positions of windows that cover ``length`` exactly.
 
     Raises:
         ValueError: the overlap is not smaller than the window.
@@ -37,7 +37,7 @@ def crossfade_weights(starts: list[int], window: int, overlap: int, position: in
 def map_windows(
     function: Callable[[torch.Tensor], torch.Tensor], signal: torch.Tensor, window: int, overlap: int
 ) -> torch.Tensor:
-    """Applies a function to overlapping windows and crossfades its results.
+    """Apply a function to overlapping windows and crossfade its results.
 
     The function may change the length of the last axis by a constant factor, as encoding and decoding do.
 

@@ -1,4 +1,4 @@
-"""What several tests share: tiny soundfonts, tiny scores and a tiny mel cache, all made here and all real."""
+"""Shared fixtures: tiny but real soundfonts, scores and caches, made here."""
 
 import shutil
 import socket
@@ -30,7 +30,7 @@ FLAGS = [
 
 @pytest.fixture(autouse=True)
 def fresh_accelerator() -> Iterator[None]:
-    """Let every test choose its own precision: accelerate keeps the first one of a process."""
+    """Let each test choose its precision; accelerate keeps the first one of a process."""
     yield
     if "accelerate" in sys.modules:
         sys.modules["accelerate"].state.AcceleratorState._reset_state()
@@ -72,8 +72,8 @@ def tiny_autoencoder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A mel cache of six pairs of 64 frames: bands of sound over silence, the same in both clips of a pair but for
-    their height."""
+    """A mel cache of six pairs of 64 frames: bands of sound over silence, at different heights in the clips of a
+    pair."""
     folder = tmp_path_factory.mktemp("cache")
     mel = MelConfig()
     rows = [
@@ -101,8 +101,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ClipGr
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """Where a page around a tiny pipeline is served."""
-    from stylediff.page.layout import build_page  # slow to import, and few tests need it
+    """Address of a page with a tiny pipeline."""
+    from stylediff.page.layout import build_page  # slow to import, and needed by few tests
     from tests.helpers.tiny_pipeline import tiny_pipeline
 
     page, options = build_page(tiny_pipeline(), sorted((ROOT / "examples").glob("*.flac")))
@@ -135,7 +135,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, address):
-    """Opens the page; afterwards nobody may have asked for anything outside, and no script may have failed."""
+    """Open the page; requests to other servers and script errors fail the test."""
     contexts, outside, failures = [], [], []
 
     def open_page(query: str = "", **options):

@@ -9,7 +9,7 @@ from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
 @pytest.mark.slow
-def test_a_port_that_is_taken_is_a_sentence(tmp_path):
+def test_a_port_in_use_is_reported(tmp_path):
     tiny_pipeline().save_pretrained(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

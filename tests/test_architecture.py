@@ -1,4 +1,4 @@
-"""Imports point one way, files are short and begin by saying what they own, and importing one does nothing visible."""
+"""Imports point one way, files are short and documented, and importing has no effects."""
 
 import ast
 import re
@@ -13,9 +13,9 @@ import pytest
 import stylediff
 from tests.helpers.files import ROOT
 
-# A module of the library imports only from rows above its own.
+# a module of the library imports only from rows above its row
 LAYERS = (
-    {"public", "hub", "instruments", "containers"},
+    {"public", "hub", "instruments", "containers", "lazy_imports"},
     {"decoding"},
     {"audio"},
     {"mel", "room"},
@@ -26,7 +26,7 @@ LAYERS = (
     {"__main__"},
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
-# A module of the training imports only from its own package and from those of the rows above.
+# a module of the training imports only from its package and from those in rows above
 PACKAGES = (
     {"common", "models"},
     {"data"},
@@ -42,9 +42,9 @@ LIBRARY = sorted((ROOT / "stylediff").glob("*.py"))
 TRAINING = sorted((ROOT / "train").rglob("*.py"))
 PAGE = sorted((ROOT / "stylediff" / "page").rglob("*.py"))
 SOURCES = [*LIBRARY, *PAGE, *TRAINING, ROOT / "app.py"]
-# Where an import's name is not the name of its distribution.
+# distributions whose name differs from the import
 DISTRIBUTIONS = {"PIL": "pillow", "fluidsynth": "pyfluidsynth"}
-# Installed without their dependencies or only where they are wanted, see train/no-deps.txt and pyproject.toml.
+# installed without dependencies or optionally, see train/no-deps.txt and pyproject.toml
 NOT_LISTED = {"basic_pitch", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
 
 
@@ -57,7 +57,7 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Dotted names of the modules a file imports, wherever in it."""
+    """Dotted names of all modules that a file imports."""
     names = set()
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
@@ -72,7 +72,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def upward_imports(train: Path) -> list[str]:
-    """Imports against the layers of the training packages in a folder, as "file imports module"."""
+    """Imports that violate the layers of a training folder, as "file imports module"."""
     wrong = []
     for path in sorted(train.rglob("*.py")):
         package = path.relative_to(train).parts[0].removesuffix(".py")
@@ -80,19 +80,19 @@ def upward_imports(train: Path) -> list[str]:
             parts = name.split(".")
             if parts[0] == "train" and package != "__init__":
                 other = parts[1]
-                assert other in PACKAGE_LAYER, f"give {other} its place in the layers"
+                assert other in PACKAGE_LAYER, f"add {other} to the layers"
                 if other != package and PACKAGE_LAYER[other] >= PACKAGE_LAYER[package]:
                     wrong.append(f"{path.relative_to(train).as_posix()} imports {name}")
     return wrong
 
 
 def distributions(lines: list[str]) -> set[str]:
-    """Distributions named in requirements, one a line."""
+    """Distributions in requirements, one per line."""
     return {re.split(r"[<>=~!\[ ]", line)[0].lower() for line in lines if line and not line.startswith("#")}
 
 
 def outside_imports(paths: list[Path]) -> set[str]:
-    """Distributions that files import, but for the standard library and this project."""
+    """Distributions that files import, without the standard library and this project."""
     tops = {name.split(".")[0] for path in paths for name in imports_of(path)}
     tops -= set(sys.stdlib_module_names) | {"stylediff", "train", "app"} | NOT_LISTED
     return {DISTRIBUTIONS.get(name, name).lower() for name in tops}
@@ -102,7 +102,7 @@ def outside_imports(paths: list[Path]) -> set[str]:
 def test_a_module_imports_only_lower_layers(path):
     if path.stem == "__init__":
         return
-    assert path.stem in LAYER_OF, f"give {path.stem} its place in the layers"
+    assert path.stem in LAYER_OF, f"add {path.stem} to the layers"
     for name in imports_of(path):
         top, _, inner = name.partition(".")
         assert top not in ("train", "app", "gradio", "accelerate"), f"{path.name} imports {name}"
@@ -112,7 +112,7 @@ def test_a_module_imports_only_lower_layers(path):
 
 
 @pytest.mark.parametrize("path", PAGE, ids=name_of)
-def test_the_page_stands_on_the_library_and_not_on_the_training(path):
+def test_the_page_imports_the_library_but_not_the_training(path):
     tops = {name.split(".")[0] for name in imports_of(path)}
     assert not tops & {"train", "app", "accelerate"}
 
@@ -143,7 +143,7 @@ def test_a_planted_upward_import_is_found(file, line, tmp_path):
     assert found.startswith(f"{file} imports train.")
 
 
-def test_training_modules_lie_in_packages():
+def test_training_modules_are_in_packages():
     assert len(list((ROOT / "train").glob("*.py"))) <= MAX_TOP_LEVEL
 
 
@@ -156,10 +156,10 @@ def test_a_file_opens_with_a_docstring_and_is_short(path):
 
 @pytest.mark.parametrize("path", [*LIBRARY, *TRAINING], ids=name_of)
 def test_a_module_only_defines_things(path):
-    """No statement at module level but imports, definitions, constants and the call of main."""
+    """Modules contain only imports, definitions, constants and the call of main."""
     for node in tree_of(path).body[1:]:
         if isinstance(node, ast.If):
-            assert ast.unparse(node.test) == "__name__ == '__main__'", f"{path.name}:{node.lineno}"
+            assert ast.unparse(node.test) in ("__name__ == '__main__'", "TYPE_CHECKING"), f"{path.name}:{node.lineno}"
         elif isinstance(node, ast.Assign):
             assert all(isinstance(target, (ast.Name, ast.Tuple)) for target in node.targets), (
                 f"{path.name}:{node.lineno}"
@@ -170,7 +170,7 @@ def test_a_module_only_defines_things(path):
 
 
 @pytest.mark.slow
-def test_importing_the_library_leaves_the_process_as_it_was():
+def test_importing_the_library_changes_no_global_state():
     modules = [f"stylediff.{path.stem}" for path in LIBRARY if path.stem not in ("__init__", "__main__")]
     program = f"""
 import importlib, logging, os, random, sys, warnings
@@ -196,7 +196,7 @@ print("unchanged")
     assert done.stderr == ""
 
 
-def test_the_requirements_name_what_is_imported():
+def test_the_requirements_list_all_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     library = distributions((ROOT / "requirements.txt").read_text().splitlines())

@@ -1,4 +1,4 @@
-"""The one front door of the training: what it lists, how fast it answers, and that all it names is there."""
+"""Command line of the training: its list, its help, and the functions it names."""
 
 import importlib
 import re
@@ -12,7 +12,7 @@ from tests.helpers.files import ROOT
 from train.__main__ import COMMANDS, GROUPS, main
 from train.common.cli import SHIPPED_CLASSIFIER, SHIPPED_MODEL
 
-# Slow to import, or the way to something that is.
+# modules that are slow to import, directly or indirectly
 HEAVY = ("accelerate", "diffusers", "librosa", "matplotlib", "numpy", "scipy", "stylediff", "symusic", "torch")
 
 
@@ -27,19 +27,19 @@ def test_all_commands_are_listed_by_group_one_line_each(capsys: pytest.CaptureFi
     assert all(len(f"  {name:18}  {command.summary}") <= 120 for name, command in COMMANDS.items())
 
 
-def test_an_unknown_command_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
     assert "error: no command 'trian'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_the_function_behind_a_command_is_there(command) -> None:
+def test_the_function_of_a_command_exists(command) -> None:
     module, _, function = command.function.partition(":")
     assert callable(getattr(importlib.import_module(f"train.{module}"), function))
     assert command.parser().format_help().startswith(f"usage: python -m train {command.name}")
 
 
-def test_help_is_answered_without_importing_anything_slow() -> None:
+def test_help_imports_nothing_slow() -> None:
     program = f"""
 import sys
 from train.__main__ import COMMANDS, overview
@@ -57,7 +57,7 @@ def test_the_default_weights_are_those_that_ship() -> None:
     assert (SHIPPED_CLASSIFIER / "config.json").is_file()
 
 
-def test_documents_name_commands_that_there_are() -> None:
+def test_documents_name_existing_commands() -> None:
     pages = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
     named = {name for page in pages for name in re.findall(r"-m train ([a-z][a-z-]*)", page.read_text())}
     assert {"evaluate", "denoiser"} <= named

@@ -1,4 +1,4 @@
-"""The documents: their links, commands, pictures and records are those of the code beside them."""
+"""Documents: links, commands, pictures and decisions agree with the code."""
 
 import re
 import runpy
@@ -23,20 +23,20 @@ def name_of(path: Path) -> str:
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
+    """Text of a page without code blocks."""
     return FENCE.sub("", page.read_text())
 
 
 def anchors(page: Path) -> set[str]:
-    """Anchors that GitHub gives to the headings of a page."""
+    """GitHub's anchors of a page's headings."""
     titles = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Words of every documented ``python -m train ...`` and ``python -m stylediff ...`` command, from the module on."""
+    """Words of all documented ``python -m train`` and ``python -m stylediff`` commands."""
     text = re.sub(r"\\\n\s*", " ", page.read_text())
-    text = re.sub(r"(`[^`\n]*)\n([^`\n]*`)", r"\1 \2", text)  # a command in a sentence may be broken between its words
+    text = re.sub(r"(`[^`\n]*)\n([^`\n]*`)", r"\1 \2", text)  # a command in a sentence may contain a line break
     return [found.split() for found in re.findall(r"-m ((?:train|stylediff)\b[^`|#&\n]*)", text)]
 
 
@@ -56,7 +56,7 @@ def known_flags(module: str, name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_relative_link_leads_somewhere(page):
+def test_every_relative_link_has_a_target(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", target):
             continue
@@ -68,7 +68,7 @@ def test_every_relative_link_leads_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_file_a_page_names_is_there(page):
+def test_every_file_named_on_a_page_exists(page):
     for path in re.findall(r"`((?:stylediff|train|tests|docs|examples)/[\w./-]*)`", prose(page)):
         assert (ROOT / path).exists(), path
     for line in re.findall(r"pip install [^\n]*", page.read_text()):

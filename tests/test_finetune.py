@@ -22,7 +22,7 @@ MELODY = tuple(
 
 @pytest.fixture(scope="module")
 def recordings(soundfonts, tmp_path_factory):
-    """A folder of one recording, whose name neither tells the instrument nor that it may be trained on."""
+    """A folder with a recording whose name has no instrument and no permission to train."""
     folder = tmp_path_factory.mktemp("recordings")
     preset = soundfont_voices(f"{soundfonts[1]}:40")["violin/Rich-40"]
     waveform = open_synthesizer(preset.soundfont, RATE).render(MELODY, preset, 448 * 256, {})
@@ -45,7 +45,7 @@ def test_recordings_become_a_voice_that_the_command_line_plays(recordings, sound
     (group,) = read_manifest(tmp_path / "run/pairs")
     assert [clip.voice for clip in group.clips][:1] == [VOICE]
     first = load_pipeline(str(tmp_path / "run/model")).encode_target(VOICE)
-    assert main([*flags, "--steps", "2"]) == 0  # goes on where it stopped
+    assert main([*flags, "--steps", "2"]) == 0  # resumes
     assert "resumed" in capsys.readouterr().out
     assert not torch.equal(load_pipeline(str(tmp_path / "run/model")).encode_target(VOICE), first)
     out = tmp_path / "out.wav"
@@ -55,16 +55,18 @@ def test_recordings_become_a_voice_that_the_command_line_plays(recordings, sound
     assert np.abs(samples).max() > 0
 
 
-def test_what_cannot_become_a_voice_is_refused_at_once(recordings, soundfonts, tmp_path, capsys):
+def test_invalid_voices_are_refused_at_once(recordings, soundfonts, tmp_path, capsys):
     tiny_pipeline().save_pretrained(tmp_path / "base")
     flags = ["--recordings", str(recordings), "--soundfont", str(soundfonts[0]), "--out", str(tmp_path / "run")]
     model = ["--model", str(tmp_path / "base")]
     assert main([*flags, *model, "--instrument", "violin", "--name", "my violin"]) == 2
-    assert "error: a voice is named by 1 to 40 letters, digits, - and _, not 'my violin'" in capsys.readouterr().err
+    assert "error: a voice's name has 1 to 40 letters, digits, - and _, not 'my violin'" in capsys.readouterr().err
     assert main([*flags, *model, "--instrument", "oboe", "--name", "mine"]) == 2
-    assert "error: 'oboe' is no instrument of this model; choose the nearest of piano" in capsys.readouterr().err
+    assert (
+        "error: 'oboe' is not an instrument of this model; choose the most similar of piano" in capsys.readouterr().err
+    )
     assert main([*flags, "--model", str(recordings), "--instrument", "violin", "--name", "mine"]) == 2
-    assert "error: no StyleDiff model can be read from" in capsys.readouterr().err
+    assert "error: cannot load a StyleDiff model from" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -75,4 +77,4 @@ def test_recordings_without_notes_are_refused(soundfonts, tmp_path, capsys):
     flags = ["--recordings", str(tmp_path / "noise"), "--soundfont", str(soundfonts[0]), "--workers", "1"]
     flags += ["--model", str(tmp_path / "base"), "--instrument", "violin", "--name", "mine"]
     assert main([*flags, "--out", str(tmp_path / "run")]) == 2
-    assert "error: none of 1 recorded clips agrees with the notes" in capsys.readouterr().err
+    assert "error: none of 1 recorded clips agrees with its transcription" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The code and the commands of README and docs/serving.md, run as they are written."""
+"""Code and commands of README and docs/serving.md, run as written."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A folder with the examples in it, and an environment that names a tiny model."""
+    """A folder with the examples, and an environment that selects a tiny model."""
     folder = tmp_path_factory.mktemp("work")
     (folder / "examples").symlink_to(ROOT / "examples")
     tiny_pipeline().save_pretrained(folder / "model")

@@ -1,4 +1,4 @@
-"""Recipes: stages that fit together, arguments, resumption, and the whole loop of the small one."""
+"""Recipes: stages, arguments, resumption, and a run of the small recipe."""
 
 import json
 import tomllib
@@ -24,7 +24,7 @@ def arguments(scores: Path, soundfonts: tuple[Path, ...], out: Path) -> list[str
 
 
 def jobs_of(*flags: str, config: Path = RECIPE) -> dict[str, Job]:
-    """Jobs of a recipe by the names of their stages."""
+    """Jobs of a recipe by stage."""
     recipe = read_recipe(config)
     words = ["--midi", "scores", "--soundfont", "A.sf2", "--test-soundfont", "B.sf2", "--out", "run"]
     args = COMMAND.parse([*words, "--config", str(config), *flags])
@@ -33,7 +33,7 @@ def jobs_of(*flags: str, config: Path = RECIPE) -> dict[str, Job]:
 
 
 @pytest.mark.parametrize("config", [RECIPE, SMALL], ids=lambda path: path.stem)
-def test_every_stage_reads_what_an_earlier_one_writes(config: Path) -> None:
+def test_every_stage_reads_outputs_of_earlier_stages(config: Path) -> None:
     made: set[str] = set()
     for stage in read_recipe(config).stages:
         read = {path.split("/")[0] for argument, path in stage.paths.items() if argument != "out"}
@@ -84,13 +84,13 @@ def test_few_clips_get_few_test_excerpts(flags: list[str], clips: int, excerpts:
         ({"paths": {"data": "data", "out": "mels"}}, "reads 'data', which no earlier stage makes"),
     ],
 )
-def test_a_stage_that_cannot_be_run_is_refused_with_its_name(change: dict, sentence: str) -> None:
+def test_an_invalid_stage_is_refused_with_its_name(change: dict, sentence: str) -> None:
     assert read_stage(STAGE, ["dataset"]) == Stage(**STAGE)
     with pytest.raises(RecipeError, match=f"stage 'mels'.*{sentence}"):
         read_stage(STAGE | change, ["dataset"])
 
 
-def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_invalid_recipe_is_named(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     with pytest.raises(RecipeError, match=r"own\.toml"):
         read_recipe(path)
@@ -108,7 +108,7 @@ def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         build_jobs(Recipe((stage,), defaults), args)
 
 
-def test_finished_stages_are_passed_over_and_a_failing_one_is_named(
+def test_finished_stages_are_skipped_and_a_failing_one_is_named(
     tmp_path: Path, scores: Path, soundfonts: tuple[Path, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
     flags = arguments(scores, soundfonts, tmp_path / "run")
@@ -118,7 +118,7 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(
     assert "== 1/17 data set. Renders" in shown.out
     assert "no such folder of MIDI files" in shown.err
     assert "stage 'data set' failed (see above). Fix the problem and rerun the same command to resume." in shown.err
-    assert main([*flags[:-4], "--clips", "0", "--test-excerpts", "2"]) == 2  # nothing was made yet: others may be given
+    assert main([*flags[:-4], "--clips", "0", "--test-excerpts", "2"]) == 2  # nothing is made yet
     (tmp_path / "run" / "settings.json").unlink()
     recipe = read_recipe(RECIPE)
     (tmp_path / "run" / "finished.json").write_text(json.dumps({stage.name: 1.0 for stage in recipe.stages}))
@@ -129,7 +129,7 @@ def test_finished_stages_are_passed_over_and_a_failing_one_is_named(
     assert main(flags) == 0
     assert capfd.readouterr().out.count(": done") == 17
     assert main([*flags, "--seed", "1"]) == 2
-    assert "was begun with seed=0, not 1: use another folder" in capfd.readouterr().err
+    assert "was started with seed=0, not 1: use another folder" in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The project as a Hugging Face Space gets it: settings, files, and a conversion in an environment of its own."""
+"""The project as a Hugging Face Space: settings, files, and a conversion."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from tests.helpers.files import ROOT
 
 README, SERVING = ((ROOT / name).read_text() for name in ("README.md", "docs/serving.md"))
 EXAMPLE = ROOT / "examples" / "piano_fur_elise.flac"
-START_SECONDS = 180  # of which a quiet machine needs a tenth
+START_SECONDS = 180  # ten times what an idle machine needs
 
 
 def front_matter() -> dict[str, str]:
@@ -30,7 +30,7 @@ def front_matter() -> dict[str, str]:
 
 
 def space_files() -> list[Path]:
-    """The tracked files that the documented upload command does not leave out."""
+    """Tracked files that the documented upload command includes."""
     command = re.search(r"^hf upload (.*\\\n)*.*$", SERVING, flags=re.MULTILINE)[0]
     words = shlex.split(command.replace("\\\n", " "))
     excluded = [pattern for flag, pattern in pairwise(words) if flag == "--exclude"]  # one each
@@ -43,10 +43,10 @@ def test_the_settings_of_the_space_are_those_of_the_project():
     requirements = (ROOT / "requirements.txt").read_text()
     assert settings["sdk"] == "gradio"
     assert f"gradio=={settings['sdk_version']}\n" in requirements
-    assert settings["python_version"] == "3.12"  # the only one that ZeroGPU and diffusers both run on
+    assert settings["python_version"] == "3.12"  # the only version that both ZeroGPU and diffusers support
     assert (ROOT / settings["app_file"]).is_file()
     assert settings["license"] == "mit"
-    assert len(settings["short_description"]) <= 60  # the hub's limit
+    assert len(settings["short_description"]) <= 60  # limit of the Hub
 
 
 def test_a_space_gets_everything_the_page_needs_and_no_tests():
@@ -63,7 +63,7 @@ def test_a_space_gets_everything_the_page_needs_and_no_tests():
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
-    """Address of the page, served from the Space's files by an environment that holds its requirements alone."""
+    """Address of the page, served from the Space's files with only its requirements."""
     folder = tmp_path_factory.mktemp("space")
     for path in space_files():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -24,12 +24,12 @@ COMMANDS = {command.name: command for commands in GROUPS.values() for command in
 
 
 def overview() -> str:
-    """All commands by group, one line each."""
+    """List all commands by group, one line each."""
     width = max(map(len, COMMANDS))
     lines = [
         "usage: python -m train COMMAND ...",
         "",
-        "`python -m train COMMAND --help` explains the arguments of one.",
+        "`python -m train COMMAND --help` explains the arguments of a command.",
     ]
     for group, commands in GROUPS.items():
         lines += ["", f"{group}:", *(f"  {command.name:{width}}  {command.summary}" for command in commands)]
@@ -37,13 +37,13 @@ def overview() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the first argument names, with the others."""
+    """Run the command named by the first argument with the other arguments."""
     name, *others = (sys.argv[1:] if arguments is None else arguments) or [""]
     if name in ("", "-h", "--help"):
         print(overview())
         return 0
     if name not in COMMANDS:
-        print(f"error: no command {name!r}; `python -m train` lists them", file=sys.stderr)
+        print(f"error: no command {name!r}; `python -m train` lists all commands", file=sys.stderr)
         return 2
     return COMMANDS[name].run(others)
 

@@ -2,9 +2,9 @@
 
     python -m train finetune --recordings DIR --instrument violin --name mine --soundfont FILE... --out DIR
 
-Recordings of one instrument are transcribed, and their notes rendered with soundfonts: the renders are sources, the
-recordings targets. Then only the style tokens of the new voice are trained, so all other voices stay as they are. The
-model folder is ``DIR/model``, its voice ``violin/mine``. The same command again resumes. See docs/own_instrument.md.
+Recordings of one instrument are transcribed, and their notes are rendered with soundfonts. The renders are sources, the
+recordings targets. Only the style tokens of the new voice are trained, so all other voices stay the same. The model
+folder is ``DIR/model``, its voice ``violin/mine``. Rerun the command to resume. See docs/own_instrument.md.
 """
 
 import argparse
@@ -21,7 +21,7 @@ STEPS = {command.name: command for command in (*data.COMMANDS, *trainers.COMMAND
 
 
 def list_steps(args: argparse.Namespace, model: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield the commands that make the voice, with their flags.
+    """Yield the commands that add the voice, with their flags.
 
     Args:
         model: folder of the pipeline.
@@ -42,22 +42,28 @@ def list_steps(args: argparse.Namespace, model: Path) -> Iterator[tuple[str, lis
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recordings", type=Path, required=True, help="folder of recordings of one instrument alone")
-    parser.add_argument("--instrument", required=True, help="what plays, or the nearest to it, such as violin")
-    parser.add_argument("--name", required=True, help="of the new voice")
-    parser.add_argument("--soundfont", nargs="+", required=True, help="that play the sources, FILE or FILE:preset,...")
+    parser.add_argument(
+        "--recordings", type=Path, required=True, help="folder of recordings, each of the same instrument playing alone"
+    )
+    parser.add_argument(
+        "--instrument", required=True, help="the instrument, or the most similar one of the model, such as violin"
+    )
+    parser.add_argument("--name", required=True, help="name of the new voice")
+    parser.add_argument(
+        "--soundfont", nargs="+", required=True, help="soundfonts for the sources, FILE or FILE:preset,..."
+    )
     add_out(parser)
     parser.add_argument("--model", default=str(SHIPPED_MODEL), help="folder or Hub id of the model")
-    parser.add_argument("--as-default", action="store_true", help="let the instrument's name stand for the new voice")
-    parser.add_argument("--renders", type=int, default=6, help="sources of each clip")
+    parser.add_argument("--as-default", action="store_true", help="make the new voice the default of its instrument")
+    parser.add_argument("--renders", type=int, default=6, help="rendered sources per clip")
     parser.add_argument("--steps", type=int, default=VoiceSettings.steps)
     parser.add_argument("--batch-size", type=int, default=VoiceSettings.batch_size)
-    parser.add_argument("--minutes", type=float, default=0.0, help="train no longer than that (0: all steps)")
+    parser.add_argument("--minutes", type=float, default=0.0, help="training time at most (0: all steps)")
     add_workers(parser)
 
 
 def finetune(args: argparse.Namespace) -> int:
-    """Run missing steps, write the model folder, return an exit code."""
+    """Run the unfinished steps, write the model, return an exit code."""
     import safetensors.torch
 
     from stylediff.hub import local_folder
@@ -83,7 +89,7 @@ def finetune(args: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="finetune",
-    summary="Add your own instrument: recordings in, a model with a new named voice out.",
+    summary="Add your own instrument: recordings in, a model with a new voice out.",
     function="finetune:finetune",
     add_arguments=add_arguments,
 )

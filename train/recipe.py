@@ -4,9 +4,9 @@ It renders, caches, trains every part and exports the pipeline.
 
     python -m train recipe --midi DIR... --soundfont FILE... --test-soundfont FILE --out RUN [--minutes M]
 
-The stages and their settings are data: ``recipe.toml`` has those of the weights that ship, ``recipe_small.toml`` the
-whole loop with small networks, in ten minutes on two cores. Without a budget every trainer runs its number of steps;
-with one, each stage that trains has its share of the time.
+The stages and their settings are data: ``recipe.toml`` has those of the weights that ship, ``recipe_small.toml`` those
+of small networks, which take ten minutes on two cores. Without a budget every trainer runs its number of steps. With
+one, each training stage gets its share of the time.
 """
 
 import argparse
@@ -24,15 +24,13 @@ from train.data import commands as data
 from train.trainers import commands as trainers
 
 RECIPE = Path(__file__).with_suffix(".toml")
-LOCKED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # of an interrupted recipe
+LOCKED = ("midi", "soundfont", "test_soundfont", "clips", "test_excerpts", "seed")  # exit code of an interrupted recipe
 COMMANDS = {command.name: command for command in (*data.COMMANDS, *trainers.COMMANDS)}
-CLIPS_PER_TEST_EXCERPT = 20  # at least, where only the clips are given
+CLIPS_PER_TEST_EXCERPT = 20  # at least, if only the clips are given
 
 
 class RecipeError(ValueError):
     """A recipe that cannot be run.
-
-    The message names the file, the stage and the problem.
 
     The message names the file, the stage and the problem.
     """
@@ -40,7 +38,7 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage of a recipe, as ``recipe.toml`` explains its keys."""
+    """One stage of a recipe; ``recipe.toml`` explains the keys."""
 
     name: str
     does: str
@@ -56,9 +54,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stages of a recipe in order, and its default arguments.
-
-    The defaults are ``clips``, ``test_excerpts`` and ``minutes``.
+    """Stages of a recipe in order, and default arguments.
 
     The defaults are ``clips``, ``test_excerpts`` and ``minutes``.
     """
@@ -68,18 +64,18 @@ class Recipe:
 
 
 def read_stage(entry: dict[str, Any], made: Iterable[str]) -> Stage:
-    """A stage from its table.
+    """Read a stage from its table.
 
     Args:
-        made: folders, below the recipe's, that earlier stages write.
+        made: folders that earlier stages write, below the recipe's folder.
 
     Raises:
-        RecipeError: it has other keys, no command of that name, or reads what nothing has made yet.
+        RecipeError: unknown or missing keys, no such command, or an input that no earlier stage makes.
     """
     known, required = {f.name for f in fields(Stage)}, {"name", "does", "result", "paths"}
     name = entry.get("name", "?")
     if unknown := entry.keys() - known:
-        raise RecipeError(f"stage '{name}' has an unknown key '{min(unknown)}'; there are {', '.join(sorted(known))}")
+        raise RecipeError(f"stage '{name}' has an unknown key '{min(unknown)}'; keys are {', '.join(sorted(known))}")
     if missing := required - entry.keys():
         raise RecipeError(f"stage '{name}' has no key '{min(missing)}'")
     stage = Stage(**entry | {"passed_on": tuple(entry.get("passed_on", ()))})
@@ -94,10 +90,11 @@ def read_stage(entry: dict[str, Any], made: Iterable[str]) -> Stage:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A recipe from its file.
+    """Read a recipe from its file.
 
     Raises:
-        RecipeError: it is not there, is no TOML, or has stages that do not fit together; the message names the file.
+        RecipeError: the file is missing, is not TOML, or has stages that do not fit together; the message names the
+            file.
     """
     try:
         content = tomllib.loads(path.read_text())
@@ -109,18 +106,18 @@ def read_recipe(path: Path) -> Recipe:
             raise RecipeError(f"the budget shares of all stages must add up to 1, not {shares:g}")
         return Recipe(tuple(stages), content["defaults"])
     except KeyError as error:
-        raise RecipeError(f"{path}: there is no table {error}") from error
+        raise RecipeError(f"{path}: the table {error} is missing") from error
     except (OSError, ValueError) as error:
         raise RecipeError(f"{path}: {error}") from error
 
 
 def build_jobs(recipe: Recipe, args: argparse.Namespace) -> list[Job]:
-    """The stages as commands, in ``args.out``.
+    """Jobs of the stages, in ``args.out``.
 
     Raises:
-        RecipeError: a stage has settings that its command does not know.
+        RecipeError: a stage has settings that its command does not take.
     """
-    import torch  # slow, and --help needs none of it
+    import torch  # slow, and not needed by --help
 
     jobs = []
     for stage in recipe.stages:
@@ -137,7 +134,7 @@ def build_jobs(recipe: Recipe, args: argparse.Namespace) -> list[Job]:
         )
         try:
             COMMANDS[job.command].parse(job.flags())
-        except SystemExit as error:  # argparse has printed what is wrong
+        except SystemExit as error:  # argparse has printed the reason
             raise RecipeError(f"stage '{stage.name}' has settings that `{job.command}` does not take") from error
         jobs.append(job)
     return jobs
@@ -149,16 +146,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources")
     add_out(parser)
     parser.add_argument("--config", type=Path, default=RECIPE, help="stages and settings (train/recipe.toml)")
-    parser.add_argument("--minutes", type=float, help="training time in all (0: the steps of each trainer)")
-    parser.add_argument("--clips", type=int, help="clips to train and validate on, at least")
+    parser.add_argument("--minutes", type=float, help="total training time (0: the steps of each trainer)")
+    parser.add_argument("--clips", type=int, help="fewest clips for training and validation")
     parser.add_argument("--test-excerpts", type=int, help="excerpts of the test split")
     parser.add_argument("--seed", type=int, default=0)
 
 
 def fill_in(args: argparse.Namespace, defaults: dict[str, Any]) -> None:
-    """Give arguments that were left out the recipe's defaults.
-
-    Few clips need few test excerpts.
+    """Fill in missing arguments with the recipe's defaults.
 
     Few clips need few test excerpts.
     """
@@ -174,7 +169,7 @@ def run_recipe(args: argparse.Namespace) -> int:
         recipe = read_recipe(args.config)
         fill_in(args, recipe.defaults)
         jobs = build_jobs(recipe, args)
-        if not (args.out / "finished.json").is_file():  # nothing made yet: what was mistyped may be corrected
+        if not (args.out / "finished.json").is_file():  # nothing is made yet, so the arguments may still be corrected
             (args.out / "settings.json").unlink(missing_ok=True)
         lock_settings(args.out, {name: getattr(args, name) for name in LOCKED})
         run_jobs(jobs, args.out)

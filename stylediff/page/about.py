@@ -1,4 +1,4 @@
-"""The About tab: its text, and the signal path as boxes."""
+"""About tab: its text, and the signal path as boxes."""
 
 from pathlib import Path
 
@@ -20,5 +20,5 @@ def draw_flow() -> str:
 
 
 def read_about() -> str:
-    """The text of the About tab as Markdown."""
+    """Text of the About tab, as Markdown."""
     return ABOUT.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The API: a file and settings in, a file and facts out."""
+"""API: a file and settings in, a file and a description out."""
 
 import inspect
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from stylediff.page.uploads import MAX_SECONDS, load_clip
 from stylediff.pipeline import StyleTransferOutput
 from stylediff.settings import declarations
 
-# Programs may send values in order: these keep their places, and later settings follow.
+# Programs may send values without names: these keep their positions, and new settings come after them.
 FIRST = (
     "source", "target", "steps", "guidance", "strength", "seed", "start_s", "length_s", "reference", "like",
     "dynamics", "enhance",
@@ -25,10 +25,10 @@ FIRST = (
 
 
 def path_of(file: Any, refusal: str) -> str:
-    """Where an uploaded file is.
+    """Path of an uploaded file.
 
-    gradio hands over whatever was sent, and has looked whether a path was uploaded only in a dictionary that is marked
-    as a file: any other could name every file of this machine.
+    gradio passes on any value that was sent. It verifies that a path was uploaded only in a dictionary that is marked
+    as a file; any other value could name any file of this machine.
 
     Raises:
         ValueError: not an uploaded file; the message is ``refusal``.
@@ -43,7 +43,7 @@ def set_parameters(
 ) -> Callable[..., Any]:
     """Declare the parameters of a function that takes ``*values``.
 
-    gradio reads them from its signature.
+    gradio reads them from the signature.
     """
     function.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": returns}
@@ -51,7 +51,7 @@ def set_parameters(
 
 
 def endpoint_parameters() -> list[inspect.Parameter]:
-    """Parameters of ``/convert``: the clips, and ``Choices``."""
+    """Parameters of ``/convert``: the clips and the fields of ``Choices``."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = {
         "source": inspect.Parameter("source", kind, annotation=FileData),
@@ -63,22 +63,22 @@ def endpoint_parameters() -> list[inspect.Parameter]:
 
 
 def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[str, Any]]]:
-    """The function behind ``/convert``."""
+    """Build the function of ``/convert``."""
     parameters = endpoint_parameters()
 
     def convert_one(*values: Any) -> tuple[FileData, dict[str, Any]]:
-        """Play a clip with another instrument, named or given by a clip.
+        """Play a clip with another instrument, by name or by clip.
 
-        Gives a wav file, the settings used, and what was taken of the clip.
+        Returns a wav file, the settings used, and the part of the clip used.
         """
         given = dict(zip((parameter.name for parameter in parameters), values, strict=True))
         with as_gradio_errors():
             source, reference = given.pop("source"), given.pop("reference")
             choices = converter.resolve(Choices.from_dict(given), bool(reference))
             clip = load_clip(path_of(source, NO_CLIP), choices.start_s, choices.length_s)
-            heard = load_clip(path_of(reference, NO_REFERENCE), 0.0, MAX_SECONDS) if reference else None
-            output = next(e for e in converter(clip, choices, heard) if isinstance(e, StyleTransferOutput))
-            file = new_folder() / f"{file_stem(clip.name, style_name(choices, heard), choices.seed)}.wav"
+            reference_clip = load_clip(path_of(reference, NO_REFERENCE), 0.0, MAX_SECONDS) if reference else None
+            output = next(e for e in converter(clip, choices, reference_clip) if isinstance(e, StyleTransferOutput))
+            file = new_folder() / f"{file_stem(clip.name, style_name(choices, reference_clip), choices.seed)}.wav"
             write_audio(file, output.audio, output.sample_rate)
             facts = choices.to_dict() | {"voice": output.voice, "clip": clip.describe(converter.pipeline.mel)}
             return FileData(path=str(file), orig_name=file.name), facts | {"seconds": round(clip.seconds, 3)}

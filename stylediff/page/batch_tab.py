@@ -22,7 +22,7 @@ from stylediff.settings import LEFT_TO_THE_MODEL, SettingError, TransferSettings
 
 LOG = logging.getLogger(__name__)
 
-Line = tuple[str, str]  # a file's name, and its result's name or why there is none
+Line = tuple[str, str]  # a file's name, and the name of its result or an error
 
 
 def convert_file(
@@ -44,7 +44,7 @@ def convert_file(
 
 
 def unused_path(folder: Path, stem: str) -> Path:
-    """A wav file of that name, numbered if several sources have it."""
+    """Path of a result, numbered if several sources have the same name."""
     names = (f"{stem}{number}" for number in ("", *(f"_{count}" for count in range(2, 10_000))))
     return next(path for name in names if not (path := folder / f"{name}.wav").exists())
 
@@ -55,7 +55,7 @@ def show_lines(lines: list[Line]) -> str:
 
 
 def pack(folder: Path) -> str:
-    """A zip of a folder's wav files, beside them."""
+    """Zip the wav files of a folder, in the same folder."""
     archive = folder / "stylediff.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for path in sorted(folder.glob("*.wav")):
@@ -64,7 +64,7 @@ def pack(folder: Path) -> str:
 
 
 class Batches:
-    """The page's batch tab, around a converter."""
+    """Batch tab of the page, for a converter."""
 
     def __init__(self, converter: Converter) -> None:
         self.converter = converter
@@ -74,7 +74,7 @@ class Batches:
         *own, request, _ = inspect.signature(self.convert_all).parameters.values()
         settings = declarations(TransferSettings)
         given = [settings[name].parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
-        parameters = [*own, *given, request.replace(default=None)]  # gradio fills it in
+        parameters = [*own, *given, request.replace(default=None)]  # gradio provides it
 
         def convert_files(*values: Any) -> Iterator[tuple[Any, Any, Any]]:
             yield from self.convert_all(**dict(zip((p.name for p in parameters), values, strict=True)))
@@ -86,12 +86,12 @@ class Batches:
     ) -> Iterator[tuple[Any, Any, Any]]:
         """Convert files in turn.
 
-        Updates are a status, a table of outcomes, and at the end one zip of the results.
+        Each update has a status and a table of outcomes, and the last one a zip of the results.
 
-        A bad file stops no other, and what is done stays when the rest is stopped.
+        A bad file does not stop the others. Finished results are kept if the batch is stopped.
 
         Args:
-            preset: settings that ``settings`` leave to the model.
+            preset: name of the preset for settings that ``settings`` leaves open.
         """
         words = words_for(request.headers.get("accept-language"))
         with as_gradio_errors():
@@ -114,7 +114,7 @@ class Batches:
                                 yield show_status(title, share), gr.skip(), gr.skip()
                             else:
                                 lines.append((path.name, event.name))
-                except ValueError as error:  # AudioError is one
+                except ValueError as error:  # includes AudioError
                     lines.append((path.name, str(error)))
                 except (OSError, RuntimeError, MemoryError):
                     LOG.exception("a conversion failed")

@@ -14,13 +14,13 @@ from stylediff.page.uploads import MAX_SECONDS
 from stylediff.settings import AUTO, Setting, SettingError, TransferSettings, declarations
 
 Labels = Callable[[str], Any]
-Components = dict[str, Any]  # by name of the setting
+Components = dict[str, Any]  # by setting
 
 
 def copy_link(names: list[str]) -> str:
     """Return a script that copies a link with the chosen settings.
 
-    Settings left to the model are not in it.
+    The link leaves out settings without a value.
     """
     return f"""(...values) => {{
   const query = new URLSearchParams();
@@ -36,10 +36,10 @@ class Controls:
     """The components that make up a conversion's settings.
 
     Attributes:
-        choices: those of ``Choices``.
-        random_seed: tick for a new seed each time.
-        is_matching: whether the reference clip counts, not the name alone.
-        reference: clip of an instrument to sound like.
+        choices: components of the fields of ``Choices``.
+        random_seed: checkbox for a new seed each time.
+        is_matching: whether a reference clip is the target.
+        reference: clip of the instrument to sound like.
     """
 
     choices: Components
@@ -48,7 +48,7 @@ class Controls:
     reference: gr.Audio
 
     def inputs(self) -> set[Any]:
-        """Components whose values ``read`` needs."""
+        """Components whose values ``read`` takes."""
         return {*self.choices.values(), self.is_matching, self.reference}
 
     def read(self, values: dict[Any, Any], source: gr.Audio, draws_seed: Any) -> Submission:
@@ -56,7 +56,7 @@ class Controls:
 
         Args:
             source: component of the clip.
-            draws_seed: component that is true for a new seed.
+            draws_seed: component whose value is true for a new seed.
         """
         return Submission(
             source=values[source] or "",
@@ -68,7 +68,7 @@ class Controls:
 
 
 def control_value(setting: Setting, value: Any) -> Any:
-    """Value that the control of a setting shows for the setting's value."""
+    """Value that a control shows for a setting's value."""
     if not setting.is_auto:
         return value
     nothing = "" if setting.kind in (int, float) else AUTO
@@ -80,9 +80,8 @@ def build_control(name: str, setting: Setting, t: Labels, elem_id: str, visible:
 
     Its label is the text ``name``, its choices are the texts ``name_choice``.
 
-    A number that may be left to the model is a box for text that is empty then (gradio's box for numbers shows 0 where
-    nothing is set), any other a slider. A text is a row of buttons; so is a flag that may be left to the model, and any
-    other a box to tick.
+    A number is a slider, or a text box if it may be left empty (gradio's number box shows 0 for no value). A text is a
+    row of buttons. A flag is a checkbox, or a row of buttons if it may be left to the model.
     """
     options = {"label": t(name), "elem_id": elem_id, "visible": visible}
     value = control_value(setting, None if setting.is_auto else setting.default)
@@ -101,11 +100,11 @@ def build_control(name: str, setting: Setting, t: Labels, elem_id: str, visible:
 
 
 def build_transfer_controls(t: Labels, has_enhancer: bool, prefix: str = "") -> Components:
-    """Controls of all ``TransferSettings`` that have one.
+    """Build the controls of ``TransferSettings``.
 
     Args:
-        has_enhancer: False hides the choice of the enhancer.
-        prefix: of the elements' ids.
+        has_enhancer: False hides the enhancer's control.
+        prefix: prefix of the elements' ids.
     """
     shown = {name: setting for name, setting in declarations(TransferSettings).items() if setting.is_shown}
     visible = {"enhance": has_enhancer}
@@ -141,10 +140,10 @@ def build_style(t: Labels, accepts_reference: bool) -> tuple[gr.Radio, gr.Audio,
 
 
 def build_controls(t: Labels, accepts_reference: bool, has_enhancer: bool) -> Controls:
-    """Settings of a conversion, the rarer ones folded away.
+    """Build the settings of a conversion, the rarer ones folded away.
 
     Args:
-        accepts_reference, has_enhancer: of the model.
+        accepts_reference, has_enhancer: abilities of the model.
     """
     target, reference, like, is_matching = build_style(t, accepts_reference)
     choices: Components = {"target": target, "like": like}
@@ -176,7 +175,7 @@ def build_controls(t: Labels, accepts_reference: bool, has_enhancer: bool) -> Co
 
 
 def follow_preset(preset: gr.Radio, choices: Components) -> None:
-    """Make the controls show the settings of the preset that is chosen."""
+    """Make the controls show the chosen preset's settings."""
     names = list(next(iter(PRESETS.values())))
 
     def choose(name: str) -> list[Any]:
@@ -186,9 +185,9 @@ def follow_preset(preset: gr.Radio, choices: Components) -> None:
 
 
 def show_choices(values: dict[str, Any]) -> dict[str, Any]:
-    """Return settings as their controls show them.
+    """Convert settings to the values that their controls show.
 
-    The length is limited to what this page converts.
+    The length is limited to the longest clip that the page converts.
     """
     settings = declarations(Choices)
     shown = {name: control_value(settings[name], value) for name, value in values.items()}
@@ -198,13 +197,13 @@ def show_choices(values: dict[str, Any]) -> dict[str, Any]:
 def in_order(values: dict[str, Any], names: list[str]) -> list[Any]:
     """Return updates of the controls in order.
 
-    Controls without a value stay as they are.
+    Controls without a value are not changed.
     """
     return [values.get(name, gr.skip()) for name in names]
 
 
 def load_settings(path: str) -> dict[str, Any]:
-    """Values for the controls, from a settings file."""
+    """Read values for the controls from a settings file."""
     with as_gradio_errors():
         choices = Choices.from_json(Path(path).read_text(encoding="utf-8", errors="replace"))
     return show_choices(choices.to_dict())

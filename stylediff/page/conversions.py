@@ -20,29 +20,29 @@ from stylediff.page.zero_gpu import on_gpu
 from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
 from stylediff.sampling import count_steps
 
-PREVIEWS = 4  # pictures while denoising at most
-STEPS_A_PREVIEW = 10  # at least between two of them: each costs a decoding, as much as three steps
+PREVIEWS = 4  # most pictures during one denoising
+STEPS_A_PREVIEW = 10  # fewest steps between two pictures: a picture needs a decoding, which costs three steps
 
-Events = Generator["Step | StyleTransferOutput", None, None]  # each step, and the result last
+Events = Generator["Step | StyleTransferOutput", None, None]  # the steps, then the result
 
 
 def count_previews(steps: int) -> int:
-    """Return the largest number of previews for some steps."""
+    """Largest number of previews for a number of steps."""
     return min(PREVIEWS, steps // STEPS_A_PREVIEW)
 
 
 class StoppedError(Exception):
-    """Raised inside a conversion that nobody waits for any more."""
+    """Raised inside a conversion whose result is no longer wanted."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A denoising step that is done.
+    """A finished denoising step.
 
     Attributes:
-        number, total: steps so far and in all.
-        seconds_left: until the last step, at the pace so far.
-        mel: (mels, frames), what the latents look like now; None at most steps.
+        number, total: number of this step, and of all steps.
+        seconds_left: estimated time until the last step.
+        mel: (mels, frames), the current latents decoded; None for most steps.
     """
 
     number: int
@@ -55,7 +55,7 @@ class Step:
 class Reporter:
     """Callback of the pipeline that reports each step, or stops it.
 
-    Some steps are reported with a picture.
+    Some reports include a picture.
     """
 
     total: int
@@ -83,8 +83,8 @@ def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: C
     """Return the target's name, or tokens mixed with a reference clip's."""
     if reference is None:
         return choices.target
-    heard = pipeline.encode_reference(torch.from_numpy(reference.samples), reference.sample_rate)
-    return torch.lerp(pipeline.encode_target(choices.target), heard, choices.like)
+    tokens = pipeline.encode_reference(torch.from_numpy(reference.samples), reference.sample_rate)
+    return torch.lerp(pipeline.encode_target(choices.target), tokens, choices.like)
 
 
 def run(
@@ -94,7 +94,7 @@ def run(
     try:
         if reporter.stop.is_set():
             raise StoppedError
-        # Each run counts its own timesteps: two runs must not share a scheduler.
+        # A scheduler keeps the state of one run, so runs must not share it.
         own = StyleTransferPipeline(
             **(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}), recommended=pipeline.recommended
         )
@@ -113,7 +113,7 @@ def run(
         reporter.events.put(replace(result, **on_cpu))
     except StoppedError:
         return
-    except BaseException as error:  # whatever it is, it belongs to whoever waits for the result
+    except BaseException as error:  # any error goes to the caller that waits for the result
         reporter.events.put(error)
 
 
@@ -128,8 +128,8 @@ def convert(
         choices: with a value for every setting (see ``TransferSettings.resolve``).
 
     Raises:
-        AudioError: a clip that cannot be used.
-        ValueError: a reference for a model that takes none.
+        AudioError: the clip cannot be used.
+        ValueError: a reference clip for a model that accepts none.
     """
     reporter = Reporter(
         total=count_steps(choices.steps, choices.strength),
@@ -167,8 +167,8 @@ class Converter:
         """Return choices with a value for every setting.
 
         Args:
-            is_matching: True if a reference clip is the target; settings recommended for the named instrument count
-                as long as the instrument does.
+            is_matching: True if a reference clip is the target. Settings recommended for the named instrument apply
+                unless the clip has the full weight.
         """
         counts = not is_matching or choices.like < 1
         return choices.resolve(self.pipeline.recommended_settings(choices.target) if counts else {})
@@ -183,9 +183,9 @@ class Converter:
 
 
 def warm_up(pipeline: StyleTransferPipeline) -> None:
-    """Convert a second of silence before the first visitor comes.
+    """Convert a second of silence before the first visitor arrives.
 
-    One-time initialisation then delays nobody.
+    One-time initialisation then delays no visitor.
     """
     rate = pipeline.mel.sample_rate
     silence = Clip(np.zeros((1, rate), np.float32), rate, 0.0, 1.0, "silence")

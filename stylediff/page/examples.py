@@ -1,12 +1,12 @@
-"""Examples that ship with results, heard without running the model."""
+"""Examples with shipped results, played without running the model."""
 
 from pathlib import Path
 
 
 def find_results(sources: list[Path]) -> dict[Path, Path]:
-    """The result that ships with each example, ``outputs/EXAMPLE_to_TARGET_seedN.flac`` beside it.
+    """Shipped results by example, ``outputs/EXAMPLE_to_TARGET_seedN.flac``.
 
-    Examples without one are left out.
+    Examples without a result are not listed.
     """
     found = {source: sorted((source.parent / "outputs").glob(f"{source.stem}_to_*_seed*.flac")) for source in sources}
     return {source: results[0] for source, results in found.items() if results}
@@ -19,7 +19,7 @@ def result_settings(result: Path) -> tuple[str, int]:
 
 
 def example_label(source: Path, result: Path) -> str:
-    """As "piano → violin: fur elise"."""
+    """Label of an example, such as "piano → violin: fur elise"."""
     instrument, _, title = source.stem.partition("_")
     target, _ = result_settings(result)
     return f"{instrument} → {target}: {title.replace('_', ' ')}"

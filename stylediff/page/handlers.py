@@ -1,4 +1,4 @@
-"""Event handlers: conversions as streams of updates of the page."""
+"""Event handlers: conversions as streams of page updates."""
 
 import html
 import logging
@@ -34,26 +34,26 @@ Updates = dict[str, Any]  # new values by name of OUTPUTS
 def fill(updates: Updates) -> tuple[Any, ...]:
     """Return updates in the order of the page's outputs.
 
-    Outputs that are not named stay as they are.
+    Outputs that are not named are not changed.
     """
     return tuple(updates.get(name, gr.skip()) for name in OUTPUTS)
 
 
 def show_status(text: str, share: float | None = None) -> str:
-    """Return the status line, with a bar filled to a share."""
+    """Return the status line with a progress bar."""
     bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="{html.escape(text)}"></progress>'
     return f'<div class="status" role="status">{bar}<span>{html.escape(text)}</span></div>'
 
 
-BROKEN = "Something broke on this side, and the conversion was given up. Please try again."
+BROKEN = "Something went wrong on the server, and the conversion was stopped. Please try again."
 
 
 @contextmanager
 def as_gradio_errors() -> Iterator[None]:
-    """Turns what goes wrong into a sentence that the page shows."""
+    """Convert errors to sentences that the page shows."""
     try:
         yield
-    except ValueError as error:  # AudioError and SettingError are
+    except ValueError as error:  # includes AudioError and SettingError
         raise gr.Error(str(error)) from error
     except (OSError, RuntimeError, MemoryError) as error:
         LOG.exception("a conversion failed")
@@ -66,9 +66,9 @@ class Submission:
 
     Attributes:
         source: path of the clip; empty if there is none.
-        choices: values of ``Choices`` by name, as the components give them.
+        choices: the components' values by field of ``Choices``.
         draws_seed: True for a new seed.
-        is_matching: True if a reference clip is the target, and not the name alone.
+        is_matching: True if a reference clip is the target.
         reference: path of that clip; empty if there is none.
     """
 
@@ -79,10 +79,10 @@ class Submission:
     reference: str = ""
 
     def read(self) -> Choices:
-        """Settings of the conversion; an empty seed or start is 0.
+        """Return the conversion's settings; an empty seed or start is 0.
 
         Raises:
-            ValueError: a value that cannot be used, or no clip where one is needed.
+            ValueError: an invalid value, or a missing clip.
         """
         if not self.source:
             raise ValueError(NO_CLIP)
@@ -94,13 +94,13 @@ class Submission:
 
 
 class Handlers:
-    """The page's buttons.
+    """Handlers of the page's buttons.
 
     Attributes:
-        converter: converts a clip.
-        mel: the spectrograms it works on.
-        player: the component whose value compares input and output.
-        examples: result that ships with each example clip, by the clip's stem.
+        converter: function that converts a clip.
+        mel: configuration of its spectrograms.
+        player: component that compares input and output.
+        examples: shipped results, by the stem of the example clip.
     """
 
     def __init__(self, converter: Converter, mel: MelConfig, player: gr.HTML, examples: dict[str, Path]) -> None:
@@ -110,7 +110,7 @@ class Handlers:
         self.examples = examples
 
     def convert(self, submission: Submission, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Converts a clip; updates come with every step."""
+        """Convert a clip and yield updates at every step."""
         words = words_for(request.headers.get("accept-language"))
         with as_gradio_errors():
             choices = self.converter.resolve(submission.read(), submission.is_matching)
@@ -144,7 +144,7 @@ class Handlers:
         words: dict[str, str],
         started: float,
     ) -> Iterator[tuple[Any, ...]]:
-        """Sound first, pictures after."""
+        """Yield updates of the sound, then of the pictures."""
         files = write_files(clip, output.audio, output.sample_rate, choices, output.voice, reference)
         gain_db = louder_by_db(clip, output.audio, output.sample_rate, self.mel)
         seconds = f"{time.monotonic() - started:.1f}"

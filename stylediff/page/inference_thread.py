@@ -1,10 +1,10 @@
 """Long-lived threads that run the model for the page.
 
-There is one for each conversion that may run at the same time.
+There is one thread for each conversion that may run at the same time.
 
-OpenMP keeps a pool of threads for each thread that computes in parallel, and idle members wait ready only while all
-pools together fit the cores: after that every small operation waits for them to be woken. So the model is loaded and
-used in the same threads, and all others compute on one core.
+OpenMP keeps a thread pool for each thread that computes in parallel. Idle pool threads wait actively only while all
+pools together fit the cores; beyond that, every small operation has to wake them. So the model is loaded and used in
+the same threads, and all other threads compute on one core.
 """
 
 import os
@@ -19,25 +19,25 @@ import torch
 
 from stylediff.page.zero_gpu import FORKS
 
-CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))  # conversions at a time
+CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))  # conversions at the same time
 
 Result = TypeVar("Result")
 Job = Callable[[], None]
 
 
 def work_off(jobs: "queue.SimpleQueue[Job]", cores: int) -> None:
-    """Does jobs in turn, for ever, on that many cores."""
+    """Run jobs from a queue in turn, on a number of cores."""
     torch.set_num_threads(cores)
-    torch.get_num_threads()  # a thread that has never asked takes the number that is set last, wherever it is set
+    torch.get_num_threads()  # until a thread has asked, it takes the number set last in any thread
     while True:
         jobs.get()()
 
 
 @lru_cache(maxsize=1)
 def open_queue() -> "queue.SimpleQueue[Job]":
-    """Return the queue of the threads, which start with it.
+    """Return the queue of the threads and start them with it.
 
-    They start in the process that first computes, which may be a fork.
+    They start in the first process that computes, which may be a fork.
     """
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for _ in range(CONCURRENCY):
@@ -52,7 +52,7 @@ def compute(function: Callable[[], Result]) -> "Future[Result]":
     def work() -> None:
         try:
             future.set_result(function())
-        except BaseException as error:  # whatever it is, it belongs to whoever waits for the result
+        except BaseException as error:  # any error goes to the caller that waits for the result
             future.set_exception(error)
 
     open_queue().put(work)
@@ -62,9 +62,9 @@ def compute(function: Callable[[], Result]) -> "Future[Result]":
 def load_apart(load: Callable[[], Result]) -> Result:
     """Run ``load`` in a long-lived thread and return its result.
 
-    From then on this thread and later ones use one core each.
+    After that, this thread and later ones use one core each.
 
-    Where conversions run in forks of this process, which its threads do not reach, it is run right here.
+    If conversions run in forks of this process, which its threads do not reach, ``load`` runs in the calling thread.
     """
     if FORKS:
         return load()

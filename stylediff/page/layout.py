@@ -1,4 +1,4 @@
-"""The page itself: what is where, and which handler each part calls."""
+"""Layout of the page, and the handler that each part calls."""
 
 import json
 import os
@@ -35,17 +35,17 @@ from stylediff.pipeline import StyleTransferPipeline
 QUEUE_SIZE = int(os.environ.get("STYLEDIFF_QUEUE", "16"))
 LAST_STEP_SECONDS = 1.0
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
-MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # what everything that runs the model shares
+MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # shared by all events that run the model
 
 
 def build_result(t: Labels) -> dict[str, Any]:
-    """Components that show a result, by the names that handlers use."""
+    """Components that show a result; handlers use their names."""
     parts: dict[str, Any] = {"status": gr.HTML("", elem_id="status")}
     parts["output"] = gr.Audio(
         label=t("output"), type="filepath", interactive=False, elem_id="output", buttons=["download"]
     )
     parts["use"] = gr.Button(t("use_as_source"), size="sm", elem_id="use")
-    # Its file is kept here: after a stream of updates, what the browser sends for the output names no file any more.
+    # Keeps the result's file: after a stream of updates, the value that the browser sends for the output has no file.
     parts["result"] = gr.State(None)
     parts["files"] = gr.File(
         label=t("downloads"), file_count="multiple", interactive=False, height=160, elem_id="downloads"
@@ -55,7 +55,7 @@ def build_result(t: Labels) -> dict[str, Any]:
 
 
 def build_pictures(t: Labels) -> dict[str, Any]:
-    """Three views of both spectrograms."""
+    """Build three views of both spectrograms."""
     with gr.Tabs(elem_id="pictures"):
         with gr.Tab(t("side_by_side")):
             side = gr.Image(
@@ -78,7 +78,7 @@ def build_pictures(t: Labels) -> dict[str, Any]:
 
 
 def build_convert_tab(converter: Converter, t: Labels, examples: list[Path]) -> Controls:
-    """One clip: source, settings, result, pictures."""
+    """Build the tab for one clip: source, settings, result, pictures."""
     mel, accepts_reference = converter.pipeline.mel, converter.pipeline.style_encoder.reference is not None
     with gr.Row():
         with gr.Column():
@@ -111,9 +111,9 @@ def build_convert_tab(converter: Converter, t: Labels, examples: list[Path]) -> 
 
 
 def take_result(path: str | None) -> Any:
-    """A result as the next source."""
+    """Return a result as the next source."""
     if path and not Path(path).is_file():
-        raise gr.Error("Results are kept for an hour, and this one is gone. Please convert the clip again.")
+        raise gr.Error("Results are kept for one hour, and this one has been deleted. Please convert the clip again.")
     return path or gr.skip()
 
 
@@ -122,7 +122,7 @@ def connect_run(
 ) -> Any:
     """Make a button convert the clip.
 
-    ``new_seed`` is the component that says whether with a new seed.
+    The value of ``new_seed`` is true for a new seed.
     """
 
     def convert(values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -156,7 +156,7 @@ def build_gallery(
 
 
 def connect_link(page: gr.Blocks, controls: Controls) -> None:
-    """Show the settings of the link that opened the page."""
+    """Show the settings from the link that opened the page."""
     names = list(controls.choices)
 
     def read(request: gr.Request) -> list[Any]:
@@ -168,16 +168,16 @@ def connect_link(page: gr.Blocks, controls: Controls) -> None:
 def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
     """Make a button end runs.
 
-    gradio cancels once a listener is done, so the text has a listener of its own.
+    gradio cancels when a listener finishes, so a separate listener shows the text.
     """
     stop.click(None, None, None, cancels=runs, queue=False, api_visibility="private")
     stop.click(say_stopped, None, status, concurrency_limit=None, api_visibility="private")
 
 
 def say_stopped(request: gr.Request) -> Iterator[str]:
-    """Say "stopped" twice, since a running step may report in between.
+    """Show "stopped" twice, since a running step may report in between.
 
-    The same text again would not be sent.
+    A marker makes the texts differ, because gradio does not send the same text again.
     """
     status = show_status(words_for(request.headers.get("accept-language"))["stopped"])
     yield status
@@ -186,7 +186,7 @@ def say_stopped(request: gr.Request) -> Iterator[str]:
 
 
 def build_batch_tab(converter: Converter, t: Labels) -> None:
-    """Several files: settings, a table of outcomes, a zip.
+    """Build the batch tab: settings, a table of outcomes, a zip.
 
     The order of the inputs is that of the parameters of ``/batch``.
     """
@@ -210,9 +210,9 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
 
 
 class Page(gr.Blocks):
-    """Blocks whose listeners take defaults for missing trailing values.
+    """Blocks whose listeners use defaults for missing trailing values.
 
-    Programs that name no parameters but send values in order go on working when a parameter is added.
+    Programs that send values without names keep working when a parameter is added.
     """
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
@@ -221,7 +221,7 @@ class Page(gr.Blocks):
 
 
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
-    """The page around a pipeline, and what to launch it with."""
+    """Build the page of a pipeline; return it and its launch arguments."""
     t, converter = build_labels(), Converter(pipeline)
     with Page(title="StyleDiff", delete_cache=(3600, 3600)) as page:
         gr.api(build_endpoint(converter), api_name="convert", **MODEL)

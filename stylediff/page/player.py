@@ -39,7 +39,7 @@ STYLE = """
 .ab button:focus-visible, .ab input:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 2px; }
 """
 
-# Only one of the two sounds at a time. The louder one is turned down: turning the other up could clip it.
+# Only one of the two plays at a time. The louder one is turned down: turning the other up could clip it.
 SCRIPT = """
 let side = "b", shown = null;
 const find = (name) => element.querySelector(name);
@@ -88,14 +88,14 @@ setInterval(tick, 100);
 
 
 def build_player() -> gr.HTML:
-    """The player, empty."""
+    """Build an empty player."""
     return gr.HTML(value=None, html_template=TEMPLATE, css_template=STYLE, js_on_load=SCRIPT, elem_id="player")
 
 
 def player_value(player: gr.HTML, source: Path, output: Path, gain_db: float, words: dict[str, str]) -> dict[str, Any]:
-    """Return what the player shows: two files and their loudness difference.
+    """Value of the player: two files and their loudness difference.
 
-    They are copied to where gradio serves them, and removed from there when it removes the other copies.
+    The files are copied to the folder that gradio serves, and removed with its other copies.
     """
     urls = [f"gradio_api/file={player.move_resource_to_block_cache(path)}" for path in (source, output)]
     return {"a": urls[0], "b": urls[1], "gain_db": round(gain_db, 1), "words": words}

@@ -1,4 +1,4 @@
-"""Files of a result: sound, settings, pictures, and a line of facts."""
+"""Files of a result: sound, settings, pictures, and a description."""
 
 import json
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ PREVIEW_SIZE = (1200, 400)
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """Files of one result in a folder of their own.
+    """Files of one result in one folder.
 
-    The folder holds the clip as it was taken, the result, and its settings.
+    The folder holds the part of the clip used, the result, and its settings.
     """
 
     source: Path
@@ -32,14 +32,14 @@ class ResultFiles:
 
 
 def style_name(choices: Choices, reference: Clip | None) -> str:
-    """Return what a result is named after: instrument or reference clip."""
+    """Name of the target: instrument or reference clip."""
     return choices.target if reference is None else f"like_{reference.name}"
 
 
 def show_facts(clip: Clip, choices: Choices, voice: str | None, config: MelConfig) -> str:
-    """Return facts about a conversion as two lines of Markdown.
+    """Describe a conversion in two lines of Markdown.
 
-    The first is the part of the clip, the second voice and settings.
+    The first line is the part of the clip, the second voice and settings.
     """
     return f"{clip.describe(config)}\n\n{f'{voice}, ' if voice else ''}{choices.describe()}"
 
@@ -52,12 +52,12 @@ def write_files(
     voice: str | None,
     reference: Clip | None = None,
 ) -> ResultFiles:
-    """Writes a result, (samples,) or (channels, samples), as wav, flac and settings.
+    """Write a result as wav and flac, with its settings.
 
     Args:
-        choices: settings that were used.
-        voice: the one that played, if it was one.
-        reference: the clip whose sound was the target, if there was one.
+        choices: the settings used.
+        voice: the target's voice, or None.
+        reference: the reference clip, or None.
     """
     folder = new_folder()
     stem = file_stem(clip.name, style_name(choices, reference), choices.seed)
@@ -72,9 +72,9 @@ def write_files(
 
 
 def louder_by_db(clip: Clip, audio: torch.Tensor, sample_rate: int, config: MelConfig) -> float:
-    """Return by how many decibels a result is louder than its clip.
+    """Loudness difference of a result to its clip, in dB.
 
-    Only moments in which both sound are compared.
+    Only moments in which both sound count.
     """
     source = loudness_gain(to_mono(torch.from_numpy(clip.samples), clip.sample_rate, config.sample_rate))
     result = loudness_gain(to_mono(audio, sample_rate, config.sample_rate))
@@ -84,7 +84,7 @@ def louder_by_db(clip: Clip, audio: torch.Tensor, sample_rate: int, config: MelC
 def plot_preview(source_mel: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> Image.Image:
     """Plot a log-mel that is still being denoised beside its source.
 
-    Both have the shape (mels, frames). There are no axes, so this is quick.
+    Both have the shape (mels, frames). Without axes, this is fast.
     """
     before, now = (mels_to_image([one], config) for one in (source_mel, mel))
     gap = np.full((before.shape[0], 4, 3), 128, np.uint8)

@@ -11,7 +11,7 @@ from stylediff.settings import SettingError, TransferSettings, declarations, dec
 
 LARGEST_SEED = 2**31 - 1
 LATEST_START_S = 86_400.0
-# Settings by preset; None is up to the model.
+# Settings by preset; None leaves a setting to the model.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"steps": 2, "guidance": 1.0},
     "balanced": {"steps": None, "guidance": 1.0},
@@ -25,9 +25,9 @@ class Choices(TransferSettings):
 
     Attributes:
         target: an instrument.
-        seed: of the noise.
-        start_s, length_s: the part of the clip that is taken, seconds.
-        like: weight of a reference clip's sound, where there is one, against the named instrument's.
+        seed: seed of the noise.
+        start_s, length_s: part of the clip to convert, in seconds.
+        like: weight of the reference clip, if there is one, against the named instrument.
     """
 
     target: str = declare("violin", choices=INSTRUMENT_NAMES)
@@ -40,17 +40,17 @@ class Choices(TransferSettings):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Settings from a file that the page wrote.
+        """Read settings from a file that the page wrote.
 
         Raises:
-            SettingError: not JSON, or not such settings.
+            SettingError: not JSON, or without settings of the page.
         """
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise SettingError("the settings file is not JSON") from error
         if not isinstance(values, dict) or not values.keys() & declarations(cls).keys():
-            raise SettingError("the settings file holds none of this page's settings")
+            raise SettingError("the settings file contains none of this page's settings")
         return cls.from_dict(values)
 
 
@@ -59,14 +59,14 @@ def sample_seed() -> int:
 
 
 def safe_name(name: str) -> str:
-    """A name shortened, of letters, digits, - and _ alone."""
+    """Shorten a name and keep only letters, digits, - and _."""
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name[:40])
 
 
 def file_stem(source: str, target: str, seed: int) -> str:
-    """Name of a result, as ``piano_to_violin_seed1``.
+    """Short name of a result, such as ``piano_to_violin_seed1``.
 
-    An instrument that is the first word of the source's name stands for it; otherwise the name itself does.
+    It begins with the instrument if the source's name begins with one, otherwise with the source's name.
 
     Args:
         target: an instrument, or the name of a reference clip.
@@ -77,5 +77,5 @@ def file_stem(source: str, target: str, seed: int) -> str:
 
 
 def whole_stem(source: str, target: str, seed: int) -> str:
-    """Name of a result, with the whole of its source's."""
+    """Name of a result with the full name of its source."""
     return f"{safe_name(source) or 'clip'}_to_{safe_name(target)}_seed{seed}"

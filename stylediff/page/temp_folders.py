@@ -1,4 +1,4 @@
-"""Folders for what conversions leave behind, and their end."""
+"""Temporary folders of conversions, and their removal."""
 
 import shutil
 import tempfile
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 PREFIX = "stylediff_"
-KEPT_SECONDS = 3600.0  # as long as gradio keeps its copies, which are what visitors download
+KEPT_SECONDS = 3600.0  # as long as gradio keeps the copies that visitors download
 
 
 def new_folder() -> Path:

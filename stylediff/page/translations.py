@@ -1,4 +1,4 @@
-"""The page's texts in six languages, which stand in ``translations.json``."""
+"""The page's texts in six languages, from ``translations.json``."""
 
 import json
 from functools import lru_cache
@@ -17,14 +17,14 @@ def load_texts() -> dict[str, dict[str, str]]:
 
 
 def build_labels() -> gr.I18n:
-    """Labels that the browser shows in the visitor's language."""
+    """Labels that the browser translates to the visitor's language."""
     return gr.I18n(**load_texts())
 
 
 def words_for(accepted: str | None) -> dict[str, str]:
     """Return texts in the first available language, else in English.
 
-    The languages come from an Accept-Language header.
+    Languages are those of an Accept-Language header.
     """
     for part in (accepted or "").split(","):
         language = part.split(";")[0].strip().split("-")[0].lower()

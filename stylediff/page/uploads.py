@@ -21,11 +21,11 @@ class Clip:
     Attributes:
         samples: (channels, samples) in [-1, 1], float32.
         sample_rate: Hz.
-        start_s: where it begins in the file.
-        file_seconds: length of the whole file.
-        name: of the file, without its ending.
+        start_s: start of the part in the file, in seconds.
+        file_seconds: length of the whole file, in seconds.
+        name: name of the file without its ending.
         is_whole_known: False if the file is at least that long.
-        lost_seconds: could not be read.
+        lost_seconds: length of what could not be read.
     """
 
     samples: np.ndarray
@@ -55,7 +55,7 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
     """Load a part of a file, no longer than the page allows.
 
     Raises:
-        AudioError: nothing there that can be read.
+        AudioError: the file cannot be read.
     """
     sound = read_sound(path, start_s, min(length_s, MAX_SECONDS))
     return Clip(
@@ -70,5 +70,5 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
 
 
 def describe_limits() -> str:
-    """Describe the upload limits in signs that need no translation."""
+    """Describe the upload limits without words to translate."""
     return f"{' · '.join(SHOWN_KINDS)}; ≤ {MAX_UPLOAD_MB} MB, ≤ {MAX_SECONDS:g} s"

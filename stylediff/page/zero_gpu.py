@@ -15,31 +15,31 @@ from stylediff.pipeline import OVERLAP_FRAMES, WINDOW_FRAMES
 from stylediff.windows import window_starts
 
 try:
-    import spaces  # there on Spaces only; must come before CUDA is touched
+    import spaces  # installed on Spaces only; must be imported before CUDA is used
 except ImportError:
     spaces = None
 
-# Whether each conversion runs in a fork of this process; the package is also there on Spaces without ZeroGPU.
+# True if each conversion runs in a fork of this process. The package is also installed on Spaces without ZeroGPU.
 FORKS = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
-START_SECONDS, PASS_SECONDS = 8.0, 0.1  # a pass is one network on one window
-OTHER_PASSES = 4  # encoding, decoding, correcting, making sound
-PADDED_FRAMES = 64  # the pipeline pads to multiples of this at most
+START_SECONDS, PASS_SECONDS = 8.0, 0.1  # overhead of a conversion, and one pass of a network over one window
+OTHER_PASSES = 4  # encoder, decoder, enhancer, vocoder
+PADDED_FRAMES = 64  # the pipeline pads clips to a multiple of at most this
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def window_count(seconds: float) -> int:
-    """Return the largest number of overlapping windows of a clip."""
+    """Largest number of overlapping windows of a clip."""
     mel = MelConfig()
     frames = mel.frames(round(seconds * mel.sample_rate))
     return len(window_starts(-(-frames // PADDED_FRAMES) * PADDED_FRAMES, WINDOW_FRAMES, OVERLAP_FRAMES))
 
 
 def seconds_needed(clip: Clip, choices: Choices, previews: int = 0, _reference: Clip | None = None) -> int:
-    """Return an upper bound of a conversion's GPU time in seconds.
+    """Upper bound of a conversion's GPU time in seconds.
 
-    Short requests wait less, and come out of the visitor's quota.
+    Shorter requests wait less and use less of the visitor's quota.
     """
     denoising = choices.steps * (1 if choices.guidance == 1 else 2)
     passes = window_count(clip.seconds) * (denoising + previews + OTHER_PASSES)
@@ -47,5 +47,5 @@ def seconds_needed(clip: Clip, choices: Choices, previews: int = 0, _reference: 
 
 
 def on_gpu(function: Function) -> Function:
-    """Give a conversion function a GPU for as long as it needs."""
+    """Give a conversion function a GPU for the time it needs."""
     return function if spaces is None else spaces.GPU(duration=seconds_needed)(function)

@@ -1,4 +1,4 @@
-"""How commands end: with what they made, with a sentence, or to be gone on with."""
+"""Exit codes of commands: done, refused with a message, or interrupted."""
 
 import errno
 
@@ -23,20 +23,20 @@ def lose_a_file() -> None:
     raise FileNotFoundError("clip.flac")
 
 
-def test_exit_codes_and_sentences(capsys: pytest.CaptureFixture) -> None:
+def test_exit_codes_and_messages(capsys: pytest.CaptureFixture) -> None:
     assert run_command(lambda: print("made"), ValueError) == 0
     assert capsys.readouterr().out == "made\n"
     assert run_command(refuse, ValueError) == 2
     assert capsys.readouterr().err == "error: no such clip\n"
     assert run_command(stop, ValueError) == 130
-    assert "run the same command again" in capsys.readouterr().err
+    assert "rerun the same command" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no such clip"):
         run_command(refuse, OSError)
 
 
-def test_a_full_disk_is_a_sentence_and_other_failures_of_files_are_not(capsys: pytest.CaptureFixture) -> None:
+def test_a_full_disk_is_reported_and_other_file_errors_are_raised(capsys: pytest.CaptureFixture) -> None:
     for refusal in (ValueError, OSError):
         assert run_command(fill_the_disk, refusal) == 2
-        assert "the disk is full; make room and run the same command again" in capsys.readouterr().err
+        assert "the disk is full; free some space and rerun the same command" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError):
         run_command(lose_a_file, ValueError)

@@ -1,4 +1,4 @@
-"""Jobs: finished ones are skipped, each says what it did, failures are named."""
+"""Jobs: finished ones are skipped, each reports its result, failures are named."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ def job(name: str, folder: Path, command: str = "no_such_command", **settings: o
 
 @pytest.fixture
 def accelerate_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where ``accelerate config`` would write; nothing is there, and no GPU."""
+    """Path of accelerate's configuration, which is missing; there is no GPU."""
     from accelerate.commands.config import config_args
 
     monkeypatch.setattr(config_args, "default_config_file", str(tmp_path / "default_config.yaml"))
@@ -55,15 +55,13 @@ def test_accelerates_configuration_starts_trainers_with_all_threads(tmp_path: Pa
     assert "accelerate.commands.launch" not in job("mels", tmp_path).command_line()
 
 
-def test_several_gpus_have_a_process_each(
-    tmp_path: Path, accelerate_config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_gpu_gets_a_process(tmp_path: Path, accelerate_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     words = Job(name="v", does="", command="vocoder", result=tmp_path, is_trainer=True).command_line()
     assert words[words.index("--num_processes") + 1] == "4"
 
 
-def test_what_is_done_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_finished_jobs_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     done, left = (job(name, tmp_path) for name in ("done", "left"))
     done.result.parent.mkdir()
     done.result.write_text("")
@@ -73,7 +71,7 @@ def test_what_is_done_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert "== 1/2 done: done" in capsys.readouterr().out
 
 
-def test_a_result_that_a_failing_command_left_is_not_taken_for_finished(tmp_path: Path) -> None:
+def test_the_result_of_a_failed_command_does_not_count_as_finished(tmp_path: Path) -> None:
     half = job("half", tmp_path)
     half.result.parent.mkdir()
     half.result.write_text("")
@@ -85,7 +83,7 @@ def test_a_result_that_a_failing_command_left_is_not_taken_for_finished(tmp_path
 def test_a_job_says_what_it_does_how_long_it_took_and_what_it_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """Jobs that write their result run as processes; two runs do the work of one, and a lost result is made again."""
+    """Jobs run as processes and once only; a deleted result is made again."""
     names = ("one", "two")
     plan = [job(name, tmp_path) for name in names]
     write = (
@@ -106,5 +104,5 @@ def test_a_job_says_what_it_does_how_long_it_took_and_what_it_made(
     assert plan[1].result.is_file()
 
 
-def test_times_are_shown_for_people() -> None:
+def test_durations_are_readable() -> None:
     assert [job_chain.show_seconds(seconds) for seconds in (3.4, 119.0, 150.0)] == ["3 s", "119 s", "2.5 minutes"]

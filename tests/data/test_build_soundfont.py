@@ -15,7 +15,7 @@ main = command("build-soundfont")
 
 
 def write_tone(path, pitch: int, cents: float, late_s: float, level: float, harmonics: int = 5, decay: float = 0.0):
-    """A recorded note: detuned, late, at any level, over faint noise."""
+    """A recorded note: detuned, late, at any level, with faint noise."""
     time = np.arange(round(1.6 * SAMPLE_RATE)) / SAMPLE_RATE
     hz = 440 * 2 ** ((pitch - 69) / 12 + cents / 1200)
     wave = sum(np.sin(2 * np.pi * n * hz * time) / n for n in range(1, harmonics + 1)) * np.exp(-decay * time)
@@ -88,7 +88,7 @@ def test_a_long_note_is_steady_beyond_its_recording(play):
     assert np.ptp(levels) < 0.5
 
 
-def test_layers_sound_different_and_meet_in_level(play):
+def test_layers_sound_different_at_the_same_level(play):
     soft, loud = play(61, 70), play(61, 71)
     assert level_db(soft) == pytest.approx(level_db(loud), abs=1)
     spectra = [np.abs(np.fft.rfft(waveform[: 2 * SAMPLE_RATE])) for waveform in (soft, loud)]
@@ -97,11 +97,11 @@ def test_layers_sound_different_and_meet_in_level(play):
     assert brightness[1] > 10 * brightness[0]
 
 
-def test_a_mislabelled_note_is_left_out_with_a_sentence(violin, capsys):
+def test_a_mislabelled_note_is_skipped_with_a_message(violin, capsys):
     flags = ["--notes", str(violin / "notes.csv"), "--samples", str(violin), "--out", str(violin / "Again.sf2")]
     assert main(flags) == 0
     shown = capsys.readouterr()
-    assert re.search(r"left out: wrong.wav: (no steady|it does not) sound .* its stated pitch 72", shown.err)
+    assert re.search(r"skipped: wrong.wav: it (has no steady sound at|is off) its stated pitch 72", shown.err)
     assert "0:40 Again: 8 notes, 2 layers, tuned by " in shown.out
 
 
@@ -150,8 +150,8 @@ def test_keys_go_to_the_nearest_note():
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ("file,pitch\n", "notes.csv names no notes"),
-        ("file,note\na.wav,60\n", "line 2: file and pitch are needed"),
+        ("file,pitch\n", "notes.csv has no notes"),
+        ("file,note\na.wav,60\n", "line 2: the columns file and pitch are required"),
         ("file,pitch\na.wav,H2\n", "notes.csv, line 2: invalid literal"),
         ("file,pitch,kind\na.wav,60,bowed\n", "kind must be sustained or struck, not 'bowed'"),
         ("file,pitch,velocity\na.wav,60,0\n", "velocity must be 1 to 127"),
@@ -170,13 +170,13 @@ def test_tables_that_cannot_be_used_are_explained(tmp_path, capsys, table, sente
     assert not (tmp_path / "Bad.sf2").exists()
 
 
-def test_nothing_usable_and_a_wrong_name_are_sentences(tmp_path, capsys):
+def test_no_usable_note_and_a_wrong_name_are_reported(tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", np.zeros(SAMPLE_RATE), SAMPLE_RATE)
     (tmp_path / "notes.csv").write_text("file,pitch,program\na.wav,60,40\n")
     flags = ["--notes", str(tmp_path / "notes.csv"), "--samples", str(tmp_path)]
     assert main([*flags, "--out", str(tmp_path / "Bad.sf2")]) == 2
     assert "error: no note of program 40, bank 0 can be used" in capsys.readouterr().err
     assert main([*flags, "--out", str(tmp_path / "Bad.wav")]) == 2
-    assert "name it .sf2" in capsys.readouterr().err
+    assert "the name must end in .sf2" in capsys.readouterr().err
     assert main([*flags[:1], str(tmp_path / "none.csv"), *flags[2:], "--out", str(tmp_path / "Bad.sf2")]) == 2
     assert "error: cannot read the table" in capsys.readouterr().err

@@ -32,7 +32,7 @@ def test_notes_come_back_from_midi_in_seconds(tmp_path):
     assert [note.velocity for note in track] == [70, 71, 72]
 
 
-def test_drums_are_left_out(tmp_path):
+def test_drums_are_ignored(tmp_path):
     score = symusic.Score(480)
     for is_drum, pitch in ((True, 36), (False, 72)):
         track = symusic.Track(program=0, is_drum=is_drum, name="")
@@ -128,7 +128,7 @@ def test_a_transposition_makes_the_notes_playable():
     assert all(playable_by(tuple(Note(n.start, n.end, n.pitch + s, 80) for n in low)) for s in shifts)
 
 
-def test_too_thick_music_cannot_be_transposed_for_anybody():
+def test_dense_music_fits_no_instrument():
     cluster = tuple(Note(0, 1, pitch, 80) for pitch in range(50, 70))
     assert choose_transposition(cluster, np.random.default_rng(0)) is None
 

@@ -34,7 +34,7 @@ def run(folder, out, *more) -> int:
 
 @pytest.fixture
 def recordings(tmp_path):
-    """One recording of 8, 1 and 3 sounding seconds, and one at another rate in a folder of its own."""
+    """A recording of 8, 1 and 3 sounding seconds, and one at another rate in a subfolder."""
     folder = tmp_path / "recordings"
     write(folder / "first.flac", [tone(8), np.zeros(44100), tone(1), np.zeros(22050), tone(3)])
     write(folder / "ensemble" / "second.wav", [tone(6, 48000, 0.01)], 48000, channels=2)
@@ -45,7 +45,7 @@ def contents(folder) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_pauses_are_left_out_and_stretches_cut_to_the_allowed_lengths():
+def test_pauses_are_skipped_and_the_rest_is_cut_to_allowed_lengths():
     waveform = torch.from_numpy(np.concatenate([tone(8), np.zeros(44100), tone(1), np.zeros(22050), tone(3)]))
     assert len(sounding_stretches(waveform, 22050)) == 3
     positions = cut_positions(waveform, MelConfig())
@@ -60,13 +60,13 @@ def test_a_short_rest_is_not_a_pause():
     assert len(sounding_stretches(waveform, 22050)) == 1
 
 
-def test_silence_has_no_stretches():
+def test_silence_has_no_clips():
     assert sounding_stretches(torch.zeros(22050), 22050) == []
     assert sounding_stretches(1e-6 * torch.randn(22050), 22050) == []
     assert cut_positions(torch.zeros(11025), MelConfig()) == []
 
 
-def test_clips_and_manifest_say_where_they_are_from(recordings, tmp_path, capsys):
+def test_clips_and_manifest_name_their_origin(recordings, tmp_path, capsys):
     assert run(recordings, tmp_path / "out") == 0
     groups = read_manifest(tmp_path / "out")
     assert [group.piece for group in groups] == ["ensemble/second.wav"] + ["first.flac"] * 3
@@ -82,10 +82,10 @@ def test_clips_and_manifest_say_where_they_are_from(recordings, tmp_path, capsys
         assert len(waveform) % UNIT == 0
         assert np.sqrt(np.mean(waveform**2)) == pytest.approx(TARGET_RMS, rel=0.05)
         assert int(np.abs(np.fft.rfft(waveform)).argmax()) * 22050 / len(waveform) == pytest.approx(440, abs=1)
-    assert "4 clips, 0.3 min, of 2 recordings" in capsys.readouterr().out
+    assert "4 clips, 0.3 min, from 2 recordings" in capsys.readouterr().out
 
 
-def test_an_interrupted_import_ends_the_same_and_later_recordings_are_added(recordings, tmp_path):
+def test_a_resumed_import_gives_the_same_clips_and_adds_new_recordings(recordings, tmp_path):
     assert run(recordings, tmp_path / "whole") == 0
     shutil.copytree(tmp_path / "whole", tmp_path / "begun")
     counts = json.loads((tmp_path / "begun" / "recordings.json").read_text())
@@ -102,19 +102,19 @@ def test_an_interrupted_import_ends_the_same_and_later_recordings_are_added(reco
     assert [(group.index, group.piece) for group in groups[4:]] == [(4, "added.wav")]
 
 
-def test_unusable_recordings_are_left_out_with_a_sentence(recordings, tmp_path, capsys):
+def test_unusable_recordings_are_skipped_with_a_message(recordings, tmp_path, capsys):
     (recordings / "text.wav").write_text("not audio")
     write(recordings / "short.wav", [tone(0.1)])
     write(recordings / "silent.wav", [np.zeros(66150)])
     assert run(recordings, tmp_path / "out") == 0
     said = capsys.readouterr().err
-    assert "left out: text.wav: text.wav is not audio that can be read" in said
-    assert "left out: short.wav: clip is 0.10 s" in said
-    assert "left out: silent.wav has no 2.2 s without a pause" in said
+    assert "skipped: text.wav: text.wav is not audio that can be read" in said
+    assert "skipped: short.wav: clip is 0.10 s" in said
+    assert "skipped: silent.wav has no 2.2 s without a pause" in said
     assert len(read_manifest(tmp_path / "out")) == 4
 
 
-def test_nothing_to_import_is_said_and_exits_with_2(recordings, tmp_path, capsys):
+def test_nothing_to_import_is_reported_with_exit_code_2(recordings, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     write(tmp_path / "quiet" / "silent.wav", [np.zeros(66150)])
     for folder, sentence in (
@@ -126,7 +126,7 @@ def test_nothing_to_import_is_said_and_exits_with_2(recordings, tmp_path, capsys
         assert sentence in capsys.readouterr().err
     assert run(recordings, tmp_path / "out") == 0
     assert run(recordings, tmp_path / "out", "--instrument", "cello") == 2
-    assert "was begun with instrument='violin', not 'cello'" in capsys.readouterr().err
+    assert "was started with instrument='violin', not 'cello'" in capsys.readouterr().err
 
 
 def test_an_unknown_instrument_is_refused(recordings, tmp_path, capsys):

@@ -33,7 +33,7 @@ def test_the_lines_of_a_piece_end_together(piece):
     assert max(ends) - min(ends) <= 2
 
 
-def test_clips_are_made_and_the_same_every_time(soundfonts, tmp_path):
+def test_clips_are_reproducible(soundfonts, tmp_path):
     for out in ("first", "second"):
         assert main(["--soundfont", str(soundfonts[1]), "--out", str(tmp_path / out)]) == 0
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
@@ -43,7 +43,7 @@ def test_clips_are_made_and_the_same_every_time(soundfonts, tmp_path):
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.name)
-def test_the_clips_in_the_repository_are_as_the_readme_says(piece):
+def test_the_clips_in_the_repository_match_the_readme(piece):
     path = ROOT / "examples" / f"{piece.name}.flac"
     waveform, sample_rate = soundfile.read(path)
     assert sample_rate == 22050
@@ -56,7 +56,7 @@ def test_the_clips_in_the_repository_are_as_the_readme_says(piece):
     assert f"`{path.name}`" in (ROOT / "examples" / "README.md").read_text()
 
 
-def test_an_unusable_soundfont_is_said(tmp_path, capsys):
+def test_an_unusable_soundfont_is_reported(tmp_path, capsys):
     write_soundfont(tmp_path / "piano.sf2", programs=(0,))
     for name, sentence in (("gone.sf2", "no such soundfont"), ("piano.sf2", "piano.sf2 lacks programs 24, 40, 42")):
         assert main(["--soundfont", str(tmp_path / name), "--out", str(tmp_path / "out")]) == 2

@@ -16,16 +16,16 @@ from train.data.manifest import (
 from train.data.notes import Note
 
 
-def test_a_folder_of_weights_is_told_from_others_under_its_name(tmp_path):
+def test_folders_of_weights_with_the_same_name_are_distinguished(tmp_path):
     assert describe_argument(["a.sf2"]) == "['a.sf2']"
     assert describe_argument(tmp_path) == str(tmp_path)
     (tmp_path / "unet").mkdir()
-    told = []
+    descriptions = []
     for weights in (b"old", b"new", b"old"):
         (tmp_path / "unet" / "model.safetensors").write_bytes(weights)
-        told.append(describe_argument(tmp_path))
-    assert told[0] == told[2] != told[1]
-    assert all(one.startswith(f"{tmp_path} (") for one in told)
+        descriptions.append(describe_argument(tmp_path))
+    assert descriptions[0] == descriptions[2] != descriptions[1]
+    assert all(one.startswith(f"{tmp_path} (") for one in descriptions)
 
 
 def example(index: int) -> ClipGroup:
@@ -51,7 +51,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert read_manifest(tmp_path) == groups
 
 
-def test_a_group_is_there_whole_or_not_at_all(tmp_path):
+def test_a_group_is_written_atomically(tmp_path):
     assert not is_finished(tmp_path, 5)
     save(tmp_path, example(5))
     assert is_finished(tmp_path, 5)
@@ -62,11 +62,11 @@ def test_a_group_is_there_whole_or_not_at_all(tmp_path):
 
 def test_an_unfinished_set_cannot_be_read(tmp_path):
     save(tmp_path, example(0))
-    with pytest.raises(ManifestError, match=r"no manifest\.jsonl in .*: render the data set first, or let it finish"):
+    with pytest.raises(ManifestError, match=r"no manifest\.jsonl in .*: render the data set first, or finish it"):
         read_manifest(tmp_path)
 
 
-def test_splits_are_stable_and_have_their_shares():
+def test_splits_are_stable_and_have_their_sizes():
     names = [f"folder/piece_{number}.mid" for number in range(5000)]
     counts = Counter(map(piece_split, names))
     assert counts["test"] / 5000 == pytest.approx(0.10, abs=0.015)

@@ -20,7 +20,7 @@ MEL = MelConfig()
 
 
 def write_dataset(folder, lengths: list[int], instrument: str = "violin"):
-    """A data set of one clip of noise for each length, in frames; the last one is for validation."""
+    """A data set with one clip of noise per length, in frames; the last is for validation."""
     rng = np.random.default_rng(0)
     for index, frames in enumerate(lengths):
         file = f"clips/{index:06d}/0.flac"
@@ -61,16 +61,16 @@ def test_splits_are_row_numbers(cached):
     cache = read_cache(cached / "cache", MEL)
     assert cache.split("train").tolist() == [0, 1]
     assert cache.split("validation").tolist() == [2]
-    with pytest.raises(CacheError, match="the mel cache holds no clip of the test split"):
+    with pytest.raises(CacheError, match="the mel cache has no clip of the test split"):
         cache.split("test")
 
 
-def test_a_stretch_of_a_row_can_be_read(cached):
+def test_a_part_of_a_row_can_be_read(cached):
     cache = read_cache(cached / "cache", MEL)
     assert torch.equal(cache.tensor(1, 10, 20), cache.tensor(1)[..., 10:30])
 
 
-def test_groups_of_several_datasets_are_numbered_through(cached, tmp_path):
+def test_groups_are_numbered_across_datasets(cached, tmp_path):
     second = write_dataset(tmp_path / "second", [64, 64], "piano")
     assert run(tmp_path / "cache", cached / "data", second) == 0
     cache = read_cache(tmp_path / "cache", MEL)
@@ -78,7 +78,7 @@ def test_groups_of_several_datasets_are_numbered_through(cached, tmp_path):
     assert [row.instrument for row in cache.clips] == ["violin"] * 3 + ["piano"] * 2
 
 
-def test_clips_of_several_datasets_are_found_below_the_folder_that_all_are_in(cached, tmp_path, capsys):
+def test_clips_of_several_datasets_are_found_below_their_common_folder(cached, tmp_path, capsys):
     second = write_dataset(tmp_path / "second" / "piano", [128, 64], "piano")
     assert run(tmp_path / "cache", cached / "data", second) == 0
     folder = Path(capsys.readouterr().out.split("--data ")[1].strip())
@@ -88,19 +88,19 @@ def test_clips_of_several_datasets_are_found_below_the_folder_that_all_are_in(ca
         torch.testing.assert_close(mel, waveform_to_mel(waveform, MEL), atol=4e-3, rtol=0)
 
 
-def test_ctrl_c_is_a_sentence_and_the_run_goes_on(cached, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_is_reported_and_the_run_resumes(cached, tmp_path, monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr("train.data.mel_cache.waveform_to_mel", stop)
         assert run(tmp_path / "cache", cached / "data") == 130
-    assert "stopped; run the same command again to go on" in capsys.readouterr().err
+    assert "stopped; rerun the same command to continue" in capsys.readouterr().err
     assert run(tmp_path / "cache", cached / "data") == 0
     np.testing.assert_array_equal(read_cache(tmp_path / "cache", MEL).mels, read_cache(cached / "cache", MEL).mels)
 
 
-def test_an_interrupted_run_goes_on_and_ends_the_same(cached, tmp_path):
+def test_a_resumed_run_gives_the_same_cache(cached, tmp_path):
     shutil.copytree(cached / "cache", tmp_path / "cache")
     whole = (tmp_path / "cache" / "mels.npy").read_bytes()
     np.load(tmp_path / "cache" / "mels.npy", mmap_mode="r+")[:] = 0
@@ -123,7 +123,7 @@ def test_other_clips_need_another_folder(cached, tmp_path, capsys):
     other = write_dataset(tmp_path / "other", [64, 64, 64, 64])
     before = (cached / "cache" / "mels.npy").read_bytes()
     assert run(cached / "cache", other) == 2
-    assert "was begun with other clips: use another folder" in capsys.readouterr().err
+    assert "was started with other clips: use another folder" in capsys.readouterr().err
     assert (cached / "cache" / "mels.npy").read_bytes() == before
 
 
@@ -137,7 +137,7 @@ def test_a_cache_of_other_mels_names_the_field(cached):
             attempt(MelConfig(n_mels=80))
 
 
-def test_a_dataset_that_is_not_there_is_said(tmp_path, capsys):
+def test_a_missing_dataset_is_reported(tmp_path, capsys):
     assert run(tmp_path / "cache", tmp_path / "nowhere") == 2
     assert "error: no manifest.jsonl in " in capsys.readouterr().err
     assert not (tmp_path / "cache").exists()

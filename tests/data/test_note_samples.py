@@ -18,7 +18,7 @@ NOISE = 3e-4
 
 
 def string(pitch: int, cents: float = 0.0, seconds: float = 2.0, stiffness: float = 0.0, vibrato: float = 0.0):
-    """A tone of eight partials, which stiffness makes sharp, and vibrato in cents at 5.5 Hz."""
+    """A tone of eight partials, sharp by stiffness, with vibrato (cents) at 5.5 Hz."""
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     hz = 440 * 2 ** ((pitch - 69) / 12 + cents / 1200)
     phase = 2 * np.pi * np.cumsum(hz * 2 ** (vibrato * np.sin(2 * np.pi * 5.5 * time) / 1200)) / SAMPLE_RATE
@@ -27,7 +27,7 @@ def string(pitch: int, cents: float = 0.0, seconds: float = 2.0, stiffness: floa
 
 
 def late(waveform: np.ndarray, seconds: float) -> np.ndarray:
-    """A waveform after so much faint noise."""
+    """A waveform after some seconds of faint noise."""
     samples = round(seconds * SAMPLE_RATE)
     noise = NOISE * np.random.default_rng(0).standard_normal(samples + len(waveform))
     return noise + np.pad(waveform, (samples, 0))
@@ -45,7 +45,7 @@ def test_a_note_is_cut_to_4_ms_before_its_onset(kind, seconds):
     assert trimmed[0] == 0
 
 
-def test_a_click_before_the_note_is_no_onset():
+def test_a_click_before_the_note_is_not_an_onset():
     waveform = late(string(69), 0.4)
     waveform[4000:4060] += 0.2
     assert onset_s(trim_note(waveform, "sustained")) == pytest.approx(0.004, abs=0.002)
@@ -54,7 +54,7 @@ def test_a_click_before_the_note_is_no_onset():
 def test_a_note_that_rises_slowly_begins_on_its_rise():
     rising = string(69) * np.clip(np.arange(2 * SAMPLE_RATE) / (0.6 * SAMPLE_RATE), 0, 1)
     removed = len(rising) - len(trim_note(rising, "sustained"))
-    assert removed / SAMPLE_RATE == pytest.approx(0.3 - 0.124, abs=0.03)  # half of its height is at 0.3 s
+    assert removed / SAMPLE_RATE == pytest.approx(0.3 - 0.124, abs=0.03)  # it reaches half of its peak at 0.3 s
 
 
 @pytest.mark.parametrize("pitch", [21, 33, 57, 69, 88, 100, 108])
@@ -81,29 +81,29 @@ def test_weak_fundamentals_do_not_mislead(levels):
     [
         (12, "an octave or more above its stated pitch 60"),
         (19, "an octave or more above its stated pitch 60"),
-        (24, "an octave or more above its stated pitch 60|does not sound at its stated pitch 60"),
-        (1, "does not sound at its stated pitch 60, but (99|10[01]) cents off"),
-        (-1, "does not sound at its stated pitch 60, but (9[789]|10[01]) cents off"),
-        (-12, "no steady sound of its stated pitch 60|does not sound at its stated pitch 60"),
-        (3, "no steady sound of its stated pitch 60|does not sound at its stated pitch 60"),
-        (-7, "no steady sound of its stated pitch 60|does not sound at its stated pitch 60"),
+        (24, "an octave or more above its stated pitch 60|off its stated pitch 60"),
+        (1, "off its stated pitch 60 by (99|10[01]) cents"),
+        (-1, "off its stated pitch 60 by (9[789]|10[01]) cents"),
+        (-12, "no steady sound at its stated pitch 60|off its stated pitch 60"),
+        (3, "no steady sound at its stated pitch 60|off its stated pitch 60"),
+        (-7, "no steady sound at its stated pitch 60|off its stated pitch 60"),
     ],
 )
-def test_another_pitch_than_the_stated_one_is_refused(wrong, sentence):
+def test_a_pitch_other_than_the_stated_one_is_refused(wrong, sentence):
     with pytest.raises(NoteError, match=sentence):
         measure_cents(string(60 + wrong), 60)
 
 
-def test_what_has_no_pitch_is_refused():
+def test_a_sound_without_pitch_is_refused():
     noise = 0.1 * np.random.default_rng(1).standard_normal(SAMPLE_RATE)
-    with pytest.raises(NoteError, match=r"no steady sound of its stated pitch 60|does not sound at"):
+    with pytest.raises(NoteError, match=r"no steady sound at its stated pitch 60|off its stated pitch"):
         measure_cents(noise, 60)
     with pytest.raises(NoteError, match=r"0\.08 s are too short to measure"):
         measure_cents(string(40, seconds=0.08), 40)
 
 
 def played(waveform: np.ndarray, loop: tuple[int, int]) -> np.ndarray:
-    """A looped note as a synthesizer holds it, its loop three times."""
+    """A looped note as a synthesizer holds it, with three repeats of its loop."""
     return np.concatenate([waveform[: loop[1]], *[waveform[loop[0] : loop[1]]] * 2])
 
 
@@ -122,7 +122,7 @@ def test_a_loop_repeats_without_a_seam(vibrato):
     seam = bends[loop[1] - 5 : loop[1] + 5].max()
     assert seam <= 1.2 * bends[loop[0] + 5000 : loop[1] - 5000].max()
     assert np.ptp(levels(closed[loop[0] :])) < 0.5
-    if vibrato:  # whole turns of vibrato fit into the loop
+    if vibrato:  # full periods of vibrato fit into the loop
         turns = (loop[1] - loop[0]) / SAMPLE_RATE * 5.5
         assert abs(turns - round(turns)) < 0.1
 
@@ -135,7 +135,7 @@ def test_a_note_that_fades_does_not_pulse_in_its_loop():
     assert np.ptp(levels(closed[loop[0] :])) < 0.7
 
 
-def test_unlike_ends_of_a_loop_keep_their_level():
+def test_uncorrelated_ends_of_a_loop_keep_their_level():
     noise = 0.1 * np.random.default_rng(2).standard_normal(2 * SAMPLE_RATE)
     loop = (20000, 60000)
     closed = played(close_loop(noise, loop), loop)
@@ -145,7 +145,7 @@ def test_unlike_ends_of_a_loop_keep_their_level():
 def test_a_note_too_short_for_a_loop_is_refused():
     with pytest.raises(NoteError, match=r"s of steady sound are too short for a loop; 0\.35 s are needed"):
         find_loop(string(64, seconds=0.4))
-    with pytest.raises(NoteError, match="lies outside of the note"):
+    with pytest.raises(NoteError, match="is outside of the note"):
         close_loop(string(64, seconds=0.4), (5000, 40000))
 
 

@@ -18,7 +18,7 @@ MELODY = tuple(
 
 
 def plucks(times: list[float]) -> np.ndarray:
-    """Decaying tones of 440 Hz that start at some times, over faint noise."""
+    """Decaying tones of 440 Hz at the given times, with faint noise."""
     waveform = 1e-3 * np.random.default_rng(0).standard_normal(3 * RATE)
     for time in times:
         length = len(waveform) - round(time * RATE)
@@ -47,7 +47,7 @@ def test_velocities_follow_the_level_after_the_onset():
         (Note(0.0, 0.5, 69, 80), Note(1.0, 1.5, 69, 80), Note(2.0, 2.5, 69, 80)), waveform, RATE
     )
     assert loud.velocity == again.velocity == 80
-    assert soft.velocity == pytest.approx(40, abs=3)  # 12 dB are a factor of two in velocity
+    assert soft.velocity == pytest.approx(40, abs=3)  # 12 dB is a factor of two in velocity
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def test_recordings_are_paired_with_renders_of_their_notes(recordings, soundfont
     assert group.split == "train"
     assert [clip.voice for clip in group.clips[:2]] == ["violin/recorded", "violin/Rich-40"]
     assert len(group.clips) == 4
-    heard = {note.pitch for note in group.notes}
-    assert len(heard & {note.pitch for note in MELODY}) >= 4
+    pitches = {note.pitch for note in group.notes}
+    assert len(pitches & {note.pitch for note in MELODY}) >= 4
     waveform, _ = soundfile.read(tmp_path / "out" / group.clips[0].file)
     assert len(waveform) % 256 == 0
     assert 4 * RATE < len(waveform) <= 448 * 256  # from the first sound on

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.helpers.tiny_dataset import cached_clip
-from train.data.eq_augmentation import EqualizedClips
+from train.data.augmentation import EqualizedClips
 from train.data.mel_cache import CacheError, gather_crops
 from train.data.pairs import SHORTEST_REFERENCE, PairSampler, default_first
 
@@ -22,7 +22,7 @@ ROWS = (
     row(0, "violin/Rich-40", role="source"),
     row(1, "piano/Pure-0"),
     row(1, "violin/Pure-40"),
-    row(2, "violin/Pure-40"),  # alone in its group
+    row(2, "violin/Pure-40"),  # the only clip of its group
     row(3, "violin/recorded", paired=False),
     row(4, "piano/Pure-0", split="test"),
     row(4, "violin/Pure-40", split="test"),
@@ -31,7 +31,7 @@ VOICES = ["piano/Pure-0", "violin/Pure-40"]
 
 
 def sampler(split="train") -> PairSampler:
-    """Latents tell where they are from: clip number * 100 + column."""
+    """Latents whose values encode their origin: clip number * 100 + column."""
     clips = 100 * np.arange(len(ROWS), dtype=np.float32)[:, None, None, None]
     latents = np.broadcast_to(clips + np.arange(COLUMNS, dtype=np.float32), (len(ROWS), 2, 3, COLUMNS))
     return PairSampler(ROWS, latents, VOICES, split)
@@ -44,7 +44,7 @@ def test_default_voices_come_first():
     ]
 
 
-def test_only_clean_clips_with_company_are_targets():
+def test_only_clean_clips_with_sources_are_targets():
     assert sampler().targets.tolist() == [0, 1, 3, 4]
     assert sampler("test").targets.tolist() == [7, 8]
 
@@ -54,7 +54,7 @@ def test_a_split_without_pairs_is_named():
         sampler("validation").batch(4, 5, torch.Generator())
 
 
-def test_pairs_are_two_clips_of_the_same_music_and_stretch():
+def test_pairs_are_the_same_part_of_the_same_music():
     batch = sampler().batch(200, 5, torch.Generator().manual_seed(0))
     assert batch.source.shape == batch.target.shape == (200, 2, 3, 5)
     source, target = (clips[:, 0, 0, 0].long() // 100 for clips in (batch.source, batch.target))
@@ -63,7 +63,7 @@ def test_pairs_are_two_clips_of_the_same_music_and_stretch():
     assert [VOICES[v] for v in batch.voices] == [ROWS[t].voice for t in target]
 
 
-def test_every_pair_and_stretch_is_drawn():
+def test_every_pair_and_crop_is_sampled():
     batch = sampler().batch(2000, 5, torch.Generator().manual_seed(1))
     pairs = Counter(
         zip((batch.source[:, 0, 0, 0] // 100).tolist(), (batch.target[:, 0, 0, 0] // 100).tolist(), strict=True)
@@ -103,7 +103,7 @@ def test_same_generator_same_batch():
     assert torch.equal(first.voices, second.voices)
 
 
-def test_the_whole_length_can_be_drawn():
+def test_the_whole_length_can_be_sampled():
     batch = sampler().batch(4, COLUMNS, torch.Generator().manual_seed(0))
     assert batch.target.shape[-1] == COLUMNS
 
@@ -114,15 +114,22 @@ def test_references_play_other_music_in_the_voice_of_their_target():
     assert batch.references.shape[:3] == (300, 1, 4)
     assert SHORTEST_REFERENCE <= batch.references.shape[3] <= 300
     targets = (batch.target[:300, 0, 0, 0].long() // 100).tolist()
-    heard = batch.references[:, 0, 0, 0].long().tolist()
+    references = batch.references[:, 0, 0, 0].long().tolist()
     assert all(
-        ROWS[h].voice == ROWS[t].voice and ROWS[h].group != ROWS[t].group for h, t in zip(heard, targets, strict=True)
+        ROWS[h].voice == ROWS[t].voice and ROWS[h].group != ROWS[t].group
+        for h, t in zip(references, targets, strict=True)
     )
-    assert set(heard) == {0, 1, 3, 4, 5}  # clips without company are heard, but none of another split
+    assert set(references) == {
+        0,
+        1,
+        3,
+        4,
+        5,
+    }  # clips without a source can be references, but not those of another split
     assert torch.equal(batch.source, sampler().batch(400, 5, torch.Generator().manual_seed(2)).source)
 
 
-def test_a_voice_that_plays_nothing_else_stands_for_itself():
+def test_a_clip_without_other_music_in_its_voice_is_its_own_reference():
     rows = ROWS[:3]
     mels = np.arange(3, dtype=np.float32)[:, None, None] * np.ones((3, 4, 10), np.float32)
     lonely = PairSampler(rows, np.zeros((3, 2, 3, COLUMNS), np.float32), VOICES, "train")
@@ -130,10 +137,10 @@ def test_a_voice_that_plays_nothing_else_stands_for_itself():
     assert {round(value) for value in batch.references.unique().tolist()} == {0, 1}
 
 
-def test_half_of_the_targets_with_references_are_coloured_as_their_references_are():
+def test_half_of_the_targets_with_references_are_equalized_like_their_references():
     curves = np.array([[0.0, 0.5], [0.5, 0.0]], np.float32)
     latents = np.full((2, 2, 3, COLUMNS), -1.0, np.float32)
-    clips = EqualizedClips(np.array([3, 7]), curves, latents)  # the second is of another split
+    clips = EqualizedClips(np.array([3, 7]), curves, latents)  # the second belongs to another split
     plain = sampler()
     colouring = PairSampler(ROWS, plain.latents, VOICES, "train", clips, floor=-9.0)
     mels = np.zeros((len(ROWS), 2, 300), np.float32)
@@ -147,14 +154,14 @@ def test_half_of_the_targets_with_references_are_coloured_as_their_references_ar
     assert (difference[30:] == 0).all()
 
 
-def test_without_references_nothing_is_coloured():
+def test_without_references_nothing_is_equalized():
     clips = EqualizedClips(np.array([3]), np.ones((1, 2), np.float32), np.full((1, 2, 3, COLUMNS), -1.0, np.float32))
     colouring = PairSampler(ROWS, sampler().latents, VOICES, "train", clips)
     batch = colouring.batch(50, 5, torch.Generator().manual_seed(0))
     assert torch.equal(batch.target, sampler().batch(50, 5, torch.Generator().manual_seed(0)).target)
 
 
-def test_stretches_are_the_same_wherever_the_clips_are():
+def test_crops_are_the_same_on_every_device():
     clips = np.random.default_rng(0).normal(size=(6, 3, 4, 20)).astype(np.float16)
     rows, firsts = np.array([5, 0, 5]), np.array([0, 3, 13])
     expected = np.stack([clips[row, ..., first : first + 7] for row, first in zip(rows, firsts, strict=True)])

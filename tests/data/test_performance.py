@@ -18,7 +18,7 @@ LONG = Note(0.0, 2.0, 69, 80)
 TIMES = np.arange(0, 2, 0.005)
 
 
-def test_the_same_draws_give_the_same_gestures():
+def test_the_same_seed_gives_the_same_gestures():
     notes = [Note(0.5 * number, 0.5 * number + 0.45, 60 + number, 80) for number in range(8)]
     first, second, other = (sample_gestures(notes, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first == second != other
@@ -52,7 +52,7 @@ def test_a_violin_bends_its_pitch_and_a_flute_its_level_at_the_same_moments():
     assert np.corrcoef(level[settled], flute[0][settled])[0, 1] > 0.95
 
 
-def test_vibrato_sets_in_after_its_delay():
+def test_vibrato_starts_after_its_delay():
     shape = Shape(Gesture(vibrato=1.0, vibrato_delay_s=0.3), IDIOMS["violin"])
     cents, _ = note_curves(LONG, shape, TIMES)
     assert np.abs(cents[TIMES < 0.3]).max() == 0

@@ -87,7 +87,7 @@ def test_instruments_are_named_by_the_innermost_folder_or_by_the_file(tmp_path):
     assert instrument_in("stringsection") is None
 
 
-def test_a_folder_without_recordings_is_a_sentence(tmp_path):
+def test_a_folder_without_recordings_is_reported(tmp_path):
     with pytest.raises(RecordingError, match="no such folder of recordings"):
         list_recordings(tmp_path / "missing")
     (tmp_path / "notes.txt").write_text("no audio")
@@ -95,7 +95,7 @@ def test_a_folder_without_recordings_is_a_sentence(tmp_path):
         list_recordings(tmp_path)
 
 
-def test_clips_are_five_seconds_and_a_half_and_leave_out_silence():
+def test_clips_are_five_seconds_and_a_half_and_skip_silence():
     sound = 0.3 * torch.sin(torch.arange(12 * RATE) * 0.1)
     assert [samples / RATE for _, samples in cut_clips(sound, RATE)] == pytest.approx([5.5, 5.5], abs=0.01)
     late = torch.cat([torch.zeros(2 * RATE), sound[: 4 * RATE], torch.zeros(3 * RATE)])

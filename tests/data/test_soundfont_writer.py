@@ -32,7 +32,7 @@ def write(folder, *zones: Zone):
 
 
 def chunks(data: bytes) -> dict[bytes, bytes]:
-    """Chunks of all lists of a SoundFont by name."""
+    """All chunks of a SoundFont by name."""
     assert data[:4] == b"RIFF"
     assert data[8:12] == b"sfbk"
     assert struct.unpack("<I", data[4:8])[0] == len(data) - 8
@@ -50,7 +50,7 @@ def chunks(data: bytes) -> dict[bytes, bytes]:
 
 @pytest.fixture(params=[FluidSynthesizer, TinySynthesizer])
 def play(request):
-    """Plays a note of a preset by either synthesizer, (samples,)."""
+    """Play a note of a preset with either synthesizer, (samples,)."""
 
     def render(path, note: Note, seconds: float) -> np.ndarray:
         preset = soundfont_voices(str(path))[f"violin/{path.stem}-40"]
@@ -71,7 +71,7 @@ def level_db(waveform: np.ndarray) -> float:
     return float(20 * np.log10(np.sqrt(np.mean(waveform**2)) + 1e-9))
 
 
-def test_records_lie_as_the_specification_says(tmp_path):
+def test_records_follow_the_specification(tmp_path):
     struck = Sample("struck", tone(220, 0.2), RATE, 57)
     path = write(tmp_path, Zone(struck, (0, 63), (0, 127), 0.1), Zone(looped(), (64, 127), (0, 127), 0.2))
     found = chunks(path.read_bytes())
@@ -149,7 +149,7 @@ def max_near(spectra: list[np.ndarray], hz: int) -> list[float]:
         ({"loop": (500, 1000)}, "lie 8 samples inside its 1000"),
     ],
 )
-def test_samples_that_a_soundfont_cannot_hold_are_refused(change, sentence):
+def test_invalid_samples_are_refused(change, sentence):
     with pytest.raises(SoundFontError, match=sentence):
         Sample(**{"name": "x", "waveform": np.zeros(1000), "sample_rate": RATE, "pitch": 60} | change)
 

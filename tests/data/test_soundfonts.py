@@ -29,7 +29,7 @@ OTHERS = (Note(0.0, 0.5, 60, 127), Note(0.1, 0.9, 72, 40), Note(0.3, 0.8, 76, 90
 
 
 def usable_synthesizers() -> list[type]:
-    """Synthesizers of this machine: FluidSynth if its system library is installed, and tinysoundfont."""
+    """Installed synthesizers: tinysoundfont, and FluidSynth if its library is there."""
     found = []
     for module, synthesizer in (("fluidsynth", FluidSynthesizer), ("tinysoundfont", TinySynthesizer)):
         with contextlib.suppress(ImportError):
@@ -121,8 +121,8 @@ def test_programs_after_a_colon_choose_voices(soundfonts):
     [
         ("nowhere.sf2", r"no such soundfont: nowhere\.sf2"),
         ("text.sf2", r"text\.sf2 is not a soundfont"),
-        ("drums.sf2", r"drums\.sf2 has none of the instruments"),
-        ("drums.sf2:violin", "presets after the colon are numbers like 40,42.1, not 'violin'"),
+        ("drums.sf2", r"drums\.sf2 has no preset of any known instrument"),
+        ("drums.sf2:violin", "the presets after the colon must be numbers like 40,42.1, got 'violin'"),
     ],
 )
 def test_unusable_soundfonts_are_refused_with_a_reason(tmp_path, monkeypatch, argument, complaint):
@@ -140,12 +140,12 @@ def test_a_damaged_soundfont_is_refused_when_loaded(tmp_path, player):
         type(player)(tmp_path / "damaged.sf2", SAMPLE_RATE)
 
 
-def test_any_soundfont_is_opened_by_a_synthesizer_that_is_there(soundfonts):
+def test_a_soundfont_is_opened_by_an_installed_synthesizer(soundfonts):
     waveform = open_synthesizer(soundfonts[0], SAMPLE_RATE).render(NOTE, preset(0), SAMPLE_RATE, {})
     assert abs(cents(peak_hz(waveform), 440.0)) < 10
 
 
-def test_events_lie_on_the_grid_with_ends_before_onsets():
+def test_events_are_on_the_grid_with_ends_before_onsets():
     events = note_events((Note(0.0, 1.0, 60, 80), Note(1.0, 1.0, 60, 90)), SAMPLE_RATE)
     assert all(event.sample % 64 == 0 for event in events)
     assert [event.kind for event in events] == ["on", "off", "on", "off"]
@@ -153,7 +153,7 @@ def test_events_lie_on_the_grid_with_ends_before_onsets():
     assert events[3].sample - events[2].sample == 64
 
 
-def test_notes_with_shapes_have_channels_of_their_own():
+def test_notes_with_shapes_have_separate_channels():
     shape = Shape(Gesture(), IDIOMS["violin"])
     chord = tuple(Note(0.0, 1.0, pitch, 80) for pitch in (60, 64, 67))
     events = note_events(chord, SAMPLE_RATE, [shape] * 3)
@@ -174,10 +174,10 @@ def test_vibrato_moves_the_pitch_of_a_held_note(player):
     smooth = [np.convolve(h, np.ones(441) / 441, "valid") for h in hz]
     spread = [np.percentile(cents(h, 440.0), 95) - np.percentile(cents(h, 440.0), 5) for h in smooth]
     assert spread[0] < 15
-    assert spread[1] == pytest.approx(120, abs=25)  # 60 cents to either side
+    assert spread[1] == pytest.approx(120, abs=25)  # 60 cents on either side
 
 
-def test_presets_of_other_banks_have_names_of_their_own(tmp_path):
+def test_presets_of_other_banks_have_other_names(tmp_path):
     font = write_soundfont(tmp_path / "Banks.sf2", programs=(40, 40), banks=(0, 1))
     assert list(soundfont_voices(str(font))) == ["violin/Banks-40", "violin/Banks-40.1"]
     assert list(soundfont_voices(f"{font}:40.1")) == ["violin/Banks-40.1"]

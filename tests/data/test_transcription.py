@@ -1,4 +1,4 @@
-"""basic-pitch as a judge: it hears what was played, when it was played, and nothing in silence."""
+"""Transcription by basic-pitch: right notes at the right times, and none in silence."""
 
 import contextlib
 import io
@@ -9,9 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from train.data.note_agreement import frame_prf, note_f1, score_roll
-from train.data.notes import Note
-from train.data.transcription import FRAMES_PER_SECOND, SAMPLE_RATE, NoteTranscriber, PitchTracker
+from train.data.notes import FRAMES_PER_SECOND, LOWEST_PITCH, Note, frame_prf, note_f1, score_roll
+from train.data.transcription import SAMPLE_RATE, NoteTranscriber, PitchTracker
 
 MELODY = tuple(
     Note(start, start + 0.4, pitch, 80)
@@ -33,39 +32,37 @@ def play(notes: tuple[Note, ...], seconds: float) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def judge() -> NoteTranscriber:
+def transcriber() -> NoteTranscriber:
     return NoteTranscriber()
 
 
-def test_a_melody_is_heard_note_for_note_without_drift(judge: NoteTranscriber) -> None:
-    heard = judge.transcribe(torch.from_numpy(play(MELODY, 5.0)))
-    assert note_f1(MELODY, heard.intervals, heard.pitches, tolerance_s=0.03) > 0.94
-    assert frame_prf(heard.roll, score_roll(MELODY, len(heard.roll)))[2] > 0.85
+def test_a_melody_is_transcribed_exactly_and_without_drift(transcriber: NoteTranscriber) -> None:
+    transcription = transcriber.transcribe(torch.from_numpy(play(MELODY, 5.0)))
+    assert note_f1(MELODY, transcription.intervals, transcription.pitches, tolerance_s=0.03) > 0.94
+    assert frame_prf(transcription.roll, score_roll(MELODY, len(transcription.roll)))[2] > 0.85
 
 
-def test_notes_and_frames_are_those_of_one_listening(judge: NoteTranscriber) -> None:
+def test_notes_and_frames_come_from_the_same_transcription(transcriber: NoteTranscriber) -> None:
     waveform = play(MELODY[:3], 1.7)
-    heard = judge.transcribe(waveform)
-    heard = judge.transcribe(waveform)
-    intervals, pitches = heard.intervals, heard.pitches
-    np.testing.assert_array_equal(intervals, heard.intervals)
-    np.testing.assert_array_equal(pitches, heard.pitches)
-    np.testing.assert_array_equal(judge.frames(waveform), heard.roll)
-    assert heard.roll.shape == (int(np.ceil(1.7 * FRAMES_PER_SECOND)), 88)
+    transcription = transcriber.transcribe(waveform)
+    sounding = {int(pitch) - LOWEST_PITCH for pitch in transcription.pitches}
+    assert sounding <= set(np.flatnonzero(transcription.roll.any(axis=0)))
+    np.testing.assert_array_equal(transcriber.frames(waveform), transcription.roll)
+    assert transcription.roll.shape == (int(np.ceil(1.7 * FRAMES_PER_SECOND)), 88)
 
 
-def test_silence_holds_no_notes(judge: NoteTranscriber) -> None:
-    heard = judge.transcribe(np.zeros(SAMPLE_RATE))
-    assert heard.intervals.shape == (0, 2)
-    assert heard.pitches.shape == (0,)
-    assert not heard.roll.any()
+def test_silence_has_no_notes(transcriber: NoteTranscriber) -> None:
+    transcription = transcriber.transcribe(np.zeros(SAMPLE_RATE))
+    assert transcription.intervals.shape == (0, 2)
+    assert transcription.pitches.shape == (0,)
+    assert not transcription.roll.any()
 
 
-def test_less_than_a_window_is_padded(judge: NoteTranscriber) -> None:
-    assert judge.frames(np.zeros(300)).shape == (2, 88)
+def test_less_than_a_window_is_padded(transcriber: NoteTranscriber) -> None:
+    assert transcriber.frames(np.zeros(300)).shape == (2, 88)
 
 
-def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteTranscriber, tmp_path: Path) -> None:
+def test_notes_agree_with_basic_pitchs_own_loop(transcriber: NoteTranscriber, tmp_path: Path) -> None:
     import basic_pitch
     from basic_pitch.inference import Model, predict
 
@@ -75,8 +72,8 @@ def test_notes_agree_with_basic_pitchs_own_loop(judge: NoteTranscriber, tmp_path
     with contextlib.redirect_stdout(io.StringIO()):
         _, _, events = predict(tmp_path / "melody.wav", model, 0.6, 0.4, 58.0)
     theirs = tuple(Note(start, end, pitch, 80) for start, end, pitch, *_ in events)
-    heard = judge.transcribe(waveform)
-    intervals, pitches = heard.intervals, heard.pitches
+    transcription = transcriber.transcribe(waveform)
+    intervals, pitches = transcription.intervals, transcription.pitches
     assert note_f1(theirs, intervals, pitches, tolerance_s=0.02) > 0.94
 
 

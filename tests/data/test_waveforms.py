@@ -1,4 +1,4 @@
-"""Crops of clips: where they lie in time, and how high they sound."""
+"""Crops of clips: position in time, and pitch."""
 
 from pathlib import Path
 
@@ -17,20 +17,20 @@ FRAMES, HZ = 64, 880.0
 
 @pytest.fixture
 def clip(tmp_path: Path) -> tuple[Path, CachedClip, torch.Tensor]:
-    """A tone of 64 frames as a file, with its row and its samples."""
+    """A tone of 64 frames as a file, with its cache row and samples."""
     tone = 0.5 * torch.sin(2 * torch.pi * HZ * torch.arange(FRAMES * MEL.hop_length) / MEL.sample_rate)
     soundfile.write(tmp_path / "tone.wav", tone.numpy(), MEL.sample_rate, subtype="FLOAT")
     return tmp_path, cached_clip(0, "piano/own", FRAMES, file="tone.wav", paired=False), tone
 
 
-def test_frames_are_the_samples_they_stand_for(clip: tuple[Path, CachedClip, torch.Tensor]) -> None:
+def test_frames_are_the_right_samples(clip: tuple[Path, CachedClip, torch.Tensor]) -> None:
     folder, row, tone = clip
     hop = MEL.hop_length
     assert torch.equal(read_waveform(folder, row, MEL, 3, 5), tone[3 * hop : 8 * hop])
 
 
 @pytest.mark.parametrize("cents", [0.0, 40.0])
-def test_it_is_silent_before_the_clip_and_after_it(clip: tuple[Path, CachedClip, torch.Tensor], cents: float) -> None:
+def test_crops_are_silent_outside_the_clip(clip: tuple[Path, CachedClip, torch.Tensor], cents: float) -> None:
     folder, row, _ = clip
     hop = MEL.hop_length
     early = read_waveform(folder, row, MEL, -4, 10, cents)
@@ -53,7 +53,7 @@ def test_cents_raise_the_pitch(clip: tuple[Path, CachedClip, torch.Tensor], cent
     assert heard_hz == pytest.approx(HZ * 2 ** (cents / 1200), rel=3e-4)
 
 
-def test_a_clip_that_is_not_in_the_data_names_the_folder(clip: tuple[Path, CachedClip, torch.Tensor]) -> None:
+def test_a_missing_clip_names_the_folder(clip: tuple[Path, CachedClip, torch.Tensor]) -> None:
     folder, row, _ = clip
-    with pytest.raises(CacheError, match=r"elsewhere is not the data that the mel cache was made from: .*tone\.wav"):
+    with pytest.raises(CacheError, match=r"elsewhere is not the data set of the mel cache: .*tone\.wav"):
         read_waveform(folder / "elsewhere", row, MEL, 0, 5)

@@ -15,7 +15,7 @@ from train.evaluation.costs import (
 )
 
 
-def test_a_convolution_costs_two_operations_a_weight_and_output() -> None:
+def test_a_convolution_costs_two_operations_per_weight_and_output() -> None:
     layer = nn.Conv1d(3, 5, 7, padding=3)
     assert count_operations(lambda: layer(torch.zeros(2, 3, 11))) == 2 * (3 * 5 * 7) * 2 * 11
 
@@ -38,8 +38,8 @@ def test_twice_the_sound_is_twice_the_work() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process's memory")
-def test_memory_is_that_of_a_process_of_its_own(tmp_path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak memory of a process")
+def test_memory_is_that_of_a_separate_process(tmp_path) -> None:
     tiny_pipeline().save_pretrained(tmp_path)
     ballast = torch.ones(512 * 2**20 // 4)
     costs = measure_costs(tmp_path)

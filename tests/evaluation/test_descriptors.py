@@ -25,7 +25,7 @@ def play(
     noise: float = 0.0,
     detune_cents: float = 0.0,
 ) -> torch.Tensor:
-    """Six partials a note, with a vibrato, a linear attack and white noise."""
+    """Notes of six partials with vibrato, a linear attack and white noise."""
     time = np.arange(round(seconds * RATE)) / RATE
     wave = noise * np.random.default_rng(0).standard_normal(len(time))
     for note in notes:
@@ -83,7 +83,7 @@ def test_energy_between_partials_follows_the_noise(pitch):
     assert clean < levels[0] - 3
 
 
-def test_vibrato_alone_does_not_fill_the_gaps_of_a_violin():
+def test_vibrato_does_not_fill_the_gaps_between_partials():
     notes = (Note(0.1, 2.5, 69, 80),)
     assert energy_between_partials(play(notes, depth_cents=15), RATE, notes) < -50
 
@@ -94,7 +94,7 @@ def test_energy_between_partials_needs_a_note_that_sounds_alone():
     assert energy_between_partials(torch.zeros(RATE), RATE, ()) is None
 
 
-def test_stretches_of_lone_notes_leave_out_onsets_and_overlaps():
+def test_spans_of_single_notes_exclude_onsets_and_overlaps():
     first, second = Note(0.0, 1.0, 60, 80), Note(0.7, 2.0, 64, 80)
     assert lone_stretches((first, second), 0.2) == [(first, 0.08, 0.7), (second, 1.0, 2.0)]
     assert lone_stretches((first, second), 0.7) == [(second, 1.0, 2.0)]
@@ -113,7 +113,7 @@ def test_attacks_of_a_melody_over_a_held_note_are_measured():
     assert attack_time(play(notes, attack_s=0.06), RATE, notes) == pytest.approx(0.048, abs=0.015)
 
 
-def test_a_note_that_does_not_begin_has_no_attack():
+def test_a_note_without_an_onset_has_no_attack():
     held = (Note(0.0, 3.0, 69, 80),)
     assert attack_time(play(held, attack_s=1e-6), RATE, (Note(1.0, 2.0, 69, 80),)) is None
     assert attack_time(torch.zeros(RATE), RATE, (Note(0.1, 0.5, 69, 80),)) is None

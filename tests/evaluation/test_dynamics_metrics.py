@@ -13,16 +13,16 @@ RATE = 22050
 SCORE = (Note(0.0, 0.5, 60, 80), Note(0.5, 1.0, 64, 80), Note(1.0, 1.5, 67, 80))
 
 
-def heard(delays: list[float], pitches: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def detected(delays: list[float], pitches: list[int]) -> tuple[np.ndarray, np.ndarray]:
     starts = np.array([0.0, 0.5, 1.0]) + delays
     return np.stack([starts, starts + 0.4], axis=1), np.array(pitches, dtype=float)
 
 
-def test_onsets_count_where_the_note_is_heard_at_all() -> None:
-    assert timely_share(SCORE, *heard([0.01, 0.05, 0.02], [60, 64, 67])) == pytest.approx(2 / 3)
-    assert timely_share(SCORE, *heard([0.01, 0.05, 0.02], [60, 64, 70])) == pytest.approx(1 / 2)
-    assert timely_share(SCORE, *heard([0.2, 0.2, 0.2], [60, 64, 67])) is None
-    assert timely_share((), *heard([0, 0, 0], [60, 64, 67])) is None
+def test_onsets_count_only_for_detected_notes() -> None:
+    assert timely_share(SCORE, *detected([0.01, 0.05, 0.02], [60, 64, 67])) == pytest.approx(2 / 3)
+    assert timely_share(SCORE, *detected([0.01, 0.05, 0.02], [60, 64, 70])) == pytest.approx(1 / 2)
+    assert timely_share(SCORE, *detected([0.2, 0.2, 0.2], [60, 64, 67])) is None
+    assert timely_share((), *detected([0, 0, 0], [60, 64, 67])) is None
     assert timely_share(SCORE, np.zeros((0, 2)), np.zeros(0)) is None
 
 
@@ -51,11 +51,11 @@ def test_the_contour_of_a_log_mel_is_that_of_its_sound(seconds: float) -> None:
 
 
 def test_momentary_loudness_is_that_of_the_standard() -> None:
-    # EBU Tech 3341 asks for -23 LUFS of a stereo sine of -23 dBFS at 1 kHz; one channel of it is 3 dB less.
+    # EBU Tech 3341 requires -23 LUFS for a stereo sine of -23 dBFS at 1 kHz; one channel has 3 dB less.
     time = torch.arange(2 * RATE) / RATE
     tone = 10 ** (-23 / 20) * torch.sin(2 * torch.pi * 1000 * time)
     loudness = momentary_loudness(torch.cat([tone, torch.zeros(RATE)]), RATE)
-    assert len(loudness) == 27  # of three seconds
+    assert len(loudness) == 27  # blocks of three seconds
     assert float(loudness[:17].mean()) == pytest.approx(-26, abs=0.2)
     assert float(loudness[-1]) == pytest.approx(float(loudness.max()) - 40)
     assert momentary_loudness(torch.zeros(100), RATE).tolist() == [-70]

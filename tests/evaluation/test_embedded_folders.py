@@ -1,4 +1,4 @@
-"""Features kept by row, and the distances between them."""
+"""Saved features by system, and distances between them."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def write_noise(path: Path, seed: int, level: float = 0.1) -> None:
     soundfile.write(path, level * np.random.default_rng(seed).standard_normal(44100), 22050, subtype="PCM_16")
 
 
-def test_features_are_made_once_for_each_file(tmp_path: Path) -> None:
+def test_features_are_computed_once_per_file(tmp_path: Path) -> None:
     kept = tmp_path / "kept" / "row.npz"
     write_noise(tmp_path / "row" / "a.flac", 0)
     first = embed_folder(tmp_path / "row", kept, "pixels", tmp_path, workers=1)
@@ -26,7 +26,7 @@ def test_features_are_made_once_for_each_file(tmp_path: Path) -> None:
     assert [path.name for path in kept.parent.iterdir()] == ["row.npz"]
 
 
-def test_only_files_of_the_names_given_are_compared() -> None:
+def test_only_the_given_files_are_compared() -> None:
     random = np.random.default_rng(0)
     ours = {name: random.standard_normal((30, 2)) for name in ("a", "b")} | {"c": np.full((30, 2), 100.0)}
     theirs = {name: random.standard_normal((30, 2)) for name in ("a", "b", "c")}

@@ -1,4 +1,4 @@
-"""The equaliser against what equalisers do."""
+"""Properties of the equaliser."""
 
 import torch
 
@@ -40,7 +40,7 @@ def test_smoothing_keeps_a_flat_spectrum_flat() -> None:
     torch.testing.assert_close(smooth_octaves(torch.full((1025,), 3.0), 1 / 3), torch.full((1025,), 3.0))
 
 
-def test_an_equalised_clip_is_nearer_in_log_mels() -> None:
+def test_an_equalised_clip_is_closer_in_log_mels() -> None:
     source, other = noise(60000, 4), noise(60000, 5)
     target = torch.cumsum(other, 0) * 0.05
     target -= target.mean()

@@ -1,4 +1,4 @@
-"""The evaluation on a tiny data set and a tiny real pipeline: trials, rows, results kept, and tables by hand."""
+"""Evaluation of a tiny pipeline on a tiny data set: cases, systems, saved results, tables."""
 
 import gzip
 import json
@@ -19,6 +19,7 @@ from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 from tests.helpers.commands import command
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES
+from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
 from train.data.transcription import NoteTranscriber
 from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, CaseError, Direction, choose_cases, find_cases
@@ -46,6 +47,7 @@ from train.evaluation.systems import (
     build_systems,
     model_name,
     model_system,
+    run_model,
     run_transcription,
 )
 from train.models.instrument_classifier import InstrumentClassifier
@@ -97,7 +99,7 @@ def test_a_direction_is_read_from_its_name() -> None:
     assert Direction.parse(str(direction)) == direction
 
 
-def test_trials_pair_a_source_with_the_same_music_on_the_target(dataset: tuple[Path, list[ClipGroup]]) -> None:
+def test_cases_pair_a_source_with_the_same_music_on_the_target(dataset: tuple[Path, list[ClipGroup]]) -> None:
     cases = choose_cases(dataset[1], "test", 60, 1)
     assert len(OTHER_PAIRS) + len(MAIN_PAIRS) == 11 * 10
     assert [case.pair for case in cases[:3]] == [("piano", "violin"), ("violin", "piano"), ("piano", "harp")]
@@ -110,7 +112,7 @@ def test_trials_pair_a_source_with_the_same_music_on_the_target(dataset: tuple[P
         assert case.target in case.group.clips
 
 
-def test_more_clips_of_a_pair_only_continue_the_fewer(dataset: tuple[Path, list[ClipGroup]]) -> None:
+def test_more_clips_of_a_pair_extend_the_list(dataset: tuple[Path, list[ClipGroup]]) -> None:
     fewer, more = (find_cases(dataset[1], Direction("piano", "violin"), count) for count in (1, 2))
     assert more[:1] == fewer
     assert len({case.key for case in more}) == 2
@@ -130,7 +132,9 @@ def test_the_score_is_limited_to_the_targets_range(dataset: tuple[Path, list[Cli
     assert piano.notes_within(5.0) == NOTES
 
 
-def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline) -> None:
+def test_outputs_are_as_long_as_the_target(
+    dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline
+) -> None:
     folder, groups = dataset
     case = choose_cases(groups, "test", 1, 1)[0]
     example = load_case_audio(case, folder)
@@ -146,13 +150,27 @@ def test_rows_are_as_long_as_the_target(dataset: tuple[Path, list[ClipGroup]], p
     outputs = {name: run(example) for name, run in runs.items()}
     assert all(output.shape == (SAMPLES,) for output in outputs.values())
     assert torch.equal(outputs[IDENTITY], example.source)
-    assert torch.equal(outputs[REGRESSION], outputs[model_name(1, temperature=1.0)])  # here they are the same network
+    assert torch.equal(outputs[REGRESSION], outputs[model_name(1, temperature=1.0)])  # the same network here
     assert torch.equal(outputs[TRUE_TARGET], example.target)
     assert log_mel_error(*(waveform_to_mel(outputs[row][None], MEL) for row in (GRIFFIN_LIM, TRUE_TARGET))) < 0.3
     torch.testing.assert_close(runs[model_name(2)](example), outputs[model_name(2)])
 
 
-def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
+def test_the_model_plays_the_voice_of_the_true_target_if_it_has_it(dataset: tuple[Path, list[ClipGroup]]) -> None:
+    folder, groups = dataset
+    example = load_case_audio(choose_cases(groups, "test", 1, 1)[0], folder)
+    voice = f"{example.instrument}/Tiny-1"
+    pipeline = tiny_pipeline([voice])
+    settings = TransferSettings(steps=1)
+    by_name, by_voice, unknown = (
+        run_model(replace(example, voice=name), pipeline, settings)
+        for name in (pipeline.choose_voice(example.instrument), voice, f"{example.instrument}/other-2")
+    )
+    assert not torch.equal(by_voice, by_name)
+    assert torch.equal(unknown, by_name)
+
+
+def test_other_pairs_run_the_model_at_chosen_settings_only(dataset: tuple[Path, list[ClipGroup]]) -> None:
     variants = [TransferSettings(steps=4), TransferSettings(steps=20), TransferSettings(steps=20, guidance=2.0)]
     systems = [System(IDENTITY), *map(model_system, variants), System(ORACLE), System(GRIFFIN_LIM)]
     names = [system.name for system in systems]
@@ -167,7 +185,7 @@ def test_other_pairs_run_our_model_at_chosen_settings_only(dataset: tuple[Path, 
 
 
 @pytest.mark.slow
-def test_an_interrupted_evaluation_goes_on_to_the_same_report(
+def test_a_resumed_evaluation_gives_the_same_report(
     dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
 ) -> None:
     pipeline.save_pretrained(tmp_path / "model")
@@ -190,9 +208,9 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     assert all(cell["distance"] > 0 for row in spread.values() for cell in row.values())
     assert set(spread[IDENTITY]) == {"classifier", "pixels"}
     assert all(seconds > 0 for seconds in summary["seconds_per_second"].values())
-    heard = {path.name for path in (out / "extremes").glob("*.ogg")}
-    assert len(heard) == 6
-    assert {"best", "worst"} == {name.split("_")[0] for name in heard}
+    names = {path.name for path in (out / "extremes").glob("*.ogg")}
+    assert len(names) == 6
+    assert {"best", "worst"} == {name.split("_")[0] for name in names}
 
     (out / "results.jsonl").write_text("".join(results[:10]) + results[10][:30])
     assert main([*command, "--workers", "1"]) == 0
@@ -210,7 +228,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_report(
     again = json.loads((tmp_path / "later" / "summary.json").read_text())
     assert (again["tables"], again["spread"]) == (summary["tables"], summary["spread"])
     assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
-    # A classifier that is not there is told before any sound is made.
+    # A missing classifier is reported before any output is made.
     refused = [str(tmp_path / "none") if word == str(tmp_path / "classifier") else word for word in later]
     assert main([str(tmp_path / "refused") if word == str(tmp_path / "later") else word for word in refused]) == 2
     assert not list((tmp_path / "refused").glob("audio/*/*"))
@@ -230,10 +248,10 @@ def test_baselines_of_other_clips_or_other_weights_are_refused(
     dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
 ) -> None:
     cases = choose_cases(dataset[1], "test", 1, 1)[:1]
-    told = {"trial": cases[0].key, "row": ORACLE, "log_mel_error": 9.0}
-    (tmp_path / "results.jsonl.gz").write_bytes(gzip.compress(json.dumps(told).encode()))
+    stored = {"trial": cases[0].key, "row": ORACLE, "log_mel_error": 9.0}
+    (tmp_path / "results.jsonl.gz").write_bytes(gzip.compress(json.dumps(stored).encode()))
     (tmp_path / "summary.json").write_text(json.dumps({"spread": {"all pairs": {ORACLE: {"pixels": {}}}}}))
-    with pytest.raises(CaseError, match="not all Fréchet distances"):
+    with pytest.raises(CaseError, match="lacks Fréchet distances"):
         read_reused(tmp_path, cases, ["classifier"])
     baselines = read_reused(tmp_path, cases, ["pixels"])
     with pytest.raises(CaseError, match="other clips"):
@@ -252,19 +270,19 @@ def test_baselines_of_other_clips_or_other_weights_are_refused(
         soundfonts=(),
         variants=(TransferSettings(steps=1),),
     )
-    with pytest.raises(CaseError, match=r"'oracle' of .* here and of 9\.000 in the earlier report"):
+    with pytest.raises(CaseError, match=r"'oracle' of .* here but 9\.000 in the earlier report"):
         check_reused(baselines, cases, eval_config)
     check_reused(read_reused(None, cases, []), cases, eval_config)
 
 
-def test_a_result_that_was_cut_short_is_dropped(tmp_path: Path) -> None:
+def test_an_incomplete_result_is_dropped(tmp_path: Path) -> None:
     assert read_results(tmp_path / "results.jsonl") == []
     (tmp_path / "results.jsonl").write_text('{"row": 1}\n{"row": 2')
     assert read_results(tmp_path / "results.jsonl") == [{"row": 1}]
     assert (tmp_path / "results.jsonl").read_text() == '{"row": 1}\n'
 
 
-def test_a_missing_data_set_is_a_sentence(
+def test_a_missing_data_set_is_reported(
     tmp_path: Path, pipeline: StyleTransferPipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipeline.save_pretrained(tmp_path / "model")
@@ -275,7 +293,7 @@ def test_a_missing_data_set_is_a_sentence(
 
 
 @torch.no_grad()
-def test_what_is_transcribed_is_replayed_by_the_targets_soundfont(
+def test_transcriptions_are_replayed_by_the_targets_soundfont(
     dataset: tuple[Path, list[ClipGroup]], soundfonts: tuple[Path, Path, Path]
 ) -> None:
     folder, groups = dataset
@@ -288,23 +306,23 @@ def test_what_is_transcribed_is_replayed_by_the_targets_soundfont(
     error = log_mel_error(*(waveform_to_mel((w * loudness_gain(w))[None], MEL) for w in (waveform, example.source)))
     silence = log_mel_error(*(waveform_to_mel(w[None], MEL) for w in (0 * waveform, example.source)))
     assert 0 < error < silence
-    with pytest.raises(CaseError, match="none of the soundfonts has the voice violin/other-40"):
+    with pytest.raises(CaseError, match="no soundfont has the voice violin/other-40"):
         load_players((str(font),), ("violin/other-40",))
     assert load_players((), ("violin/other-40",)) == {}
 
 
-def test_no_clips_at_all_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_limit_of_zero_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["--data", str(tmp_path), "--out", str(tmp_path / "report"), "--limit", "0"])
     assert "--limit must be at least 1" in capsys.readouterr().err
 
 
-def test_an_unknown_baseline_or_embedding_is_refused_before_anything_is_computed(
+def test_unknown_baselines_and_embeddings_are_refused_before_any_computation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command_line = ["--data", str(tmp_path), "--out", str(tmp_path / "report")]
     assert main([*command_line, "--renew", "orakel"]) == 2
-    assert "error: unknown baseline 'orakel'; choose of autoencoder, oracle" in capsys.readouterr().err
+    assert "error: unknown baseline 'orakel'; choose from autoencoder, oracle" in capsys.readouterr().err
     assert main([*command_line, "--embedding", "ears"]) == 2
-    assert "error: unknown embedding 'ears'; choose of clap, classifier" in capsys.readouterr().err
+    assert "error: unknown embedding 'ears'; choose from clap, classifier" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()

@@ -1,12 +1,11 @@
-"""Metrics against values worked out by hand."""
+"""Metrics compared with values calculated by hand."""
 
 import numpy as np
 import pytest
 import torch
 
 from stylediff.mel import MelConfig
-from train.data.note_agreement import frame_prf, note_f1, score_roll
-from train.data.notes import Note, clip_notes, is_one_voice
+from train.data.notes import Note, clip_notes, frame_prf, is_one_voice, note_f1, score_roll
 from train.evaluation.metrics.notes import f0_accuracy, onset_f1, pitch_class_distance, pitch_jaccard
 from train.evaluation.metrics.sound import (
     chroma_similarity,
@@ -26,7 +25,7 @@ def noise(samples: int, seed: int) -> torch.Tensor:
 
 
 def test_note_f1_counts_onsets_and_pitches_within_the_tolerance() -> None:
-    # Heard: one note exact, one 80 ms late, one a semitone off; one is missing. Of 3 heard, 1 or 2 of 4 are right.
+    # Detected: one note exact, one 80 ms late, one a semitone off; one is missing. 1 or 2 of 3 match the 4 notes.
     intervals = np.array([[0.0, 0.2], [0.58, 1.0], [1.0, 1.5]])
     pitches = np.array([60.0, 64.0, 68.0])
     assert note_f1(SCORE, intervals, pitches, 0.05) == pytest.approx(2 * (1 / 3) * (1 / 4) / (1 / 3 + 1 / 4))
@@ -52,8 +51,8 @@ def test_the_scores_roll_holds_each_key_for_its_time() -> None:
 
 def test_frame_measures_of_a_hand_counted_roll() -> None:
     score = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], bool)
-    heard = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 0]], bool)
-    precision, recall, f = frame_prf(heard, score)  # 2 hits of 3 heard, of 4 in the score
+    detected = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 0]], bool)
+    precision, recall, f = frame_prf(detected, score)  # 2 hits of 3 detected, of 4 in the score
     assert (precision, recall) == pytest.approx((2 / 3, 2 / 4))
     assert f == pytest.approx(4 / 7)
     assert frame_prf(np.zeros_like(score), score) == (0.0, 0.0, 0.0)
@@ -72,7 +71,7 @@ def test_nothing_below_seventy_decibels_under_the_peak_counts() -> None:
 
 
 def test_log_mels_of_unequal_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="equally large"):
+    with pytest.raises(ValueError, match="the same shape"):
         log_mel_error(torch.zeros(4, 5), torch.zeros(4, 6))
 
 
@@ -80,7 +79,7 @@ def test_the_bootstrap_interval_holds_the_mean_and_narrows_with_more_values() ->
     values = np.random.default_rng(0).normal(1.0, 0.5, 400)
     low, high = bootstrap_interval(values, seed=0)
     assert low < values.mean() < high
-    # The normal approximation of the interval: 1.96 standard errors to each side.
+    # normal approximation of the interval: 1.96 standard errors on each side
     assert high - low == pytest.approx(2 * 1.96 * 0.5 / 20, rel=0.15)
     few_low, few_high = bootstrap_interval(values[:25], seed=0)
     assert few_high - few_low > 2 * (high - low)
@@ -88,7 +87,7 @@ def test_the_bootstrap_interval_holds_the_mean_and_narrows_with_more_values() ->
 
 
 def roll_of(*keys_by_frame: set[int]) -> np.ndarray:
-    """A roll (frames, 88) with these keys, numbered from the lowest, in each frame."""
+    """A roll (frames, 88) with the given keys in each frame, numbered from the lowest."""
     roll = np.zeros((len(keys_by_frame), 88), bool)
     for frame, keys in enumerate(keys_by_frame):
         roll[frame, list(keys)] = True
@@ -96,10 +95,10 @@ def roll_of(*keys_by_frame: set[int]) -> np.ndarray:
 
 
 def test_the_jaccard_distance_of_hand_counted_frames() -> None:
-    heard = roll_of({1, 2}, {5}, set(), {7})
+    detected = roll_of({1, 2}, {5}, set(), {7})
     reference = roll_of({1, 3}, {5}, set(), set())
-    # One of three keys in common, all, silence in both, none.
-    assert pitch_jaccard(heard, reference) == pytest.approx((2 / 3 + 0 + 0 + 1) / 4)
+    # one of three keys in common, all, silence in both, none
+    assert pitch_jaccard(detected, reference) == pytest.approx((2 / 3 + 0 + 0 + 1) / 4)
 
 
 def test_the_pitch_class_distance_forgives_time_and_octaves_but_no_semitone() -> None:
@@ -117,14 +116,14 @@ def tone(hz: float, seconds: float = 1.0) -> torch.Tensor:
     return 0.2 * sum(torch.sin(2 * torch.pi * hz * n * time) / n for n in range(1, 5))
 
 
-def test_chroma_tells_fifths_from_octaves() -> None:
+def test_chroma_distinguishes_fifths_from_octaves() -> None:
     assert chroma_similarity(tone(440.0), tone(440.0), MEL) == pytest.approx(1.0, abs=1e-5)
     octave, fifth, tritone = (chroma_similarity(tone(hz), tone(440.0), MEL) for hz in (880.0, 660.0, 622.3))
     assert octave > fifth > tritone
     assert chroma_similarity(tone(440.0), torch.zeros(22050), MEL) == 0.0
 
 
-def test_onsets_are_found_where_the_score_has_them() -> None:
+def test_onsets_of_the_score_are_detected() -> None:
     waveform = torch.zeros(3 * MEL.sample_rate)
     for start in (0.5, 1.2, 2.0):
         first = round(start * MEL.sample_rate)
@@ -135,7 +134,7 @@ def test_onsets_are_found_where_the_score_has_them() -> None:
     assert onset_f1(waveform, (), MEL.sample_rate) == 0.0
 
 
-def test_f0_counts_within_fifty_cents_and_only_one_voice_has_it() -> None:
+def test_f0_counts_within_fifty_cents_for_monophonic_scores() -> None:
     notes = (Note(0.0, 0.5, 69, 80), Note(0.5, 1.0, 71, 80))
     times = np.arange(100) / 100
     sharp = np.where(times < 0.5, 440.0, 493.88)

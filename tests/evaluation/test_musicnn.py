@@ -5,7 +5,7 @@ import torch
 from stylediff.audio import AudioError, resample
 from train.evaluation.musicnn import FEATURES, PATCH_FRAMES, TAG_OF, TAGS, Musicnn
 
-# Outputs of the shipped weights, with librosa 0.11: guitar, strings, piano, violin, flute, harp, cello.
+# outputs of the shipped weights with librosa 0.11: guitar, strings, piano, violin, flute, harp, cello
 EXPECTED_TAGS = [0.1939, 0.0516, 0.2494, 0.017, 0.004, 0.0199, 0.005]
 EXPECTED_FEATURES = [-0.08, -0.033, 2.078, -0.186, 0.996, -0.17]
 
@@ -57,7 +57,7 @@ def test_a_clip_of_less_than_a_patch_is_repeated(musicnn):
     assert len(musicnn.patches(struck_notes(5.5), 16000)) == 3
 
 
-def test_what_cannot_be_tagged_is_a_sentence(musicnn):
+def test_unusable_clips_are_refused(musicnn):
     with pytest.raises(AudioError, match=r"clip is 0\.50 s; musicnn needs at least 1\.0 s"):
         musicnn(struck_notes(0.5), 16000)
     with pytest.raises(AudioError, match="one channel"):
@@ -72,6 +72,6 @@ def test_silence_has_finite_outputs(musicnn):
     assert 0 <= tagging.tag("violin") < 0.1
 
 
-def test_missing_weights_are_a_sentence(tmp_path):
+def test_missing_weights_are_reported(tmp_path):
     with pytest.raises(FileNotFoundError, match="musicnn's weights are missing"):
         Musicnn(tmp_path / "none.onnx")

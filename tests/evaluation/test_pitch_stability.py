@@ -1,4 +1,4 @@
-"""Steadiness against values worked out by hand."""
+"""Pitch stability compared with values calculated by hand."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def hz(cents: np.ndarray) -> np.ndarray:
     return 440 * 2 ** (cents / 1200)
 
 
-def test_frames_belong_to_the_long_note_they_lie_well_inside_of() -> None:
+def test_frames_well_inside_a_long_note_belong_to_it() -> None:
     owner = held_frames(NOTES, TIMES)
     assert owner[:2].tolist() == [-1, -1]  # the attack
     assert set(owner[3:17].tolist()) == {0}
@@ -34,7 +34,7 @@ def test_a_wobble_is_the_change_within_notes_and_not_between_them() -> None:
     assert pitch_wobble((Note(0.0, 0.3, 69, 80),), TIMES, hz(cents)) is None
 
 
-def test_a_deviation_leaves_out_what_a_tracker_loses() -> None:
+def test_a_deviation_ignores_frames_that_the_tracker_loses() -> None:
     original = hz(np.zeros(50))
     ours = hz(np.full(50, 5.0))
     ours[10] *= 2  # an octave off
@@ -42,7 +42,7 @@ def test_a_deviation_leaves_out_what_a_tracker_loses() -> None:
     assert pitch_deviation((), TIMES, ours, original) is None
 
 
-def test_what_repeats_with_every_hop_is_a_stripe_and_what_does_not_is_none() -> None:
+def test_only_a_pattern_that_repeats_with_every_hop_is_a_stripe() -> None:
     time = torch.arange(44100)
     noise = 0.1 * torch.randn(44100, generator=torch.Generator().manual_seed(0))
     at_hop, slower = (

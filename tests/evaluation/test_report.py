@@ -1,4 +1,4 @@
-"""Tables, ratios and pictures of results made by hand."""
+"""Tables, ratios and pictures of made-up results."""
 
 import gzip
 import json
@@ -70,11 +70,11 @@ def test_tables_hold_means_of_clips_and_means_of_pair_means() -> None:
 def test_ratios_compare_with_doing_nothing_and_with_the_vocoders_best() -> None:
     summary = summarize(HAND_MADE, ROWS, [Direction("piano", "violin")], model_name(20))
     assert key_ratios(summary["tables"]["piano -> violin"], model_name(20)) == pytest.approx(
-        {"log-mel error / identity": 0.6 / 2.0, "frame F / oracle": 0.4 / 0.8, "heard as target": 0.5}
+        {"log-mel error / identity": 0.6 / 2.0, "frame F / oracle": 0.4 / 0.8, "classified as target": 0.5}
     )
 
 
-def test_the_confusion_matrix_counts_what_targets_are_heard_as() -> None:
+def test_the_confusion_matrix_counts_predicted_instruments() -> None:
     matrix = confusion_matrix(HAND_MADE, model_name(20))
     violin, cello = INSTRUMENT_NAMES.index("violin"), INSTRUMENT_NAMES.index("cello")
     assert matrix[violin, violin] == pytest.approx(2 / 3)
@@ -120,13 +120,13 @@ def test_markdown_shows_every_mean_with_its_interval() -> None:
     assert widths == {len(NOTE_COLUMNS) + 2, len(SOUND_COLUMNS) + 2, 7}
 
 
-def test_each_stage_is_charged_with_what_it_changes() -> None:
+def test_each_stage_shows_the_change_it_causes() -> None:
     lines = substitution_lines(summarize(HAND_MADE, ROWS, [Direction("piano", "violin")], model_name(20)))
     first = lines[lines.index("| oracle | vocoder | 0.100 | 0.800 | 0.000 | 0.000 |") + 1]
     assert first == "| ours, 20 steps | denoiser | 0.600 (+0.500) | 0.400 (-0.400) | 0.000 (+0.000) | 0.000 (+0.000) |"
 
 
-def test_pairs_are_told_apart_by_how_the_target_sounds() -> None:
+def test_pairs_are_grouped_by_kind_of_target() -> None:
     struck = [result(model_name(20), "violin", "piano", 0.2, "piano"), result(ORACLE, "violin", "piano", 0.1, "piano")]
     kinds = summarize(
         [*HAND_MADE, *struck, result(IDENTITY, "violin", "piano", 1.0, "violin")], ROWS, [], model_name(20)
@@ -137,7 +137,7 @@ def test_pairs_are_told_apart_by_how_the_target_sounds() -> None:
 
 
 def in_order_of_cases(results: list[dict]) -> list[dict]:
-    """Published results, which lie in the order in which they were done, as ``choose_cases`` orders their cases."""
+    """Published results in the order of ``choose_cases``."""
     order = {pair: number for number, pair in enumerate((*MAIN_PAIRS, *OTHER_PAIRS))}
     turns: dict[tuple[str, str], dict[str, int]] = {}
     for result in results:
@@ -152,7 +152,7 @@ def in_order_of_cases(results: list[dict]) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_the_published_report_is_made_of_the_published_results() -> None:
+def test_the_published_report_matches_the_published_results() -> None:
     folder = ROOT / "train" / "results"
     published = json.loads((folder / "summary.json").read_text())
     lines = gzip.decompress((folder / "results.jsonl.gz").read_bytes()).decode().splitlines()

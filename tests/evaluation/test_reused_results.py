@@ -2,14 +2,14 @@ from train.evaluation.reused_results import ReusedResults
 from train.evaluation.systems import DEFAULT, IDENTITY, ORACLE, REGRESSION, TRANSCRIBED, System, model_system
 
 BEFORE, OURS, AFTER = [System(IDENTITY), System(TRANSCRIBED)], model_system(DEFAULT), System(ORACLE)
-TOLD = ReusedResults({("clip", REGRESSION): {}})
+REUSED = ReusedResults({("clip", REGRESSION): {}})
 
 
-def test_the_regressions_row_is_taken_over_where_its_network_is_not_there() -> None:
-    assert TOLD.add_to([*BEFORE, OURS, AFTER]) == [*BEFORE, System(REGRESSION), OURS, AFTER]
+def test_the_regressions_results_are_reused_without_its_network() -> None:
+    assert REUSED.add_to([*BEFORE, OURS, AFTER]) == [*BEFORE, System(REGRESSION), OURS, AFTER]
 
 
-def test_no_row_is_added_that_is_there_or_that_nothing_tells_of() -> None:
+def test_no_system_is_added_twice_or_without_results() -> None:
     with_it = [System(IDENTITY), System(REGRESSION), OURS]
-    assert TOLD.add_to(with_it) == with_it
+    assert REUSED.add_to(with_it) == with_it
     assert ReusedResults().add_to([*BEFORE, OURS, AFTER]) == [*BEFORE, OURS, AFTER]

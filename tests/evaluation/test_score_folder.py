@@ -1,4 +1,4 @@
-"""Another system's outputs, scored against their references."""
+"""Outputs of another system, scored against references."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def write_tone(path: Path, hz: float, sample_rate: int, seconds: float = 2.0) ->
     soundfile.write(path, 0.1 * np.sin(2 * np.pi * hz * time), sample_rate)
 
 
-def test_outputs_of_any_format_are_brought_to_their_references(tmp_path: Path) -> None:
+def test_outputs_of_any_format_are_matched_to_their_references(tmp_path: Path) -> None:
     write_tone(tmp_path / "ours" / "a.flac", 440.0, 16000, seconds=1.5)
     write_tone(tmp_path / "theirs" / "a.wav", 440.0, 44100)
     [pair] = pair_files(tmp_path / "ours", tmp_path / "theirs")
@@ -64,7 +64,7 @@ def test_a_folder_of_copies_scores_better_than_one_of_other_tones(
     assert means["others"]["frechet"] > 1e-4
 
 
-def test_half_a_command_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_argument_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--audio-dir", str(tmp_path), "--out", str(tmp_path)])
     assert "the following arguments are required: --reference-dir" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Damage is of the strength it says."""
+"""Corruptions have the stated strength."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ MATERIAL = Material(tone(440.0), tone(330.0), tone(440.0).sign() * 0.1)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_every_rung_is_as_long_as_the_clip_and_differs_from_it(name: str) -> None:
+def test_every_corruption_keeps_the_length_and_changes_the_clip(name: str) -> None:
     damage, strengths = CORRUPTIONS[name]
     outputs = [damage(MATERIAL, strength) for strength in strengths]
     assert all(output.shape == MATERIAL.target.shape for output in outputs)
@@ -34,7 +34,7 @@ def test_every_rung_is_as_long_as_the_clip_and_differs_from_it(name: str) -> Non
     assert all(not torch.equal(output, MATERIAL.target) for output in outputs)
 
 
-def test_noise_lies_as_far_below_as_it_says() -> None:
+def test_noise_has_the_stated_level() -> None:
     noise = add_noise(MATERIAL, 25.0) - MATERIAL.target
     ratio = MATERIAL.target.square().mean() / noise.square().mean()
     assert 10 * float(ratio.log10()) == pytest.approx(25.0, abs=0.2)
@@ -45,13 +45,13 @@ def test_detuning_moves_the_pitch_by_its_cents() -> None:
     assert 1200 * np.log2(spectrum.argmax() / 440) == pytest.approx(50.0, abs=3)
 
 
-def test_a_late_clip_is_the_clip_after_silence() -> None:
+def test_a_delayed_clip_is_the_clip_after_silence() -> None:
     late = shift(MATERIAL, 100.0)
     assert late[:2205].abs().max() == 0
     assert torch.equal(late[2205:], MATERIAL.target[:-2205])
 
 
-def test_swapped_notes_and_instruments_come_in_their_share() -> None:
+def test_swapped_notes_and_instruments_have_the_stated_share() -> None:
     half = swap_notes(MATERIAL, 0.5)
     assert torch.equal(half[:RATE], MATERIAL.target[:RATE])
     assert torch.equal(half[RATE:], MATERIAL.other_music[RATE:])
@@ -59,7 +59,7 @@ def test_swapped_notes_and_instruments_come_in_their_share() -> None:
     assert torch.equal(change_instrument(MATERIAL, 0.0), MATERIAL.target)
 
 
-def test_blur_takes_an_attack_apart() -> None:
+def test_blur_spreads_an_attack() -> None:
     target = tone(440.0)
     target[:RATE] = 0
     material = Material(target, target, target)

@@ -1,4 +1,4 @@
-"""The comparison of latent shapes: what its commands build, and its table of finished shapes."""
+"""Comparison of latent shapes: commands, and the table of finished shapes."""
 
 import argparse
 import json
@@ -37,13 +37,13 @@ def test_a_shape_names_the_latents_of_its_autoencoder(shape: str, tmp_path: Path
         assert model.vae.encode(model.fold(mel)).latent_dist.mode().shape == (1, channels, rows, columns)
         assert model.encode(mel).shape == (1, channels * (rows // 16) ** 2, 16, 28)
     made = stages[0].result.parent
-    assert stages[1].settings["autoencoder"] == made, "the autoencoder that was trained is the one that encodes"
-    assert stages[3].settings["autoencoder"] == made, "and the one that is exported"
+    assert stages[1].settings["autoencoder"] == made, "the trained autoencoder encodes"
+    assert stages[3].settings["autoencoder"] == made, "the trained autoencoder is exported"
 
 
 @pytest.fixture
 def finished(tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Arguments for two shapes whose commands have run, with tiny parts."""
+    """Arguments for two shapes whose commands have run, with tiny components."""
     monkeypatch.setattr("train.evaluation.embeddings.WINDOW_FRAMES", 16)
     style = StyleEncoder(voices=["piano/Pure-0", "violin/Pure-40"], tokens=2, width=16)
     pipeline = StyleTransferPipeline(**tiny_pipeline().components | {"style_encoder": style})

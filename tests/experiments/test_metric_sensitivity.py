@@ -1,4 +1,4 @@
-"""The ladder's tables, from results made by hand."""
+"""Tables of the metrics' sensitivity, from made-up results."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from train.evaluation.report import COLUMNS
 from train.experiments.metric_sensitivity import CORRUPTIONS, UNCORRUPTED, average, verdict, write_markdown
 
 
-def test_a_metric_sees_damage_that_makes_it_worse_step_by_step() -> None:
+def test_a_metric_sees_a_corruption_that_makes_it_worse_step_by_step() -> None:
     assert verdict("log_mel_error", [0.0, 0.1, 0.2, 0.4]) == "sees"
     assert verdict("frame_f", [0.9, 0.8, 0.5, 0.1]) == "sees"
     assert verdict("frame_f", [0.9, 0.7, 0.8, 0.5]) == "partly"
@@ -14,14 +14,14 @@ def test_a_metric_sees_damage_that_makes_it_worse_step_by_step() -> None:
     assert verdict("log_mel_error", [0.5, 0.4, 0.3, 0.2]) == "blind"
 
 
-def test_rungs_are_means_over_the_clips_that_have_the_column() -> None:
+def test_values_are_means_over_the_clips_that_have_the_column() -> None:
     values = dict.fromkeys(COLUMNS, 1.0) | {"damage": UNCORRUPTED, "strength": 0.0}
     means = average([values, values | {"frame_f": 0.0, "f0_accuracy": None}])
     assert means[UNCORRUPTED, 0.0]["frame_f"] == pytest.approx(0.5)
     assert means[UNCORRUPTED, 0.0]["f0_accuracy"] == pytest.approx(1.0)
 
 
-def test_the_page_has_a_line_for_each_rung_and_each_metric() -> None:
+def test_the_page_has_a_line_for_each_strength_and_each_metric() -> None:
     values = dict.fromkeys(COLUMNS, 1.0)
     results = [values | {"damage": UNCORRUPTED, "strength": 0.0}]
     results += [

@@ -31,7 +31,7 @@ def test_references_are_other_music_of_the_target_on_the_test_soundfont(dataset)
         assert task.reference.stem.endswith("source")
 
 
-def test_the_page_says_how_often_the_clip_wins_and_is_found():
+def test_the_page_has_distances_and_retrieval():
     results = [
         {"instrument": "harp", "distances": {"0.0": 0.5, "0.5": 0.4, "1.0": 0.3}},
         {"instrument": "harp", "distances": {"0.0": 0.2, "0.5": 0.25, "1.0": 0.3}},
@@ -45,7 +45,7 @@ def test_the_page_says_how_often_the_clip_wins_and_is_found():
 
 
 @pytest.mark.slow
-def test_the_command_measures_what_the_model_hears(dataset, tmp_path, monkeypatch, capsys):
+def test_the_command_measures_distances_and_retrieval(dataset, tmp_path, monkeypatch, capsys):
     folder, groups = dataset
     monkeypatch.setattr(references, "INSTRUMENT_NAMES", PRESENT)
     monkeypatch.setattr(references, "read_manifest", lambda path: of_different_pieces(groups))

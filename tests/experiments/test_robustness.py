@@ -24,7 +24,7 @@ def strongest_hz(waveform: torch.Tensor, rate: int) -> float:
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
-def test_every_hardship_leaves_the_note_and_its_length_but_for_the_pace(name: str) -> None:
+def test_every_condition_keeps_the_note_and_its_length_except_for_the_pace(name: str) -> None:
     recording = CONDITIONS[name](tone(), RATE)
     mono = to_mono(recording.waveform, recording.sample_rate, RATE)
     assert len(mono) == pytest.approx(2 * RATE / recording.pace, rel=0.05)
@@ -32,7 +32,7 @@ def test_every_hardship_leaves_the_note_and_its_length_but_for_the_pace(name: st
     assert (name == CLEAN) == (recording.waveform.shape == (2 * RATE,) and torch.equal(recording.waveform, tone()))
 
 
-def test_hardships_are_as_strong_as_they_say() -> None:
+def test_conditions_have_the_stated_strength() -> None:
     clean = tone()
     assert CONDITIONS["40 cents sharp"](clean, RATE).pace == pytest.approx(2 ** (40 / 1200))
     noise = CONDITIONS["noise"](clean, RATE).waveform - clean
@@ -48,16 +48,16 @@ def test_hardships_are_as_strong_as_they_say() -> None:
     assert CONDITIONS["stereo"](clean, RATE).waveform.shape == (2, 2 * RATE)
 
 
-def test_the_table_names_what_is_too_weak() -> None:
+def test_the_table_names_the_conditions_below_the_limit() -> None:
     share = dict.fromkeys(CONDITIONS, 0.8) | {"room": 0.6}
     page = write_markdown([{"hardship": name, "frame_f": value} for name, value in share.items()])
     assert "| room | 0.600" in page
     assert "| 0.750 |" in page
-    assert "below 0.85 of clean: room." in page
+    assert "these keep less than 0.85 of frame F: room." in page
 
 
 @pytest.mark.slow
-def test_a_trial_is_measured_under_every_hardship(dataset, tmp_path) -> None:
+def test_a_case_is_measured_in_every_condition(dataset, tmp_path) -> None:
     tiny_pipeline().save_pretrained(tmp_path / "model")
     arguments = ["--data", str(dataset[0]), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--clips", "1", "--workers", "1"]) == 0
@@ -66,6 +66,6 @@ def test_a_trial_is_measured_under_every_hardship(dataset, tmp_path) -> None:
     assert all(0 <= result["frame_f"] <= 1 for result in results)
 
 
-def test_a_missing_data_set_is_a_sentence(tmp_path, capsys) -> None:
+def test_a_missing_data_set_is_reported(tmp_path, capsys) -> None:
     assert main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.startswith("error: ")

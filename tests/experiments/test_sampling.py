@@ -15,7 +15,7 @@ main = command("sampling")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A tiny model, with an enhancer, that knows the voices of the tiny cache."""
+    """A tiny model with an enhancer and the voices of the tiny cache."""
     folder = tmp_path_factory.mktemp("model")
     style = StyleEncoder(voices=["piano/Pure-0", "violin/Pure-40"], tokens=2, width=16)
     parts = tiny_pipeline().components | {"style_encoder": style, "enhancer": MelEnhancer(widths=(16,))}
@@ -36,7 +36,7 @@ def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path
     assert [(one["steps"], one["temperature"], one["enhanced"], one["dynamics"]) for one in found] == list(
         itertools.product((1, 2), (0, 1), (False, True), (0, 1))
     )
-    for plain, enhanced in zip(found[::4], found[2::4], strict=True):  # it has not learnt anything yet
+    for plain, enhanced in zip(found[::4], found[2::4], strict=True):  # it is untrained
         assert plain["error"] == pytest.approx(enhanced["error"])
     for free, bound in zip(found[::2], found[1::2], strict=True):
         assert free["error"] != bound["error"]
@@ -45,15 +45,15 @@ def test_every_setting_is_measured_on_the_same_pairs(model, tiny_cache, tmp_path
     assert all(one["error"] > 0 and one["frechet"] > 0 for one in found)
     assert "| 2 | 0.5 | 1 | yes | 1 |" in capsys.readouterr().out
 
-    arguments = [*arguments[:-8], "--temperature", "1", "--listen", "--out", str(tmp_path / "heard")]
+    arguments = [*arguments[:-8], "--temperature", "1", "--listen", "--out", str(tmp_path / "transcribed")]
     assert main(arguments) == 0
-    heard = json.loads((tmp_path / "heard" / "sampling.json").read_text())
-    assert [one["steps"] for one in heard] == [1, 1, 2, 2]
-    assert all(0 <= one["frame_f"] <= 1 for one in heard)
+    transcribed = json.loads((tmp_path / "transcribed" / "sampling.json").read_text())
+    assert [one["steps"] for one in transcribed] == [1, 1, 2, 2]
+    assert all(0 <= one["frame_f"] <= 1 for one in transcribed)
 
 
 @torch.no_grad()
-def test_every_pair_has_noise_of_its_own_and_the_same_each_time(model):
+def test_every_pair_has_different_but_reproducible_noise(model):
     pipeline = StyleTransferPipeline.from_pretrained(model)
     pipeline.set_progress_bar_config(disable=True)
     sources = torch.rand(1, 1, 256, 192).repeat(2, 1, 1, 1) - 5
@@ -67,13 +67,13 @@ def test_a_missing_cache_is_a_sentence(model, tmp_path, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
-def test_a_level_that_nothing_can_be_refined_from_is_a_sentence(tmp_path, capsys):
+def test_a_start_level_of_zero_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--cache", str(tmp_path), "--out", str(tmp_path / "out"), "--start", "0.5", "0"])
     assert "--start must be above 0 and at most 1" in capsys.readouterr().err
 
 
-def test_more_steps_than_there_are_levels_is_a_sentence(model, tiny_cache, tmp_path, capsys):
+def test_more_steps_than_levels_are_refused(model, tiny_cache, tmp_path, capsys):
     arguments = ["--cache", str(tiny_cache), "--model", str(model), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--steps", "4", "50", "--start", "0.5", "0.01"]) == 2
-    assert "50 steps are more than there are in 0.01 of 1000 noise levels" in capsys.readouterr().err
+    assert "50 steps do not fit into 0.01 of 1000 noise levels" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The autoencoder and the vocoder that ship, on the clips that ship: silence, stripes, held notes, level."""
+"""Shipped autoencoder and vocoder on the shipped clips: silence, stripes, held notes, level."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def pipeline() -> StyleTransferPipeline:
 
 @pytest.fixture(scope="module")
 def originals(pipeline: StyleTransferPipeline) -> list[torch.Tensor]:
-    """The beginnings of the example clips at the data set's loudness."""
+    """Beginnings of the example clips at the loudness of the data set."""
     rate, waveforms = pipeline.mel.sample_rate, []
     for path in CLIPS:
         samples, sample_rate = read_audio(path)
@@ -53,5 +53,5 @@ def test_frames_leave_no_stripes_and_levels_stay(
         made = through_codec(original, pipeline, with_autoencoder, 0)
         stripes.append(hop_stripes(made, pipeline.mel) - hop_stripes(original, pipeline.mel))
         levels.append(20 * float((made.square().mean() / original.square().mean()).sqrt().log10()))
-    assert sum(stripes) / len(stripes) < 0.02, "what repeats with every hop is no stronger than in the originals"
+    assert sum(stripes) / len(stripes) < 0.02, "patterns repeat with every hop"
     assert max(abs(level) for level in levels) < 1.0

@@ -12,13 +12,13 @@ from train.experiments.voices import half_levels, sample_phrases, write_markdown
 main = command("voices")
 
 
-def test_phrases_can_be_played_and_stay_the_same(scores):
+def test_phrases_are_playable_and_reproducible(scores):
     flute = get_instrument("flute")
     phrases = sample_phrases([scores], flute, 3)
     assert len(phrases) == 3
     assert all(flute in playable_by(phrase.notes) for phrase in phrases)
     assert sample_phrases([scores], flute, 3) == phrases
-    with pytest.raises(ScoreError, match="phrases in the scores can be played by the flute"):
+    with pytest.raises(ScoreError, match="phrases that flute can play"):
         sample_phrases([scores], flute, 10000)
 
 
@@ -26,7 +26,7 @@ def test_the_attack_of_a_voice_is_measured_on_single_notes(soundfonts):
     voice = "violin/Pure-40"
     times = half_levels(load_players((str(soundfonts[0]),), (voice,)), voice, get_instrument("violin"))
     assert len(times) == 7
-    assert all(0 <= time < 15 for time in times)  # the font's tone starts at once
+    assert all(0 <= time < 15 for time in times)  # the soundfont's tone starts at once
 
 
 def test_the_page_puts_the_best_voice_first_and_marks_the_default():
@@ -41,7 +41,7 @@ def test_the_page_puts_the_best_voice_first_and_marks_the_default():
     assert "the same 8 phrases" in page
 
 
-def test_scores_that_are_missing_are_a_sentence(tmp_path, soundfonts, capsys):
+def test_missing_scores_are_reported(tmp_path, soundfonts, capsys):
     arguments = ["--scores", str(tmp_path / "none"), "--soundfonts", str(soundfonts[0]), "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
     assert "no such folder of MIDI files" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Commands of the training as tests call them, in their own process."""
+"""Commands of the training, called within the test's process."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -9,12 +9,12 @@ from train.trainers.settings import Settings, add_settings, read_settings
 
 
 def command(name: str) -> Callable[[Sequence[str]], int]:
-    """A function that runs a command with some arguments and returns its exit code."""
+    """Return a function that runs a command and returns its exit code."""
     return partial(COMMANDS[name].run)
 
 
 def settings_from(cls: type[Settings], arguments: Sequence[str]) -> Settings:
-    """A trainer's settings from its flags."""
+    """Parse a trainer's settings from flags."""
     parser = argparse.ArgumentParser()
     add_settings(parser, cls)
     return read_settings(cls, parser.parse_args(arguments))

@@ -1,4 +1,4 @@
-"""Files that tests make, soundfonts and MIDI, and where the repository is."""
+"""Soundfonts and MIDI files for tests, and the repository's folder."""
 
 import struct
 from pathlib import Path
@@ -22,10 +22,10 @@ def write_soundfont(
     harmonics: tuple[float, ...] = (1.0,),
     banks: tuple[int, ...] = (),
 ) -> Path:
-    """A SoundFont 2.01 whose presets all play one looped tone of 441 Hz with the given strengths of harmonics.
+    """Write a SoundFont 2.01 whose presets play a looped tone of 441 Hz.
 
     Args:
-        banks: one for each program; all in bank 0 by default.
+        banks: one per program; by default all in bank 0.
     """
     rate, period, periods = 22050, 50, 40
     phase = 2 * np.pi * np.arange(period * periods) / period
@@ -67,7 +67,7 @@ def write_soundfont(
 
 
 def write_midi(path: Path, pitches: list[int], step_s: float = 0.2) -> Path:
-    """A MIDI file of one line of notes of equal length at 120 beats a minute."""
+    """Write a MIDI file with notes of equal length at 120 beats per minute."""
     score = symusic.Score(480)
     track = symusic.Track(program=0, is_drum=False, name="line")
     ticks = round(step_s * 960)

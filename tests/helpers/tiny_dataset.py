@@ -1,4 +1,4 @@
-"""A data set of a few tones, with scores, as the command render-dataset would have made it."""
+"""A data set of a few tones with scores, in the format of render-dataset."""
 
 import json
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ NOTES = (Note(0.05, 0.3, 60, 80), Note(0.35, 0.6, 67, 80), Note(0.4, 0.7, 30, 80
 
 
 def tone(notes: tuple[Note, ...], harmonics: tuple[float, ...]) -> np.ndarray:
-    """Notes with these strengths of harmonics at the loudness of a data set, (samples,)."""
+    """Notes with the given harmonics at the loudness of a data set, (samples,)."""
     time = np.arange(SAMPLES) / MEL.sample_rate
     out = np.zeros(SAMPLES)
     for note in notes:
@@ -33,19 +33,19 @@ def tone(notes: tuple[Note, ...], harmonics: tuple[float, ...]) -> np.ndarray:
 
 
 def clip_record(file: str, voice: str, role: str, **others: Any) -> ClipRecord:
-    """The record of a clip; what is not given is nothing special."""
+    """Record of a clip, with defaults."""
     plain = {"gain": 1.0, "notes_left_out": 0, "details": {}}
     return ClipRecord(file=file, instrument=voice.split("/")[0], voice=voice, role=role, **(plain | others))
 
 
 def clip_group(index: int, split: str, clips: Iterable[ClipRecord], **others: Any) -> ClipGroup:
-    """A group of clips; what is not given is nothing special."""
+    """Group of clips, with defaults."""
     plain = {"paired": True, "piece": "", "tracks": "all", "start_s": 0.0, "tempo": 1.0, "transposition": 0}
     return ClipGroup(index=index, split=split, clips=tuple(clips), **(plain | {"notes": ()} | others))
 
 
 def cached_clip(group: int, voice: str, frames: int, **others: Any) -> CachedClip:
-    """A clip of a mel cache; what is not given is nothing special."""
+    """Clip of a mel cache, with defaults."""
     plain = {"file": "", "split": "train", "paired": True, "instrument": voice.split("/")[0], "role": "target"}
     return CachedClip(group=group, voice=voice, frames=frames, **(plain | others))
 
@@ -62,7 +62,7 @@ def write_group(folder: Path, index: int, split: str, roles: tuple[str, ...]) ->
 
 
 def write_dataset(folder: Path) -> list[ClipGroup]:
-    """Two test groups of piano, violin and harp in both roles, and a training group."""
+    """Make two test groups of piano, violin and harp in both roles, and a training group."""
     (folder / "clips").mkdir()
     groups = [write_group(folder, index, "test", ("target", "source")) for index in (0, 1)]
     groups.append(write_group(folder, 2, "train", ("target",)))

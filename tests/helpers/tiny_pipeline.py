@@ -1,4 +1,4 @@
-"""A pipeline of real components, small enough to run in a test, and a clip for it."""
+"""A pipeline of small real components, and a clip for it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +18,7 @@ TONE_RATE = 22050
 
 
 def tiny_pipeline(voices: Iterable[str] = ()) -> StyleTransferPipeline:
-    """Random weights; every instrument's default voice is known, and more ``voices``."""
+    """Pipeline with random weights, all default voices, and more ``voices``."""
     torch.manual_seed(0)
     autoencoder = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=4)
     settings = DenoiserSettings(

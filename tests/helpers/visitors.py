@@ -1,4 +1,4 @@
-"""What visitors of the page do."""
+"""Actions of the page's visitors."""
 
 from pathlib import Path
 

@@ -24,7 +24,7 @@ def noise(seed: int, samples: int = 4096) -> torch.Tensor:
     return 0.1 * torch.randn(3, samples, generator=torch.Generator().manual_seed(seed))
 
 
-def test_every_period_and_resolution_judges_every_clip() -> None:
+def test_every_period_and_resolution_classifies_every_clip() -> None:
     (periods, period_maps), (resolutions, resolution_maps) = tiny()(noise(0))
     assert [logits.shape[-1] for logits in periods] == list(PERIODS)
     assert len(period_maps) == len(PERIODS)
@@ -34,21 +34,21 @@ def test_every_period_and_resolution_judges_every_clip() -> None:
 
 
 @pytest.mark.parametrize("samples", [4095, 4096, 4099])
-def test_any_length_is_judged(samples: int) -> None:
+def test_any_length_is_accepted(samples: int) -> None:
     logits, features = PeriodDiscriminator(7, 2)(noise(1, samples))
     assert logits.shape[-1] == 7
     assert len(features) == 5
 
 
-def test_clips_are_judged_apart() -> None:
-    judges, batch = tiny(), noise(2)
-    (together, _), _ = judges(batch)
-    (alone, _), _ = judges(batch[1:2])
+def test_clips_are_classified_independently() -> None:
+    discriminators, batch = tiny(), noise(2)
+    (together, _), _ = discriminators(batch)
+    (alone, _), _ = discriminators(batch[1:2])
     for several, one in zip(together, alone, strict=True):
         torch.testing.assert_close(several[1:2], one)
 
 
-def test_silence_gives_finite_judgements_and_gradients() -> None:
+def test_silence_gives_finite_logits_and_gradients() -> None:
     silence = torch.zeros(1, 4096, requires_grad=True)
     (periods, _), (resolutions, _) = tiny()(silence)
     sum(logits.sum() for logits in periods + resolutions).backward()
@@ -57,19 +57,19 @@ def test_silence_gives_finite_judgements_and_gradients() -> None:
 
 def test_gradients_reach_the_waveform() -> None:
     waveform = noise(3).requires_grad_()
-    for judge in (PeriodDiscriminator(3, 2), ResolutionDiscriminator(512, 2)):
-        (gradient,) = torch.autograd.grad(judge(waveform)[0].sum(), waveform)
+    for discriminator in (PeriodDiscriminator(3, 2), ResolutionDiscriminator(512, 2)):
+        (gradient,) = torch.autograd.grad(discriminator(waveform)[0].sum(), waveform)
         assert gradient.abs().max() > 0
 
 
-def test_a_discriminator_learns_to_tell_tones_from_noise() -> None:
+def test_a_discriminator_learns_to_distinguish_tones_from_noise() -> None:
     torch.manual_seed(0)
-    judge = ResolutionDiscriminator(1024, 2)
-    optimizer = torch.optim.Adam(judge.parameters(), lr=2e-2)
+    discriminator = ResolutionDiscriminator(1024, 2)
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-2)
     tone = 0.1 * torch.sin(2 * torch.pi * 440 / 22050 * torch.arange(4096)).expand(3, -1)
     losses = []
     for step in range(10):
-        loss = discriminator_loss([judge(tone)[0]], [judge(noise(step))[0]])
+        loss = discriminator_loss([discriminator(tone)[0]], [discriminator(noise(step))[0]])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -77,18 +77,18 @@ def test_a_discriminator_learns_to_tell_tones_from_noise() -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
-def learn_to_judge() -> tuple[MelDiscriminator, list[float]]:
+def train_discriminator() -> tuple[MelDiscriminator, list[float]]:
     torch.manual_seed(0)
-    judge = MelDiscriminator(4)
-    optimizer = torch.optim.Adam(judge.parameters(), lr=1e-2)
+    discriminator = MelDiscriminator(4)
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-2)
     losses = []
     for _ in range(15):
-        loss = discriminator_step_loss(judge, smooth(), rough(), 1.0)
+        loss = discriminator_step_loss(discriminator, smooth(), rough(), 1.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return judge, losses
+    return discriminator, losses
 
 
 def rough() -> torch.Tensor:
@@ -99,32 +99,32 @@ def smooth() -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(rough(), 3, 1, 1)
 
 
-def test_a_discriminator_of_mels_learns_to_tell_blur_and_says_how_to_pass() -> None:
-    judge, losses = learn_to_judge()
+def test_a_discriminator_of_mels_learns_to_detect_blur_and_guides_the_generator() -> None:
+    discriminator, losses = train_discriminator()
     assert losses[-1] < 0.5 * losses[0]
     fake = smooth().requires_grad_()
-    adversarial, feature = generator_losses(judge, fake, rough(), 1.0)
-    assert adversarial.item() > generator_losses(judge, rough(), rough(), 1.0)[0].item()
+    adversarial, feature = generator_losses(discriminator, fake, rough(), 1.0)
+    assert adversarial.item() > generator_losses(discriminator, rough(), rough(), 1.0)[0].item()
     assert feature.item() > 0
     (gradient,) = torch.autograd.grad(adversarial, fake)
-    better, _ = generator_losses(judge, fake - gradient / gradient.abs().max(), rough(), 1.0)
+    better, _ = generator_losses(discriminator, fake - gradient / gradient.abs().max(), rough(), 1.0)
     assert better.item() < adversarial.item()
-    assert all(weight.requires_grad for weight in judge.parameters())
+    assert all(weight.requires_grad for weight in discriminator.parameters())
 
 
-def test_the_same_patch_higher_up_is_judged_otherwise() -> None:
+def test_the_logits_depend_on_the_band() -> None:
     torch.manual_seed(0)
-    judge = MelDiscriminator(4)
-    ((logits,), _) = judge(torch.zeros(1, 2, 64, 32))[0]
+    discriminator = MelDiscriminator(4)
+    ((logits,), _) = discriminator(torch.zeros(1, 2, 64, 32))[0]
     assert float((logits[..., 3, 2] - logits[..., 5, 2]).abs()) > 1e-5
 
 
-def test_judgements_count_by_their_weights() -> None:
-    judges, real, fake = tiny(), noise(4), noise(5)
-    both = float(discriminator_step_loss(judges, fake, real, 1.0, 2.0))
+def test_discriminators_have_weights() -> None:
+    discriminators, real, fake = tiny(), noise(4), noise(5)
+    both = float(discriminator_step_loss(discriminators, fake, real, 1.0, 2.0))
     first, second = (
-        float(discriminator_step_loss(judges, fake, real, *weights)) for weights in ((1.0, 0.0), (0.0, 1.0))
+        float(discriminator_step_loss(discriminators, fake, real, *weights)) for weights in ((1.0, 0.0), (0.0, 1.0))
     )
     assert both == pytest.approx(first + 2 * second, rel=1e-5)
     with pytest.raises(ValueError, match="zip"):
-        discriminator_step_loss(judges, fake, real, 1.0)
+        discriminator_step_loss(discriminators, fake, real, 1.0)

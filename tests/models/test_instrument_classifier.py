@@ -1,4 +1,4 @@
-"""The classifier's network: any length, no loudness, and the same after saving."""
+"""Instrument classifier: any length, independent of loudness, unchanged by saving."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_the_head_reads_the_features(classifier: InstrumentClassifier) -> None:
     torch.testing.assert_close(classifier.head(classifier.features(mels(64))), classifier(mels(64)))
 
 
-def test_loudness_tells_it_nothing(classifier: InstrumentClassifier) -> None:
+def test_loudness_does_not_matter(classifier: InstrumentClassifier) -> None:
     torch.testing.assert_close(classifier(mels(64) + 1.5), classifier(mels(64)), atol=1e-4, rtol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""What the vocoder's losses measure."""
+"""Training losses: values for known signals."""
 
 import math
 
@@ -25,7 +25,7 @@ def signal(seed: int, scale: float = 0.1) -> torch.Tensor:
     return scale * torch.randn(2, 8192, generator=torch.Generator().manual_seed(seed))
 
 
-def test_equal_signals_cost_nothing() -> None:
+def test_equal_signals_have_no_loss() -> None:
     waveform = signal(0)
     assert stft_loss(waveform, waveform) == 0
     assert mel_loss(waveform, waveform, MEL) == 0
@@ -51,7 +51,7 @@ def test_twice_the_level_is_an_error_of_log_two() -> None:
     assert math.isclose(float(stft_loss(2 * waveform, waveform)), 1 + math.log(2), rel_tol=0.01)
 
 
-def test_the_level_loss_is_that_of_the_frames_that_can_be_heard() -> None:
+def test_the_level_loss_ignores_inaudible_frames() -> None:
     mel = torch.full((1, 1, 256, 4), -2.0)
     mel[..., 3] = MEL.log_floor - 10
     louder = mel + torch.tensor([0.0, 0.5, 0.0, 0.5])
@@ -76,14 +76,14 @@ def test_magnitudes_stay_in_float32_under_autocast() -> None:
     assert torch.equal(inside, magnitudes(signal(4), 1024))
 
 
-def test_a_sure_discriminator_pays_nothing_and_a_fooled_one_pays() -> None:
+def test_a_discriminator_has_a_loss_only_if_it_is_fooled() -> None:
     sure, unsure = torch.full((2, 1, 5), 2.0), torch.zeros(2, 1, 5)
     assert discriminator_loss([sure], [-sure]) == 0
     assert discriminator_loss([unsure], [unsure]) == 2
     assert discriminator_loss([-sure], [sure]) == 6
 
 
-def test_the_generator_pays_for_being_recognised() -> None:
+def test_the_generator_has_a_loss_if_it_is_recognised() -> None:
     assert adversarial_loss([torch.full((2, 3), 1.5)]) == 0
     assert adversarial_loss([torch.full((2, 3), -1.0), torch.full((2, 3), 1.0)]) == 1
 

@@ -6,7 +6,7 @@ from stylediff.page.about import ABOUT, FLOW, draw_flow, read_about
 from tests.helpers.files import ROOT
 
 
-def test_the_text_tells_how_it_works_its_limits_and_its_licences():
+def test_the_text_covers_the_method_limits_and_licences():
     titles = re.findall(r"^## (.+)$", read_about(), flags=re.MULTILINE)
     assert titles == ["How it works", "Limits", "Data and licences"]
 
@@ -28,5 +28,5 @@ def test_an_installed_package_has_the_text():
     assert any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def test_the_flow_names_every_station():
+def test_the_flow_names_every_step():
     assert [draw_flow().count(f">{name}<") for name in FLOW] == [FLOW.count(name) for name in FLOW]

@@ -1,4 +1,4 @@
-"""The endpoint as programs use it, around a tiny pipeline."""
+"""API as programs use it, with a tiny pipeline."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.helpers.tiny_pipeline import TONE_RATE as RATE
 from tests.helpers.tiny_pipeline import write_tone
 
 
-def test_the_endpoint_gives_a_file_as_long_as_its_input(address, clip):
+def test_the_endpoint_returns_a_file_as_long_as_its_input(address, clip):
     client = Client(address, verbose=False)
     audio, facts = client.predict(source=handle_file(str(clip)), target="harp", steps=2, seed=5, api_name="/convert")
     assert Path(audio).name == "clip_to_harp_seed5.wav"
@@ -28,7 +28,7 @@ def test_the_endpoint_gives_a_file_as_long_as_its_input(address, clip):
     assert facts["voice"] == get_instrument("harp").default_voice
 
 
-def test_what_is_left_to_the_model_is_used_and_said(address, clip):
+def test_recommended_settings_are_used_and_shown(address, clip):
     client = Client(address, verbose=False)
     for given in ({}, {"steps": None, "temperature": "auto", "enhance": None}):
         _, facts = client.predict(source=handle_file(str(clip)), **given, api_name="/convert")
@@ -73,7 +73,7 @@ def test_any_rate_and_number_of_channels_comes_back_as_long_as_it_was(address, t
         (np.zeros(2000), "at least 0.5 s is needed"),
     ],
 )
-def test_what_cannot_be_used_gives_a_sentence(address, tmp_path, content, sentence):
+def test_unusable_clips_are_refused_with_a_message(address, tmp_path, content, sentence):
     path = tmp_path / "notes.wav"
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -102,26 +102,26 @@ def test_what_cannot_be_used_gives_a_sentence(address, tmp_path, content, senten
         ({"like": None}, "like must be a number, got None"),
     ],
 )
-def test_arguments_of_another_kind_give_a_sentence(address, clip, wrong, sentence):
+def test_arguments_of_another_type_are_refused_with_a_message(address, clip, wrong, sentence):
     arguments = {"source": handle_file(str(clip)), "steps": 1} | wrong
     with pytest.raises(AppError, match=sentence):
         Client(address, verbose=False).predict(**arguments, api_name="/convert")
 
 
 def answer_to(address: str, *values: str) -> str:
-    """What the server says to a call of ``/convert`` with values in order, as JSON."""
+    """Answer of the server to a call of ``/convert`` with unnamed values, as JSON."""
     call = f"{address}gradio_api/call/convert"
     content = f'{{"data": [{", ".join(values)}]}}'
     event = httpx.post(call, content=content, headers={"Content-Type": "application/json"}).json()["event_id"]
     return httpx.get(f"{call}/{event}", timeout=60).text
 
 
-def test_a_part_that_begins_at_infinity_gives_a_sentence(address):
+def test_a_part_that_begins_at_infinity_is_refused(address):
     answer = answer_to(address, "null", '"harp"', "1", "1", "1", "0", "1e999")
     assert "start_s must be 0 to 86400, got inf" in answer
 
 
-def test_a_file_of_the_machine_that_was_not_uploaded_is_refused(address, clip):
+def test_a_local_file_that_was_not_uploaded_is_refused(address, clip):
     plain = answer_to(address, f'{{"path": "{clip}"}}')
     assert plain.startswith("event: error")
     assert "Add a clip first" in plain
@@ -130,7 +130,7 @@ def test_a_file_of_the_machine_that_was_not_uploaded_is_refused(address, clip):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 12])
-def test_values_that_are_missing_at_the_end_are_the_defaults(address, clip, count):
+def test_missing_trailing_values_are_the_defaults(address, clip, count):
     with clip.open("rb") as file:
         path = httpx.post(f"{address}gradio_api/upload", files={"files": file}).json()[0]
     source = f'{{"path": "{path}", "meta": {{"_type": "gradio.FileData"}}}}'
@@ -141,7 +141,7 @@ def test_values_that_are_missing_at_the_end_are_the_defaults(address, clip, coun
     assert Choices.from_dict(facts) == Choices(length_s=60).resolve({})
 
 
-def test_a_call_without_any_value_is_a_sentence(address):
+def test_a_call_without_values_is_refused(address):
     assert "Add a clip first" in answer_to(address)
 
 

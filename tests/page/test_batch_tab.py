@@ -1,4 +1,4 @@
-"""Several files at once, around a tiny pipeline."""
+"""Batch conversion with a tiny pipeline."""
 
 import zipfile
 from pathlib import Path
@@ -14,7 +14,7 @@ from stylediff.settings import TransferSettings, declarations
 from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
 
 
-def test_one_bad_file_of_several_stops_no_other(address, tmp_path):
+def test_a_bad_file_does_not_stop_the_others(address, tmp_path):
     good = [write_tone(tmp_path / name) for name in ("piano_a.wav", "piano_b.wav")]
     bad = tmp_path / "bad.wav"
     bad.write_text("these are not samples")
@@ -25,7 +25,7 @@ def test_one_bad_file_of_several_stops_no_other(address, tmp_path):
     assert "| bad.wav | bad.wav is not audio that can be read" in outcomes
 
 
-def test_what_is_done_is_there_before_the_rest_and_whatever_happens_to_it(tmp_path, monkeypatch):
+def test_finished_results_appear_early_and_survive_later_errors(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     class FailsAtB(Converter):
@@ -43,7 +43,7 @@ def test_what_is_done_is_there_before_the_rest_and_whatever_happens_to_it(tmp_pa
         ["a__to_flute_seed0.wav", "a_to_flute_seed0.wav"],
     ]
     _, outcomes, archive = updates[-1]
-    assert "| b.wav | Something broke on this side" in outcomes
+    assert "| b.wav | Something went wrong on the server" in outcomes
     assert archive.endswith("stylediff.zip")
 
 
@@ -61,12 +61,12 @@ def test_files_of_one_name_are_numbered(tmp_path):
         (None, "fast", "target must be one of .*, got None"),
     ],
 )
-def test_settings_that_are_null_give_a_sentence(address, clip, target, preset, sentence):
+def test_settings_that_are_null_are_refused(address, clip, target, preset, sentence):
     with pytest.raises(AppError, match=sentence):
         Client(address, verbose=False).predict([handle_file(str(clip))], target, preset, 0, api_name="/batch")
 
 
-def test_the_preset_holds_where_settings_leave_it(clip, tmp_path, monkeypatch):
+def test_the_preset_applies_to_open_settings(clip, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     used = []
 

@@ -1,4 +1,4 @@
-"""Every control, on every kind of screen."""
+"""All controls, on all kinds of screens."""
 
 import zipfile
 
@@ -18,7 +18,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 
 
 def picture_width(visitor, name: str) -> int:
-    """Natural width of a picture once it is there."""
+    """Condition that a picture has loaded."""
     visitor.wait_for_function(f"document.querySelector('{name} img')?.naturalWidth > 0")
     return visitor.evaluate(f"document.querySelector('{name} img').naturalWidth")
 
@@ -59,7 +59,7 @@ def test_a_result_becomes_the_next_source(visit, clip):
     visitor.click("#go")
     wait_until_done(visitor)
     visitor.click("#use")
-    visitor.wait_for_timeout(1500)  # until the clip is in its place
+    visitor.wait_for_timeout(1500)  # wait until the clip is loaded
     visitor.get_by_label("piano").first.check()
     visitor.click("#go")
     visitor.wait_for_selector("#downloads a[download^='clip_to_harp_seed0_to_piano']", state="attached")
@@ -118,7 +118,7 @@ def test_a_clip_can_be_matched_where_the_model_accepts_one(accepts_reference):
     assert tabs == {"name": True, "clip": accepts_reference}
 
 
-def test_every_setting_has_a_control_that_shows_its_default_and_leaves_it_as_it_is():
+def test_every_setting_has_a_control_that_shows_and_keeps_its_default():
     with gr.Blocks():
         components = build_transfer_controls(str, has_enhancer=True)
         choices = build_controls(str, True, True).choices
@@ -147,7 +147,7 @@ def test_controls_show_what_is_loaded():
     assert Choices.from_dict(shown) == Choices(steps=9, enhance=False)
 
 
-def test_a_settings_file_asks_for_no_more_than_the_page_converts(tmp_path):
+def test_a_settings_file_is_limited_to_what_the_page_converts(tmp_path):
     file = tmp_path / "settings.json"
     file.write_text('{"length_s": 500, "start_s": 1200}')
     loaded = load_settings(str(file))
@@ -180,7 +180,7 @@ def test_the_keyboard_reaches_every_control_and_starts_a_conversion(visit, clip)
 
 
 @pytest.mark.browser
-def test_what_can_be_pressed_has_a_name(visit, clip):
+def test_every_button_has_a_name(visit, clip):
     visitor = visit("?steps=1")
     upload(visitor, clip)
     visitor.click("#go")
@@ -195,7 +195,7 @@ def test_what_can_be_pressed_has_a_name(visit, clip):
 
 
 @pytest.mark.browser
-def test_the_page_tells_about_itself(visit):
+def test_the_page_describes_itself(visit):
     visitor = visit()
     assert "≤ 25 MB" in visitor.inner_text("#limits")
     visitor.get_by_role("tab", name="About").click()

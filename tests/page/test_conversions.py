@@ -23,7 +23,7 @@ from stylediff.page.inference_thread import CONCURRENCY, compute, work_off
 from stylediff.page.settings import Choices
 from stylediff.page.uploads import Clip
 from stylediff.pipeline import StyleTransferOutput
-from stylediff.sampling import STEPS
+from stylediff.settings import STEPS
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 CLIP = Clip(0.3 * np.sin(np.arange(30001) / 10, dtype=np.float32)[None], 22050, 0.0, 1.36, "clip")
@@ -40,7 +40,7 @@ def workers() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if getattr(thread, "_target", None) is work_off}
 
 
-def test_steps_come_first_and_then_what_the_pipeline_gives(pipeline):
+def test_steps_come_first_and_then_the_pipelines_result(pipeline):
     *steps, output = convert(pipeline, CLIP, CHOICES, previews=4)
     assert [step.number for step in steps] == list(range(1, 9))
     assert [step.number for step in steps if step.mel is not None] == [2, 4, 6]
@@ -72,7 +72,7 @@ def test_few_steps_show_no_picture_on_the_way_and_many_a_few():
     assert [count_previews(steps) for steps in (1, STEPS, 9, 20, 50)] == [0, 0, 0, 2, PREVIEWS]
 
 
-def test_a_conversion_given_up_before_its_turn_computes_nothing(pipeline):
+def test_a_conversion_cancelled_before_its_turn_computes_nothing(pipeline):
     reporter = Reporter(8, 4, 0, queue.Queue(), threading.Event(), 0.0)
     reporter.stop.set()
     calls = []
@@ -107,13 +107,13 @@ def test_two_conversions_at_once_do_not_mix(pipeline):
     assert all(torch.equal(mine.audio, once.audio) for mine, once in zip(outputs, alone, strict=True))
 
 
-def test_a_clip_that_cannot_be_used_is_an_error_here(pipeline):
+def test_an_unusable_clip_is_raised_to_the_caller(pipeline):
     short = Clip(CLIP.samples[:, :100], 22050, 0.0, 0.0, "short")
     with pytest.raises(AudioError, match=r"at least 0\.5 s is needed"):
         next(Converter(pipeline)(short, CHOICES))
 
 
-def test_whatever_goes_wrong_in_the_worker_is_an_error_here(pipeline):
+def test_any_error_in_the_worker_is_raised_to_the_caller(pipeline):
     class Broken(type(pipeline.scheduler)):
         def __deepcopy__(self, memo):
             raise RuntimeError("no memory left")
@@ -128,18 +128,21 @@ def test_a_strength_below_one_counts_the_steps_that_are_run(pipeline):
     assert [event.total for event in events if isinstance(event, Step)] == [4] * 4
 
 
-def test_a_reference_is_weighed_against_the_name(pipeline):
+def test_a_reference_is_mixed_with_the_name(pipeline):
     reference = Clip(0.3 * np.sin(np.arange(50_000) / 5, dtype=np.float32)[None], 22050, 0.0, 2.3, "other")
-    named, heard = pipeline.encode_target("harp"), pipeline.encode_reference(torch.from_numpy(reference.samples), 22050)
+    by_name, by_clip = (
+        pipeline.encode_target("harp"),
+        pipeline.encode_reference(torch.from_numpy(reference.samples), 22050),
+    )
     assert choose_style(pipeline, CHOICES, None) == "harp"
     half = choose_style(pipeline, Choices(target="harp", like=0.5), reference)
-    torch.testing.assert_close(half, (named + heard) / 2)
+    torch.testing.assert_close(half, (by_name + by_clip) / 2)
     *_, by_name = convert(pipeline, CLIP, CHOICES, previews=0)
     *_, by_clip = convert(pipeline, CLIP, CHOICES, previews=0, reference=reference)
     assert not torch.equal(by_name.audio, by_clip.audio)
 
 
-def test_recommended_settings_count_as_long_as_the_named_instrument_does(pipeline):
+def test_recommended_settings_apply_while_the_named_instrument_counts(pipeline):
     advised = StyleTransferPipeline(**pipeline.components, recommended={"harp": {"temperature": 0.9, "steps": 3}})
     converter = Converter(advised)
     chosen = Choices(target="harp", steps=2)
@@ -162,12 +165,12 @@ def test_a_recommended_voice_plays(pipeline):
 def test_the_enhancer_can_be_left_out(pipeline):
     enhancer = MelEnhancer(widths=(16,)).eval()
     torch.nn.init.normal_(enhancer.unet.conv_out.weight, std=0.1)
-    mending = StyleTransferPipeline(**(pipeline.components | {"enhancer": enhancer}))
+    enhancing = StyleTransferPipeline(**(pipeline.components | {"enhancer": enhancer}))
     *_, plain = convert(pipeline, CLIP, CHOICES, previews=0)
-    *_, mended = convert(mending, CLIP, CHOICES, previews=0)
-    *_, left = convert(mending, CLIP, replace(CHOICES, enhance=False), previews=0)
+    *_, enhanced = convert(enhancing, CLIP, CHOICES, previews=0)
+    *_, left = convert(enhancing, CLIP, replace(CHOICES, enhance=False), previews=0)
     assert torch.equal(left.mel, plain.mel)
-    assert not torch.allclose(mended.mel, plain.mel, atol=1e-3)
+    assert not torch.allclose(enhanced.mel, plain.mel, atol=1e-3)
 
 
 def test_warming_up_runs_every_network_once(pipeline):

@@ -9,7 +9,7 @@ from tests.helpers.files import ROOT
 from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
 
 
-def test_a_title_may_hold_the_word_that_names_are_split_at(tmp_path: Path) -> None:
+def test_a_title_may_contain_the_separator(tmp_path: Path) -> None:
     source = tmp_path / "trumpet_ode_to_joy.flac"
     (tmp_path / "outputs").mkdir()
     result = tmp_path / "outputs" / "trumpet_ode_to_joy_to_cello_seed0.flac"
@@ -17,7 +17,7 @@ def test_a_title_may_hold_the_word_that_names_are_split_at(tmp_path: Path) -> No
     assert example_label(source, find_results([source])[source]) == "trumpet → cello: ode to joy"
 
 
-def test_an_example_without_its_result_is_left_out(tmp_path: Path) -> None:
+def test_an_example_without_a_result_is_not_listed(tmp_path: Path) -> None:
     sources = [tmp_path / "piano_a.flac", tmp_path / "harp_b.flac"]
     assert find_results(sources) == {}
     (tmp_path / "outputs").mkdir()

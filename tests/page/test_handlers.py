@@ -1,4 +1,4 @@
-"""What buttons do with values that the page itself would not send, and what an example shows."""
+"""Handlers with values that the page itself does not send, and examples."""
 
 import json
 from pathlib import Path
@@ -33,14 +33,14 @@ REQUEST = gr.Request(headers={"accept-language": "en"})
         ({"like": None}, "like must be a number, got None"),
     ],
 )
-def test_settings_of_another_kind_give_a_sentence(clip, wrong, sentence):
+def test_settings_of_another_type_are_refused_with_a_message(clip, wrong, sentence):
     handlers = Handlers(Converter(tiny_pipeline()), MelConfig(), build_player(), {})
     submission = Submission(str(clip), Choices(steps=1).to_dict() | wrong)
     with pytest.raises(gr.Error, match=sentence):
         next(handlers.convert(submission, REQUEST))
 
 
-def test_a_clip_that_is_missing_is_a_sentence(clip):
+def test_a_missing_clip_is_reported(clip):
     handlers = Handlers(Converter(tiny_pipeline()), MelConfig(), build_player(), {})
     with pytest.raises(gr.Error, match="Add a clip first"):
         next(handlers.convert(Submission("", {}), REQUEST))
@@ -48,14 +48,14 @@ def test_a_clip_that_is_missing_is_a_sentence(clip):
         next(handlers.convert(Submission(str(clip), {}, is_matching=True), REQUEST))
 
 
-def test_an_empty_seed_is_zero_and_a_new_one_is_drawn():
+def test_an_empty_seed_is_zero_and_a_new_one_is_random():
     assert Submission("clip.wav", {"seed": None, "start_s": None}).read() == Choices()
     assert Submission("clip.wav", {"seed": 7}).read() == Choices(seed=7)
     drawn = {Submission("clip.wav", {"seed": 7}, draws_seed=True).read().seed for _ in range(4)}
     assert len(drawn) > 1
 
 
-def test_a_result_says_what_it_was_made_with(clip, tmp_path, monkeypatch):
+def test_a_result_shows_its_settings(clip, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     pipeline = tiny_pipeline()
     recommended = {"harp": {"temperature": 0.75, "enhance": False}}
@@ -71,9 +71,9 @@ def test_a_result_says_what_it_was_made_with(clip, tmp_path, monkeypatch):
     assert "temperature 0.75" in last["facts"]
 
 
-def test_a_result_that_is_gone_is_a_sentence(clip):
+def test_a_deleted_result_is_reported(clip):
     assert take_result(str(clip)) == str(clip)
-    with pytest.raises(gr.Error, match="Results are kept for an hour"):
+    with pytest.raises(gr.Error, match="Results are kept for one hour"):
         take_result(f"{clip}.gone")
 
 
@@ -84,5 +84,5 @@ def test_an_example_of_two_channels_is_shown_with_its_result(clip, tmp_path):
     assert np.array_equal(soundfile.read(shown["output"])[0], soundfile.read(result)[0])
     assert shown["seed"] == 3
     served = {shown["player"][side].removeprefix("gradio_api/file=") for side in ("a", "b")}
-    assert served <= handlers.player.temp_files  # or gradio would keep them for ever
+    assert served <= handlers.player.temp_files  # otherwise gradio would keep them forever
     assert shown["side"].width > shown["side"].height

@@ -26,7 +26,7 @@ print(loaded_in == compute(threading.get_ident).result() != threading.get_ident(
 """
 
 
-def test_jobs_are_done_in_a_lasting_thread_one_after_another():
+def test_jobs_run_in_turn_in_a_lasting_thread():
     first, second = compute(threading.get_ident).result(), compute(threading.get_ident).result()
     assert first == second != threading.get_ident()
     done: list[int] = []
@@ -35,7 +35,7 @@ def test_jobs_are_done_in_a_lasting_thread_one_after_another():
     assert done == [*range(20)]
 
 
-def test_what_a_job_raises_is_raised_where_its_result_is_asked_for():
+def test_an_error_in_a_job_is_raised_to_the_caller():
     with pytest.raises(ZeroDivisionError):
         compute(lambda: 1 // 0).result()
     assert compute(lambda: 1).result() == 1
@@ -43,13 +43,13 @@ def test_what_a_job_raises_is_raised_where_its_result_is_asked_for():
 
 @pytest.mark.slow
 def test_only_the_lasting_thread_computes_on_several_cores():
-    told = subprocess.run([sys.executable, "-c", LOADING], cwd=ROOT, capture_output=True, text=True, check=True)
-    numbers, is_same_thread = told.stdout.splitlines()
+    done = subprocess.run([sys.executable, "-c", LOADING], cwd=ROOT, capture_output=True, text=True, check=True)
+    numbers, is_same_thread = done.stdout.splitlines()
     cores, *others = map(int, numbers.split())
     assert others == [cores, 1, 1]
     assert is_same_thread == "True"
 
 
-def test_where_conversions_are_forks_nothing_is_loaded_apart(monkeypatch):
+def test_with_forks_the_model_is_loaded_in_the_calling_thread(monkeypatch):
     monkeypatch.setattr(inference_thread, "FORKS", True)
     assert load_apart(threading.get_ident) == threading.get_ident()

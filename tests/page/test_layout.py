@@ -1,4 +1,4 @@
-"""The page as visitors use it, around a tiny pipeline."""
+"""The page as visitors use it, with a tiny pipeline."""
 
 import json
 import time
@@ -14,7 +14,7 @@ SLOW_STEPS = 50
 
 
 @pytest.mark.browser
-def test_a_visitor_converts_listens_and_downloads(visit, clip, tmp_path):
+def test_a_visitor_converts_plays_and_downloads(visit, clip, tmp_path):
     visitor = visit()
     assert visitor.locator("#target input[type=radio]").count() == len(INSTRUMENT_NAMES)
     visitor.click("#go")
@@ -78,7 +78,7 @@ def test_stop_ends_a_run_and_the_next_one_works(visit, clip):
 
 
 @pytest.mark.browser
-def test_an_example_is_heard_without_running_the_model(visit):
+def test_an_example_is_played_without_running_the_model(visit):
     visitor = visit()
     visitor.get_by_text("piano → violin").click()
     visitor.wait_for_selector("#side img")
@@ -88,7 +88,7 @@ def test_an_example_is_heard_without_running_the_model(visit):
 
 
 @pytest.mark.browser
-def test_a_link_that_makes_no_sense_is_told(visit):
+def test_an_invalid_link_is_reported(visit):
     visitor = visit("?target=kazoo&steps=7")
     visitor.wait_for_selector(".toast-body")
     assert "got 'kazoo'" in visitor.inner_text(".toast-body")
@@ -133,7 +133,7 @@ def test_labels_are_in_the_visitors_language(visit):
 
 
 @pytest.mark.browser
-def test_another_seed_is_drawn_shown_and_used(visit, clip):
+def test_another_seed_is_chosen_shown_and_used(visit, clip):
     visitor = visit("?steps=2")
     upload(visitor, clip)
     visitor.click("#advanced button")

@@ -22,7 +22,7 @@ def resident_mib() -> float:
 
 
 def growth_mib(clip: Path, scratch: Path) -> float:
-    """What a process holds more after all conversions than after a quarter of them."""
+    """Growth of a process's memory from a quarter of the conversions to the end."""
     tempfile.tempdir = str(scratch)
     pipeline = tiny_pipeline()
     before = 0.0
@@ -36,8 +36,8 @@ def growth_mib(clip: Path, scratch: Path) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not STATUS.is_file(), reason="this system does not tell how much memory is in use")
+@pytest.mark.skipif(not STATUS.is_file(), reason="this system does not report the memory in use")
 def test_two_hundred_conversions_leave_no_memory_behind(clip, tmp_path):
-    # In a process of its own: threads that other tests left behind, and memory they freed, would count here.
+    # In a separate process, because threads and freed memory of other tests would count.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as own:
         assert own.submit(growth_mib, clip, tmp_path).result() < ALLOWED_MIB

@@ -26,12 +26,12 @@ def test_settings_survive_json_and_a_link():
     assert Choices.from_dict(dict(parse_qsl(urlencode(known)))) == CHOSEN
 
 
-def test_what_is_left_to_the_model_survives_json_and_a_link():
+def test_open_settings_survive_json_and_a_link():
     assert Choices.from_json(json.dumps(Choices().to_dict())) == Choices()
     assert Choices.from_dict({"steps": "auto", "temperature": "", "enhance": "auto"}) == Choices()
 
 
-def test_what_is_not_named_keeps_its_default_and_what_is_unknown_is_ignored():
+def test_missing_settings_keep_their_defaults_and_unknown_ones_are_ignored():
     assert Choices.from_dict({"seed": "5", "colour": "red"}) == Choices(seed=5)
 
 

@@ -4,7 +4,7 @@ import time
 from stylediff.page import temp_folders
 
 
-def test_folders_that_nobody_reads_any_more_are_removed(tmp_path, monkeypatch):
+def test_old_folders_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     old, recent = temp_folders.new_folder(), temp_folders.new_folder()
     (old / "sound.wav").touch()

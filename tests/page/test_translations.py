@@ -9,7 +9,7 @@ def fields(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
-def test_every_language_has_every_text_with_the_same_blanks():
+def test_every_language_has_every_text_with_the_same_placeholders():
     english = load_texts()["en"]
     assert set(load_texts()) == {"en", "es", "fr", "de", "zh", "ja"}
     for language, texts in load_texts().items():
@@ -30,5 +30,5 @@ def test_every_language_has_every_text_with_the_same_blanks():
         ("xx", "Stop"),
     ],
 )
-def test_the_first_known_language_is_taken(accepted, stop):
+def test_the_first_available_language_is_used(accepted, stop):
     assert words_for(accepted)["stop"] == stop

@@ -1,4 +1,4 @@
-"""What visitors may bring, as they bring it: every format, and everything that is no clip."""
+"""Uploads of all formats, and of files that are not audio."""
 
 import av
 import numpy as np
@@ -8,11 +8,11 @@ import soundfile
 from tests.helpers.tiny_pipeline import TONE_RATE, write_tone
 from tests.helpers.visitors import choose_steps, upload, wait_until_done
 
-ENCODED = {"m4a": "aac", "webm": "libopus"}  # what PyAV writes; libsndfile writes the others
+ENCODED = {"m4a": "aac", "webm": "libopus"}  # written by PyAV; libsndfile writes the others
 
 
 def write_encoded(path, codec: str) -> None:
-    """A tone of 1.4 s in a container that libsndfile does not know."""
+    """A tone of 1.4 s in a container that libsndfile does not support."""
     rate = 48000
     tone = (0.3 * np.sin(np.arange(int(1.4 * rate)) * 2 * np.pi * 440 / rate)).astype(np.float32)
     with av.open(str(path), "w") as container:
@@ -27,7 +27,7 @@ def write_encoded(path, codec: str) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("ending", ["wav", "flac", "mp3", "ogg", "opus", "aiff", "m4a", "webm"])
-def test_every_format_that_is_named_is_taken(visit, tmp_path, ending):
+def test_every_listed_format_is_accepted(visit, tmp_path, ending):
     path = tmp_path / f"ünusual 'näme'.{ending}"
     if ending in ENCODED:
         write_encoded(path, ENCODED[ending])
@@ -58,7 +58,9 @@ def write_samples(path, samples, rate=TONE_RATE):
         ("nan.wav", np.full(TONE_RATE, np.nan), "not finite numbers"),
     ],
 )
-def test_what_is_no_clip_gives_a_sentence_and_the_page_goes_on(visit, clip, tmp_path, name, content, sentence):
+def test_a_file_that_is_not_audio_is_reported_and_the_page_keeps_working(
+    visit, clip, tmp_path, name, content, sentence
+):
     path = tmp_path / name
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -95,7 +97,7 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(visit, tmp_path):
     ("rate", "channels", "facts"),
     [(96000, 1, "96 kHz mono"), (44100, 2, "44.1 kHz stereo"), (8000, 6, "8 kHz 6 channels")],
 )
-def test_what_is_done_to_unusual_files_is_said(visit, tmp_path, rate, channels, facts):
+def test_the_conversion_of_unusual_files_is_shown(visit, tmp_path, rate, channels, facts):
     path = tmp_path / "unusual.wav"
     write_tone(path, rate, rate, channels)
     visitor = visit("?steps=1")
@@ -106,7 +108,7 @@ def test_what_is_done_to_unusual_files_is_said(visit, tmp_path, rate, channels, 
 
 
 @pytest.mark.browser
-def test_silence_is_taken(visit, tmp_path):
+def test_silence_is_accepted(visit, tmp_path):
     path = tmp_path / "silence.wav"
     write_samples(path, np.zeros(TONE_RATE))
     visitor = visit("?steps=1")
@@ -126,7 +128,7 @@ def test_the_part_that_was_chosen_is_converted(visit, tmp_path):
 
 
 @pytest.mark.browser
-def test_the_microphone_is_heard(visit):
+def test_a_recording_from_the_microphone_is_converted(visit):
     visitor = visit("?steps=1")
     visitor.click("#source button[aria-label='Record audio']")
     visitor.click("#source button.record-button")

@@ -12,7 +12,7 @@ def clip(seconds: float) -> Clip:
     return Clip(np.zeros((1, round(22050 * seconds)), np.float32), 22050, 0.0, seconds, "clip")
 
 
-def test_the_time_asked_for_grows_with_the_work_and_stays_short():
+def test_the_requested_time_grows_with_the_work_and_stays_short():
     usual = seconds_needed(clip(5), Choices(steps=4), previews=4)
     assert 8 < usual <= 15
     assert seconds_needed(clip(60), Choices(steps=4)) > seconds_needed(clip(5), Choices(steps=4))
@@ -40,7 +40,7 @@ def test_there_is_time_for_every_window_of_every_step_and_preview(seconds):
     assert seconds_needed(taken, Choices(steps=3), previews=3) >= START_SECONDS + len(calls) * PASS_SECONDS
 
 
-def test_where_no_gpu_is_lent_a_function_stays_itself():
+def test_without_borrowed_gpus_a_function_is_unchanged():
     def function() -> None: ...
 
     assert spaces is not None or on_gpu(function) is function

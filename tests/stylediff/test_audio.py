@@ -22,7 +22,7 @@ def tone(hz, seconds=1.0, sample_rate=22050, amplitude=0.5):
     return amplitude * torch.sin(2 * torch.pi * hz * torch.arange(round(seconds * sample_rate)) / sample_rate)
 
 
-def test_what_is_written_is_read_back_to_16_bits(tmp_path):
+def test_audio_is_read_back_with_16_bits(tmp_path):
     stereo = torch.stack([tone(440), tone(660)])
     write_audio(tmp_path / "clip.flac", stereo, 22050)
     samples, sample_rate = read_audio(tmp_path / "clip.flac")
@@ -50,7 +50,7 @@ def test_a_name_that_cannot_be_written_is_refused(tmp_path, name, sentence):
         write_audio(tmp_path / name, tone(440), 22050)
 
 
-def test_what_the_system_refuses_to_write_is_an_error_of_the_system(tmp_path):
+def test_a_write_that_the_system_refuses_is_an_os_error(tmp_path):
     (tmp_path / "clip.wav").mkdir()
     with pytest.raises(OSError, match=r"cannot write clip\.wav: the disk may be full"):
         write_audio(tmp_path / "clip.wav", tone(440), 22050)
@@ -139,7 +139,7 @@ def test_gain_never_clips_a_peak():
     assert float((waveform * loudness_gain(waveform)).abs().max()) <= PEAK_LIMIT + 1e-6
 
 
-def test_what_would_clip_at_its_level_becomes_quieter_as_a_whole():
+def test_audio_that_would_clip_becomes_quieter_as_a_whole():
     waveform = tone(440, amplitude=0.4)
     waveform[1000] = 0.9
     levelled = at_level(waveform, 0.5, 22050, 22050, 22050)
@@ -153,7 +153,7 @@ def test_silence_keeps_its_level():
 
 
 @pytest.mark.parametrize(("ending", "codec"), [("m4a", "aac"), ("webm", "libopus")])
-def test_formats_that_libsndfile_does_not_know_are_read(tmp_path, ending, codec):
+def test_formats_unknown_to_libsndfile_are_read(tmp_path, ending, codec):
     path = tmp_path / f"tone.{ending}"
     tone = (0.3 * np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000)).astype(np.float32)
     with av.open(str(path), "w") as container:

@@ -56,7 +56,7 @@ def test_odd_lengths_are_rounded_up_to_whole_columns(frames, columns):
     assert float(divergence) > 0
 
 
-def test_decoded_mels_never_lie_below_the_floor():
+def test_decoded_mels_are_never_below_the_floor():
     model = build()
     with torch.no_grad():
         decoded = model.decode(torch.full((1, 4, 32, 4), -20.0))

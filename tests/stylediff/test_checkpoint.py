@@ -8,7 +8,7 @@ from stylediff.instruments import INSTRUMENTS
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
-def test_the_environment_names_another_model_and_the_argument_wins(tmp_path, monkeypatch):
+def test_the_environment_names_another_model_and_the_argument_overrides_it(tmp_path, monkeypatch):
     pipeline = tiny_pipeline().to(dtype=torch.float16)
     pipeline.save_pretrained(tmp_path / "model")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "model"))
@@ -19,11 +19,11 @@ def test_the_environment_names_another_model_and_the_argument_wins(tmp_path, mon
 
 
 @pytest.mark.parametrize("recommended", [{"kazoo": {}}, {"harp": {"steps": 0}}, {"harp": 3}])
-def test_a_recommendation_that_cannot_be_followed_is_a_sentence(tmp_path, recommended):
+def test_an_invalid_recommendation_is_reported(tmp_path, recommended):
     tiny_pipeline().save_pretrained(tmp_path)
     index = json.loads((tmp_path / "model_index.json").read_text())
     (tmp_path / "model_index.json").write_text(json.dumps(index | {"recommended": recommended}))
-    with pytest.raises(CheckpointError, match=r"no StyleDiff model can be loaded from .*: (unknown|steps|what)"):
+    with pytest.raises(CheckpointError, match=r"cannot load a StyleDiff model from .*: (unknown|steps|recomm)"):
         load_pipeline(str(tmp_path))
 
 

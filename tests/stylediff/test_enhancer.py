@@ -49,7 +49,7 @@ def test_the_pipeline_enhances_if_asked_and_keeps_its_enhancer(enhancer, tmp_pat
 
     def run(pipe: StyleTransferPipeline, enhance: bool) -> torch.Tensor:
         generator = torch.Generator().manual_seed(0)
-        # Dynamics would lift a cell that rounding puts just above the floor, and leave one that is on the floor.
+        # Dynamics would raise a cell that rounding puts just above the floor, but not one at the floor.
         settings = {"num_inference_steps": 1, "enhance": enhance, "dynamics": 0.0, "output_type": "mel"}
         return pipe(waveform, 22050, generator=generator, **settings).mel
 
@@ -62,7 +62,7 @@ def test_the_pipeline_enhances_if_asked_and_keeps_its_enhancer(enhancer, tmp_pat
     assert all(
         torch.equal(loaded.enhancer.state_dict()[name], weight) for name, weight in enhancer.state_dict().items()
     )
-    # Loaded weights are contiguous, those of the tiny U-Net are not: another layout is multiplied by other kernels.
+    # Loaded weights are contiguous, those of the tiny U-Net are not, and other layouts use other kernels.
     loaded.unet.to(memory_format=torch.channels_last)
     torch.testing.assert_close(run(loaded, enhance=True), enhanced, rtol=1e-3, atol=1e-3)
     plain.save_pretrained(tmp_path / "without")

@@ -10,7 +10,7 @@ def test_names_programs_and_colours_are_unique():
     assert len({instrument.colour for instrument in INSTRUMENTS}) == len(INSTRUMENTS)
 
 
-def test_every_range_lies_on_the_piano():
+def test_every_range_is_on_the_piano():
     piano = get_instrument("piano")
     for instrument in INSTRUMENTS:
         assert piano.lowest <= instrument.lowest < instrument.highest <= piano.highest

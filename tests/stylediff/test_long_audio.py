@@ -1,4 +1,4 @@
-"""A minute of music through the weights that ship: exact length, and seams that nothing gives away."""
+"""A minute of music with the shipped weights: exact length, inaudible seams."""
 
 import itertools
 
@@ -29,7 +29,7 @@ def pipeline() -> StyleTransferPipeline:
 
 @pytest.fixture(scope="module")
 def minute() -> torch.Tensor:
-    """The example clips one after another, again and again."""
+    """The example clips in a row, repeated."""
     clips = [read_audio(path) for path in sorted((ROOT / "examples").glob("*.flac"))]
     once = torch.cat([to_mono(torch.from_numpy(samples), rate, RATE) for samples, rate in clips])
     return once.repeat(-(-SAMPLES // len(once)))[:SAMPLES]
@@ -42,7 +42,7 @@ def converted(pipeline: StyleTransferPipeline, minute: torch.Tensor) -> torch.Te
 
 
 def flux_where(flux: torch.Tensor, places: range, offset: int) -> float:
-    """Mean spectral flux around places, all moved by the same offset."""
+    """Mean spectral flux around positions, all shifted by an offset."""
     frames = [place + offset + near for place, near in itertools.product(places, range(-8, 9))]
     return float(flux[[frame for frame in frames if 0 <= frame < len(flux)]].mean())
 
@@ -58,15 +58,15 @@ def test_a_minute_keeps_its_length_to_the_sample(converted: torch.Tensor) -> Non
 @pytest.mark.parametrize(
     ("window", "first", "step"),
     [
-        ("of the denoiser", WINDOW_FRAMES - OVERLAP_FRAMES // 2, WINDOW_FRAMES - OVERLAP_FRAMES),
+        ("windows of the denoiser", WINDOW_FRAMES - OVERLAP_FRAMES // 2, WINDOW_FRAMES - OVERLAP_FRAMES),
         (
-            "of the vocoder",
+            "windows of the vocoder",
             VOCODER_FRAMES - LOOSE_FRAMES - SHARED_FRAMES // 2,
             VOCODER_FRAMES - LOOSE_FRAMES - SHARED_FRAMES,
         ),
     ],
 )
-def test_spectral_flux_at_seams_is_that_of_any_other_place(
+def test_spectral_flux_at_seams_is_the_same_as_elsewhere(
     pipeline: StyleTransferPipeline, converted: torch.Tensor, window: str, first: int, step: int
 ) -> None:
     mel = waveform_to_mel(converted[None], pipeline.mel)[0, 0]

@@ -18,7 +18,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def advised_model(tmp_path_factory):
-    """Folder of a model that recommends another voice and settings for one instrument."""
+    """Folder of a model that recommends a voice and settings for one instrument."""
     folder = tmp_path_factory.mktemp("advised")
     recommended = {"harp": {"voice": "harp/Tiny-46", "steps": 1, "temperature": 0.9, "enhance": False}}
     StyleTransferPipeline(**tiny_pipeline(["harp/Tiny-46"]).components, recommended=recommended).save_pretrained(folder)
@@ -112,7 +112,7 @@ def test_a_clip_of_an_instrument_can_be_the_target(model, clip, tmp_path):
     assert len(set(sounds.values())) == 3
 
 
-def test_the_settings_that_are_used_are_shown(advised_model, clip, tmp_path, capsys):
+def test_the_settings_used_are_shown(advised_model, clip, tmp_path, capsys):
     like = tmp_path / "my_flute.wav"
     soundfile.write(like, 0.3 * np.sin(np.arange(60000) / 5), 22050)
     mixed = ["--like", str(like), "--like-weight", "0.5"]
@@ -130,7 +130,7 @@ def test_the_settings_that_are_used_are_shown(advised_model, clip, tmp_path, cap
 @pytest.mark.parametrize(
     "extra", [[], ["--to", "harp", "--like-weight", "0.5"], ["--to", "harp", "--like-weight", "2"]]
 )
-def test_a_style_that_is_not_given_or_weighed_against_nothing_is_refused(clip, extra):
+def test_a_missing_style_or_an_unused_weight_is_refused(clip, extra):
     with pytest.raises(SystemExit) as stopped:
         main([str(clip), "-o", "a.wav", *extra])
     assert stopped.value.code == 2
@@ -143,17 +143,17 @@ def test_a_style_that_is_not_given_or_weighed_against_nothing_is_refused(clip, e
         (["--to", "kazoo", "-o", "x.wav"], "unknown target 'kazoo'"),
     ],
 )
-def test_bad_arguments_give_one_sentence_and_exit_code_2(model, clip, extra, sentence, capsys):
+def test_bad_arguments_are_reported_with_exit_code_2(model, clip, extra, sentence, capsys):
     assert main([str(clip), *extra, "--model", model]) == 2
     error = capsys.readouterr().err
     assert sentence in error
     assert "Traceback" not in error
 
 
-def test_a_missing_model_gives_one_sentence(clip, tmp_path, capsys):
+def test_a_missing_model_is_reported(clip, tmp_path, capsys):
     arguments = [str(clip), "--to", "violin", "-o", "x.wav", "--model", str(tmp_path)]
     assert main(arguments) == 2
-    assert "no StyleDiff model can be loaded" in capsys.readouterr().err
+    assert "cannot load a StyleDiff model" in capsys.readouterr().err
 
 
 def test_neither_or_both_outputs_are_refused(clip):
@@ -180,7 +180,7 @@ def test_neither_or_both_outputs_are_refused(clip):
         (["-o", "a.wav", "--seed", str(-(2**63) - 1)], "--seed must be -2^63 to 2^64 - 1, got -9223372036854775809"),
     ],
 )
-def test_what_could_not_be_written_or_seeded_is_refused_before_anything_is_loaded(extra, sentence, capsys):
+def test_outputs_and_seeds_are_checked_before_loading(extra, sentence, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["none.wav", "--to", "violin", "--model", "none", *extra])
     assert stopped.value.code == 2
@@ -188,5 +188,5 @@ def test_what_could_not_be_written_or_seeded_is_refused_before_anything_is_loade
 
 
 @pytest.mark.parametrize("ending", PICTURE_ENDINGS)
-def test_every_ending_that_is_named_can_be_written(tmp_path, ending):
+def test_every_listed_ending_can_be_written(tmp_path, ending):
     Image.new("RGB", (3, 2)).save(tmp_path / f"a{ending}")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylediff.mel import MelConfig, griffin_lim, mel_filters, normalized_mel, transform, waveform_to_mel
+from stylediff.mel import MelConfig, griffin_lim, mel_edges, mel_filters, normalized_mel, transform, waveform_to_mel
 
 MEL = MelConfig()
 
@@ -64,7 +64,7 @@ def test_silence_is_the_floor_everywhere():
     assert torch.allclose(mel, torch.tensor(MEL.log_floor), atol=1e-5)
 
 
-def test_nothing_lies_below_the_floor():
+def test_nothing_is_below_the_floor():
     mel = waveform_to_mel(tone(440, amplitude=1e-4)[None], MEL)
     assert float(mel.min()) >= MEL.log_floor - 1e-5
 
@@ -74,8 +74,18 @@ def test_ten_times_the_amplitude_adds_log_ten():
     assert float(loud - quiet) == pytest.approx(np.log(10), abs=1e-3)
 
 
-def test_filters_are_librosas_and_shared():
-    assert mel_filters(MEL).shape == (256, 1025)
+@pytest.mark.parametrize(
+    "config", [MEL, MelConfig(16000, 1024, 256, 80, 0.0, 8000.0), MelConfig(n_mels=40, fmax_hz=800.0)]
+)
+def test_bands_and_filters_are_those_of_librosa_to_the_bit(config):
+    limits = {"fmin": config.fmin_hz, "fmax": config.fmax_hz}
+    frequencies = librosa.mel_frequencies(config.n_mels + 2, **limits)
+    filters = librosa.filters.mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, **limits)
+    assert np.array_equal(mel_edges(config), frequencies)
+    assert np.array_equal(mel_filters(config).numpy(), filters)
+
+
+def test_filters_are_computed_once():
     assert mel_filters(MelConfig()) is mel_filters(MEL)
 
 
@@ -111,7 +121,7 @@ def test_griffin_lim_gives_the_same_sound_every_time():
         ({"fmin_hz": -1.0}, "0 <= fmin"),
     ],
 )
-def test_impossible_numbers_are_refused(values, complaint):
+def test_invalid_parameters_are_refused(values, complaint):
     with pytest.raises(ValueError, match=complaint):
         MelConfig(**values)
 

@@ -1,4 +1,4 @@
-"""Physics of phases: transforms invert each other, tones stay tones, glides stay glides, refinement refines."""
+"""Physics of phases: transforms are inverse, tones and glides are restored, refinement helps."""
 
 import pytest
 import torch
@@ -18,14 +18,14 @@ def tone(start_hz: float, end_hz: float) -> torch.Tensor:
 
 
 def resynthesize(waveform: torch.Tensor, iterations: int = 0) -> torch.Tensor:
-    """A waveform from its magnitudes alone."""
+    """Reconstruct a waveform from its magnitudes."""
     magnitude = transform(waveform, MEL).abs()
     phasor = refine_phases(magnitude, track_phases(magnitude, MEL), MEL, iterations)
     return inverse_transform(magnitude * phasor, MEL)
 
 
 def inconsistency(magnitude: torch.Tensor, phasor: torch.Tensor) -> float:
-    """How far the frames are from those of the sound they make, relative to the frames."""
+    """Inconsistency: relative distance of frames from those of their waveform."""
     spectrum = magnitude * phasor
     made = transform(inverse_transform(spectrum, MEL), MEL)
     return float(torch.linalg.norm(made - spectrum) / torch.linalg.norm(spectrum))
@@ -51,7 +51,7 @@ def test_each_bin_belongs_to_the_peak_next_to_it() -> None:
 
 
 @pytest.mark.parametrize("frequency_hz", [220.0, 441.7, 3520.3])
-def test_a_tone_comes_back_as_one_steady_tone(frequency_hz: float) -> None:
+def test_a_tone_is_restored_as_a_steady_tone(frequency_hz: float) -> None:
     inner = slice(12 * MEL.hop_length, -12 * MEL.hop_length)
     original = tone(frequency_hz, frequency_hz)[:, inner]
     made = resynthesize(tone(frequency_hz, frequency_hz))[:, inner]
@@ -62,7 +62,7 @@ def test_a_tone_comes_back_as_one_steady_tone(frequency_hz: float) -> None:
     assert float(error) < 0.02
 
 
-def test_a_glide_comes_back_nearly_whole_and_randomness_does_not() -> None:
+def test_a_glide_is_nearly_restored_and_noise_is_not() -> None:
     glide = tone(600.0, 660.0)
     magnitude = transform(glide, MEL).abs()
     tracked = torch.polar(torch.ones_like(magnitude), track_phases(magnitude, MEL))
@@ -83,9 +83,9 @@ def test_nothing_sounds_before_a_string_is_plucked(frequency_hz: float) -> None:
     assert float(energy[: place - 64].sum() / energy.sum()) < 1e-3  # 3e-2 if all bins near a peak share its phase
 
 
-def test_refinement_makes_frames_agree_better_with_every_iteration() -> None:
+def test_every_iteration_of_refinement_makes_frames_agree_better() -> None:
     waveform = tone(440.0, 470.0) + tone(660.0, 600.0)
-    waveform[:, : 20 * MEL.hop_length] = 0  # an attack, which tracked partials know nothing of
+    waveform[:, : 20 * MEL.hop_length] = 0  # an attack, which tracking partials ignores
     magnitude = transform(waveform, MEL).abs()
     phase = track_phases(magnitude, MEL)
     errors = [inconsistency(magnitude, refine_phases(magnitude, phase, MEL, n)) for n in (0, 2, 6)]
@@ -100,7 +100,7 @@ def test_silence_has_finite_phases() -> None:
     assert inverse_transform(magnitude * phasor, MEL).abs().max() == 0
 
 
-def test_known_phases_are_kept_and_gone_on_from() -> None:
+def test_known_phases_are_kept_and_continued() -> None:
     magnitude = transform(tone(441.7, 441.7), MEL).abs()
     phasor = refine_phases(magnitude, track_phases(magnitude, MEL), MEL, 4)
     known, later = phasor[..., 20:28].sgn(), magnitude[..., 20:]

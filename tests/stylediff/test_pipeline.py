@@ -9,8 +9,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import AudioError
 from stylediff.dynamics import frame_levels
 from stylediff.room import add_room
-from stylediff.sampling import TEMPERATURE
-from stylediff.settings import TransferSettings
+from stylediff.settings import TEMPERATURE, TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 RECOMMENDED = {
@@ -60,7 +59,7 @@ def test_the_temperature_scales_the_noise_that_is_refined(pipeline):
     assert not torch.allclose(cold, warm, atol=1e-4)
 
 
-def test_one_step_is_the_guess_whatever_the_temperature(pipeline):
+def test_one_step_does_not_depend_on_the_temperature(pipeline):
     cold, hot = (run(pipeline, tone(1), steps=1, temperature=t, output_type="latent").latents for t in (0.0, 1.0))
     assert torch.equal(cold, hot)
 
@@ -112,7 +111,7 @@ def test_a_room_leaves_spectrograms_and_latents_alone(pipeline, output_type):
     assert torch.equal(hall.latents, dry.latents)
 
 
-def test_silence_is_taken_and_the_result_is_finite(pipeline):
+def test_silence_is_accepted_and_the_result_is_finite(pipeline):
     assert torch.isfinite(run(pipeline, torch.zeros(22050)).audio).all()
 
 
@@ -135,17 +134,19 @@ def test_guidance_one_and_the_two_pass_formula_agree(pipeline):
 
 
 def test_a_reference_clip_is_a_target_and_can_be_mixed_with_a_name(pipeline):
-    named, heard = pipeline.encode_target("violin"), pipeline.encode_reference(tone(12, 44100), 44100)
-    assert heard.shape == named.shape
-    torch.testing.assert_close(heard, pipeline.encode_reference(0.1 * tone(10, 44100), 44100), rtol=1e-3, atol=1e-4)
-    by_name, by_tokens, by_clip = (run(pipeline, tone(1), target=t).audio for t in ("violin", named, heard))
+    tokens, clip_tokens = pipeline.encode_target("violin"), pipeline.encode_reference(tone(12, 44100), 44100)
+    assert clip_tokens.shape == tokens.shape
+    torch.testing.assert_close(
+        clip_tokens, pipeline.encode_reference(0.1 * tone(10, 44100), 44100), rtol=1e-3, atol=1e-4
+    )
+    by_name, by_tokens, by_clip = (run(pipeline, tone(1), target=t).audio for t in ("violin", tokens, clip_tokens))
     assert torch.equal(by_name, by_tokens)
     assert not torch.allclose(by_name, by_clip, atol=1e-4)
-    mixed = run(pipeline, tone(1), target=torch.lerp(named, heard, 0.5)).audio
+    mixed = run(pipeline, tone(1), target=torch.lerp(tokens, clip_tokens, 0.5)).audio
     assert not torch.allclose(mixed, by_clip, atol=1e-4)
 
 
-def test_a_reference_that_cannot_be_used_is_a_sentence(pipeline):
+def test_an_unusable_reference_is_refused_with_a_message(pipeline):
     with pytest.raises(AudioError, match=r"the reference clip cannot be used: clip is 0\.20 s"):
         pipeline.encode_reference(torch.zeros(4410), 22050)
     with pytest.raises(AudioError, match="the reference clip is silent"):
@@ -186,17 +187,17 @@ def test_the_callback_sees_every_step_and_may_replace_latents(pipeline):
         ({"output_type": "jpeg"}, "output_type must be"),
     ],
 )
-def test_bad_arguments_are_refused_with_a_sentence(pipeline, arguments, sentence):
+def test_bad_arguments_are_refused_with_a_message(pipeline, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         run(pipeline, tone(1), **arguments)
 
 
-def test_an_argument_that_is_no_setting_is_refused(pipeline):
+def test_an_unknown_argument_is_refused(pipeline):
     with pytest.raises(TypeError, match="unexpected argument 'colour'; settings are num_inference_steps"):
         run(pipeline, tone(1), colour="red")
 
 
-def test_the_settings_that_were_used_come_with_the_result(pipeline):
+def test_the_settings_used_come_with_the_result(pipeline):
     result = run(pipeline, tone(1), steps=3, dynamics=0.5)
     assert result.settings == TransferSettings(steps=3, dynamics=0.5).resolve({})
     assert result.settings.temperature == TEMPERATURE
@@ -207,7 +208,7 @@ def test_the_settings_that_were_used_come_with_the_result(pipeline):
 
 
 @pytest.mark.parametrize("waveform", [torch.zeros(5000), torch.full((22050,), torch.nan), torch.zeros(1, 2, 22050)])
-def test_bad_audio_is_refused_with_a_sentence(pipeline, waveform):
+def test_bad_audio_is_refused_with_a_message(pipeline, waveform):
     with pytest.raises(AudioError):
         run(pipeline, waveform)
 
@@ -231,7 +232,7 @@ torch.save(result.audio, sys.argv[2])
 """
 
 
-def test_a_saved_pipeline_recommends_what_it_did(tmp_path):
+def test_a_saved_pipeline_keeps_its_recommendations(tmp_path):
     advised = StyleTransferPipeline(**tiny_pipeline(["harp/Tiny-46"]).components, recommended=RECOMMENDED)
     advised.save_pretrained(tmp_path)
     loaded = StyleTransferPipeline.from_pretrained(tmp_path)
@@ -243,12 +244,12 @@ def test_a_saved_pipeline_recommends_what_it_did(tmp_path):
     assert StyleTransferPipeline.from_pretrained(tmp_path).recommended == {}
 
 
-def test_a_pipeline_that_recommends_nothing_is_saved_as_before(pipeline, tmp_path):
+def test_a_pipeline_without_recommendations_is_saved_without_them(pipeline, tmp_path):
     pipeline.save_pretrained(tmp_path)
     assert "recommended" not in json.loads((tmp_path / "model_index.json").read_text())
 
 
-def test_recommended_voice_and_settings_are_used_unless_others_are_asked_for():
+def test_recommended_voice_and_settings_are_used_by_default():
     plain = tiny_pipeline(["harp/Tiny-46"])
     advised = StyleTransferPipeline(**plain.components, recommended=RECOMMENDED)
     for one in (plain, advised):
@@ -268,7 +269,7 @@ def test_recommended_voice_and_settings_are_used_unless_others_are_asked_for():
     assert (tokens.voice, tokens.settings) == (None, TransferSettings(steps=2).resolve({}))
 
 
-def test_a_recommended_voice_that_the_model_lacks_is_passed_over(pipeline):
+def test_a_recommended_voice_that_the_model_lacks_is_ignored(pipeline):
     advised = StyleTransferPipeline(**pipeline.components, recommended={"harp": {"voice": "harp/Unknown-46"}})
     assert advised.choose_voice("harp") == pipeline.choose_voice("harp")
     with pytest.raises(ValueError, match="unknown target 'kazoo'"):
@@ -276,12 +277,12 @@ def test_a_recommended_voice_that_the_model_lacks_is_passed_over(pipeline):
 
 
 @pytest.mark.slow
-def test_a_saved_pipeline_sounds_the_same_in_a_fresh_process(pipeline, tmp_path):
+def test_a_saved_pipeline_sounds_the_same_in_a_new_process(pipeline, tmp_path):
     pipeline.save_pretrained(tmp_path / "model")
     index = json.loads((tmp_path / "model" / "model_index.json").read_text())
     assert index["autoencoder"] == ["stylediff", "MelAutoencoder"]
     subprocess.run([sys.executable, "-c", FRESH, tmp_path / "model", tmp_path / "audio.pt"], check=True)
     expected = run(pipeline, 0.3 * torch.sin(torch.arange(22050) / 10), seed=1, target="harp").audio
-    # Finding phases magnifies the last bits, in which two processes may differ.
+    # Phase reconstruction amplifies rounding errors, in which two processes may differ.
     difference = torch.load(tmp_path / "audio.pt") - expected
     assert float(difference.square().mean().sqrt()) < 0.01 * float(expected.square().mean().sqrt())

@@ -5,7 +5,7 @@ from stylediff.mel import MelConfig
 from stylediff.plotting import DYNAMIC_RANGE, colour_image, mels_to_image, spectrogram_figure
 
 
-def test_low_bands_lie_at_the_bottom():
+def test_low_bands_are_at_the_bottom():
     mel = torch.full((256, 10), -7.0)
     mel[0] = 0.0
     image = colour_image(mel, top=0.0)
@@ -35,7 +35,7 @@ def test_silence_is_dark():
     assert image.max() < 10
 
 
-def test_a_title_stands_on_the_side_it_is_given():
+def test_a_title_is_on_the_requested_side():
     mel = torch.zeros(256, 40)
     for side, is_left in (("left", True), ("right", False)):
         figure = spectrogram_figure([mel], ("violin",), MelConfig(), title_side=side)

@@ -19,7 +19,7 @@ def decay_time(response: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_room_decays_as_long_as_it_says(name):
+def test_a_room_has_its_decay_time(name):
     room = get_room(name)
     assert decay_time(impulse_response(room, RATE)) == pytest.approx(room.decay_s, rel=0.4)
 
@@ -77,7 +77,7 @@ def test_a_dry_room_and_silence_change_nothing():
     assert torch.equal(add_room(torch.zeros(RATE), RATE, "hall"), torch.zeros(RATE))
 
 
-def test_the_tail_is_kept_if_asked_for():
+def test_the_tail_is_kept_on_request():
     click = torch.zeros(RATE)
     click[-1] = 1.0
     made = add_room(click, RATE, "hall", keep_tail=True)

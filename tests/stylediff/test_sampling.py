@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from stylediff.denoiser import build_scheduler
-from stylediff.sampling import MAX_STEPS, choose_timesteps, count_steps, starts_from_noise, take_step
+from stylediff.sampling import choose_timesteps, count_steps, starts_from_noise, take_step
+from stylediff.settings import MAX_STEPS
 
 CPU = torch.device("cpu")
 
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
         (4, 0.0, []),
     ],
 )
-def test_a_guess_from_noise_and_even_steps_from_the_middle_down(steps, strength, timesteps):
+def test_timesteps_are_pure_noise_and_then_even_steps_from_the_middle(steps, strength, timesteps):
     scheduler = build_scheduler()
     chosen = choose_timesteps(scheduler, steps, strength, CPU)
     assert chosen.tolist() == timesteps
@@ -41,7 +42,7 @@ def test_refining_can_start_at_another_level():
     assert choose_timesteps(build_scheduler(), 3, 1.0, CPU, 1.0).tolist() == [999, 999, 499]
 
 
-def test_the_guess_is_noised_to_the_next_timestep():
+def test_the_one_step_prediction_is_noised_to_the_next_timestep():
     scheduler = build_scheduler()
     timesteps = choose_timesteps(scheduler, 3, 1.0, CPU)
     noise, mean = torch.randn(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -52,7 +53,7 @@ def test_the_guess_is_noised_to_the_next_timestep():
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 20])
 @pytest.mark.parametrize("strength", [1.0, 0.85, 0.5])
-def test_a_denoiser_that_knows_the_target_arrives_at_it(steps, strength):
+def test_a_perfect_denoiser_reaches_the_target(steps, strength):
     scheduler = build_scheduler()
     timesteps = choose_timesteps(scheduler, steps, strength, CPU)
     noise, target = torch.randn(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(1))

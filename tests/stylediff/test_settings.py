@@ -1,10 +1,8 @@
 import argparse
-import doctest
 import inspect
 
 import pytest
 
-import stylediff.settings
 from stylediff import StyleTransferPipeline
 from stylediff.settings import (
     AUTO,
@@ -42,12 +40,12 @@ def test_settings_are_read_from_text_as_from_numbers():
         ({"enhance": "perhaps"}, "enhance must be true or false, got 'perhaps'"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(values, sentence):
+def test_a_wrong_value_is_reported_with_the_allowed_ones(values, sentence):
     with pytest.raises(SettingError, match=sentence):
         TransferSettings(**values)
 
 
-def test_what_is_left_to_the_model_is_recommended_or_the_default():
+def test_open_settings_are_recommended_or_the_default():
     settings = TransferSettings(steps=AUTO, temperature=None, enhance=False)
     assert settings.steps is None
     resolved = settings.resolve({"steps": 9, "enhance": True, "voice": "harp/Tiny-46"})
@@ -56,7 +54,7 @@ def test_what_is_left_to_the_model_is_recommended_or_the_default():
     assert None not in TransferSettings().resolve({}).to_dict().values()
 
 
-def test_what_nobody_can_recommend_has_a_value_from_the_start():
+def test_settings_that_cannot_be_recommended_always_have_a_value():
     for name, value in TransferSettings().to_dict().items():
         assert value == (None if SETTINGS[name].is_auto else SETTINGS[name].default)
 
@@ -84,16 +82,12 @@ def test_every_setting_is_a_flag_and_an_argument_of_the_pipeline(name):
     ("recommended", "sentence"),
     [
         ({"kazoo": {}}, "unknown instrument 'kazoo'"),
-        ({"harp": {"strength": 0.5}}, "'strength' cannot be recommended for harp, only voice, steps"),
+        ({"harp": {"strength": 0.5}}, "'strength' cannot be recommended for harp; choose from voice, steps"),
         ({"harp": {"steps": 0}}, "steps must be 1 to 50, got 0"),
-        ({"harp": {"voice": "piano/TimGM-0"}}, "voice recommended for harp is one of another instrument"),
+        ({"harp": {"voice": "piano/TimGM-0"}}, "voice recommended for harp belongs to another instrument"),
     ],
 )
-def test_a_recommendation_that_cannot_be_followed_is_named(recommended, sentence):
+def test_an_invalid_recommendation_is_named(recommended, sentence):
     check_recommended({"harp": {"voice": "harp/TimGM-46", "steps": 3}, "piano": {}})
     with pytest.raises(ValueError, match=sentence):
         check_recommended(recommended)
-
-
-def test_the_example_in_the_documentation_is_right():
-    assert doctest.testmod(stylediff.settings) == (0, 1)

@@ -30,7 +30,7 @@ def test_each_voice_has_its_own_tokens(encoder):
     assert torch.unique(tokens, dim=0).shape[0] == 3
 
 
-def test_voices_of_an_instrument_differ_by_their_voice_embeddings_alone(encoder):
+def test_voices_of_an_instrument_differ_only_by_their_voice_embeddings(encoder):
     tokens = encoder(torch.tensor([1, 2]))
     voices = encoder.voice_embedding(torch.tensor([1, 2])).reshape(2, 3, 8)
     assert torch.allclose(tokens[0] - tokens[1], voices[0] - voices[1], atol=1e-6)
@@ -58,7 +58,7 @@ def test_saving_and_loading_changes_nothing(encoder, tmp_path):
     assert torch.equal(loaded(torch.tensor([0, 1, 2, -1])), encoder(torch.tensor([0, 1, 2, -1])))
 
 
-def test_a_reference_becomes_tokens_whatever_its_length_and_survives_saving(tmp_path):
+def test_a_reference_of_any_length_becomes_tokens_and_saving_keeps_them(tmp_path):
     listening = StyleEncoder(voices=VOICES, tokens=3, width=8, reference_width=16).eval()
     listening.save_pretrained(tmp_path)
     loaded = StyleEncoder.from_pretrained(tmp_path)
@@ -70,7 +70,7 @@ def test_a_reference_becomes_tokens_whatever_its_length_and_survives_saving(tmp_
     assert not torch.allclose(tokens[0], tokens[1], atol=1e-3)
 
 
-def test_what_sounds_matters_more_than_when():
+def test_sound_matters_more_than_timing():
     torch.manual_seed(0)
     listening = StyleEncoder(voices=VOICES, tokens=3, width=8, reference_width=16).eval()
     mel = torch.full((1, 1, 256, 512), -7.0)
@@ -80,8 +80,8 @@ def test_what_sounds_matters_more_than_when():
     assert (later - tokens).abs().mean() < 0.2 * (other - tokens).abs().mean()
 
 
-def test_a_model_that_takes_no_reference_and_a_reference_that_is_too_short_are_refused(encoder):
-    with pytest.raises(ValueError, match="takes no reference clip"):
+def test_a_model_without_references_and_too_short_references_are_refused(encoder):
+    with pytest.raises(ValueError, match="does not accept reference clips"):
         encoder.encode_reference(torch.zeros(1, 1, 256, 200))
     listening = StyleEncoder(voices=VOICES, tokens=3, width=8, reference_width=16)
     with pytest.raises(ValueError, match="a reference needs 32 frames, got 31"):

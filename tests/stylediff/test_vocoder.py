@@ -1,4 +1,4 @@
-"""Physics of the vocoder: lengths, silence, agreement with the mel, and what saving keeps."""
+"""Physics of the vocoder: lengths, silence, agreement with the mel, saving."""
 
 import math
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_length_is_frames_times_hop(frames: int) -> None:
 
 @pytest.mark.parametrize("frames", [63, 64, 65, 97, 300])
 @torch.no_grad()
-def test_a_long_mel_is_played_in_windows_that_nobody_hears(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_of_a_long_mel_are_inaudible(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     time = torch.arange(frames * MEL.hop_length) / MEL.sample_rate
     tone = sum(torch.sin(2 * torch.pi * hz * time + 3 * torch.sin(time)) for hz in (440.0, 1320.0, 2750.0))
     mel, vocoder = waveform_to_mel(0.1 * tone[None], MEL), tiny_vocoder()
@@ -69,8 +69,8 @@ def test_a_pause_is_silent_between_notes() -> None:
 def test_bands_at_the_floor_get_noise_below_it_while_others_sound() -> None:
     mel = torch.full((1, 1, MEL.n_mels, 30), MEL.log_floor)
     mel[:, :, :100, :20] = -2.0
-    heard = mel_filters(MEL) @ tiny_vocoder(hidden_share=0.2).predict_magnitudes(mel)
-    share = heard[0, 110:250] / math.exp(MEL.log_floor)
+    bands = mel_filters(MEL) @ tiny_vocoder(hidden_share=0.2).predict_magnitudes(mel)
+    share = bands[0, 110:250] / math.exp(MEL.log_floor)
     assert share[:, :20].mean() == pytest.approx(0.2, rel=0.2)
     assert share[:, :20].max() < 1
     assert share[:, 20:].max() == 0
@@ -96,10 +96,10 @@ def test_fitted_magnitudes_show_the_mel_and_keep_its_silence() -> None:
     guess = torch.ones(1, 1025, 4)
     target = filters @ truth
     fitted = fit_magnitudes(guess, target, MEL)
-    heard = target > 0
+    sounds = target > 0
     before, after = ((filters @ magnitude / target.clamp_min(1e-9)).log().abs() for magnitude in (guess, fitted))
-    assert float(after[heard].mean()) < 0.25 * float(before[heard].mean())
-    assert float((filters @ fitted)[~heard].max()) < 1e-3
+    assert float(after[sounds].mean()) < 0.25 * float(before[sounds].mean())
+    assert float((filters @ fitted)[~sounds].max()) < 1e-3
     exact = fit_magnitudes(truth, target, MEL)
     torch.testing.assert_close(exact[:, 5:590], truth[:, 5:590], atol=1e-4, rtol=1e-4)
 

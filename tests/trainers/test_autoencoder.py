@@ -51,7 +51,7 @@ def test_two_steps_change_the_weights_and_export_the_model(settings):
     assert json.loads((settings.out / "settings.json").read_text())["steps"] == 2
 
 
-def test_stopping_and_going_on_gives_the_same_weights(settings, tmp_path):
+def test_a_resumed_run_gives_the_same_weights(settings, tmp_path):
     train(settings)
     parts = replace(settings, out=tmp_path / "parts")
     train(replace(parts, minutes=1e-9))
@@ -88,10 +88,10 @@ def test_a_decoder_trained_alone_keeps_the_latents(settings, tmp_path, capsys):
         assert not torch.equal(model.decode(latents), begun.decode(latents))
 
 
-def test_a_decoder_alone_wants_an_encoder(tiny_cache, tmp_path, capsys):
+def test_training_only_the_decoder_needs_an_encoder(tiny_cache, tmp_path, capsys):
     arguments = ["--cache", str(tiny_cache), "--out", str(tmp_path / "run"), "--decoder-only"]
     assert main(arguments) == 2
-    assert "error: a decoder is trained alone on the latents of a trained encoder: name --initial" in (
+    assert "error: --decoder-only needs a trained encoder: name its pipeline with --initial" in (
         capsys.readouterr().err
     )
 
@@ -125,7 +125,7 @@ def test_crops_lie_inside_their_clips(tmp_path):
     assert float(model.latents_std.min()) > 0
 
 
-def test_a_missing_or_one_sided_cache_is_said(tmp_path, capsys):
+def test_a_missing_cache_or_split_is_reported(tmp_path, capsys):
     assert main(["--cache", str(tmp_path / "none"), "--out", str(tmp_path / "run")]) == 2
     assert "error: no finished mel cache in " in capsys.readouterr().err
     create_cache(tmp_path / "cache", [cached_clip(0, "piano/x", 64)], MelConfig())
@@ -164,5 +164,5 @@ def test_two_processes_train_on_the_mean_of_their_gradients(settings, tmp_path):
     expected = flat(model) - start
     together = MelAutoencoder.from_pretrained(settings.out / "autoencoder")
     moved = flat(together) - start
-    # Two processes add in another order, and AdamW's first steps magnify that for gradients near zero.
+    # Two processes add in another order, and AdamW's first steps amplify that for gradients near zero.
     assert float(torch.cosine_similarity(moved, expected, dim=0)) > 0.99

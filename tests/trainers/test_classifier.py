@@ -1,4 +1,4 @@
-"""The classifier's trainer on a tiny cache in which every instrument has a band of its own."""
+"""Trainer of the classifier, on a tiny cache with one band per instrument."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ WIDTHS = (8, 8, 16, 16, 32)
 
 
 def write_cache(folder: Path, names: tuple[str, ...] = INSTRUMENT_NAMES) -> Path:
-    """A clip of 64 frames in each role for each instrument, a band 20 above the one before it, over silence."""
+    """Clips of 64 frames in each role: one band per instrument, 20 bands apart, over silence."""
     rows = [
         cached_clip(0, f"{name}/Tiny-0", 64, file=f"{name}_{split}_{role}.flac", split=split, role=role)
         for name in names
@@ -70,7 +70,7 @@ def test_batches_hold_training_clips_under_their_own_label(cache: Path, tmp_path
     assert ((loudest - 10) // 20).tolist() == labels.tolist()
 
 
-def test_disturbed_mels_keep_shape_floor_and_place(cache: Path) -> None:
+def test_augmented_mels_keep_shape_floor_and_position(cache: Path) -> None:
     mel = torch.from_numpy(read_cache(cache, MEL).mels[:8].astype(np.float32))[:, None]
     out = augment_mels(mel, MEL.log_floor, torch.Generator().manual_seed(0))
     assert out.shape == mel.shape
@@ -82,7 +82,7 @@ def test_disturbed_mels_keep_shape_floor_and_place(cache: Path) -> None:
     torch.testing.assert_close(augment_mels(mel, MEL.log_floor, torch.Generator().manual_seed(0)), out)
 
 
-def test_the_loss_of_knowing_nothing_is_the_log_of_the_choices() -> None:
+def test_the_loss_of_uniform_logits_is_the_log_of_the_number_of_classes() -> None:
     def indifferent(mel: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(mel), 11)
 
@@ -109,7 +109,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(cache: Path, tmp_path: Path) 
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
 
 
-def test_it_learns_to_tell_bands_apart(cache: Path, tmp_path: Path) -> None:
+def test_it_learns_to_distinguish_bands(cache: Path, tmp_path: Path) -> None:
     model = train(settings(cache, tmp_path, steps=60, batch_size=16, warmup_steps=5, log_every=60))
     assert measure_accuracy(model, read_cache(cache, MEL), "validation", "target")["mean"] > 0.8
 

@@ -56,7 +56,7 @@ def random_batch(size: int = 64) -> PairBatch:
 
 
 class Recorder(torch.nn.Module):
-    """Predicts zero velocity and keeps what it was asked."""
+    """Predicts zero velocity and stores its inputs."""
 
     def forward(self, noisy, source, timesteps, voices, references):
         self.timesteps, self.voices = timesteps, voices
@@ -81,7 +81,7 @@ def test_two_steps_train_and_export_averaged_weights(settings):
     assert StyleEncoder.from_pretrained(settings.out / "style_encoder").config.voices == VOICES
 
 
-def test_stopping_and_going_on_gives_the_same_weights(settings, tmp_path):
+def test_a_resumed_run_gives_the_same_weights(settings, tmp_path):
     train(settings)
     parts = replace(settings, out=tmp_path / "parts")
     train(replace(parts, minutes=1e-9))
@@ -98,10 +98,10 @@ def test_the_log_shows_a_sample_beside_its_source_and_target(settings, tmp_path)
     events = EventAccumulator(str(settings.out / "log"), size_guidance={"images": 0}).Reload()
     [event] = events.Images("source, output, target")
     assert event.step == 2
-    assert event.height == 3 * 8 * 4 + 2 * 2  # the tiny latents cover 32 bands; two lines part the pictures
+    assert event.height == 3 * 8 * 4 + 2 * 2  # the tiny latents cover 32 bands; two lines separate the pictures
 
 
-def test_unseen_pairs_are_measured_with_averaged_weights_and_change_nothing(settings, tmp_path):
+def test_validation_uses_averaged_weights_and_changes_nothing(settings, tmp_path):
     measured = replace(settings, out=tmp_path / "measured", log_every=1, validate_every=2)
     train(measured)
     train(replace(settings, validate_every=1000))
@@ -110,7 +110,7 @@ def test_unseen_pairs_are_measured_with_averaged_weights_and_change_nothing(sett
     events = EventAccumulator(str(measured.out / "log")).Reload()
     [event] = events.Scalars("validation")
     assert event.step == 2
-    assert 0.3 < event.value < 3  # an untrained model errs by about the variance of what it predicts, 1
+    assert 0.3 < event.value < 3  # the loss of an untrained model is about the variance of the target, 1
 
 
 def test_the_last_timestep_is_pure_noise():
@@ -134,14 +134,14 @@ def test_the_exported_scheduler_is_the_one_trained_with(settings):
 def test_the_loss_is_the_squared_velocity_error_split_by_noise(settings):
     batch, model = random_batch(), Recorder()
     loss, parts = denoiser_loss(model, build_scheduler(), batch, settings, generator_at(0, 0, 0, 0))
-    # Velocity has the variance of what it mixes: noise and targets, both one here.
+    # Velocity mixes noise and targets, which both have unit variance here.
     assert float(loss) == pytest.approx(1.0, abs=0.1)
     assert set(parts) == {"loss", "high", "low"}
     again, _ = denoiser_loss(model, build_scheduler(), batch, settings, generator_at(0, 0, 0, 0))
     assert torch.equal(loss, again)
 
 
-def test_a_regression_sees_noise_alone_and_pays_for_absolute_errors(settings):
+def test_a_regression_sees_only_noise_and_has_an_absolute_error(settings):
     batch, model = random_batch(), Recorder()
     loss, parts = denoiser_loss(
         model, build_scheduler(), batch, replace(settings, regression=True), generator_at(0, 0, 0, 0)
@@ -151,7 +151,7 @@ def test_a_regression_sees_noise_alone_and_pays_for_absolute_errors(settings):
     assert set(parts) == {"loss", "high"}
 
 
-def test_styles_are_dropped_in_their_share(settings):
+def test_styles_are_dropped_at_the_given_share(settings):
     batch, model = random_batch(1000), Recorder()
     denoiser_loss(model, build_scheduler(), batch, settings, generator_at(0, 0, 0, 0))
     dropped = model.voices == -1
@@ -183,19 +183,19 @@ def test_source_and_style_both_reach_the_prediction(settings):
         assert not torch.equal(plain, model(batch.target, batch.source, steps, torch.tensor([-1])))
 
 
-def test_a_reference_speaks_for_the_name_where_there_is_a_style(settings):
+def test_a_reference_replaces_the_name_unless_the_style_is_dropped(settings):
     model = build_model(replace(settings, reference_width=16), 4, VOICES).eval()
     batch = random_batch(3)
     steps, voices = torch.full((3,), 500), torch.tensor([0, -1, 1])
     references = torch.randn(2, 1, 256, 48, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        named = model(batch.target, batch.source, steps, voices)
-        heard = model(batch.target, batch.source, steps, voices, references)
-        assert not torch.allclose(named[0], heard[0], atol=1e-4)
-        torch.testing.assert_close(named[1:], heard[1:])
+        by_name = model(batch.target, batch.source, steps, voices)
+        by_clip = model(batch.target, batch.source, steps, voices, references)
+        assert not torch.allclose(by_name[0], by_clip[0], atol=1e-4)
+        torch.testing.assert_close(by_name[1:], by_clip[1:])
 
 
-def test_listening_to_references_is_trained_and_can_begin_from_a_model_without(settings, tmp_path):
+def test_reference_encoding_is_trained_and_can_start_from_a_model_without_it(settings, tmp_path):
     train(settings)
     listening = replace(settings, out=tmp_path / "more", initial=str(settings.out), reference_width=16)
     before = build_model(listening, 4, VOICES).style_encoder.state_dict()
@@ -229,7 +229,7 @@ def test_an_unknown_voice_starts_as_the_mean_of_its_instruments_voices():
     torch.testing.assert_close(grown, torch.tensor([[2.0, 1.0], [10.0, 10.0], [14 / 3, 4.0]]))
 
 
-def test_what_cannot_be_trained_from_is_said(tiny_cache, tiny_latents, tmp_path, capsys):
+def test_unusable_inputs_are_reported(tiny_cache, tiny_latents, tmp_path, capsys):
     def refusal(cache, latents, *more: str) -> str:
         folders = ["--cache", str(cache), "--latents", str(latents), "--out", str(tmp_path / "run")]
         assert main([*folders, *more]) == 2

@@ -1,4 +1,4 @@
-"""Averaged weights stand in for a model's own and give way to them again."""
+"""Averaged weights replace a model's weights temporarily."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch import nn
 from train.trainers.loop import ema_weights
 
 
-def test_a_model_has_its_average_within_and_its_own_weights_after() -> None:
+def test_a_model_has_averaged_weights_inside_the_context_only() -> None:
     model = nn.Linear(2, 2)
     average = EMAModel(model.parameters(), decay=0.5)
     begun = model.weight.detach().clone()

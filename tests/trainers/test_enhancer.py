@@ -7,7 +7,7 @@ import torch
 
 from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline
 from stylediff.mel import MelConfig
-from stylediff.sampling import MAX_STEPS
+from stylediff.settings import MAX_STEPS
 from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.common.precision import fast_autocast
@@ -27,7 +27,7 @@ VOICES = ["piano/Pure-0", "violin/Pure-40"]
 
 @pytest.fixture(scope="module")
 def folders(tiny_cache, tmp_path_factory):
-    """A tiny model that knows the cache's voices, the cache's latents, and ten transferred pairs."""
+    """A tiny model with the cache's voices, the cache's latents, and ten transferred pairs."""
     folder = tmp_path_factory.mktemp("generated")
     style = {"style_encoder": StyleEncoder(voices=VOICES, tokens=2, width=16)}
     StyleTransferPipeline(**(tiny_pipeline().components | style)).save_pretrained(folder / "model")
@@ -61,7 +61,7 @@ def load(folder) -> dict[str, torch.Tensor]:
     return MelEnhancer.from_pretrained(folder / "enhancer").state_dict()
 
 
-def test_a_budget_of_nothing_makes_one_batch_of_pairs(tiny_cache, folders, tmp_path):
+def test_a_tiny_budget_makes_one_batch_of_pairs(tiny_cache, folders, tmp_path):
     arguments = ["--model", str(folders / "model"), "--cache", str(tiny_cache), "--latents", str(folders / "latents")]
     arguments += ["--pairs", "8", "--batch-size", "3", "--steps", "1", "--budget-minutes", "1e-9"]
     assert generate([*arguments, "--out", str(tmp_path / "few")]) == 0
@@ -69,7 +69,7 @@ def test_a_budget_of_nothing_makes_one_batch_of_pairs(tiny_cache, folders, tmp_p
     assert (len(few.targets), few.held_out) == (4, 1)
 
 
-def test_generated_pairs_are_other_voices_of_the_same_music_the_same_every_time(folders, tiny_cache):
+def test_generated_pairs_are_reproducible_and_of_the_same_music(folders, tiny_cache):
     made, rows = read_transfers(folders / "pairs"), read_cache(tiny_cache, MelConfig()).clips
     assert made.latents.shape == (10, 4, 32, 8)
     assert made.held_out == 2
@@ -90,7 +90,7 @@ def test_two_steps_train_and_export_averaged_weights(settings, capsys):
     assert "nepers, " in capsys.readouterr().out
 
 
-def test_stopping_and_going_on_gives_the_same_weights(settings, tmp_path):
+def test_a_resumed_run_gives_the_same_weights(settings, tmp_path):
     train(settings)
     parts = replace(settings, out=tmp_path / "parts")
     train(replace(parts, minutes=1e-9))
@@ -100,7 +100,7 @@ def test_stopping_and_going_on_gives_the_same_weights(settings, tmp_path):
     assert all(torch.equal(value, theirs[name]) for name, value in load(parts.out).items())
 
 
-def test_the_loss_of_a_perfect_answer_is_nothing_and_of_none_what_was_there(settings, folders, tiny_cache):
+def test_the_loss_of_a_perfect_output_is_zero_and_of_the_input_its_error(settings, folders, tiny_cache):
     pipeline = StyleTransferPipeline.from_pretrained(folders / "model")
     cache = read_cache(tiny_cache, MelConfig())
     data = EnhancerData(cache, read_transfers(settings.generated), pipeline.autoencoder)
@@ -116,14 +116,14 @@ def test_the_loss_of_a_perfect_answer_is_nothing_and_of_none_what_was_there(sett
 
 @pytest.mark.slow
 def test_a_discriminator_learns_beside_the_enhancer(settings, tmp_path):
-    judged = replace(settings, adversarial_weight=0.1)
-    train(judged)
-    state = torch.load(judged.out / "checkpoint.pt", weights_only=True)
+    adversarial = replace(settings, adversarial_weight=0.1)
+    train(adversarial)
+    state = torch.load(adversarial.out / "checkpoint.pt", weights_only=True)
     assert set(state["models"]) == {"enhancer", "discriminator"}
     train(replace(settings, out=tmp_path / "alone"))
     theirs = load(tmp_path / "alone")
-    assert any(not torch.equal(value, theirs[name]) for name, value in load(judged.out).items())
-    parts = replace(judged, out=tmp_path / "parts")
+    assert any(not torch.equal(value, theirs[name]) for name, value in load(adversarial.out).items())
+    parts = replace(adversarial, out=tmp_path / "parts")
     train(replace(parts, minutes=1e-9))
     train(parts)
     again = torch.load(parts.out / "checkpoint.pt", weights_only=True)["models"]["discriminator"]
@@ -140,7 +140,7 @@ def test_samples_of_true_latents_are_the_target_encoded_and_decoded(settings, fo
     torch.testing.assert_close(batch.generated, expected)
 
 
-def test_missing_pairs_give_a_sentence(tiny_cache, tmp_path, capsys):
+def test_missing_pairs_are_reported(tiny_cache, tmp_path, capsys):
     with pytest.raises(CacheError, match="no generated latents"):
         read_transfers(tmp_path)
     arguments = ["--cache", str(tiny_cache), "--generated", str(tmp_path), "--autoencoder", str(tmp_path)]
@@ -148,7 +148,7 @@ def test_missing_pairs_give_a_sentence(tiny_cache, tmp_path, capsys):
     assert "no generated latents" in capsys.readouterr().err
 
 
-def test_an_autoencoder_that_is_missing_or_of_other_mels_gives_a_sentence(tiny_cache, folders, tmp_path, capsys):
+def test_a_missing_autoencoder_or_one_of_other_mels_is_reported(tiny_cache, folders, tmp_path, capsys):
     arguments = ["--cache", str(tiny_cache), "--generated", str(folders / "pairs"), "--out", str(tmp_path / "run")]
     arguments += ["--autoencoder", str(tmp_path / "other")]
     assert main(arguments) == 2
@@ -159,7 +159,7 @@ def test_an_autoencoder_that_is_missing_or_of_other_mels_gives_a_sentence(tiny_c
     assert "it was made with fmin_hz=50.0, but 30.0 is needed" in capsys.readouterr().err
 
 
-def test_pairs_that_cannot_be_generated_give_a_sentence(tiny_cache, folders, tmp_path, capsys):
+def test_pairs_that_cannot_be_generated_are_reported(tiny_cache, folders, tmp_path, capsys):
     def refusal(latents) -> str:
         arguments = ["--model", str(folders / "model"), "--cache", str(tiny_cache), "--latents", str(latents)]
         arguments += ["--pairs", "1", "--steps", "1", "--out", str(tmp_path / "pairs")]
@@ -186,19 +186,19 @@ def test_pairs_that_cannot_be_generated_give_a_sentence(tiny_cache, folders, tmp
     assert not (tmp_path / "pairs").exists()
 
 
-def test_generated_latents_are_of_the_clips_and_the_autoencoder_they_are_used_with(tiny_cache, folders):
+def test_generated_latents_of_other_clips_or_autoencoders_are_refused(tiny_cache, folders):
     rows = read_cache(tiny_cache, MelConfig()).clips
     pipeline = StyleTransferPipeline.from_pretrained(folders / "model")
     made = read_transfers(folders / "pairs")
     made.require_origin(rows, pipeline.autoencoder)
-    with pytest.raises(CacheError, match="of other clips than this mel cache's"):
+    with pytest.raises(CacheError, match="to other clips than this mel cache's"):
         made.require_origin(rows[1:], pipeline.autoencoder)
     other = MelAutoencoder(block_out_channels=(16,), layers_per_block=1)
-    with pytest.raises(CacheError, match="of other latents than this autoencoder's"):
+    with pytest.raises(CacheError, match="to other latents than this autoencoder's"):
         made.require_origin(rows, other)
 
 
-def test_pairs_without_their_keys_give_a_sentence(folders, tmp_path):
+def test_pairs_without_their_keys_are_reported(folders, tmp_path):
     shutil.copytree(folders / "pairs", tmp_path / "pairs")
     (tmp_path / "pairs" / "pairs.json").write_text("{}")
     with pytest.raises(CacheError, match=r"no generated latents in .*sources"):

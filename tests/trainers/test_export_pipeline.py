@@ -25,7 +25,7 @@ def test_exported_parts_make_a_half_precision_pipeline_with_the_same_weights(tmp
     assert stored < 2.2 * sum(weight.numel() for weight in parts.unet.state_dict().values()) + 100_000
 
 
-def test_missing_parts_give_a_sentence(tmp_path, capsys):
+def test_missing_parts_are_reported(tmp_path, capsys):
     code = main([f"--autoencoder={tmp_path}", f"--denoiser={tmp_path}", f"--out={tmp_path / 'model'}"])
     assert code == 2
     assert capsys.readouterr().err.startswith("error: ")

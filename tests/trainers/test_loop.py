@@ -29,7 +29,7 @@ class LineSettings(TrainSettings):
 
 
 def start(settings: LineSettings) -> tuple[TrainingRun, torch.nn.Linear]:
-    """A run that fits a line; its weights begin the same every time."""
+    """A run that fits a line, always from the same initial weights."""
     torch.manual_seed(0)
     model = torch.nn.Linear(1, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
@@ -59,7 +59,7 @@ def logged(settings: LineSettings, name: str) -> dict[int, float]:
     return {event.step: event.value for event in events.Scalars(name)}
 
 
-def test_a_generator_depends_on_its_place_and_not_on_what_was_drawn_before():
+def test_a_generator_depends_only_on_its_position():
     forwards = [torch.rand(3, generator=generator_at(1, step, 0, 0)).tolist() for step in range(5)]
     backwards = [torch.rand(3, generator=generator_at(1, step, 0, 0)).tolist() for step in reversed(range(5))]
     assert forwards == backwards[::-1]
@@ -67,12 +67,12 @@ def test_a_generator_depends_on_its_place_and_not_on_what_was_drawn_before():
     assert len({float(torch.rand(1, generator=generator_at(*place))) for place in places}) == len(places)
 
 
-def test_precision_is_taken_as_wanted():
+def test_precision_is_used_as_requested():
     assert [choose_precision(wanted) for wanted in ("no", "bf16", "fp16")] == ["no", "bf16", "fp16"]
     assert choose_precision("auto") in ("no", "bf16", "fp16")
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path):
+def test_a_resumed_run_reaches_the_same_weights(tmp_path):
     whole, model = train(LineSettings(out=tmp_path / "whole"))
     train(LineSettings(out=tmp_path / "parts"), stop_after=2)
     resumed, again = train(LineSettings(out=tmp_path / "parts"))
@@ -84,7 +84,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path):
     assert all(torch.equal(ours, theirs) for ours, theirs in shadows)
 
 
-def test_a_finished_run_does_no_more_steps(tmp_path):
+def test_a_finished_run_makes_no_more_steps(tmp_path):
     train(LineSettings(out=tmp_path))
     run, _ = start(LineSettings(out=tmp_path))
     assert list(run.steps()) == []
@@ -98,14 +98,14 @@ def test_minutes_end_a_run_after_a_step_with_a_checkpoint(tmp_path):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A clock that stands still until a test moves ``now`` on."""
+    """A clock that a test advances by setting ``now``."""
     stopped = SimpleNamespace(now=100.0)
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: stopped.now))
     return stopped
 
 
 def steps_of(run: TrainingRun, clock: SimpleNamespace, seconds: float) -> list[int]:
-    """Numbers of a run's steps, each of which takes so long."""
+    """Numbers of a run's steps, each of the given duration."""
     done = []
     for step in run.steps():
         clock.now += seconds
@@ -113,7 +113,7 @@ def steps_of(run: TrainingRun, clock: SimpleNamespace, seconds: float) -> list[i
     return done
 
 
-def test_a_budget_ends_a_run_whatever_its_steps(tmp_path, clock):
+def test_a_budget_ends_a_run_with_any_number_of_steps(tmp_path, clock):
     run, _ = start(LineSettings(out=tmp_path, steps=2, budget_minutes=1))
     assert not run.is_past(0.1)
     assert steps_of(run, clock, 7.0) == list(range(9))
@@ -135,7 +135,7 @@ def test_a_budget_counts_the_time_before_a_resumption(tmp_path, clock):
     assert second.seconds == pytest.approx(62)
 
 
-def test_a_budget_of_nothing_makes_one_step_of_one_pass(tmp_path):
+def test_a_tiny_budget_makes_one_step_of_one_pass(tmp_path):
     run, _ = start(LineSettings(out=tmp_path, accumulation=16, budget_minutes=1e-9))
     assert [list(run.passes()) for _ in run.steps()] == [[0]]
 
@@ -154,7 +154,7 @@ def test_accumulated_passes_make_one_step_of_their_mean(tmp_path):
     assert model.weight.grad.item() == pytest.approx(2.0)
 
 
-def test_means_are_over_what_was_recorded(tmp_path):
+def test_means_are_over_the_recorded_values(tmp_path):
     settings = LineSettings(out=tmp_path, accumulation=2, steps=4)
     run, _ = start(settings)
     for step in run.steps():
@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path, ba
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
-def test_checkpoints_are_written_where_there_is_no_git(tmp_path, monkeypatch):
+def test_checkpoints_are_written_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     train(LineSettings(out=tmp_path), stop_after=1)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["commit"] == ""
@@ -194,7 +194,7 @@ def test_checkpoints_are_written_where_there_is_no_git(tmp_path, monkeypatch):
 
 def test_a_folder_of_another_run_is_refused(tmp_path):
     train(LineSettings(out=tmp_path), stop_after=1)
-    with pytest.raises(SettingsError, match="was begun with batch_size=8, not 16"):
+    with pytest.raises(SettingsError, match="was started with batch_size=8, not 16"):
         start(LineSettings(out=tmp_path, batch_size=16))
 
 
@@ -238,7 +238,7 @@ def test_training_starts_from_saved_weights_of_the_same_shape(tmp_path):
         load_initial_weights(str(tmp_path), {"vocoder": model})
 
 
-def test_what_is_new_may_be_missing_but_not_thrown_away(tmp_path):
+def test_new_parts_may_be_missing_but_not_dropped(tmp_path):
     deaf, listening = (StyleEncoder(["violin/A-40"], tokens=2, width=16, reference_width=width) for width in (0, 16))
     deaf.save_pretrained(tmp_path / "deaf")
     listening.save_pretrained(tmp_path / "listening")
@@ -249,7 +249,7 @@ def test_what_is_new_may_be_missing_but_not_thrown_away(tmp_path):
         load_initial_weights(str(tmp_path), {"listening": deaf}, ("ref",))
 
 
-def test_what_is_done_never_is_never_due():
+def test_an_interval_of_zero_is_never_due():
     assert [is_due(done, 2) for done in (1, 2, 3, 4)] == [False, True, False, True]
     assert not is_due(4, 0)
 
@@ -259,10 +259,10 @@ def test_what_is_done_never_is_never_due():
     [
         (FileNotFoundError("no such folder"), 2, "error: no such folder"),
         (TrainingError("loss is nan"), 2, "error: loss is nan"),
-        (KeyboardInterrupt(), 130, "stopped; run the same command again to go on"),
+        (KeyboardInterrupt(), 130, "stopped; rerun the same command to continue"),
     ],
 )
-def test_what_ends_a_trainer_is_a_sentence(tmp_path, capsys, failure, code, sentence):
+def test_errors_of_a_trainer_are_reported(tmp_path, capsys, failure, code, sentence):
     def fail(settings):
         raise failure
 

@@ -1,4 +1,4 @@
-"""Curves of training: what logs hold is drawn, resumptions are drawn once."""
+"""Plots of training logs; repeated steps are plotted once."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def write_log(folder: Path, values: dict[int, float], name: str = "loss") -> Non
     writer.close()
 
 
-def test_what_a_resumed_run_did_again_counts_once(tmp_path: Path) -> None:
+def test_repeated_steps_count_once(tmp_path: Path) -> None:
     write_log(tmp_path / "log" / "first", {1: 5.0, 2: 4.0, 3: 3.0, 4: 9.0})
     write_log(tmp_path / "log" / "second", {3: 2.5, 5: 2.0})
     assert read_curves(tmp_path) == {"loss": ([1, 2, 3, 5], [5.0, 4.0, 2.5, 2.0])}
@@ -37,10 +37,10 @@ def test_runs_are_lines_and_scalars_are_panels(tmp_path: Path) -> None:
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_scalar_that_nobody_logged_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_an_unknown_scalar_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     write_log(tmp_path, {1: 1.0})
     assert main(["--run", str(tmp_path), "--scalar", "los", "--out", str(tmp_path / "x.png")]) == 2
-    assert "no run has logged 'los'; there are loss" in capsys.readouterr().err
+    assert "no run has logged 'los'; choose from loss" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["--run", str(tmp_path / "empty"), "--scalar", "loss", "--out", str(tmp_path / "x.png")]) == 2
-    assert "has no logs of a training run" in capsys.readouterr().err
+    assert "has no training logs" in capsys.readouterr().err

@@ -42,7 +42,7 @@ def test_the_learning_rate_rises_stays_and_falls_to_a_tenth():
     assert rates[97:] == pytest.approx([0.1] * 3)
 
 
-def test_short_runs_reach_the_peak_as_well():
+def test_short_runs_reach_the_peak_too():
     settings = ExampleSettings(out=Path("run"), steps=50, learning_rate=1.0, warmup_steps=200, cooldown=0.2)
     assert [settings.learning_rate_at(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
 
@@ -53,7 +53,7 @@ def test_with_a_budget_the_learning_rate_follows_the_time() -> None:
     assert settings.learning_rate_at(4, 0.01) == pytest.approx(0.5)
     assert settings.learning_rate_at(1, 0.05) == pytest.approx(0.5), "few steps rise in a tenth of the time"
     assert settings.learning_rate_at(1, 0.3) == 1.0
-    assert settings.learning_rate_at(5000, 0.75) == pytest.approx(0.5), "whatever the number of steps"
+    assert settings.learning_rate_at(5000, 0.75) == pytest.approx(0.5), "for any number of steps"
     assert settings.learning_rate_at(5000, 1.2) == pytest.approx(0.1)
 
 
@@ -67,7 +67,7 @@ def test_settings_are_recorded_as_json(tmp_path):
 def test_a_resumed_run_keeps_its_settings(tmp_path):
     ExampleSettings(out=tmp_path, batch_size=4).save()
     ExampleSettings(out=tmp_path, batch_size=4, minutes=3.0, log_every=7).save()
-    with pytest.raises(SettingsError, match="was begun with batch_size=4, not 8"):
+    with pytest.raises(SettingsError, match="was started with batch_size=4, not 8"):
         ExampleSettings(out=tmp_path, batch_size=8).save()
-    with pytest.raises(SettingsError, match=r"was begun with widths=\[8, 16\], not \[8\]"):
+    with pytest.raises(SettingsError, match=r"was started with widths=\[8, 16\], not \[8\]"):
         ExampleSettings(out=tmp_path, widths=(8,)).save()

@@ -1,4 +1,4 @@
-"""The vocoder's trainer on a tiny data set: its crops, its loss, its steps and its resumption."""
+"""Trainer of the vocoder on a tiny data set: crops, loss, steps, resumption."""
 
 import math
 from dataclasses import replace
@@ -25,7 +25,7 @@ FRAMES = 24
 
 @pytest.fixture
 def settings(tmp_path: Path) -> VocoderSettings:
-    """Settings of two tiny steps: one against discriminators, one on decoded mels as well."""
+    """Settings of two tiny steps: one with discriminators, one also with decoded mels."""
     splits = ["train", "train", "validation"]
     rows = [
         cached_clip(n, "piano/own", FRAMES, file=f"{n}.flac", split=split, paired=False)
@@ -65,16 +65,16 @@ def open_cache(settings: VocoderSettings) -> MelCache:
     return read_cache(settings.cache, MEL)
 
 
-def test_crops_hold_the_sound_of_their_mels(settings: VocoderSettings) -> None:
+def test_crops_have_the_sound_of_their_mels(settings: VocoderSettings) -> None:
     settings = replace(settings, batch_size=8, crop_frames=16)
     generator = torch.Generator().manual_seed(0)
     mel, waveform = crop_batch(open_cache(settings), np.array([0, 1]), settings, None, generator)
     assert mel.shape == (8, 1, MEL.n_mels, 16)
     assert waveform.shape == (8, 16 * MEL.hop_length)
-    # Where the window does not reach over the crop's edge.
+    # frames whose window is inside the crop
     inner = slice(4, 12)
-    heard = waveform_to_mel(waveform, MEL)
-    assert (heard[..., inner] - mel[..., inner]).abs().max() < 0.01
+    mel_of_waveform = waveform_to_mel(waveform, MEL)
+    assert (mel_of_waveform[..., inner] - mel[..., inner]).abs().max() < 0.01
 
 
 def test_attenuation_is_the_same_for_mel_and_sound(settings: VocoderSettings) -> None:
@@ -92,7 +92,7 @@ def test_decoded_crops_are_cut_where_the_sound_is(settings: VocoderSettings) -> 
     cache, rows = open_cache(settings), np.array([0, 1])
     settings = replace(settings, attenuation_db=0.0, detune_cents=0.0)
     vae = MelAutoencoder.from_pretrained(settings.autoencoder)
-    # An identity in place of the two networks: only the cutting is left.
+    # with an identity instead of the two networks, only the cropping remains
     vae.encode, vae.decode = (lambda mel: mel), (lambda latents: latents)
     true = crop_batch(cache, rows, settings, None, torch.Generator().manual_seed(1))
     decoded = crop_batch(cache, rows, settings, vae, torch.Generator().manual_seed(1))
@@ -153,13 +153,11 @@ def test_without_an_autoencoder_mels_stay_true(settings: VocoderSettings, capsys
     assert (settings.out / "vocoder" / "config.json").is_file()
 
 
-def test_wrong_folders_give_a_sentence(
-    settings: VocoderSettings, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_wrong_folders_are_reported(settings: VocoderSettings, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     def refusal(data: Path, autoencoder: Path) -> str:
         folders = {"cache": settings.cache, "out": settings.out, "data": data, "autoencoder": autoencoder}
         tiny = ["--blocks", "1", "--width", "16", "--discriminator-channels", "2", "--crop-frames", "8"]
-        tiny += ["--precision", "no"]  # as in the other tests: a process has one
+        tiny += ["--precision", "no"]  # as in other tests, because a process has one precision
         assert main([*tiny, *(word for name, path in folders.items() for word in (f"--{name}", str(path)))]) == 2
         return capsys.readouterr().err
 
@@ -168,5 +166,5 @@ def test_wrong_folders_give_a_sentence(
     mel = MelConfig(fmin_hz=50.0).to_dict()
     MelAutoencoder(mel=mel, block_out_channels=(16,), layers_per_block=1).save_pretrained(other)
     assert "it was made with fmin_hz=50.0, but 30.0 is needed" in refusal(settings.data, other)
-    sentence = f"error: {missing} is not the data that the mel cache was made from: "
+    sentence = f"error: {missing} is not the data set of the mel cache: "
     assert sentence in refusal(missing, Path(settings.autoencoder))

@@ -39,7 +39,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory):
-    """Mel and latent caches of four pairs of a piano and the new voice, whose latents lie 1 above the piano's."""
+    """Caches of four pairs of a piano and the new voice, whose latents are the piano's plus 1."""
     folder = tmp_path_factory.mktemp("caches")
     rows = [
         CachedClip(
@@ -80,7 +80,7 @@ def settings(base, caches, tmp_path):
     )
 
 
-def test_two_steps_move_the_new_row_alone(settings, base):
+def test_two_steps_change_only_the_new_row(settings, base):
     start = train(replace(settings, steps=1, learning_rate=0.0, out=settings.out / "still"))
     row = train(settings)
     assert row.shape == (32,)
@@ -88,10 +88,10 @@ def test_two_steps_move_the_new_row_alone(settings, base):
     saved = safetensors.torch.load_file(settings.out / "voice.safetensors")
     assert torch.equal(saved["row"], row)
     checkpoint = torch.load(settings.out / "checkpoint.pt", weights_only=True)
-    assert [list(part) for part in checkpoint["models"].values()] == [["row"]]  # the model itself is not copied
+    assert [list(part) for part in checkpoint["models"].values()] == [["row"]]  # the model is not saved with it
 
 
-def test_stopping_and_going_on_gives_the_same_row(settings, tmp_path):
+def test_a_resumed_run_gives_the_same_row(settings, tmp_path):
     parts = replace(settings, out=tmp_path / "parts")
     train(replace(parts, minutes=1e-9))
     assert torch.load(parts.out / "checkpoint.pt", weights_only=True)["step"] == 1
@@ -138,22 +138,22 @@ def test_targets_are_the_new_voices_clips_and_sources_other_clips_of_the_same_mu
     torch.testing.assert_close(batch.target, batch.source + 1, atol=0.01, rtol=0)
 
 
-def test_training_starts_from_the_best_of_what_is_known(settings, base, caches):
+def test_training_starts_from_the_best_candidate(settings, base, caches):
     encoder = load_style_encoder(base)
     cache = read_cache(settings.cache, MelConfig())
     rows = start_rows(encoder, cache, VOICE)
     violin = encoder.config.voices[encoder.voice_index("violin")]
     assert list(rows) == [violin, "the mean of 1 voices", "its own sound"]
-    heard = reference_row(encoder, cache, VOICE)
+    own = reference_row(encoder, cache, VOICE)
     shared = encoder.instrument_embedding.weight[sorted_index("violin")]
     clips = torch.stack([cache.tensor(number) for number in (1, 3, 5, 7)])
     with torch.no_grad():
         expected = encoder.encode_reference(clips).flatten(1).mean(0) - shared
-    torch.testing.assert_close(heard, expected)
+    torch.testing.assert_close(own, expected)
 
 
 @pytest.mark.parametrize("as_default", [False, True])
-def test_all_else_of_the_saved_model_stays_the_same(base, tmp_path, as_default):
+def test_the_rest_of_the_saved_model_stays_the_same(base, tmp_path, as_default):
     row = torch.full((32,), 0.25)
     save_model(base, VOICE, row, tmp_path / "model", as_default)
     old, new = (load_pipeline(str(folder)) for folder in (base, tmp_path / "model"))
@@ -190,25 +190,25 @@ def test_a_model_in_half_precision_stays_in_it(base, tmp_path):
 @pytest.mark.parametrize(
     ("voice", "sentence"),
     [
-        ("oboe/mine", "'oboe' is no instrument of this model; choose the nearest of piano"),
-        ("violin/", "named by 1 to 40 letters"),
+        ("oboe/mine", "'oboe' is not an instrument of this model; choose the most similar of piano"),
+        ("violin/", "name has 1 to 40 letters"),
         ("violin/my violin", "not 'my violin'"),
         ("violin/a/b", "not 'a/b'"),
-        ("violin/cello", "'violin/cello' is taken"),
-        ("violin/Old-40", "'violin/Old-40' is taken"),
+        ("violin/cello", "'violin/cello' exists already"),
+        ("violin/Old-40", "'violin/Old-40' exists already"),
     ],
 )
-def test_names_that_a_voice_cannot_have_are_refused(voice, sentence):
+def test_invalid_names_of_voices_are_refused(voice, sentence):
     with pytest.raises(SettingsError, match=sentence):
         check_voice(voice, ["violin/Old-40"])
 
 
-def test_what_cannot_be_trained_is_said(settings, tmp_path, capsys):
-    with pytest.raises(CacheError, match="no clip of violin/other with another clip of the same music"):
+def test_unusable_data_are_reported(settings, tmp_path, capsys):
+    with pytest.raises(CacheError, match="no clip of violin/other together with another clip of the same music"):
         train(replace(settings, voice="violin/other"))
     flags = ["--cache", str(settings.cache), "--latents", str(settings.latents), "--out", str(tmp_path / "run")]
     assert main([*flags, "--voice", VOICE, "--initial", str(tmp_path)]) == 2
     assert "error: " in capsys.readouterr().err
     assert main([*flags, "--voice", "kazoo/mine", "--initial", settings.initial]) == 2
-    assert "'kazoo' is no instrument of this model" in capsys.readouterr().err
+    assert "'kazoo' is not an instrument of this model" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

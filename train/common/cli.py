@@ -20,14 +20,20 @@ Check = Callable[[argparse.ArgumentParser, argparse.Namespace], None]
 class Command:
     """One command of ``python -m train``.
 
-    Its arguments are declared apart from the module that does the work, which is slow to import.
+    Arguments are declared here and not in the module that does the work, because that is slow to import.
 
     Attributes:
-        name: what it is called on the command line.
-        summary: what it does, in one line.
+        name: name on the command line.
+        summary: one line that says what it does.
         function: "package.module:function" below ``train``; it takes the parsed arguments and returns an exit code.
-        add_arguments: declares its arguments.
-        check: exits with a sentence where arguments do not fit together.
+        add_arguments: function that declares the arguments.
+        check: function that exits with a sentence if arguments do not fit together.
+
+    Examples:
+        >>> from train.common.cli import Command, add_out
+        >>> command = Command(name="demo", summary="Do nothing.", function="demo:main", add_arguments=add_out)
+        >>> command.parse(["--out", "folder"]).out.name
+        'folder'
     """
 
     name: str
@@ -42,10 +48,10 @@ class Command:
         return parser
 
     def parse(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
-        """Arguments that fit together.
+        """Parse and check the arguments.
 
         Raises:
-            SystemExit: they do not, or help was asked for.
+            SystemExit: arguments that do not fit together, or a request for help.
         """
         parser = self.parser()
         args = parser.parse_args(arguments)
@@ -82,16 +88,16 @@ def run_command(work: Callable[[], object], *refusals: type[Exception]) -> int:
     0 means done, 2 an expected error, 130 interrupted.
 
     Args:
-        refusals: exceptions whose message is all that the user has to know; others go through.
+        refusals: exceptions whose message alone is shown; others are raised.
     """
     try:
         work()
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        print("stopped; rerun the same command to continue", file=sys.stderr)
         return 130
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            print("error: the disk is full; make room and run the same command again to go on", file=sys.stderr)
+            print("error: the disk is full; free some space and rerun the same command to continue", file=sys.stderr)
         elif isinstance(error, refusals):
             print(f"error: {error}", file=sys.stderr)
         else:
@@ -111,7 +117,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, classifier: bool = True
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=int, default=2, help="processes, each of which computes on one core")
+    parser.add_argument("--workers", type=int, default=2, help="number of processes; each uses one core")
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:

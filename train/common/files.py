@@ -10,7 +10,7 @@ from typing import Any
 
 
 class FolderError(ValueError):
-    """A folder that was begun with other settings."""
+    """A folder that was started with other settings."""
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -34,22 +34,24 @@ def describe_argument(value: Any) -> str:
 
 
 def describe_arguments(args: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
-    """Describe some arguments of a command for ``lock_settings``."""
+    """Describe arguments of a command for ``lock_settings``."""
     return {name: describe_argument(getattr(args, name)) for name in names}
 
 
 def lock_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Make the folder and record or compare its settings.
+    """Create a folder and record its settings, or compare them.
 
     Raises:
-        FolderError: begun with other settings; the message names the first that differs.
+        FolderError: the folder was started with other settings; the message names the first that differs.
     """
     out.mkdir(parents=True, exist_ok=True)
-    path, told = out / "settings.json", json.dumps(settings, indent=1, default=str)
+    path, text = out / "settings.json", json.dumps(settings, indent=1, default=str)
     if not path.is_file():
-        write_atomically(path, told)
+        write_atomically(path, text)
         return
-    begun = json.loads(path.read_text())
-    for name, value in json.loads(told).items():
-        if begun.get(name) != value:
-            raise FolderError(f"{out} was begun with {name}={begun.get(name)!r}, not {value!r}: use another folder")
+    recorded = json.loads(path.read_text())
+    for name, value in json.loads(text).items():
+        if recorded.get(name) != value:
+            raise FolderError(
+                f"{out} was started with {name}={recorded.get(name)!r}, not {value!r}: use another folder"
+            )

@@ -1,6 +1,6 @@
 """Run a chain of commands and skip those whose result exists.
 
-Each says what it does, how long it took and what it made.
+Each job prints what it does, how long it took and what it made.
 """
 
 import json
@@ -16,7 +16,7 @@ from train.common.files import write_atomically
 
 
 class JobError(RuntimeError):
-    """A job that failed; the message names it."""
+    """A failed job; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +24,20 @@ class Job:
     """One command.
 
     Attributes:
-        name: what it is called.
-        does: what it does, in a sentence.
-        command: of ``python -m train``.
-        settings: its arguments by name.
-        result: a file that it leaves.
+        name: name of the job.
+        does: description in one sentence.
+        command: command of ``python -m train``.
+        settings: arguments by name.
+        result: file that it writes.
         is_trainer: True if several processes can share the work.
-        minutes: its time budget, which the command takes as ``--budget-minutes`` (0: none).
+        minutes: time budget, passed as ``--budget-minutes`` (0: none).
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from train.common.job_chain import Job
+        >>> job = Job(name="mels", does="Caches.", command="cache-mels", settings={"data": "set"}, result=Path("mels"))
+        >>> job.flags()
+        ['--data', 'set']
     """
 
     name: str
@@ -47,20 +54,20 @@ class Job:
         return to_flags(self.settings | budget)
 
     def command_line(self) -> list[str]:
-        """Words of the process to start."""
+        """Command line of the process to start."""
         launcher = accelerate_launcher() if self.is_trainer else []
         return [sys.executable, "-m", *launcher, "train", self.command, *self.flags()]
 
 
 def accelerate_launcher() -> list[str]:
-    """Return the words that start a trainer in several processes.
+    """Return the launcher's command line for several processes.
 
-    There are none if nothing calls for that.
+    It is empty if one process is enough.
 
-    Several processes are used on several GPUs, or as ``accelerate config`` was told. Without them the launcher would
-    only cost its own start.
+    Several processes are used on several GPUs, or as set by ``accelerate config``. For one process the launcher would
+    only add its start-up time.
     """
-    import torch  # slow, and none of the arguments of a recipe needs it
+    import torch  # slow, and not needed to parse a recipe's arguments
     from accelerate.commands.config.config_args import default_config_file
 
     words = ["accelerate.commands.launch"]
@@ -69,13 +76,18 @@ def accelerate_launcher() -> list[str]:
         if processes < 2:
             return []
         words += ["--multi_gpu", "--num_processes", str(processes), "--num_machines", "1"]
-        words += ["--mixed_precision", "no", "--dynamo_backend", "no"]  # its defaults, of which it would warn
-    # Left to itself, accelerate gives a process on CPUs one thread.
+        words += [
+            "--mixed_precision",
+            "no",
+            "--dynamo_backend",
+            "no",
+        ]  # the launcher's defaults, set here because it warns about them otherwise
+    # By default, accelerate gives a process on CPUs one thread.
     return [*words, "--num_cpu_threads_per_process", str(torch.get_num_threads()), "-m"]
 
 
 def show_seconds(seconds: float) -> str:
-    """Format a time in seconds, or in minutes above two."""
+    """Format a duration in seconds, or in minutes from two minutes on."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
 
 
@@ -83,10 +95,10 @@ def run_job(job: Job, label: str) -> float:
     """Run a job's command, and return the seconds it took.
 
     Args:
-        label: its number and name, for the log.
+        label: number and name of the job, for the log.
 
     Raises:
-        JobError: it failed; run again, it resumes there.
+        JobError: the job failed; rerunning resumes it.
     """
     budget = f" Budget: {show_seconds(60 * job.minutes)}." if job.minutes else ""
     print(f"== {label}. {job.does}{budget}", flush=True)
@@ -101,9 +113,9 @@ def run_job(job: Job, label: str) -> float:
 
 
 def run_jobs(jobs: list[Job], out: Path) -> None:
-    """Run every job that is not finished yet.
+    """Run all unfinished jobs.
 
-    A job is finished if ``finished.json`` in ``out`` says so and its result exists.
+    A job is finished if ``finished.json`` in ``out`` lists it and its result exists.
 
     Raises:
         JobError: a job failed.
@@ -121,9 +133,9 @@ def run_jobs(jobs: list[Job], out: Path) -> None:
 
 
 def summary_lines(jobs: list[Job], seconds: dict[str, float]) -> list[str]:
-    """Return a line for each job with its time and budget.
+    """Table of the jobs' times and budgets, one line each.
 
-    A last line sums them up.
+    The last line has the totals.
     """
     width = max(len(job.name) for job in jobs)
     lines = ["", f"{'':{width}} {'seconds':>8} {'budget':>8}"]
@@ -131,4 +143,4 @@ def summary_lines(jobs: list[Job], seconds: dict[str, float]) -> list[str]:
         budget = f"{60 * job.minutes:.0f}" if job.minutes else ""
         lines.append(f"{job.name:{width}} {seconds[job.name]:8.0f} {budget:>8}".rstrip())
     total, budgets = sum(seconds[job.name] for job in jobs), sum(60 * job.minutes for job in jobs)
-    return [*lines, f"{'in all':{width}} {total:8.0f} {f'{budgets:.0f}' if budgets else '':>8}".rstrip()]
+    return [*lines, f"{'total':{width}} {total:8.0f} {f'{budgets:.0f}' if budgets else '':>8}".rstrip()]

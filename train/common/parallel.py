@@ -1,4 +1,4 @@
-"""Independent jobs, done by several processes or by this one."""
+"""Independent jobs in several processes, or in this one."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +13,10 @@ Result = TypeVar("Result")
 def parallel_map(
     job: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk_size: int = 1
 ) -> Iterator[Result]:
-    """Yield a job's results on every item, in order of completion.
+    """Yield a job's results for all items, in order of completion.
 
-    One worker, or one item, needs no process of its own. All compute on one thread each, so that results do not depend
-    on the number of workers.
+    With one worker or one item, this process does the work. Each process computes on one thread, so that results do not
+    depend on the number of workers.
     """
     if min(workers, len(items)) <= 1:
         threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""The floating-point precision that is fastest on the hardware at hand."""
+"""Floating-point precision that is fastest on the current hardware."""
 
 import torch
 
@@ -8,7 +8,7 @@ def choose_precision(wanted: str) -> str:
 
     "auto" chooses bf16 where it is faster.
 
-    That is a GPU that computes in it, or a CPU with matrix tiles (AMX) or AVX-512's bf16 products; others emulate bf16
+    That is on a GPU with bf16, or on a CPU with matrix tiles (AMX) or AVX-512's bf16 products. Others emulate bf16
     slowly.
     """
     if wanted != "auto":

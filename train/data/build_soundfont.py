@@ -2,9 +2,9 @@
 
     python -m train build-soundfont --notes TABLE.csv --samples DIR --out FONT.sf2
 
-The table has one line a note. Columns: ``file`` and ``pitch`` (60 or C4), and if wanted ``kind`` (sustained or struck),
-``velocity`` (the highest that plays the note's layer), ``program``, ``bank`` and ``name`` of the preset, ``level_db``,
-``loop_start_s`` and ``loop_end_s``. See docs/own_instrument.md.
+The table has one line per note. Columns are ``file`` and ``pitch`` (60 or C4), and optionally ``kind`` (sustained or
+struck), ``velocity`` (the highest that plays the note's layer), ``program``, ``bank`` and ``name`` of the preset,
+``level_db``, ``loop_start_s`` and ``loop_end_s``. See docs/own_instrument.md.
 """
 
 import argparse
@@ -37,13 +37,13 @@ from train.data.note_samples import (
 from train.data.soundfont_writer import FontPreset, Sample, SoundFontError, Zone, write_soundfont
 
 RELEASE_S = {"sustained": 0.2, "struck": 0.3}
-LARGEST_TILT_DB = 6.0  # of a layer's level over its pitches
+LARGEST_TILT_DB = 6.0  # limit of a layer's level slope over pitch
 PEAK = 0.9
 SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 
 
 class TableError(ValueError):
-    """A table of notes that cannot be used.
+    """An invalid table of notes.
 
     The message names the line.
     """
@@ -54,13 +54,13 @@ class NoteRow:
     """One line of the table.
 
     Attributes:
-        file: path below the folder of samples.
+        file: path relative to the folder of samples.
         pitch: MIDI note number.
         kind: "sustained", which gets a loop, or "struck", which decays.
         velocity: highest velocity that plays its layer.
-        program, bank, name: of the preset.
-        level_db: level against other notes of the same velocity.
-        loop_s: start and end of the loop in seconds of the file; None: found automatically.
+        program, bank, name: program, bank and name of the preset.
+        level_db: level relative to other notes of the same velocity.
+        loop_s: start and end of the loop, in seconds of the file; None to find it automatically.
     """
 
     file: str
@@ -76,12 +76,12 @@ class NoteRow:
 
 @dataclass(frozen=True, eq=False)
 class PreparedNote:
-    """A note ready for the SoundFont, but for its level.
+    """A note ready for the SoundFont, except for its level.
 
     Attributes:
         waveform: (samples,).
-        cents: how far it sounds above its stated pitch.
-        loudness: LUFS.
+        cents: deviation from the stated pitch.
+        loudness: loudness in LUFS.
         loop: first sample and end, or None.
     """
 
@@ -93,12 +93,12 @@ class PreparedNote:
 
 
 def parse_pitch(text: str) -> int:
-    """Return the MIDI note number of "60", "C4", "F#3" or "Bb2".
+    """Parse the MIDI note number in "60", "C4", "F#3" or "Bb2".
 
     C4 is 60; "Fs3" is "F#3".
 
     Raises:
-        ValueError: none of these, or outside of 0 to 127.
+        ValueError: not a pitch, or outside of 0 to 127.
     """
     match = re.fullmatch(r"([A-Ga-g])([#sb♯♭]?)(-?\d)", text.strip())
     if match:
@@ -112,14 +112,14 @@ def parse_pitch(text: str) -> int:
 
 
 def parse_row(cells: dict[str, str], default_kind: str) -> NoteRow:
-    """A line of the table by the names of its columns.
+    """Parse a line of the table.
 
     Raises:
         ValueError: a cell that cannot be read.
     """
     filled = {name: text.strip() for name, text in cells.items() if name and text and text.strip()}
     if "file" not in filled or "pitch" not in filled:
-        raise ValueError("file and pitch are needed")
+        raise ValueError("the columns file and pitch are required")
     kind = filled.get("kind", default_kind)
     if kind not in KINDS:
         raise ValueError(f"kind must be {' or '.join(KINDS)}, not {kind!r}")
@@ -135,10 +135,10 @@ def parse_row(cells: dict[str, str], default_kind: str) -> NoteRow:
 
 
 def read_table(path: Path, samples: Path, default_kind: str) -> list[NoteRow]:
-    """All lines of a table of notes.
+    """Read a table of notes.
 
     Raises:
-        TableError: it cannot be read, is empty, names a missing file, or names two files for the same note.
+        TableError: the table cannot be read, is empty, names a missing file, or names two files for the same note.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -160,12 +160,12 @@ def read_table(path: Path, samples: Path, default_kind: str) -> list[NoteRow]:
         places[place] = row.file
         rows.append(row)
     if not rows:
-        raise TableError(f"{path.name} names no notes")
+        raise TableError(f"{path.name} has no notes")
     return rows
 
 
 def prepare_note(row: NoteRow, samples: Path, longest_s: float) -> PreparedNote:
-    """Cut, measure, and loop or fade out one recorded note.
+    """Trim, measure, and loop or fade out a recorded note.
 
     Raises:
         NoteError: the recording cannot be used.
@@ -186,14 +186,14 @@ def prepare_note(row: NoteRow, samples: Path, longest_s: float) -> PreparedNote:
 
 
 def even_levels(notes: Sequence[PreparedNote]) -> list[float]:
-    """Factors that bring the notes of one preset to even levels.
+    """Gains that even out the levels of a preset's notes.
 
-    Within a layer, levels come to lie on the robust line through them over pitch (Theil 1950, Sen 1968), whose tilt
-    over the layer is limited. All layers get the same mean level: by its default, a synthesizer already plays soft
-    notes softly, and layers add how soft notes sound. ``level_db`` is added. The loudest peak of all is 0.9.
+    Within a layer, levels are moved to a robust line over pitch (Theil 1950, Sen 1968) with limited slope. All layers
+    get the same mean level, because a synthesizer plays soft velocities softly by default; layers only add their
+    timbre. ``level_db`` is added. The highest peak of the preset is 0.9.
 
     Returns:
-        One factor for each note.
+        One gain per note.
     """
     gains_db = np.zeros(len(notes))
     for velocity in {note.row.velocity for note in notes}:
@@ -211,9 +211,9 @@ def even_levels(notes: Sequence[PreparedNote]) -> list[float]:
 
 
 def key_ranges(pitches: Sequence[int], lowest: int, highest: int) -> list[tuple[int, int]]:
-    """Return the range of keys that plays each of some notes.
+    """Range of keys that plays each note.
 
-    It reaches halfway to the neighbours; the outermost notes reach to the limits.
+    It reaches halfway to the neighbours; for the outermost notes it reaches to the limits.
 
     Args:
         pitches: ascending.
@@ -223,10 +223,10 @@ def key_ranges(pitches: Sequence[int], lowest: int, highest: int) -> list[tuple[
 
 
 def build_preset(notes: Sequence[PreparedNote], fallback_name: str, reach: int) -> FontPreset:
-    """The preset of some notes, all of one program and bank.
+    """Build a preset from notes of one program and bank.
 
     Args:
-        reach: keys beyond the outermost notes that play them.
+        reach: number of keys beyond the outermost notes that play them.
     """
     gains = even_levels(notes)
     pitches = [note.row.pitch for note in notes]
@@ -252,7 +252,7 @@ def build_preset(notes: Sequence[PreparedNote], fallback_name: str, reach: int) 
 def build_soundfont(rows: Sequence[NoteRow], samples: Path, out: Path, name: str, reach: int, longest_s: float) -> None:
     """Write a SoundFont of all usable notes and print a summary.
 
-    A note that cannot be used is left out with a sentence; its neighbours play its keys.
+    An unusable note is skipped with a message; its neighbours play its keys.
 
     Raises:
         NoteError: no note of a preset can be used.
@@ -263,7 +263,7 @@ def build_soundfont(rows: Sequence[NoteRow], samples: Path, out: Path, name: str
         try:
             prepared[row.bank, row.program].append(prepare_note(row, samples, longest_s))
         except NoteError as error:
-            tqdm.write(f"left out: {row.file}: {error}", file=sys.stderr)
+            tqdm.write(f"skipped: {row.file}: {error}", file=sys.stderr)
     presets = []
     for (bank, program), notes in prepared.items():
         if not notes:
@@ -283,7 +283,7 @@ def build_soundfont(rows: Sequence[NoteRow], samples: Path, out: Path, name: str
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
         if args.out.suffix.lower() != ".sf2" or not args.out.parent.is_dir():
-            raise TableError(f"cannot write {args.out}: name it .sf2, in a folder that exists")
+            raise TableError(f"cannot write {args.out}: the name must end in .sf2 and the folder must exist")
         rows = read_table(args.notes, args.samples, args.kind)
         build_soundfont(rows, args.samples, args.out, args.name or args.out.stem, args.reach, args.longest)
 

@@ -9,29 +9,29 @@ from train.common.cli import Command, add_out, add_workers
 def render_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
     parser.add_argument("--soundfont", nargs="+", required=True, help="training soundfonts, FILE or FILE:program,...")
-    parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources, never trained on")
+    parser.add_argument("--test-soundfont", required=True, help="soundfont of the test sources, not used in training")
     add_out(parser)
-    parser.add_argument("--clips", type=int, default=30000, help="clips to train and validate on, at least")
+    parser.add_argument("--clips", type=int, default=30000, help="fewest clips for training and validation")
     parser.add_argument("--test-excerpts", type=int, default=140)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, rounded up to whole frames")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, rounded up to full frames")
     add_workers(parser)
     parser.add_argument("--seed", type=int, default=0)
 
 
 def import_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--in", dest="folder", type=Path, required=True, help="folder of recordings")
-    parser.add_argument("--instrument", required=True, help="what plays in them, such as violin")
+    parser.add_argument("--instrument", required=True, help="instrument that plays, such as violin")
     add_out(parser)
-    parser.add_argument("--license", default="", help="licence of the recordings, kept with every clip")
+    parser.add_argument("--license", default="", help="licence of the recordings, stored with each clip")
 
 
 def pair_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="folder of recordings, named by instrument")
     parser.add_argument("--soundfont", nargs="+", required=True, help="soundfonts, FILE or FILE:preset,...")
     add_out(parser)
-    parser.add_argument("--instrument", help="what plays in all of them, such as violin")
+    parser.add_argument("--instrument", help="instrument of all recordings, such as violin")
     parser.add_argument("--voice", default="", help="voice of the recorded clips (INSTRUMENT/recorded)")
-    parser.add_argument("--renders", type=int, default=6, help="rendered clips beside each recorded one")
+    parser.add_argument("--renders", type=int, default=6, help="rendered clips per recorded clip")
     add_workers(parser)
     parser.add_argument("--seed", type=int, default=0)
 
@@ -45,7 +45,7 @@ def cache_mels(parser: argparse.ArgumentParser) -> None:
 def cache_latents(parser: argparse.ArgumentParser) -> None:
     add_cache_and_autoencoder(parser)
     add_out(parser)
-    parser.add_argument("--clips", type=int, help="encode only the first so many clips of the cache")
+    parser.add_argument("--clips", type=int, help="number of clips to encode, the first of the cache")
 
 
 def cache_equalized(parser: argparse.ArgumentParser) -> None:
@@ -56,16 +56,16 @@ def cache_equalized(parser: argparse.ArgumentParser) -> None:
 
 
 def cache_transfers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="folder of the pipeline; without it, the weights that ship")
+    parser.add_argument("--model", help="folder of the pipeline (default: the weights that ship)")
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
     parser.add_argument("--latents", type=Path, required=True, help="latent cache of the same clips")
     add_out(parser)
-    parser.add_argument("--pairs", type=int, default=6000, help="of the training split")
-    parser.add_argument("--held-out", type=int, default=64, help="of the validation split")
-    parser.add_argument("--favoured-share", type=float, default=0.0, help="of the pairs, from piano to violin")
-    parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20], help="DDIM steps, one of these a batch")
-    parser.add_argument("--batch-size", type=int, default=16, help="pairs at a time; on GPUs more are faster")
-    parser.add_argument("--budget-minutes", type=float, default=0.0, help="stop with fewer pairs after that (0: never)")
+    parser.add_argument("--pairs", type=int, default=6000, help="number of training pairs")
+    parser.add_argument("--held-out", type=int, default=64, help="number of validation pairs")
+    parser.add_argument("--favoured-share", type=float, default=0.0, help="share of pairs from piano to violin")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20], help="numbers of DDIM steps")
+    parser.add_argument("--batch-size", type=int, default=16, help="pairs per batch; on GPUs more are faster")
+    parser.add_argument("--budget-minutes", type=float, default=0.0, help="time limit (0: none)")
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -77,35 +77,35 @@ def check_transfers(parser: argparse.ArgumentParser, args: argparse.Namespace) -
 
 
 def make_examples(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--soundfont", type=Path, required=True, help="a soundfont whose licence allows it")
+    parser.add_argument("--soundfont", type=Path, required=True, help="soundfont to play the examples")
     add_out(parser)
 
 
 def add_cache_and_autoencoder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
-    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
+    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of a trained autoencoder")
 
 
 def build_soundfont(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--notes", type=Path, required=True, help="table of the notes, .csv")
-    parser.add_argument("--samples", type=Path, required=True, help="folder that the table's files are in")
-    parser.add_argument("--out", type=Path, required=True, help="the SoundFont, .sf2")
-    parser.add_argument("--name", default="", help="of the SoundFont, and of presets that the table does not name")
-    parser.add_argument("--kind", choices=["sustained", "struck"], default="sustained", help="of notes without a kind")
-    parser.add_argument("--reach", type=int, default=4, help="keys beyond the outermost notes that play them")
-    parser.add_argument("--longest", type=float, default=7.0, help="seconds that are kept of a struck note")
+    parser.add_argument("--samples", type=Path, required=True, help="folder of the table's files")
+    parser.add_argument("--out", type=Path, required=True, help="SoundFont to write, .sf2")
+    parser.add_argument("--name", default="", help="name of the SoundFont, and of presets without a name")
+    parser.add_argument("--kind", choices=["sustained", "struck"], default="sustained", help="kind of other notes")
+    parser.add_argument("--reach", type=int, default=4, help="number of keys beyond the outermost notes that play them")
+    parser.add_argument("--longest", type=float, default=7.0, help="longest struck note, in seconds")
 
 
 COMMANDS = (
     Command(
         name="build-soundfont",
-        summary="Build a SoundFont from recordings of single notes, named by a table.",
+        summary="Build a SoundFont from recordings of single notes and a table of them.",
         function="data.build_soundfont:main",
         add_arguments=build_soundfont,
     ),
     Command(
         name="render-dataset",
-        summary="Render aligned clips: the same excerpts of scores, played by many instruments in many voices.",
+        summary="Render aligned clips: the same excerpts of scores, played by many instruments and voices.",
         function="data.render_dataset:render_dataset",
         add_arguments=render_dataset,
     ),
@@ -117,38 +117,38 @@ COMMANDS = (
     ),
     Command(
         name="pair-recordings",
-        summary="Pair recordings with renders of their notes: real clips as sources and as targets.",
+        summary="Pair recordings with renders of their notes, as sources and as targets.",
         function="data.pair_recordings:main",
         add_arguments=pair_recordings,
     ),
     Command(
         name="cache-mels",
-        summary="Compute the log-mels of data sets once, for every trainer to read.",
+        summary="Compute the log-mels of data sets once, for all trainers.",
         function="data.mel_cache:main",
         add_arguments=cache_mels,
     ),
     Command(
         name="cache-latents",
-        summary="Encode a mel cache with a trained autoencoder once, for the denoiser to train on.",
+        summary="Encode a mel cache with a trained autoencoder once, for training the denoiser.",
         function="data.latent_cache:cache_latents",
         add_arguments=cache_latents,
     ),
     Command(
         name="cache-equalized",
-        summary="Encode clips with random equaliser curves, so that the denoiser takes timbre from a reference.",
+        summary="Encode clips with random equaliser curves, which train the denoiser to follow references.",
         function="data.latent_cache:cache_equalized",
         add_arguments=cache_equalized,
     ),
     Command(
         name="cache-transfers",
-        summary="Transfer random pairs of clips with a model, as latents, for the enhancer to train on.",
+        summary="Transfer random pairs of clips with a model, as latents, for training the enhancer.",
         function="data.transfer_cache:main",
         add_arguments=cache_transfers,
         check=check_transfers,
     ),
     Command(
         name="make-examples",
-        summary="Make the example clips: openings of old melodies, played with a soundfont.",
+        summary="Make the example clips: openings of classical melodies, played with a soundfont.",
         function="data.make_examples:main",
         add_arguments=make_examples,
     ),

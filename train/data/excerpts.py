@@ -1,4 +1,4 @@
-"""Five-second excerpts of MIDI files, varied and fitted to instruments."""
+"""Five-second excerpts of MIDI files, varied and transposed to fit instruments."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +19,9 @@ class ScoreError(ValueError):
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A stretch of one score.
+    """A part of a score.
 
-    Notes that start before 0 sound in the lead-in, which is rendered and cut off.
+    Notes that start before 0 sound in the lead-in, which is rendered and then cut off.
     """
 
     piece: str
@@ -33,10 +33,10 @@ class Excerpt:
 
 
 def find_pieces(folders: list[Path]) -> dict[str, list[Path]]:
-    """MIDI files grouped by the folder they lie in, in sorted order.
+    """MIDI files by folder, in sorted order.
 
     Raises:
-        ScoreError: a folder is missing, or there is no MIDI file in any of them.
+        ScoreError: a folder is missing, or no folder has MIDI files.
     """
     groups: dict[str, list[Path]] = {}
     for folder in folders:
@@ -51,10 +51,10 @@ def find_pieces(folders: list[Path]) -> dict[str, list[Path]]:
 
 
 def read_tracks(path: Path) -> list[list[Note]]:
-    """Read the pitched tracks of a MIDI file, notes sorted by onset.
+    """Read the notes of a MIDI file's pitched tracks, sorted by onset.
 
     Raises:
-        ScoreError: not a readable MIDI file, or no note in it.
+        ScoreError: not a readable MIDI file, or one without notes.
     """
     try:
         score = symusic.Score(path, ttype="second")
@@ -75,8 +75,8 @@ def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator
 
     Args:
         path: the MIDI file.
-        piece: how the manifest names it.
-        seconds: length of the clip that will be rendered.
+        piece: name of the piece in the manifest.
+        seconds: length of the rendered clip.
 
     Raises:
         ScoreError: the file cannot be read.
@@ -107,7 +107,7 @@ def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator
 
 
 def random_excerpt(seconds: float, rng: np.random.Generator) -> Excerpt:
-    """Draw random lines of notes, so that every register occurs."""
+    """Make random lines of notes, so that every register occurs."""
     notes = []
     for _ in range(int(rng.integers(1, 4))):
         pitch, time = int(rng.integers(36, 97)), float(rng.uniform(0, 0.3))
@@ -145,7 +145,7 @@ def separate_repeats(notes: list[Note]) -> list[Note]:
 
     The earlier note ends when the later one starts.
 
-    Doublings within 50 ms become one note, as they would on one instrument.
+    Doublings within 50 ms become one note, as on a single instrument.
     """
     kept: list[Note] = []
     last_of_pitch: dict[int, int] = {}
@@ -163,9 +163,9 @@ def separate_repeats(notes: list[Note]) -> list[Note]:
 
 
 def choose_transposition(notes: tuple[Note, ...], rng: np.random.Generator) -> int | None:
-    """Draw a transposition in semitones, or None if nobody can play.
+    """Sample a transposition in semitones, or None if no instrument fits.
 
-    Small shifts and shifts that more instruments can play are likelier.
+    Small shifts, and shifts that more instruments can play, are more likely.
     """
     shifts = list(range(-24, 25))
     weights = np.zeros(len(shifts))

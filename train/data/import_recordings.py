@@ -2,8 +2,8 @@
 
     python -m train import-recordings --in DIR --instrument violin --out DIR [--license TEXT]
 
-Clips are stretches without pauses. The split is by recording, and the voice is named after the folder that a recording
-lies in. An interrupted run goes on where it stopped, and recordings that were added since are cut as well.
+Clips contain no pauses. The split is by recording, and the voice is named after the recording's folder. Rerun the
+command to resume, or to add new recordings.
 """
 
 import argparse
@@ -33,17 +33,17 @@ from train.data.manifest import (
     write_manifest,
 )
 
-SHORTEST, LONGEST = 3, 7  # multiples of FRAME_MULTIPLE: 2.2 s and 5.2 s
+SHORTEST, LONGEST = 3, 7  # in multiples of FRAME_MULTIPLE: 2.2 s and 5.2 s
 BLOCK_S = 0.05
 PAUSE_S = 0.5
-SILENCE_DB = -40.0  # against the loudest block of the recording
+SILENCE_DB = -40.0  # relative to the loudest block of the recording
 
 
 def find_recordings(folder: Path) -> list[Path]:
     """Audio files below a folder, in sorted order.
 
     Raises:
-        ManifestError: no such folder, or no recording in it.
+        ManifestError: the folder is missing or has no recordings.
     """
     if not folder.is_dir():
         raise ManifestError(f"no such folder of recordings: {folder}")
@@ -54,9 +54,9 @@ def find_recordings(folder: Path) -> list[Path]:
 
 
 def sounding_stretches(waveform: torch.Tensor, sample_rate: int) -> list[tuple[int, int]]:
-    """Return (start, end) samples of the stretches between pauses.
+    """Find (start, end) samples of the parts between pauses.
 
-    A pause is half a second or more near silence.
+    A pause is at least half a second near silence.
 
     Args:
         waveform: (samples,).
@@ -75,7 +75,7 @@ def sounding_stretches(waveform: torch.Tensor, sample_rate: int) -> list[tuple[i
 def cut_positions(waveform: torch.Tensor, mel: MelConfig) -> list[tuple[int, int]]:
     """Return (start, samples) of the clips of a recording.
 
-    Each stretch is cut into clips of the longest length; its last clip may be shorter.
+    Each part between pauses is cut into clips of the longest length; its last clip may be shorter.
     """
     unit = FRAME_MULTIPLE * mel.hop_length
     positions = []
@@ -90,10 +90,10 @@ def cut_positions(waveform: torch.Tensor, mel: MelConfig) -> list[tuple[int, int
 def import_recording(path: Path, folder: Path, out: Path, instrument: str, licence: str, first: int) -> int:
     """Save the clips of one recording and return their number.
 
-    They become the groups ``first`` and following.
+    They become the groups from ``first`` on.
 
     Raises:
-        AudioError: it cannot be read.
+        AudioError: the recording cannot be read.
     """
     mel = MelConfig()
     samples, sample_rate = read_audio(path)
@@ -138,11 +138,11 @@ def import_recording(path: Path, folder: Path, out: Path, instrument: str, licen
 
 
 def import_recordings(folder: Path, out: Path, instrument: str, licence: str) -> list[ClipGroup]:
-    """Import the recordings not imported yet and write the manifest.
+    """Import new recordings and write the manifest.
 
     Raises:
-        ManifestError: nothing to import, or no such instrument.
-        FolderError: the folder was begun for another instrument.
+        ManifestError: nothing to import, or an unknown instrument.
+        FolderError: the folder was started for another instrument.
     """
     if instrument not in INSTRUMENT_NAMES:
         raise ManifestError(f"unknown instrument {instrument!r}; choose one of {', '.join(INSTRUMENT_NAMES)}")
@@ -157,13 +157,13 @@ def import_recordings(folder: Path, out: Path, instrument: str, licence: str) ->
         try:
             counts[origin] = import_recording(path, folder, out, instrument, licence, sum(counts.values()))
         except AudioError as error:
-            tqdm.write(f"left out: {origin}: {error}", file=sys.stderr)
+            tqdm.write(f"skipped: {origin}: {error}", file=sys.stderr)
             continue
         if not counts[origin]:
-            tqdm.write(f"left out: {origin} has no {shortest_seconds():.1f} s without a pause", file=sys.stderr)
+            tqdm.write(f"skipped: {origin} has no {shortest_seconds():.1f} s without a pause", file=sys.stderr)
         write_atomically(progress, json.dumps(counts))
     if not sum(counts.values()):
-        raise ManifestError(f"no recording in {folder} gave a clip of {shortest_seconds():.1f} s or more")
+        raise ManifestError(f"no recording in {folder} has {shortest_seconds():.1f} s without a pause")
     return write_manifest(out, list(range(sum(counts.values()))))
 
 
@@ -176,6 +176,6 @@ def main(args: argparse.Namespace) -> int:
         groups = import_recordings(args.folder, args.out, args.instrument, args.license)
         seconds = sum(soundfile.info(args.out / group.clips[0].file).duration for group in groups)
         recordings = len({group.piece for group in groups})
-        print(f"{len(groups)} clips, {seconds / 60:.1f} min, of {recordings} recordings")
+        print(f"{len(groups)} clips, {seconds / 60:.1f} min, from {recordings} recordings")
 
     return run_command(work, ManifestError, FolderError)

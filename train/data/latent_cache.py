@@ -3,8 +3,8 @@
     python -m train cache-latents --cache MELS --autoencoder DIR --out LATENTS
     python -m train cache-equalized --cache MELS --autoencoder DIR --latents LATENTS
 
-Clips shorter than the longest are followed by encoded silence. Equalized clips lie beside the latents; encoding a mel
-cache anew replaces what the folder held, equalized clips too.
+Shorter clips are padded with encoded silence. EQ-augmented clips are stored beside the latents. Encoding a mel cache
+again replaces both.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.precision import fast_autocast
-from train.data.eq_augmentation import EqualizedClips, apply_eq, delete_equalized, sample_eq_curves, save_equalized
+from train.data.augmentation import EqualizedClips, apply_eq, delete_equalized, sample_eq_curves, save_equalized
 from train.data.mel_cache import CachedClip, CacheError, MelCache, read_cache
 
 BATCH = 16
-DECODING = ("vae.decoder", "vae.post_quant_conv")  # weights of MelAutoencoder behind its latents
-RECORD = "autoencoder.json"  # beside latents, of what made them
+DECODING = ("vae.decoder", "vae.post_quant_conv")  # weights of MelAutoencoder that do not affect its latents
+RECORD = "autoencoder.json"  # file beside the latents: how they were made
 
 
 @torch.inference_mode()
@@ -54,13 +54,13 @@ def through_autoencoder(mel: torch.Tensor, autoencoder: MelAutoencoder) -> torch
 
 
 def load_autoencoder(folder: str | Path, mel: MelConfig) -> MelAutoencoder:
-    """A saved autoencoder, in float32.
+    """Load an autoencoder in float32.
 
     Raises:
-        CacheError: the folder holds none, or one made for other mels; the message names the folder.
+        CacheError: the folder has no autoencoder, or one for other mels; the message names the folder.
     """
     try:
-        # Read first: diffusers looks for a missing folder on the Hub, and gives any other model random weights.
+        # Checked first: diffusers would look for a missing folder on the Hub, and give any other model random weights.
         name = json.loads((Path(folder) / "config.json").read_text()).get("_class_name")
         if name != MelAutoencoder.__name__:
             raise ValueError(f"it is a {name}")
@@ -76,28 +76,28 @@ def encoder_digest(model: MelAutoencoder) -> str:
 
     The decoder is not part of it.
 
-    In half precision: exported in that, a model keeps its digest.
+    Weights are digested in half precision, so that an exported model keeps its digest.
     """
     digest = hashlib.sha256()
-    weights = {name: one for name, one in model.state_dict().items() if not name.startswith(DECODING)}
+    weights = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(DECODING)}
     for _, weight in sorted(weights.items()):
         digest.update(weight.half().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
 def clips_digest(clips: Sequence[CachedClip]) -> str:
-    """SHA-256 of the table of some clips."""
-    # Caches hold digests from when the class of a clip was called Row.
+    """SHA-256 digest of a table of clips."""
+    # existing caches have digests from when the class of a clip was called Row
     return hashlib.sha256(repr(tuple(clips)).replace("CachedClip(", "Row(").encode()).hexdigest()
 
 
 def describe_origin(model: MelAutoencoder | None, clips: Sequence[CachedClip]) -> dict[str, str]:
-    """Return digests of the autoencoder, if known, and of the clips."""
+    """Digests of the autoencoder, if known, and of the clips."""
     return ({} if model is None else {"encoder": encoder_digest(model)}) | {"rows": clips_digest(clips)}
 
 
 def find_mismatch(origin: dict[str, str], model: MelAutoencoder | None, clips: Sequence[CachedClip]) -> str | None:
-    """Return the name of the first recorded digest that differs, else None.
+    """Name of the first recorded digest that differs, else None.
 
     A missing record counts as a match.
     """
@@ -106,21 +106,21 @@ def find_mismatch(origin: dict[str, str], model: MelAutoencoder | None, clips: S
 
 
 def record_origin(folder: Path, model: MelAutoencoder, clips: Sequence[CachedClip]) -> None:
-    """Writes down beside latents which autoencoder made them, and of which clips."""
+    """Record the origin of latents: autoencoder and clips."""
     write_atomically(folder / RECORD, json.dumps(describe_origin(model, clips)))
 
 
 def read_latents(folder: Path, clips: Sequence[CachedClip], autoencoder: MelAutoencoder | None = None) -> np.ndarray:
-    """Map the latents of a latent cache from disk.
+    """Memory-map the latents of a latent cache.
 
     Their shape is (clips, channels, rows, columns).
 
     Args:
-        clips: of the mel cache that they are used with, whose first clips they are of.
-        autoencoder: what they are to be used with, if with any; a cache without a record of its own is believed.
+        clips: clips of the mel cache; the latents are those of the first clips.
+        autoencoder: autoencoder that the latents are used with, or None; a cache without a record is not checked.
 
     Raises:
-        CacheError: there are none, or they are of other clips, or another autoencoder made them.
+        CacheError: there are no latents, or they are of other clips or of another autoencoder.
     """
     try:
         latents = np.load(folder / "latents.npy", mmap_mode="r")
@@ -134,7 +134,7 @@ def read_latents(folder: Path, clips: Sequence[CachedClip], autoencoder: MelAuto
         )
     if foreign == "rows":
         raise CacheError(
-            f"the latents in {folder} are of other clips: run the command cache-latents with this mel cache"
+            f"the latents in {folder} belong to other clips: run the command cache-latents with this mel cache"
         )
     return latents
 
@@ -166,16 +166,16 @@ def encode_cache(args: argparse.Namespace) -> None:
         end = min(start + BATCH, clips)
         latents[start:end] = encode_mels(model, torch.from_numpy(cache.mels[start:end].copy()))
     latents.flush()
-    (args.out / "latents.npy").unlink(missing_ok=True)  # in this order nothing is ever taken for something else
+    (args.out / "latents.npy").unlink(missing_ok=True)  # in this order, an interruption never leaves a wrong record
     delete_equalized(args.out)
     record_origin(args.out, model, cache.clips[:clips])
     (args.out / "latents.part.npy").rename(args.out / "latents.npy")
 
 
 def choose_rows(cache: MelCache, encoded: int, clips: int, seed: int) -> np.ndarray:
-    """Draw training targets among the first ``encoded`` clips, without repeats.
+    """Sample training targets among the first ``encoded`` clips.
 
-    They are returned in the order of the cache.
+    They are distinct and in the order of the cache.
     """
     targets = [
         number for number, row in enumerate(cache.clips[:encoded]) if row.split == "train" and row.role == "target"
@@ -184,16 +184,16 @@ def choose_rows(cache: MelCache, encoded: int, clips: int, seed: int) -> np.ndar
 
 
 def encode_equalized(args: argparse.Namespace) -> None:
-    """Encode random training targets, each with a random equaliser curve.
+    """Encode random training targets with random equaliser curves.
 
     Raises:
-        CacheError: see ``open_encoder`` and ``read_latents``; or the latent cache holds no training target.
+        CacheError: see ``open_encoder`` and ``read_latents``; or the latent cache has no training target.
     """
     cache, model = open_encoder(args.cache, args.autoencoder)
     encoded = len(read_latents(args.latents, cache.clips, model))
     rows = choose_rows(cache, encoded, args.clips, args.seed)
     if not len(rows):
-        raise CacheError("the latent cache holds no training target")
+        raise CacheError("the latent cache has no training target")
     curves = sample_eq_curves(len(rows), args.seed, cache.mel.n_mels)
     parts = []
     for start in tqdm(range(0, len(rows), BATCH), unit=f"{BATCH} clips"):

@@ -1,4 +1,4 @@
-"""Example clips: openings of old melodies, played with a soundfont.
+"""Example clips: openings of classical melodies, played with a soundfont.
 
     python -m train make-examples --soundfont FluidR3.sf2 --out examples
 
@@ -29,14 +29,14 @@ class Piece:
     """The opening of a piece, for one instrument.
 
     Attributes:
-        name: of the clip's file; what comes before the first "_" is the instrument.
+        name: name of the clip's file; it begins with the instrument and "_".
         beat_s: length of a beat.
-        bar: beats from accent to accent.
+        bar: beats between accents.
         pickup: beats before the first full bar.
-        lines: voices, each as ``pitch:beats`` with ``+`` between the pitches of a chord and ``r`` for rests; a length
-            holds until the next one.
-        legato: share of its length that a note is held.
-        ring_s: time that the last note is given to end.
+        lines: parts, each as ``pitch:beats``, with ``+`` between the pitches of a chord and ``r`` for rests; a length
+            applies until the next one.
+        legato: share of a note's length for which it is held.
+        ring_s: time for the last note to ring out.
     """
 
     name: str
@@ -125,7 +125,7 @@ def midi_pitch(name: str) -> int:
 
 
 def read_line(line: str) -> list[tuple[float, float, int]]:
-    """(onset, length, pitch) of a line's notes, in beats."""
+    """Parse a line into (onset, length, pitch), in beats."""
     notes, onset, length = [], 0.0, 0.0
     for token in line.split():
         pitches, _, written = token.partition(":")
@@ -136,9 +136,9 @@ def read_line(line: str) -> list[tuple[float, float, int]]:
 
 
 def perform(piece: Piece) -> tuple[Note, ...]:
-    """Perform a piece: louder in the middle and on accents.
+    """Perform a piece, louder in the middle and on accents.
 
-    Timing varies a little, and the end slows down.
+    Timing varies slightly, and the end slows down.
     """
     rng = np.random.default_rng([ord(letter) for letter in piece.name])
     written = sorted(note for line in piece.lines for note in read_line(line))
@@ -159,7 +159,7 @@ def perform(piece: Piece) -> tuple[Note, ...]:
 
 
 def render_piece(piece: Piece, soundfont: Path, player: Synthesizer, sample_rate: int) -> np.ndarray:
-    """The clip of a piece, (samples,) float32, faded out at its end."""
+    """Render a piece, (samples,) float32, with a fade-out."""
     notes = perform(piece)
     seconds = min(LONGEST_S, max(note.end for note in notes) + piece.ring_s)
     preset = Preset(soundfont, get_instrument(piece.instrument).programs[0])
@@ -171,10 +171,10 @@ def render_piece(piece: Piece, soundfont: Path, player: Synthesizer, sample_rate
 
 
 def make_examples(soundfont: Path, out: Path) -> None:
-    """Play every piece.
+    """Render all pieces.
 
     Raises:
-        SynthesisError: the soundfont cannot be used, or lacks an instrument.
+        SynthesisError: the soundfont cannot be loaded, or lacks an instrument.
     """
     sample_rate = MelConfig().sample_rate
     programs = {get_instrument(piece.instrument).programs[0] for piece in PIECES}

@@ -13,11 +13,11 @@ from train.data.notes import Note
 
 SPLITS = ("train", "validation", "test")
 SPLIT_SHARES = {"validation": 0.04, "test": 0.10}
-FRAME_MULTIPLE = 64  # frames of a clip: divides by the strides of every model tried
+FRAME_MULTIPLE = 64  # clips have a multiple of these frames, which suits the strides of all models
 
 
 class ManifestError(ValueError):
-    """A data set that is missing, unfinished or made with other settings."""
+    """A data set that is missing, unfinished or has other settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,11 @@ class ClipRecord:
     """One audio file.
 
     Attributes:
-        file: path below the data set's folder.
-        instrument, voice: what plays; the voice is the soundfont preset, or the recording set.
-        role: "target" for a clean render, "source" for a degraded one that is never a target.
-        gain: factor from the synthesizer's level to the clip's.
-        notes_left_out: notes of the excerpt outside the instrument's range.
+        file: path relative to the data set's folder.
+        instrument, voice: instrument and voice that play; the voice is a soundfont preset or a set of recordings.
+        role: "target" for a clean render, "source" for a degraded one, which is never a target.
+        gain: gain from the synthesizer's level to the clip's.
+        notes_left_out: number of notes outside the instrument's range.
         details: degradation of a source, or origin of a recording.
     """
 
@@ -46,7 +46,7 @@ class ClipRecord:
 class ClipGroup:
     """Clips of the same music, aligned to the sample.
 
-    A recording without a pair is a group of one clip without notes.
+    An unpaired recording is a group of one clip without notes.
     """
 
     index: int
@@ -73,7 +73,7 @@ class ClipGroup:
 def piece_split(piece: str) -> str:
     """Return the split of a piece by a hash of its name.
 
-    It does not change when pieces are added.
+    It does not change when other pieces are added.
     """
     draw = int(hashlib.sha256(piece.encode()).hexdigest()[:8], 16) / 16**8
     if draw < SPLIT_SHARES["test"]:
@@ -86,7 +86,7 @@ def group_folder(out: Path, index: int) -> Path:
 
 
 def save_group(out: Path, group: ClipGroup, scratch: Path) -> None:
-    """Move a scratch folder of clips into the data set, atomically."""
+    """Move a temporary folder of clips into the data set atomically."""
     (scratch / "group.json").write_text(json.dumps(group.to_dict()))
     final = group_folder(out, group.index)
     shutil.rmtree(final, ignore_errors=True)
@@ -108,12 +108,12 @@ def write_manifest(out: Path, indices: list[int]) -> list[ClipGroup]:
 
 
 def read_manifest(folder: Path) -> list[ClipGroup]:
-    """All groups of a data set.
+    """Read all groups of a data set.
 
     Raises:
-        ManifestError: there is no manifest: the data set is missing or its rendering did not finish.
+        ManifestError: there is no manifest, because the data set is missing or unfinished.
     """
     path = folder / "manifest.jsonl"
     if not path.is_file():
-        raise ManifestError(f"no manifest.jsonl in {folder}: render the data set first, or let it finish")
+        raise ManifestError(f"no manifest.jsonl in {folder}: render the data set first, or finish it")
     return [ClipGroup.from_dict(json.loads(line)) for line in path.read_text().splitlines()]

@@ -2,7 +2,7 @@
 
     python -m train cache-mels --data DIR... --out DIR
 
-An interrupted run goes on where it stopped.
+Rerun an interrupted run to resume it.
 """
 
 import argparse
@@ -26,17 +26,17 @@ from train.data.manifest import ClipGroup, ClipRecord, ManifestError, read_manif
 
 
 class CacheError(ValueError):
-    """A cache that is missing, unfinished or made with other numbers."""
+    """A cache that is missing, unfinished or does not match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedClip:
     """One clip of the cache.
 
-    Clips of one group are the same music.
+    All clips of a group play the same music.
 
     Attributes:
-        file: path below the data set's folder, or below the one that all data sets of the cache are in.
+        file: path relative to the data set's folder, or to the common folder of several data sets.
     """
 
     file: str
@@ -64,7 +64,7 @@ class CachedClip:
 
 @dataclass(frozen=True)
 class MelCache:
-    """Log-mels in nepers and a table of their clips.
+    """Log-mels in nepers, and a table of their clips.
 
     ``mels`` has the shape (clips, mels, frames).
     """
@@ -74,20 +74,20 @@ class MelCache:
     mel: MelConfig
 
     def split(self, name: str) -> np.ndarray:
-        """Row numbers of a split.
+        """Indices of the clips of a split.
 
         Raises:
-            CacheError: no clip is in that split.
+            CacheError: the split has no clip.
         """
         numbers = [number for number, clip in enumerate(self.clips) if clip.split == name]
         if not numbers:
-            raise CacheError(f"the mel cache holds no clip of the {name} split")
+            raise CacheError(f"the mel cache has no clip of the {name} split")
         return np.array(numbers)
 
     def tensor(self, number: int, start: int = 0, frames: int | None = None) -> torch.Tensor:
         """Return the log-mel of one clip as float32 (1, mels, frames).
 
-        Without a length it ends where the clip ends.
+        By default it ends with the clip.
         """
         end = self.clips[number].frames if frames is None else start + frames
         return torch.from_numpy(self.mels[number, :, start:end].astype(np.float32)).unsqueeze(0)
@@ -99,24 +99,24 @@ def create_cache(folder: Path, clips: list[CachedClip], mel: MelConfig) -> np.me
     ``finish_cache`` marks it as complete.
 
     Raises:
-        CacheError: begun with other clips or another MelConfig; the message names the field.
+        CacheError: the cache was started with other clips or another MelConfig; the message names the field.
     """
     folder.mkdir(parents=True, exist_ok=True)
     description = {"mel": mel.to_dict(), "rows": [list(vars(clip).values()) for clip in clips]}
     if (folder / "rows.json").is_file():
-        begun = json.loads((folder / "rows.json").read_text())
-        require_same_mel(begun["mel"], mel, folder)
-        if begun["rows"] != description["rows"]:
-            raise CacheError(f"the mel cache in {folder} was begun with other clips: use another folder")
+        recorded = json.loads((folder / "rows.json").read_text())
+        require_same_mel(recorded["mel"], mel, folder)
+        if recorded["rows"] != description["rows"]:
+            raise CacheError(f"the mel cache in {folder} was started with other clips: use another folder")
     write_atomically(folder / "rows.json", json.dumps(description))
     shape = (len(clips), mel.n_mels, max(clip.frames for clip in clips))
     mode = "r+" if (folder / "mels.npy").is_file() else "w+"
     return np.lib.format.open_memmap(folder / "mels.npy", mode=mode, dtype=np.float16, shape=shape)
 
 
-def require_same_mel(begun: dict[str, Any], mel: MelConfig, folder: Path) -> None:
+def require_same_mel(recorded: dict[str, Any], mel: MelConfig, folder: Path) -> None:
     try:
-        mel.require_same(MelConfig(**begun), f"the mel cache in {folder}")
+        mel.require_same(MelConfig(**recorded), f"the mel cache in {folder}")
     except ValueError as error:
         raise CacheError(str(error)) from error
 
@@ -126,10 +126,10 @@ def finish_cache(folder: Path) -> None:
 
 
 def read_cache(folder: Path, mel: MelConfig) -> MelCache:
-    """Opens a finished cache.
+    """Open a finished cache.
 
     Raises:
-        CacheError: missing, unfinished, or made with another MelConfig; the message names the field.
+        CacheError: the cache is missing, unfinished, or has another MelConfig; the message names the field.
     """
     if not (folder / "finished").is_file():
         raise CacheError(f"no finished mel cache in {folder}: run the command cache-mels first")
@@ -140,17 +140,16 @@ def read_cache(folder: Path, mel: MelConfig) -> MelCache:
     return MelCache(np.load(folder / "mels.npy", mmap_mode="r"), clips, mel)
 
 
-ClipArray = np.ndarray | torch.Tensor  # of a cache: arrays mapped from disk, or tensors in a GPU's memory
-CHUNK = 200  # clips that a process computes at a time
-MEMORY_SHARE = 0.8  # of what is free on a GPU that clips may take
+ClipArray = np.ndarray | torch.Tensor  # clips of a cache: memory-mapped arrays, or tensors on a GPU
+CHUNK = 200  # clips that a process computes at once
+MEMORY_SHARE = 0.8  # share of a GPU's free memory that clips may take
 
 
 def to_model_device(clips: ClipArray, device: torch.device) -> ClipArray:
-    """Copy clips in float16 to the memory of a model's GPU.
+    """Copy clips in float16 to a model's GPU.
 
-    Batches are cut many times faster there.
-
-    They stay as they are where the model is on a CPU, or its GPU has no room for them.
+    Cropping batches is many times faster there. Clips are not copied if the model is on a CPU or its GPU has too little
+    memory.
     """
     if isinstance(clips, torch.Tensor) or device.type != "cuda":
         return clips
@@ -164,14 +163,14 @@ def to_model_device(clips: ClipArray, device: torch.device) -> ClipArray:
 
 
 def gather_crops(clips: ClipArray, rows: np.ndarray, firsts: np.ndarray, length: int) -> torch.Tensor:
-    """Cut one crop from each of some clips, in float32.
+    """Cut one crop from each of the given clips, in float32.
 
-    The result has the shape (crops, ..., length) and stays on the clips' device.
+    The result has the shape (crops, ..., length) and is on the clips' device.
 
     Args:
         clips: (clips, ..., columns).
-        rows, firsts: which clip, and its first column, (stretches,).
-        length: columns of a stretch.
+        rows, firsts: clip and first column of each crop, (crops,).
+        length: columns of a crop.
     """
     if not isinstance(clips, torch.Tensor):
         pieces = [clips[row, ..., first : first + length] for row, first in zip(rows, firsts, strict=True)]
@@ -183,19 +182,18 @@ def gather_crops(clips: ClipArray, rows: np.ndarray, firsts: np.ndarray, length:
 
 
 def folder_of_all(folders: list[Path]) -> Path:
-    """Return the common parent folder of some data sets.
+    """Common parent folder of data sets.
 
-    For a single data set this is its own folder.
+    For a single data set it is the data set's folder.
     """
     return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
 
 
 def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[CachedClip], list[Path]]:
-    """List the clips of some data sets and their files.
+    """List the clips of data sets and their files.
 
-    Groups are numbered through all data sets.
-
-    Rows name their files below ``folder_of_all``, so that no two clips have the same name.
+    Groups are numbered across all data sets. File names are relative to ``folder_of_all``, so that no two clips share
+    one.
     """
     rows: list[CachedClip] = []
     files: list[Path] = []
@@ -214,7 +212,7 @@ def list_rows(folders: list[Path], mel: MelConfig) -> tuple[list[CachedClip], li
 
 
 def cache_chunk(out: Path, files: list[Path], mel: MelConfig, start: int) -> int:
-    """Fills rows ``start`` to ``start + CHUNK`` and returns ``start``."""
+    """Fill rows ``start`` to ``start + CHUNK`` and return ``start``."""
     mels = np.load(out / "mels.npy", mmap_mode="r+")
     for number in range(start, min(start + CHUNK, len(files))):
         waveform, _ = soundfile.read(files[number], dtype="float32")
@@ -226,7 +224,7 @@ def cache_chunk(out: Path, files: list[Path], mel: MelConfig, start: int) -> int
 
 
 def cache_mels(args: argparse.Namespace) -> None:
-    """Computes the mels that the cache does not hold yet.
+    """Compute the mels that are missing in the cache.
 
     Raises:
         ManifestError, CacheError: see ``read_manifest`` and ``create_cache``.
@@ -243,7 +241,7 @@ def cache_mels(args: argparse.Namespace) -> None:
         write_atomically(progress, json.dumps(sorted(done)))
     finish_cache(args.out)
     if len(args.data) > 1:
-        print(f"vocoder and latent-shapes find these clips with --data {folder_of_all(args.data)}")
+        print(f"vocoder and latent-shapes take these clips with --data {folder_of_all(args.data)}")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -16,18 +16,18 @@ SUSTAINED, STRUCK = "sustained", "struck"
 KINDS = (SUSTAINED, STRUCK)
 
 LEAD_IN_S, FADE_IN_S = 0.004, 0.003
-ONSET_DB = {SUSTAINED: -34.0, STRUCK: -40.0}  # against the loudest moment
-NOISE_MARGIN_DB = 10.0  # an onset is that much louder than what is before it
-LONGEST_RISE_S = {SUSTAINED: 0.12, STRUCK: 0.01}  # from the onset to half of the height
+ONSET_DB = {SUSTAINED: -34.0, STRUCK: -40.0}  # relative to the loudest moment
+NOISE_MARGIN_DB = 10.0  # an onset is at least this much louder than the sound before it
+LONGEST_RISE_S = {SUSTAINED: 0.12, STRUCK: 0.01}  # from the onset to half of the peak
 
 STEADY_FROM_S, STEADY_TO_S = 0.06, 1.6
 SEARCHED, LARGEST_DETUNING, LARGEST_SPREAD = 150.0, 50.0, 35.0  # cents
-LEAST_LIKENESS = 0.75  # of a note with itself a period later
+LEAST_LIKENESS = 0.75  # smallest correlation of a note with itself one period later
 
-END_DB = 60.0  # below the loudest moment, where a struck note ends
+END_DB = 60.0  # level relative to the loudest moment at which a struck note ends
 FADE_SHARE, FADE_S = 0.25, (0.1, 1.5)
 
-LOOP_LEVEL = 0.5  # of the sustained level, above which a loop may lie
+LOOP_LEVEL = 0.5  # share of the sustained level that a loop must exceed
 LOOP_AFTER_RISE_S, LOOP_BEFORE_END_S = 0.1, 0.02
 SHORTEST_LOOP_S, SHORTEST_STEADY_S, LOOP_SEARCH_S = 0.2, 0.35, 4.0
 CROSSFADE_S = 0.06
@@ -44,7 +44,7 @@ def load_note(path: Path) -> np.ndarray:
     Channels are averaged.
 
     Raises:
-        NoteError: it cannot be read, or is silent.
+        NoteError: the recording cannot be read, or is silent.
     """
     try:
         samples, sample_rate = read_audio(path)
@@ -61,7 +61,7 @@ def levels_db(waveform: np.ndarray, window_s: float, hop_s: float) -> tuple[np.n
     """Level of a waveform over time.
 
     Returns:
-        dB against the loudest moment, (moments,), moment t centred on t hops; and the hop in samples.
+        dB relative to the loudest moment, (moments,), with moment t centred on t hops; and the hop in samples.
     """
     window, hop = 2 * round(window_s * SAMPLE_RATE / 2), round(hop_s * SAMPLE_RATE)
     level = librosa.feature.rms(y=waveform, frame_length=window, hop_length=hop)[0]
@@ -71,19 +71,19 @@ def levels_db(waveform: np.ndarray, window_s: float, hop_s: float) -> tuple[np.n
 def trim_note(waveform: np.ndarray, kind: str) -> np.ndarray:
     """Cut a note 4 ms before its onset and fade it in.
 
-    The onset is where the sound rises out of what is before it. If it then takes longer than ``LONGEST_RISE_S`` to
-    half of its height, the beginning is cut off as well: a late note is worse than a harder attack.
+    The onset is where the sound rises above the sound before it. If reaching half of the peak takes longer than
+    ``LONGEST_RISE_S``, the beginning is cut off too: a late note is worse than a harder attack.
 
     Args:
         waveform: (samples,).
 
     Returns:
-        (fewer samples,).
+        The trimmed note, (samples,).
     """
     level, hop = levels_db(waveform, 0.003, 0.001)
     before = float(np.percentile(level[: int(level.argmax()) + 1], 5))
     threshold = min(max(ONSET_DB[kind], before + NOISE_MARGIN_DB), -15.0)
-    lasting = scipy.signal.medfilt((level > threshold).astype(float), 9)  # clicks of up to 4 ms are no onsets
+    lasting = scipy.signal.medfilt((level > threshold).astype(float), 9)  # clicks of up to 4 ms are not onsets
     rising = int(np.argmax(lasting > 0))
     near = level[rising : rising + round(0.6 / 0.001)]
     half = rising + int(np.argmax(near > near.max() - 6))
@@ -100,23 +100,23 @@ def measure_cents(waveform: np.ndarray, pitch: int) -> float:
 
     The pitch is found by YIN (de Cheveigné and Kawahara 2002).
 
-    All but the first partials are filtered out, because those of stiff strings are sharp. YIN searches near the stated
-    pitch alone: a strong third partial would lead it astray elsewhere.
+    High partials are filtered out, because those of stiff strings are sharp. YIN searches only near the stated pitch,
+    since a strong third partial could mislead it elsewhere.
 
     Args:
-        waveform: (samples,), from just before the onset.
+        waveform: (samples,), starting just before the onset.
 
     Raises:
-        NoteError: no steady pitch, or nearer to another key.
+        NoteError: no steady pitch, or a pitch closer to another key.
     """
     hz = 440 * 2 ** ((pitch - 69) / 12)
     steady = waveform[round(STEADY_FROM_S * SAMPLE_RATE) : round(STEADY_TO_S * SAMPLE_RATE)]
-    # In units of the stated frequency: the resampler keeps partials below 4, and 64 samples a period are left.
+    # Relative to the stated frequency: the resampler keeps partials below 4, with 64 samples per period.
     slow = soxr.resample(steady, SAMPLE_RATE, 8 * hz)
     waves = soxr.resample(slow, 8.0, 64.0)
     length = max(1024, 2 ** round(np.log2(0.05 * 64 * hz)))
     if len(waves) < length:
-        raise NoteError(f"{len(waveform) / SAMPLE_RATE:.2f} s are too short to measure its pitch")
+        raise NoteError(f"{len(waveform) / SAMPLE_RATE:.2f} s are too short to measure the pitch")
     frames = {"frame_length": length, "hop_length": length // 4, "center": False}
     reach = 2 ** (SEARCHED / 1200)
     ratios = librosa.yin(waves, fmin=1 / reach, fmax=reach, sr=64, **frames)
@@ -128,14 +128,14 @@ def measure_cents(waveform: np.ndarray, pitch: int) -> float:
     if likeness > 0.5 and max(self_likeness(waves, period / part) for part in (2, 3)) > 0.98 * likeness:
         raise NoteError(f"it sounds an octave or more above its stated pitch {pitch}: is the table right?")
     if abs(middle) > LARGEST_DETUNING:
-        raise NoteError(f"it does not sound at its stated pitch {pitch}, but {abs(middle):.0f} cents off, or further")
+        raise NoteError(f"it is off its stated pitch {pitch} by {abs(middle):.0f} cents or more")
     if likeness < LEAST_LIKENESS or np.median(np.abs(cents - middle)) > LARGEST_SPREAD:
-        raise NoteError(f"no steady sound of its stated pitch {pitch} is heard in it")
+        raise NoteError(f"it has no steady sound at its stated pitch {pitch}")
     return middle
 
 
 def self_likeness(waveform: np.ndarray, lag: float) -> float:
-    """Correlation of a waveform, (samples,), with itself some samples later."""
+    """Correlation of a waveform, (samples,), with a delayed copy."""
     ahead, behind = waveform[round(lag) :], waveform[: -round(lag)]
     return float(ahead @ behind / (np.linalg.norm(ahead) * np.linalg.norm(behind) + 1e-12))
 
@@ -143,20 +143,20 @@ def self_likeness(waveform: np.ndarray, lag: float) -> float:
 def note_loudness(waveform: np.ndarray, kind: str) -> float:
     """Measure the loudness of a note in LUFS (ITU-R BS.1770).
 
-    Its first 1.3 s count, or 0.5 s of a struck note.
+    The first 1.3 s count, or 0.5 s for a struck note.
     """
     seconds = 1.3 if kind == SUSTAINED else 0.5
-    heard = waveform[: round(seconds * SAMPLE_RATE)]
-    heard = np.pad(heard, (0, max(0, round(0.21 * SAMPLE_RATE) - len(heard))))
-    return float(pyloudnorm.Meter(SAMPLE_RATE, block_size=0.2).integrated_loudness(heard))
+    beginning = waveform[: round(seconds * SAMPLE_RATE)]
+    beginning = np.pad(beginning, (0, max(0, round(0.21 * SAMPLE_RATE) - len(beginning))))
+    return float(pyloudnorm.Meter(SAMPLE_RATE, block_size=0.2).integrated_loudness(beginning))
 
 
 def fade_out(waveform: np.ndarray, longest_s: float) -> np.ndarray:
-    """A struck note that decays as recorded and ends in a fade.
+    """Cut a struck note and fade it out, with its recorded decay.
 
     Args:
         waveform: (samples,).
-        longest_s: what is later is cut off.
+        longest_s: longest length; the rest is cut off.
     """
     _, (_, end) = librosa.effects.trim(waveform, top_db=END_DB, frame_length=2048, hop_length=512)
     decayed = waveform[: min(end, round(longest_s * SAMPLE_RATE))].copy()
@@ -169,7 +169,7 @@ def fade_out(waveform: np.ndarray, longest_s: float) -> np.ndarray:
 def find_loop(waveform: np.ndarray) -> tuple[int, int]:
     """Find the best loop in the steady part of a note.
 
-    The 60 ms before both ends are compared by normalised correlation; of equals, the longer loop wins.
+    The 60 ms before both ends are compared by normalised correlation; among equals, the longer loop is chosen.
 
     Args:
         waveform: (samples,).
@@ -207,9 +207,9 @@ def find_loop(waveform: np.ndarray) -> tuple[int, int]:
 
 
 def close_loop(waveform: np.ndarray, loop: tuple[int, int]) -> np.ndarray:
-    """Make a loop repeat without a step.
+    """Make a loop repeat seamlessly.
 
-    Its level is evened, and its end crossfaded into what precedes its start.
+    Its level is evened out, and its end is crossfaded into the sound before its start.
 
     Args:
         waveform: (samples,).
@@ -219,13 +219,13 @@ def close_loop(waveform: np.ndarray, loop: tuple[int, int]) -> np.ndarray:
         (end of the loop + ``AFTER_LOOP``,).
 
     Raises:
-        NoteError: the loop lies outside of the note, or is too short.
+        NoteError: the loop is outside of the note, or too short.
     """
     start, end = loop
     fade = min(round(CROSSFADE_S * SAMPLE_RATE), start, (end - start) // 2)
     if fade < 32 or end > len(waveform):
         part = f"{start / SAMPLE_RATE:.3f} s to {end / SAMPLE_RATE:.3f} s"
-        raise NoteError(f"its loop from {part} after the onset lies outside of the note or is too short")
+        raise NoteError(f"its loop from {part} after the onset is outside of the note or too short")
     closed = waveform[:end].copy()
     before, after = (np.sqrt(np.mean(closed[place - fade : place] ** 2) + 1e-12) for place in (start, end))
     closed[start:] *= (before / after) ** np.linspace(0, 1, end - start)
@@ -233,6 +233,6 @@ def close_loop(waveform: np.ndarray, loop: tuple[int, int]) -> np.ndarray:
     likeness = float(incoming @ outgoing / (np.linalg.norm(incoming) * np.linalg.norm(outgoing) + 1e-12))
     place = np.linspace(0, 1, fade)
     mixed = (1 - place) * outgoing + place * incoming
-    # Unlike sounds lose level halfway: the sum of two of likeness r has the power p^2 + (1-p)^2 + 2rp(1-p).
+    # A crossfade of uncorrelated sounds loses level: with correlation r the power is p^2 + (1-p)^2 + 2rp(1-p).
     closed[end - fade :] = mixed / np.sqrt((1 - place) ** 2 + place**2 + 2 * max(likeness, 0.0) * place * (1 - place))
     return np.concatenate([closed, np.resize(closed[start:], AFTER_LOOP)])

@@ -2,8 +2,8 @@
 
     python -m train pair-recordings --recordings DIR --soundfont FILE... --out DIR
 
-The notes of a recording are those of its table, or what basic-pitch hears. Their onsets are moved to where the sound
-rises, and a clip whose render does not agree with its recording is left out. Held-out recordings are never used.
+The notes of a recording come from its table, or from basic-pitch. Their onsets are moved to where the sound rises. A
+clip whose render does not agree with the recording is skipped. Held-out recordings are never used.
 """
 
 import argparse
@@ -27,8 +27,7 @@ from train.common.files import FolderError, lock_settings
 from train.common.parallel import parallel_map
 from train.data.excerpts import separate_repeats
 from train.data.manifest import ClipGroup, ClipRecord, ManifestError, is_finished, save_group, write_manifest
-from train.data.note_agreement import frame_prf, note_f1
-from train.data.notes import Note, clip_notes, playable_by
+from train.data.notes import Note, clip_notes, frame_prf, note_f1, playable_by
 from train.data.performance import note_shapes, sample_gestures
 from train.data.recordings import (
     TRAIN,
@@ -42,11 +41,11 @@ from train.data.recordings import (
 from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_voices
 from train.data.transcription import NoteTranscriber
 
-FRAMES = 448  # of a clip, as long as rendered ones
+FRAMES = 448  # length of a clip, as for rendered ones
 RECORDED = "recorded"  # the voice of a recording is ``instrument/recorded``
 ONSET_SEARCH_S = 0.04
 ONSET_HOP = 128
-NOTE_F1, FRAME_F = 0.5, 0.55  # least agreement of a clip with its re-rendered notes
+NOTE_F1, FRAME_F = 0.5, 0.55  # smallest agreement of a clip with the render of its notes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +53,10 @@ class PairingPlan:
     """Settings that a worker needs to pair one clip.
 
     Attributes:
-        voices: voice name -> preset.
-        clips: recording, first sample and number of samples of every clip, at the rate of ``mel``.
-        renders: rendered clips beside each recorded one.
-        voice: of the recorded clips; "" is ``instrument/recorded``.
+        voices: presets by voice.
+        clips: recording, first sample and number of samples of each clip, at the rate of ``mel``.
+        renders: number of rendered clips per recorded clip.
+        voice: voice of the recorded clips; "" means ``instrument/recorded``.
     """
 
     out: Path
@@ -71,19 +70,19 @@ class PairingPlan:
 
 @functools.cache
 def synthesizer(soundfont: Path, sample_rate: int) -> Synthesizer:
-    """One synthesizer a soundfont and process."""
+    """Load a synthesizer, once per soundfont and process."""
     return open_synthesizer(soundfont, sample_rate)
 
 
 @functools.cache
 def transcriber() -> NoteTranscriber:
-    """basic-pitch, loaded once a process."""
+    """Load basic-pitch, once per process."""
     return NoteTranscriber()
 
 
 @functools.lru_cache(maxsize=2)
 def whole_recording(path: Path, sample_rate: int) -> torch.Tensor:
-    """A recording, kept while its clips are cut."""
+    """Load a recording; the latest one is cached."""
     return load_recording(path, sample_rate)
 
 
@@ -94,7 +93,7 @@ def refine_onsets(notes: tuple[Note, ...], waveform: np.ndarray, sample_rate: in
         waveform: (samples,) of the clip.
 
     Returns:
-        As many notes; onsets move by at most ``ONSET_SEARCH_S``.
+        The notes with new onsets, which move by at most ``ONSET_SEARCH_S``.
     """
     strength = librosa.onset.onset_strength(y=waveform, sr=sample_rate, n_fft=1024, hop_length=ONSET_HOP)
     reach = round(ONSET_SEARCH_S * sample_rate / ONSET_HOP)
@@ -129,7 +128,7 @@ def onset_velocities(notes: tuple[Note, ...], waveform: np.ndarray, sample_rate:
 
 
 def notes_of(recording: Recording, start_s: float, waveform: torch.Tensor, sample_rate: int) -> tuple[Note, ...]:
-    """Return the notes of a clip of a recording, onsets refined.
+    """Notes of a clip of a recording, with refined onsets.
 
     Times are in seconds from the start of the clip.
     """
@@ -145,16 +144,16 @@ def notes_of(recording: Recording, start_s: float, waveform: torch.Tensor, sampl
 
 
 def agrees(waveform: torch.Tensor, rendered: torch.Tensor, notes: tuple[Note, ...]) -> bool:
-    """Return True if a render sounds the same notes as its recording."""
-    heard, again = transcriber().transcribe(waveform), transcriber().transcribe(rendered)
-    score = note_f1(heard.notes, again.intervals, again.pitches, 0.1)
-    return len(notes) >= 2 and score >= NOTE_F1 and frame_prf(again.roll, heard.roll)[2] >= FRAME_F
+    """Return True if a render has the same notes as its recording."""
+    recorded, again = transcriber().transcribe(waveform), transcriber().transcribe(rendered)
+    score = note_f1(recorded.notes, again.intervals, again.pitches, 0.1)
+    return len(notes) >= 2 and score >= NOTE_F1 and frame_prf(again.roll, recorded.roll)[2] >= FRAME_F
 
 
 def pair_clip(plan: PairingPlan, index: int) -> bool:
     """Save a recorded clip with renders of its notes.
 
-    Returns False if the renders do not agree with it.
+    Returns False if the renders do not agree with the recording.
     """
     if is_finished(plan.out, index):
         return True
@@ -245,15 +244,15 @@ def save_pairs(
 
 
 def list_clips(folder: Path, mel: MelConfig, instrument: str | None = None) -> tuple[tuple[Recording, int, int], ...]:
-    """List the clips of recordings that may be trained on.
+    """List the clips of the recordings that may be trained on.
 
-    Each recording is cut twice, half a clip apart.
+    Each recording is cut twice, with an offset of half a clip.
 
     Args:
-        instrument: what plays in all of them, see ``list_recordings``.
+        instrument: instrument of all recordings, see ``list_recordings``.
 
     Raises:
-        RecordingError: no recording in the folder may be trained on, or names its instrument.
+        RecordingError: the folder has no recording that may be trained on and names its instrument.
     """
     length = FRAMES * mel.hop_length
     clips = []
@@ -263,7 +262,7 @@ def list_clips(folder: Path, mel: MelConfig, instrument: str | None = None) -> t
         try:
             waveform = load_recording(recording.path, mel.sample_rate)
         except AudioError as error:
-            tqdm.write(f"left out: {recording.name}: {error}", file=sys.stderr)
+            tqdm.write(f"skipped: {recording.name}: {error}", file=sys.stderr)
             continue
         for offset in (0, length // 2):
             for first, _ in cut_clips(waveform[offset:], mel.sample_rate)[:1]:
@@ -271,15 +270,15 @@ def list_clips(folder: Path, mel: MelConfig, instrument: str | None = None) -> t
                 sizes = [min(length, len(waveform) - start) // mel.hop_length * mel.hop_length for start in starts]
                 clips += [(recording, start, size) for start, size in zip(starts, sizes, strict=True)]
     if not clips:
-        raise RecordingError(f"no recording in {folder} may be trained on and names its instrument")
+        raise RecordingError(f"{folder} has no recording that may be trained on and names its instrument")
     return tuple(clips)
 
 
 def pair_recordings(args: argparse.Namespace) -> None:
-    """Pair the clips that are not paired yet, and write the manifest.
+    """Pair the remaining clips and write the manifest.
 
     Raises:
-        RecordingError, SynthesisError, FolderError: recordings, soundfonts or a folder that cannot be used.
+        RecordingError, SynthesisError, FolderError: recordings, soundfonts or the folder cannot be used.
     """
     voices = {name: preset for font in args.soundfont for name, preset in soundfont_voices(font).items()}
     plan = PairingPlan(
@@ -296,7 +295,7 @@ def pair_recordings(args: argparse.Namespace) -> None:
     indices = range(len(plan.clips))
     kept = sum(tqdm(parallel_map(job, indices, args.workers, chunk_size=8), total=len(indices), unit="clip"))
     if not kept:
-        raise RecordingError(f"none of {len(indices)} recorded clips agrees with the notes that are heard in it")
+        raise RecordingError(f"none of {len(indices)} recorded clips agrees with its transcription")
     write_manifest(args.out, [index for index in indices if is_finished(args.out, index)])
     print(f"{kept} of {len(indices)} recorded clips agree with their notes")
 

@@ -1,4 +1,4 @@
-"""Aligned pairs of clips, drawn from a latent cache."""
+"""Aligned pairs of clips, sampled from a latent cache."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from stylediff.instruments import get_instrument
-from train.data.eq_augmentation import EqualizedClips, apply_eq
+from train.data.augmentation import EqualizedClips, apply_eq
 from train.data.mel_cache import CachedClip, CacheError, ClipArray, gather_crops
 
 SHORTEST_REFERENCE = 172  # frames, two seconds
 OVERSAMPLED_DIRECTION = (
     "piano",
     "violin",
-)  # source and target of the direction that can be drawn more often than chance would
+)  # direction that can be sampled more often than by chance
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PairBatch:
 
     Attributes:
         source, target: latents, (batch, channels, rows, columns).
-        voices: the targets' voice indices, (batch,).
+        voices: voice indices of the targets, (batch,).
         references: log-mels of other music in the voices of the first targets, (count, 1, mels, frames), or None.
     """
 
@@ -38,12 +38,12 @@ class PairBatch:
 
 @dataclass(frozen=True)
 class PairRows:
-    """Rows of the cache of aligned pairs.
+    """Aligned pairs as rows of the cache.
 
     Attributes:
         sources, targets: (pairs,).
-        places: where to cut each pair, between 0 and 1.
-        coloured: which coloured clips the first targets are.
+        places: positions of the crops, between 0 and 1.
+        equalized: indices of the EQ-augmented clips that are the first targets.
     """
 
     sources: np.ndarray
@@ -53,19 +53,20 @@ class PairRows:
 
 
 def default_first(voices: set[str]) -> list[str]:
-    """Voice names sorted by instrument, each instrument's default voice first."""
+    """Voice names sorted by instrument, with the default voice first."""
     return sorted(voices, key=lambda v: (v.split("/")[0], v != get_instrument(v.split("/")[0]).default_voice, v))
 
 
 class PairSampler:
-    """Draws random pairs of one split from a latent cache.
+    """Samples random pairs of one split from a latent cache.
 
-    Targets are clean clips; their sources are the other clips of the same music, degraded ones included.
+    Targets are clean clips. Their sources are the other clips of the same music, including degraded ones.
 
     Args:
-        coloured: clips that half of the targets with a reference are taken from; the reference has the same colour.
-        floor: log-mels of silence in references.
-        oversampled_share: share of the pairs of a batch, the last ones, that are of ``OVERSAMPLED_DIRECTION``.
+        equalized: EQ-augmented clips, which are half of the targets with a reference; the reference gets the same
+            curve.
+        floor: value of silence in the log-mels of references.
+        oversampled_share: share of the pairs of a batch, the last ones, in ``OVERSAMPLED_DIRECTION``.
     """
 
     def __init__(
@@ -105,44 +106,46 @@ class PairSampler:
                 self.of_voice.setdefault(clip.voice, []).append(number)
 
     def _pairs_of(self, source: str, target: str) -> np.ndarray:
-        """(source, target) rows of every pair of two instruments, (pairs, 2)."""
+        """Rows (source, target) of all pairs of two instruments, (pairs, 2)."""
         chosen = [number for number in self.targets if self.clips[number].instrument == target]
         pairs = [(other, number) for number in chosen for other in self.sources_of[int(number)]]
         return np.array([pair for pair in pairs if self.clips[pair[0]].instrument == source]).reshape(-1, 2)
 
     def require_pairs(self) -> None:
-        """Raises CacheError where the split has no pair; the message names it."""
+        """Raise CacheError if the split has no pair; the message names it."""
         if not len(self.targets):
             raise CacheError(f"the {self.split} split has no clip in a known voice with another of the same music")
 
     def batch(
         self, size: int, columns: int, generator: torch.Generator, mels: ClipArray | None = None, references: int = 0
     ) -> PairBatch:
-        """Random pairs, cut to the same random stretch of ``columns`` latent columns.
+        """Sample pairs, both cut to the same ``columns`` latent columns.
 
         Args:
-            mels: (clips, mels, frames) that references are cut from.
-            references: how many of the targets, the first ones, come with a reference.
+            mels: log-mels that references are cut from, (clips, mels, frames).
+            references: number of targets, the first ones, that have a reference.
         """
         chosen = self.sample(size, generator, 0 if mels is None else references // 2)
         firsts = (chosen.places * (self.latents.shape[-1] - columns + 1)).astype(int)
-        heard = None if mels is None else self.sample_references(chosen.targets[:references], mels, generator)
+        reference_mels = None
+        if mels is not None:
+            reference_mels = self.sample_references(chosen.targets[:references], mels, generator)
         count = len(chosen.equalized)
         target = gather_crops(self.latents, chosen.targets[count:], firsts[count:], columns)
-        if self.equalized is not None and heard is not None and count:
+        if self.equalized is not None and reference_mels is not None and count:
             target = torch.cat(
                 [gather_crops(self.equalized.latents, chosen.equalized, firsts[:count], columns), target]
             )
-            curves = torch.from_numpy(self.equalized.curves[chosen.equalized]).to(heard)
-            heard[:count, 0] = apply_eq(heard[:count, 0], curves, self.floor)
+            curves = torch.from_numpy(self.equalized.curves[chosen.equalized]).to(reference_mels)
+            reference_mels[:count, 0] = apply_eq(reference_mels[:count, 0], curves, self.floor)
         voices = torch.tensor([self.voice_of[int(number)] for number in chosen.targets])
-        return PairBatch(gather_crops(self.latents, chosen.sources, firsts, columns), target, voices, heard)
+        return PairBatch(gather_crops(self.latents, chosen.sources, firsts, columns), target, voices, reference_mels)
 
     def sample(self, size: int, generator: torch.Generator, equalized: int = 0) -> PairRows:
-        """Random pairs, as rows of the cache.
+        """Sample pairs as rows of the cache.
 
         Args:
-            coloured: how many of the targets, the first ones, are coloured clips, if there are any.
+            equalized: number of targets, the first ones, that are EQ-augmented clips, if there are any.
 
         Raises:
             CacheError: the split has no pair; the message names it.
@@ -163,11 +166,10 @@ class PairSampler:
         return PairRows(sources, targets, draws[:, 1], picks)
 
     def sample_references(self, targets: np.ndarray, mels: ClipArray, generator: torch.Generator) -> torch.Tensor:
-        """Draw references: other music in the same voices.
+        """Sample references: other music in the same voices.
 
-        Returns log-mels (targets, 1, mels, frames), all of one random length.
-
-        A voice that plays nothing else stands for itself.
+        Returns log-mels (targets, 1, mels, frames) of one random length. A clip without other music in its voice is its
+        own reference.
         """
         shortest = min(SHORTEST_REFERENCE, mels.shape[-1])
         frames = int(torch.randint(shortest, mels.shape[-1] + 1, (1,), generator=generator))

@@ -1,9 +1,9 @@
-"""Gestures of a performance, and each instrument's idiom for them.
+"""Gestures of a performance, and how each instrument plays them.
 
 A gesture belongs to the performance, not to the instrument: two sustaining instruments that play the same excerpt swell
-and use vibrato at the same moments, each in its own way. A violin's vibrato is mostly pitch, a flute's mostly loudness;
-copying one onto the other sounds wrong (AdaTT, arXiv 2606.15813). Struck and plucked instruments cannot change a note
-that sounds, so they ignore gestures.
+and use vibrato at the same moments, each in its idiom. A violin's vibrato is mostly pitch, a flute's mostly loudness;
+copying one to the other sounds wrong (AdaTT, arXiv 2606.15813). Struck and plucked instruments cannot change a sounding
+note, so they ignore gestures.
 """
 
 from collections.abc import Sequence
@@ -13,31 +13,31 @@ import numpy as np
 
 from train.data.notes import Note
 
-VIBRATO_SHORTEST_S = 0.28  # notes shorter than that are played without
+VIBRATO_SHORTEST_S = 0.28  # shorter notes have no gestures
 VIBRATO_RISE_S = 0.15
 SWELL_SHORTEST_S = 0.4
 ACCENT_DECAY_S = 0.08
-HEADROOM_DB = 4.0  # below full expression, so that swells have somewhere to go
+HEADROOM_DB = 4.0  # below full expression, to leave headroom for swells
 EXPRESSION_DB = 40.0  # attenuation is 40 log10(127 / value) (SoundFont 2.04, section 8.4.6)
 SLIDE_LARGEST = 2  # semitones
-CHORD_S = 0.03  # notes that start within that time are a chord
+CHORD_S = 0.03  # notes that start within this time are a chord
 
 
 @dataclass(frozen=True)
 class Gesture:
     """Shape of one note while it sounds.
 
-    At its defaults the note is not shaped.
+    The defaults leave the note unchanged.
 
     Attributes:
-        vibrato: depth against the instrument's usual one.
-        vibrato_hz: rate.
-        vibrato_delay_s: time from the onset to where vibrato sets in.
-        swell: form of the loudness over the note: "flat", "rise", "fade" or "arch".
-        swell_amount: against the instrument's usual one.
-        accent: emphasis of the onset against the instrument's usual one.
-        slide_semitones: where the pitch comes from, against the note's own.
-        slide_s: how long it takes to arrive.
+        vibrato: depth relative to the instrument's usual one.
+        vibrato_hz: rate of the vibrato.
+        vibrato_delay_s: time from the onset to the start of the vibrato.
+        swell: shape of the loudness over the note: "flat", "rise", "fade" or "arch".
+        swell_amount: range relative to the instrument's usual one.
+        accent: emphasis of the onset relative to the instrument's usual one.
+        slide_semitones: starting pitch of a slide, relative to the note.
+        slide_s: duration of the slide.
     """
 
     vibrato: float = 0.0
@@ -52,7 +52,7 @@ class Gesture:
 
 @dataclass(frozen=True)
 class Idiom:
-    """How far an instrument goes in each gesture.
+    """Usual range of each gesture on an instrument.
 
     Attributes:
         vibrato_cents: usual peak deviation of pitch.
@@ -78,29 +78,29 @@ IDIOMS: dict[str, Idiom] = {
     "clarinet": Idiom(2.0, 0.5, 5.0, 1.5, False),
     "flute": Idiom(5.0, 2.2, 4.0, 2.0, False),
 }
-# Voices whose samples were recorded with vibrato get half of it on top.
+# voices whose samples were recorded with vibrato get half of it in addition
 VIBRATO_IN_SAMPLES = ("violin/OPEN_small-40", "violin/RealOpen-40.1", "flute/RealOpen-73")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One note's gesture in one instrument's idiom."""
+    """Shape of a note with a gesture on an instrument."""
 
     gesture: Gesture
     idiom: Idiom
 
 
 def sample_gestures(notes: Sequence[Note], rng: np.random.Generator) -> tuple[Gesture, ...]:
-    """Draw a player, and how that player shapes each of some notes.
+    """Sample a player and the player's gesture for each note.
 
-    Three players in five have nearly the same habits: the onsets of a source without vibrato then decide which vibrato
-    its target has. Three in ten differ as widely as recorded players do. One in ten plays without vibrato.
+    Three in five players have nearly the same habits, so that the onsets of a source without vibrato determine the
+    vibrato of its target. Three in ten vary as much as recorded players. One in ten plays without vibrato.
 
     Args:
         notes: sorted by onset.
 
     Returns:
-        One gesture for each note.
+        One gesture per note.
     """
     kind = rng.choice(["usual", "individual", "plain"], p=[0.6, 0.3, 0.1])
     rate, depth = float(rng.normal(5.6, 0.2)), float(rng.normal(1.0, 0.1))
@@ -131,9 +131,9 @@ def sample_gestures(notes: Sequence[Note], rng: np.random.Generator) -> tuple[Ge
 
 
 def _step_from_neighbour(notes: Sequence[Note], number: int) -> int:
-    """Return the interval to the preceding note in semitones, or 0.
+    """Interval to the preceding note in semitones, or 0.
 
-    The preceding note must end where this one starts and be near enough to slide from.
+    The preceding note must end where this one starts, and be close enough for a slide.
     """
     note = notes[number]
     for earlier in reversed(notes[max(0, number - 6) : number]):
@@ -144,9 +144,9 @@ def _step_from_neighbour(notes: Sequence[Note], number: int) -> int:
 
 
 def note_shapes(gestures: Sequence[Gesture], instrument: str, voice: str = "") -> tuple[Shape | None, ...]:
-    """Return the shape of each note on an instrument.
+    """Shapes of notes on an instrument.
 
-    Struck and plucked instruments have no shapes, only None.
+    They are None for struck and plucked instruments.
     """
     idiom = IDIOMS.get(instrument)
     if idiom is None:
@@ -157,10 +157,10 @@ def note_shapes(gestures: Sequence[Gesture], instrument: str, voice: str = "") -
 
 
 def note_curves(note: Note, shape: Shape, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pitch and expression of a note while it sounds.
+    """Pitch and expression over a note.
 
     Args:
-        times: seconds after its onset, (times,).
+        times: seconds after the onset, (times,).
 
     Returns:
         Cents, and MIDI expression from 1 to 127, (times,) each.
@@ -203,7 +203,7 @@ def roll_chords(notes: Sequence[Note], spread_s: float) -> list[Note]:
 def let_ring(notes: Sequence[Note], longer_s: float) -> tuple[Note, ...]:
     """Hold notes longer, as under a half-pressed pedal.
 
-    A note ends before the next onset of its own pitch.
+    A note ends before the next onset of the same pitch.
     """
     following: dict[int, float] = {}
     ringing = []

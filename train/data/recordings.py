@@ -1,8 +1,8 @@
 """Recordings of real instruments: instrument, piece and split.
 
-The table ``recordings.csv`` beside this file names every recording that was used here, its piece and its split. A piece
-is a composition, or the takes of one session on freesound.org (for one flautist, each exercise), so that no clip of
-a held-out piece has a sibling in training. Pieces that the table does not name are split by a hash of their name.
+The table ``recordings.csv`` beside this file lists all recordings used here, with piece and split. A piece is a
+composition, or all takes of one session on freesound.org (for one flautist, one exercise), so that training has no
+other take of a held-out piece. Pieces that are not in the table are split by a hash of their name.
 """
 
 import csv
@@ -27,8 +27,8 @@ OTHER_NAMES = {"sax": "saxophone", "celli": "cello", "violoncello": "cello", "vi
 
 CLIP_S, SHORTEST_CLIP_S = 5.5, 3.0
 BLOCK_S = 0.05
-SOUNDING_SHARE = 0.7  # of a clip's blocks
-SOUNDING_DB = -40.0  # against the loudest block of the recording
+SOUNDING_SHARE = 0.7  # share of a clip's blocks that must sound
+SOUNDING_DB = -40.0  # relative to the loudest block of the recording
 
 
 class RecordingError(ValueError):
@@ -41,10 +41,10 @@ class Recording:
 
     Attributes:
         path: the file.
-        instrument: name of the instrument that plays, or None if neither file nor folder names exactly one.
-        piece: music it holds; all recordings of a piece are in one split.
+        instrument: instrument that plays, or None unless file or folder names exactly one.
+        piece: piece that is played; all recordings of a piece are in one split.
         split: "train" or "held_out".
-        good_sound: whether it may serve as an example of the instrument's sound; False for low bit rates.
+        good_sound: True if it can be an example of the instrument's sound; False for low bit rates.
     """
 
     path: Path
@@ -55,14 +55,14 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """Name without the folder of this machine, ``violin/clip``."""
+        """Name relative to the folder of recordings, ``violin/clip``."""
         return f"{self.path.parent.name}/{self.path.stem}"
 
     @property
     def notes_path(self) -> Path | None:
-        """Path of the table of its notes, or None.
+        """Path of the table of notes, or None.
 
-        The table is called ``clip.notes.csv`` and lies beside the file.
+        The table ``clip.notes.csv`` is beside the file.
         """
         path = self.path.with_suffix(".notes.csv")
         return path if path.is_file() else None
@@ -70,15 +70,15 @@ class Recording:
 
 @cache
 def listed_recordings() -> dict[str, dict[str, str]]:
-    """Rows of the table by recording, ``violin/clip``."""
+    """Read the table by recording, ``violin/clip``."""
     with TABLE.open(newline="") as file:
         return {row["recording"]: row for row in csv.DictReader(file)}
 
 
 def split_of(piece: str) -> str:
-    """Return the split of a piece, a third of them held out.
+    """Split of a piece; a third of the pieces is held out.
 
-    The table decides; pieces it does not list are split by a hash of their name.
+    It comes from the table, or for other pieces from a hash of their name.
 
     Returns:
         "train" or "held_out".
@@ -91,7 +91,7 @@ def split_of(piece: str) -> str:
 
 
 def instrument_in(text: str) -> str | None:
-    """Return the only instrument that a name mentions, else None."""
+    """Return the only instrument in a name, else None."""
     words = re.findall(r"[a-z]+", text.lower())
     names = {OTHER_NAMES.get(word, word) for word in [*words, *(word.removesuffix("s") for word in words)]}
     found = [name for name in INSTRUMENT_NAMES if name in names]
@@ -99,9 +99,9 @@ def instrument_in(text: str) -> str | None:
 
 
 def instrument_of(path: Path, folder: Path) -> str | None:
-    """Return the instrument named by the folders or the file.
+    """Return the instrument in the names of the file and its folders.
 
-    The innermost folder that names one decides.
+    The innermost name with an instrument counts.
     """
     inner = path.relative_to(folder).parent.parts
     for name in [*reversed(inner), folder.name, path.stem]:
@@ -111,7 +111,7 @@ def instrument_of(path: Path, folder: Path) -> str | None:
 
 
 def describe_recording(path: Path, folder: Path) -> Recording:
-    """Instrument, piece and split of one file below ``folder``."""
+    """Determine instrument, piece and split of a file."""
     row = listed_recordings().get(f"{path.parent.name}/{path.stem}")
     if row is None:
         return Recording(path, instrument_of(path, folder), path.stem, split_of(path.stem))
@@ -119,14 +119,14 @@ def describe_recording(path: Path, folder: Path) -> Recording:
 
 
 def list_recordings(folder: Path, instrument: str | None = None) -> list[Recording]:
-    """All recordings below a folder, in sorted order.
+    """List all recordings below a folder, in sorted order.
 
     Args:
-        instrument: what plays in all of them, whatever their names say. They may then all be trained on, but for those
+        instrument: instrument of all recordings, which overrides their names. All may then be trained on, except those
             that the table holds out.
 
     Raises:
-        RecordingError: no such folder, or no audio file in it.
+        RecordingError: the folder is missing or has no audio file.
     """
     if not folder.is_dir():
         raise RecordingError(f"no such folder of recordings: {folder}")
@@ -144,10 +144,10 @@ def list_recordings(folder: Path, instrument: str | None = None) -> list[Recordi
 
 
 def load_recording(path: Path, sample_rate: int) -> torch.Tensor:
-    """Mono waveform of a recording, (samples,) at ``sample_rate``.
+    """Load a recording as mono, (samples,) at ``sample_rate``.
 
     Raises:
-        AudioError: it cannot be read.
+        AudioError: the recording cannot be read.
     """
     samples, stored_rate = read_audio(path)
     return to_mono(torch.from_numpy(samples), stored_rate, sample_rate)
@@ -156,7 +156,7 @@ def load_recording(path: Path, sample_rate: int) -> torch.Tensor:
 def read_notes(path: Path) -> tuple[Note, ...]:
     """Read a table of notes.
 
-    Its columns are ``start_s``, ``end_s``, ``pitch`` and perhaps ``velocity``.
+    Columns are ``start_s``, ``end_s``, ``pitch`` and optionally ``velocity``.
 
     Raises:
         RecordingError: a column is missing, or a cell is not a number.
@@ -202,7 +202,7 @@ def cut_clips(waveform: torch.Tensor, sample_rate: int) -> list[tuple[int, int]]
 def load_clips(recording: Recording, sample_rate: int) -> list[torch.Tensor]:
     """Load the clips of a recording, (samples,) each.
 
-    A recording that is unreadable or too short gives none.
+    An unreadable or too short recording has none.
     """
     try:
         waveform = load_recording(recording.path, sample_rate)

@@ -1,6 +1,6 @@
 """Write SoundFont 2.04 files of samples, key ranges and layers.
 
-Section numbers are those of the specification, "SoundFont Technical Specification 2.04", E-mu Systems.
+Section numbers refer to "SoundFont Technical Specification 2.04", E-mu Systems.
 """
 
 import os
@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-# Generators of section 8.1.2.
+# generators of section 8.1.2
 RELEASE, INSTRUMENT, KEY_RANGE, VELOCITY_RANGE, SAMPLE_ID, SAMPLE_MODES = 38, 41, 43, 44, 53, 54
 FILTER_CUTOFF = 8
 VELOCITY_NEGATIVE = 0x0102  # a linear controller that falls from 1 to 0 with velocity, section 8.2
-MONO = 1  # kind of sample
+MONO = 1  # sample type
 SILENCE = 46  # samples of silence that must follow each sample, section 6.1
 SHORTEST, LOOP_MARGIN, SHORTEST_LOOP = 48, 8, 32  # samples, section 7.10
 MOST_RECORDS = 65535  # indices have 16 bits
 
 
 class SoundFontError(ValueError):
-    """Presets that a SoundFont cannot hold; the message says which and why."""
+    """Presets that a SoundFont cannot hold; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +30,18 @@ class Sample:
     """One recorded note.
 
     Attributes:
-        name: at most 20 characters are kept.
+        name: name, cut to 20 characters.
         waveform: (samples,) in [-1, 1].
-        pitch: MIDI note number of the key that plays it unchanged.
-        cents: how far it is above that pitch, -99 to 99; the synthesizer plays it that much lower.
-        loop: first sample and end of the part that is repeated while a key is held, or None.
+        pitch: MIDI note number of the key that plays it unshifted.
+        cents: deviation from that pitch, -99 to 99, which the synthesizer corrects.
+        loop: first sample and end of the part that repeats while a key is held, or None.
+
+    Examples:
+        >>> import numpy as np
+        >>> from train.data.soundfont_writer import Sample
+        >>> Sample("A4", np.zeros(1000), sample_rate=44100, pitch=69, cents=120)
+        Traceback (most recent call last):
+        train.data.soundfont_writer.SoundFontError: sample 'A4' is 120 cents off; at most 99 can be corrected
     """
 
     name: str
@@ -62,7 +69,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Zone:
-    """A sample with the keys and velocities that play it.
+    """A sample with its keys and velocities.
 
     Attributes:
         keys, velocities: lowest and highest, inclusive, 0 to 127.
@@ -102,12 +109,12 @@ def long_text(text: str) -> bytes:
 
 
 def timecents(seconds: float) -> int:
-    """Time as SoundFonts hold it: 1200 for each doubling of a second."""
+    """Convert seconds to timecents: 1200 per octave, 0 for one second."""
     return round(1200 * np.log2(max(seconds, 0.001)))
 
 
 def pack_samples(samples: Sequence[Sample]) -> tuple[bytes, bytes]:
-    """Pack waveforms in 16 bits, with their headers.
+    """Pack waveforms in 16 bits, with headers.
 
     Sections 6.1 and 7.10.
     """
@@ -143,10 +150,10 @@ def pack_presets(presets: Sequence[FontPreset]) -> dict[bytes, bytes]:
 
 
 def pack_instruments(presets: Sequence[FontPreset], samples: Sequence[Sample]) -> dict[bytes, bytes]:
-    """Records of the instruments behind the presets (sections 7.6 to 7.9).
+    """Pack the instruments of the presets (sections 7.6 to 7.9).
 
-    The first zone of each instrument applies to all others. Its modulator, of amount 0, takes the place of the one by
-    which soft notes are low-passed (section 8.4.2): a soft note that was recorded needs no such filter.
+    The first zone of each instrument applies to all others. Its modulator with amount 0 replaces the default one that
+    low-passes soft notes (section 8.4.2), since recorded soft notes need no filter.
 
     Raises:
         SoundFontError: more zones than 16 bits can count.
@@ -180,13 +187,13 @@ def pack_instruments(presets: Sequence[FontPreset], samples: Sequence[Sample]) -
 
 
 def write_soundfont(path: Path, name: str, presets: Sequence[FontPreset]) -> None:
-    """Write presets as a SoundFont 2.04 file, whole or not at all.
+    """Write presets as a SoundFont 2.04 file, atomically.
 
     Args:
-        name: of the bank, kept in the file.
+        name: name of the bank, stored in the file.
 
     Raises:
-        SoundFontError: nothing to write, or more than a SoundFont can hold.
+        SoundFontError: no notes, or more than a SoundFont can hold.
     """
     presets = sorted(presets, key=lambda preset: (preset.bank, preset.program))
     samples = list({id(zone.sample): zone.sample for preset in presets for zone in preset.zones}.values())

@@ -18,18 +18,18 @@ from train.data.excerpts import LEAD_IN_S
 from train.data.notes import Note
 from train.data.performance import Shape, note_curves
 
-BLOCK = 64  # FluidSynth computes 64 samples at a time: events on that grid sound the same whatever came before
+BLOCK = 64  # FluidSynth computes 64 samples at a time; events on that grid sound the same in any context
 GAIN = 0.4
 CONTROL = 4 * BLOCK  # samples between values of a control curve
 CHANNELS = tuple(channel for channel in range(16) if channel != 9)  # 9 is the drum channel of General MIDI
-RELEASE_S = 0.3  # a channel's last note may ring that long before the channel gets another pitch bend
+RELEASE_S = 0.3  # time for a channel's last note to ring before the channel's pitch bend changes
 EXPRESSION = 11
-DRUM_BANK = 120  # banks from here on hold drum kits and sound effects in General MIDI 2
+DRUM_BANK = 120  # banks from here on are drum kits and sound effects in General MIDI 2
 FLUID_WARN = 2
 
 
 class SynthesisError(RuntimeError):
-    """A soundfont that cannot be used, or no synthesizer to play it."""
+    """An unusable soundfont, or a missing synthesizer."""
 
 
 @dataclass(frozen=True, order=True)
@@ -42,7 +42,7 @@ class Preset:
 
     @property
     def number(self) -> str:
-        """Program, and bank where it is not the first: "40", "40.1"."""
+        """Program, with the bank if it is not 0: "40", "40.1"."""
         return f"{self.program}.{self.bank}" if self.bank else str(self.program)
 
 
@@ -61,12 +61,12 @@ class Synthesizer(Protocol):
 
 
 def soundfont_presets(path: Path) -> list[Preset]:
-    """Return the melodic presets of a soundfont, bank 0 first.
+    """List the melodic presets of a soundfont, bank 0 first.
 
-    They are read from its headers (SoundFont 2.04, section 7.2).
+    They are read from the headers (SoundFont 2.04, section 7.2).
 
     Raises:
-        SynthesisError: missing or not a soundfont.
+        SynthesisError: the file is missing or not a soundfont.
     """
     if not path.is_file():
         raise SynthesisError(f"no such soundfont: {path}")
@@ -81,18 +81,18 @@ def soundfont_presets(path: Path) -> list[Preset]:
 
 
 def soundfont_voices(argument: str) -> dict[str, Preset]:
-    """Return the voices that a soundfont gives.
+    """List the voices of a soundfont.
 
-    ``path:program,program.bank`` restricts them to those presets.
+    ``path:program,program.bank`` restricts them to these presets.
 
-    Banks above 0 are read from fonts that hold nothing but our instruments' programs: elsewhere they are variations
-    of a synthesizer's own.
+    Banks above 0 are used only in soundfonts that have no other programs than those of our instruments. In others they
+    are a synthesizer's variations.
 
     Returns:
-        voice name -> preset; a preset outside bank 0 is called ``instrument/soundfont-program.bank``.
+        Presets by voice; a voice outside bank 0 is called ``instrument/soundfont-program.bank``.
 
     Raises:
-        SynthesisError: not a soundfont, or none of our instruments in it.
+        SynthesisError: not a soundfont, or one without any of our instruments.
     """
     name, _, wanted = argument.partition(":")
     path = Path(name)
@@ -101,12 +101,12 @@ def soundfont_voices(argument: str) -> dict[str, Preset]:
     is_ours = {preset.program for preset in offered} <= known
     if wanted:
         if not all(number.replace(".", "", 1).isdecimal() for number in wanted.split(",")):
-            raise SynthesisError(f"presets after the colon are numbers like 40,42.1, not {wanted!r}")
+            raise SynthesisError(f"the presets after the colon must be numbers like 40,42.1, got {wanted!r}")
         offered = [preset for preset in offered if preset.number in wanted.split(",")]
     elif not is_ours:
         offered = [preset for preset in offered if preset.bank == 0]
-    # Fonts with the full General MIDI bank have other instruments at the second and third programs of a family:
-    # they count only where the first one of the family is missing or the font is a small one.
+    # In a full General MIDI bank, the second and third programs of a family are other instruments. They count only if
+    # the family's first program is missing or the soundfont is a small one.
     small = is_ours or len(offered) <= 12
     voices = {}
     for instrument in INSTRUMENTS:
@@ -114,16 +114,16 @@ def soundfont_voices(argument: str) -> dict[str, Preset]:
             if preset.program in instrument.programs and (small or preset.program in (instrument.programs[0], 25)):
                 voices[f"{instrument.name}/{path.stem}-{preset.number}"] = preset
     if not voices:
-        raise SynthesisError(f"{path.name} has none of the instruments")
+        raise SynthesisError(f"{path.name} has no preset of any known instrument")
     return voices
 
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """One message to a synthesizer.
+    """A message to a synthesizer.
 
     Attributes:
-        sample: when, on the grid of ``BLOCK`` samples.
+        sample: time in samples, on the grid of ``BLOCK``.
         rank: order of messages at the same sample: ends, then controls, then onsets.
         kind: "off", "bend" (cents), "expression" (0-127) or "on" (velocity).
     """
@@ -137,11 +137,11 @@ class Event:
 
 
 def note_events(notes: tuple[Note, ...], sample_rate: int, shapes: Sequence[Shape | None] = ()) -> list[Event]:
-    """Messages for some notes in time order.
+    """Messages for notes in time order.
 
     Args:
-        shapes: one for each note, or none. A note with a shape has a channel of its own, since pitch bend and
-            expression act on a whole channel.
+        shapes: one per note, or none. A note with a shape gets a separate channel, because pitch bend and expression
+            act on a whole channel.
     """
 
     def grid(seconds: float) -> int:
@@ -173,11 +173,12 @@ def bend(cents: float) -> int:
 
 
 class FluidSynthesizer:
-    """Renders with libfluidsynth in floating point, without reverb, chorus or dither.
+    """Renders with libfluidsynth in floating point.
 
-    Every clip gets a synthesizer of its own, to which the loaded soundfont is handed over. A used synthesizer
-    keeps the last level of each voice slot and starts the next note there with a short ramp from it, so the same
-    notes would sound different after other clips, and the data set would depend on the number of workers.
+    Reverb, chorus and dither are off. Each clip gets a new synthesizer, which takes over the loaded soundfont. A used
+    synthesizer keeps the last level of each voice slot and starts the next note in that slot with a short ramp from
+    this level. The same notes would then sound different after other clips, and the data set would depend on the number
+    of workers.
     """
 
     def __init__(self, soundfont: Path, sample_rate: int) -> None:
@@ -185,7 +186,7 @@ class FluidSynthesizer:
         self.sample_rate = sample_rate
         library, pointer, integer = self.module._fl, ctypes.c_void_p, ctypes.c_int
         library.fluid_set_log_function.argtypes = [integer, pointer, pointer]
-        library.fluid_set_log_function(FLUID_WARN, None, None)  # it warns of every channel without a preset
+        library.fluid_set_log_function(FLUID_WARN, None, None)  # it warns about each channel without a preset
         library.fluid_synth_write_float.argtypes = [
             *(pointer, integer, pointer, integer, integer, pointer, integer, integer)
         ]
@@ -221,10 +222,10 @@ class FluidSynthesizer:
         Args:
             controls: MIDI controllers to set before the first note.
             detune_cents: offset of every pitch.
-            shapes: one for each note, or none.
+            shapes: one per note, or none.
 
         Returns:
-            Mono float32 samples of (samples,), the lead-in already cut.
+            Mono float32 (samples,), without the lead-in.
         """
         library, synth = self.module._fl, self._new_synth()
         font = library.fluid_synth_add_sfont(synth.synth, self.font)
@@ -261,7 +262,7 @@ class FluidSynthesizer:
 
 
 class TinySynthesizer:
-    """Renders with tinysoundfont, a wheel without system libraries."""
+    """Renders with tinysoundfont, which needs no system libraries."""
 
     def __init__(self, soundfont: Path, sample_rate: int) -> None:
         tinysoundfont = importlib.import_module("tinysoundfont")
@@ -286,7 +287,7 @@ class TinySynthesizer:
         events = note_events(notes, self.sample_rate, shapes)
         full = controls.get(EXPRESSION, 127)
         for channel in sorted({event.channel for event in events}):
-            self.synth.control_change(channel, 121, 0)  # all controllers back to their defaults
+            self.synth.control_change(channel, 121, 0)  # reset all controllers
             self.synth.program_select(channel, self.font, preset.bank, preset.program)
             for controller, value in controls.items():
                 self.synth.control_change(channel, controller, value)
@@ -312,10 +313,10 @@ class TinySynthesizer:
 
 
 def open_synthesizer(soundfont: Path, sample_rate: int) -> Synthesizer:
-    """Open a soundfont with FluidSynth, or else with tinysoundfont.
+    """Open a soundfont with FluidSynth or tinysoundfont.
 
     Raises:
-        SynthesisError: neither is installed.
+        SynthesisError: neither synthesizer is installed.
     """
     try:
         return FluidSynthesizer(soundfont, sample_rate)

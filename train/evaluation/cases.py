@@ -13,7 +13,15 @@ from train.data.notes import Note, clip_notes, notes_in_range
 
 
 class Direction(NamedTuple):
-    """An ordered pair of instruments, shown as "piano -> violin" in reports."""
+    """An ordered pair of instruments, shown as "piano -> violin" in reports.
+
+    Examples:
+        >>> from train.evaluation.cases import Direction
+        >>> str(Direction("piano", "violin"))
+        'piano -> violin'
+        >>> Direction.parse("piano -> violin").target
+        'violin'
+    """
 
     source: str
     target: str
@@ -23,7 +31,7 @@ class Direction(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Direction":
-        """The direction of a name in a stored report."""
+        """Parse the name of a direction in a stored report."""
         return cls(*text.split(" -> "))
 
 
@@ -42,15 +50,15 @@ OTHER_PAIRS: tuple[Direction, ...] = tuple(
 class CaseError(ValueError):
     """A data set without usable test cases.
 
-    The message says what it lacks.
+    The message says what is missing.
     """
 
 
 @dataclass(frozen=True)
 class EvalCase:
-    """A source clip and the same music in the target's default voice.
+    """A source clip and the same music in the target's voice.
 
-    The source is played by the test soundfont.
+    The test soundfont plays the source, the target's default voice the target.
     """
 
     group: ClipGroup
@@ -66,19 +74,19 @@ class EvalCase:
         return f"{self.group.index:06d} {self.pair}"
 
     def notes_within(self, seconds: float) -> tuple[Note, ...]:
-        """Return the notes that the target has to play within a clip."""
+        """Return the notes that the target plays within a clip."""
         playable = notes_in_range(self.group.notes, get_instrument(self.target.instrument))
         return clip_notes(playable, seconds)
 
 
 @dataclass(frozen=True)
 class CaseAudio:
-    """The sound of a case.
+    """Audio of a test case.
 
     Attributes:
         source, target: waveforms, (samples,) each, at the mel's sample rate.
-        voice: of the target, ``instrument/soundfont-program``.
-        seed: of the noise a model starts from.
+        voice: voice of the target, ``instrument/soundfont-program``.
+        seed: seed of the model's noise.
     """
 
     source: torch.Tensor
@@ -93,9 +101,9 @@ class CaseAudio:
 
 
 def find_cases(groups: list[ClipGroup], pair: Direction, count: int) -> list[EvalCase]:
-    """Find cases of a pair, at most ``count``, in a random order.
+    """Choose at most ``count`` cases of a pair, in a random order.
 
-    A larger count continues the same order.
+    A larger count extends the same order.
     """
     cases = []
     for group in groups:
@@ -111,10 +119,10 @@ def find_cases(groups: list[ClipGroup], pair: Direction, count: int) -> list[Eva
 def choose_cases(groups: list[ClipGroup], split: str, main_count: int, other_count: int) -> list[EvalCase]:
     """Choose cases of every ordered pair of instruments.
 
-    The pairs take turns, so that any first part covers them all.
+    The pairs take turns, so that every beginning of the list covers them evenly.
 
     Raises:
-        CaseError: the split has none.
+        CaseError: the split has no cases.
     """
     chosen = [group for group in groups if group.split == split]
     queues = [find_cases(chosen, pair, main_count) for pair in MAIN_PAIRS]

@@ -19,8 +19,8 @@ from stylediff.audio import read_audio, write_audio
 from stylediff.checkpoint import load_pipeline
 
 CLIP_SECONDS = 5.0
-TIMED = 5  # conversions
-STATUS = Path("/proc/self/status")  # Linux alone has it
+TIMED = 5  # timed conversions
+STATUS = Path("/proc/self/status")  # available on Linux only
 
 
 def count_parameters(pipeline: StyleTransferPipeline) -> dict[str, int]:
@@ -31,7 +31,7 @@ def count_parameters(pipeline: StyleTransferPipeline) -> dict[str, int]:
 def count_operations(function: Callable[[], Any]) -> int:
     """Count the floating-point operations of a call.
 
-    A multiply-add counts as two. Only products and convolutions count.
+    A multiply-add counts as two. Only matrix products and convolutions are counted.
     """
     with FlopCounterMode(display=False) as counter:
         function()
@@ -42,19 +42,19 @@ def count_operations(function: Callable[[], Any]) -> int:
 def count_pass_operations(pipeline: StyleTransferPipeline, seconds: float) -> dict[str, int]:
     """Count floating-point operations for a clip, by stage.
 
-    Denoising is counted for one step; an enhancer is counted if there is one.
+    Denoising is counted for one step, and the enhancer if there is one.
     """
     frames = pipeline.mel.frames(round(seconds * pipeline.mel.sample_rate))
     mel = torch.zeros(1, 1, pipeline.mel.n_mels, frames, device=pipeline.device)
     source = pipeline.encode_mel(mel)
     tokens = pipeline.encode_target(pipeline.style_encoder.config.voices[0])
     step = partial(pipeline.unet, torch.cat([source, source], dim=1), 1, tokens)
-    mended = {"enhancer": count_operations(partial(pipeline.enhance_mel, mel, mel))} if pipeline.enhancer else {}
+    enhancing = {"enhancer": count_operations(partial(pipeline.enhance_mel, mel, mel))} if pipeline.enhancer else {}
     return {
         "encoding": count_operations(partial(pipeline.encode_mel, mel)),
         "denoising step": count_operations(step),
         "decoding": count_operations(partial(pipeline.decode_latents, source, frames)),
-        **mended,
+        **enhancing,
         "vocoder": count_operations(partial(pipeline.synthesize, mel)),
     }
 
@@ -76,8 +76,8 @@ def convert_alone(model: str, seconds: float) -> dict[str, Any]:
     """Measure loading a model and converting a file in a separate process.
 
     Returns:
-        ``peak_memory_bytes``, once loaded and once converting, and ``file_seconds``, the median of a few conversions
-        from file to file after the first.
+        ``peak_memory_bytes`` after loading and after converting, and ``file_seconds``, the median time of a few
+        conversions from file to file, without the first.
     """
     pipeline = load_pipeline(model)
     pipeline.set_progress_bar_config(disable=True)
@@ -95,7 +95,7 @@ def convert_alone(model: str, seconds: float) -> dict[str, Any]:
 
 
 def measure_costs(model: Path) -> dict[str, Any]:
-    """Measure parameters, operations, memory and time for five seconds of sound."""
+    """Measure parameters, operations, memory and time for a clip."""
     pipeline = load_pipeline(str(model))
     with get_context("spawn").Pool(1) as pool:
         alone = pool.apply(convert_alone, (str(model), CLIP_SECONDS))

@@ -1,8 +1,8 @@
 """Descriptors of notes: vibrato, energy between partials, attack.
 
-Each partial of a note is shifted to 0 Hz and low-pass filtered (heterodyne analysis, Moorer 1975): the phase's slope is
-its deviation in pitch, the magnitude its envelope. Unlike a pitch tracker it follows one note among others, because
-partials that lie close to another note's are left out.
+Each partial of a note is shifted to 0 Hz and low-pass filtered (heterodyne analysis, Moorer 1975). The slope of its
+phase is the deviation in pitch, the magnitude its envelope. Unlike a pitch tracker, this follows one note among others,
+because partials close to those of another note are excluded.
 """
 
 import itertools
@@ -20,30 +20,30 @@ TRACK_HOP_S, ATTACK_HOP_S = 0.005, 0.002
 TRACK_PARTIALS, ATTACK_PARTIALS, GAP_PARTIALS = 4, 6, 8
 HIGHEST_HZ = 5000.0
 
-HELD_S = 0.4  # a shorter note has no vibrato to speak of
-ONSET_S, RELEASE_S = 0.08, 0.02  # parts of a note that are left out
+HELD_S = 0.4  # shorter notes are not measured for vibrato
+ONSET_S, RELEASE_S = 0.08, 0.02  # margins of a note that are excluded
 FIT_S, FIT_HOP_S = 0.4, 0.1
 RATES_HZ = np.arange(4.0, 8.01, 0.25)
-UNSTEADY_CENTS = 15.0  # of what the fit leaves over: then the pitch track cannot be trusted
-CLEAR_SHARE = 0.5  # of variance that a vibrato has to explain for its rate to count
+UNSTEADY_CENTS = 15.0  # of the fit's residual; above it the pitch track is unreliable
+CLEAR_SHARE = 0.5  # of variance that the fitted vibrato must explain for its rate to count
 
 GAP_WINDOW = 4096
-GAP_WIDTH, PEAK_WIDTH = 0.15, 0.2  # of the fundamental, to either side
-WEAKEST_PARTIAL_DB = -60.0  # against the note's strongest
+GAP_WIDTH, PEAK_WIDTH = 0.15, 0.2  # share of the fundamental, on either side
+WEAKEST_PARTIAL_DB = -60.0  # relative to the note's strongest
 
 ATTACK_BEFORE_S, ATTACK_AFTER_S = 0.1, 0.3
 LEVEL_WINDOW_S = 0.01
-RISE_DB = 10.0  # at least, for a note that begins out of what sounded before
+RISE_DB = 10.0  # smallest rise of a note above the sound before it
 
 
 @dataclass(frozen=True)
 class Vibrato:
-    """Vibrato of the held notes of a clip, medians over them.
+    """Vibrato of the held notes of a clip, as medians.
 
     Attributes:
-        depth_cents: amplitude, half of the distance between highest and lowest pitch; small where there is no vibrato.
-        rate_hz: rate where a vibrato is clear, or None where none is.
-        notes: held notes whose pitch could be followed.
+        depth_cents: amplitude, half of the range between lowest and highest pitch; small without vibrato.
+        rate_hz: rate, or None if no note has a clear vibrato.
+        notes: number of held notes whose pitch could be tracked.
     """
 
     depth_cents: float
@@ -61,7 +61,7 @@ def shift_partial(samples: np.ndarray, sample_rate: int, hz: float, window_s: fl
 
     Args:
         samples: (samples,).
-        window_s: length of the Hann window that filters; its band reaches 2 / window_s Hz to either side.
+        window_s: length of the Hann window of the low-pass filter, which passes 2 / window_s Hz on either side.
     """
     window = np.hanning(round(window_s * sample_rate) | 1)
     carrier = np.exp(-2j * np.pi * hz * np.arange(len(samples)) / sample_rate)
@@ -69,17 +69,17 @@ def shift_partial(samples: np.ndarray, sample_rate: int, hz: float, window_s: fl
 
 
 def notes_beside(note: Note, notes: tuple[Note, ...]) -> list[Note]:
-    """Other notes that sound at the same time, at another pitch."""
+    """Notes of other pitches that sound at the same time."""
     return [n for n in notes if n.pitch != note.pitch and n.start < note.end and n.end > note.start]
 
 
 def track_pitch(waveform: np.ndarray, sample_rate: int, note: Note, notes: tuple[Note, ...]) -> np.ndarray | None:
     """Track a note's deviation from its pitch, in cents.
 
-    There is a value every 5 ms between its onset and its release.
+    There is a value every 5 ms between onset and release.
 
     Returns:
-        (frames,), or None if the note is too short or hidden by others.
+        (frames,), or None if the note is too short or masked by others.
     """
     start, end = (round(time * sample_rate) for time in (note.start + ONSET_S, note.end - RELEASE_S))
     samples, hop = waveform[max(0, start) : end], round(TRACK_HOP_S * sample_rate)
@@ -100,7 +100,7 @@ def track_pitch(waveform: np.ndarray, sample_rate: int, note: Note, notes: tuple
         weight = float(np.abs(steps).mean())
         weighted = weighted + weight * 1200 * np.log2(np.maximum(1.0, hz + deviation_hz) / hz)
         weights += weight
-    margin = round(window_s / 2 / TRACK_HOP_S)  # there the filter reaches beyond the samples
+    margin = round(window_s / 2 / TRACK_HOP_S)  # at the edges the filter reaches beyond the samples
     return weighted[margin:-margin] / weights if weights > 0 else None
 
 
@@ -113,8 +113,8 @@ def fit_vibrato(cents: np.ndarray) -> tuple[float, float, float, float] | None:
         cents: (frames,), every 5 ms.
 
     Returns:
-        Medians over the windows: amplitude in cents, rate in Hz, explained share of variance, residual in cents; None
-        if the track is shorter than a window.
+        Medians over the windows: amplitude in cents, rate in Hz, explained share of variance, and residual in cents.
+            None if the track is shorter than a window.
     """
     length, hop = round(FIT_S / TRACK_HOP_S), round(FIT_HOP_S / TRACK_HOP_S)
     if len(cents) < length:
@@ -142,11 +142,11 @@ def fit_vibrato(cents: np.ndarray) -> tuple[float, float, float, float] | None:
 def measure_vibrato(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...]) -> Vibrato | None:
     """Measure the vibrato of a clip's held notes, or return None.
 
-    A held note lasts at least 0.4 s. None means that no note can be followed.
+    A held note lasts at least 0.4 s. None means that no note can be tracked.
 
     Args:
         waveform: (samples,).
-        notes: what is played, from a score or a transcription.
+        notes: notes of the clip, from a score or a transcription.
     """
     samples = waveform.numpy().astype(np.float64)
     fits = []
@@ -162,9 +162,9 @@ def measure_vibrato(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note,
 
 
 def lone_stretches(notes: tuple[Note, ...], shortest_s: float) -> list[tuple[Note, float, float]]:
-    """Find stretches in which one note sounds alone, without its onset.
+    """Find spans in which one note sounds alone, without its onset.
 
-    Each is the note with start and end in seconds.
+    Each is a note with start and end in seconds.
     """
     edges = sorted({time for note in notes for time in (note.start, note.end)})
     stretches = []
@@ -178,17 +178,15 @@ def lone_stretches(notes: tuple[Note, ...], shortest_s: float) -> list[tuple[Not
 
 
 def energy_between_partials(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...]) -> float | None:
-    """Level between neighbouring partials relative to them, in dB.
+    """Level between neighbouring partials, relative to these, in dB.
 
     Bow noise, breath, room and noise raise it.
 
-    Bow noise, breath, room and noise raise it.
-
-    The median over partials, frames and notes that sound alone; None if there are none.
+    It is the median over partials, frames and notes that sound alone, or None without such notes.
 
     Args:
         waveform: (samples,).
-        notes: what is played, from a score or a transcription.
+        notes: notes of the clip, from a score or a transcription.
     """
     samples, levels = waveform.numpy().astype(np.float64), []
     for note, start, end in lone_stretches(notes, GAP_WINDOW / sample_rate):
@@ -229,10 +227,6 @@ def rise_time(envelope: np.ndarray, hop_s: float) -> float | None:
 
     The rise starts at the envelope's lowest value before the peak.
 
-    It rises from its lowest value before the peak to the peak.
-
-    The rise starts at the envelope's lowest value before the peak.
-
     Returns:
         None if it rises by less than 10 dB.
     """
@@ -242,21 +236,21 @@ def rise_time(envelope: np.ndarray, hop_s: float) -> float | None:
     if high < low * 10 ** (RISE_DB / 20) or high <= 0:
         return None
     share = (envelope[base : peak + 1] - low) / (high - low)
-    begun = int(np.flatnonzero(share <= 0.1)[-1])
-    risen = int(np.flatnonzero(share[begun:] >= 0.9)[0])
+    start = int(np.flatnonzero(share <= 0.1)[-1])
+    risen = int(np.flatnonzero(share[start:] >= 0.9)[0])
     return risen * hop_s
 
 
 def attack_time(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...]) -> float | None:
-    """Median rise time of notes in seconds, or None without any.
+    """Median rise time of notes in seconds, or None.
 
-    Only notes that rise above what sounded before are used.
+    Only notes that rise above the sound before them are used.
 
-    Onsets may lie 50 ms beside the true ones, as a transcription's do. The analysis itself takes about 10 ms.
+    Onsets may be off by 50 ms, as in a transcription. The resolution of the analysis is about 10 ms.
 
     Args:
         waveform: (samples,).
-        notes: what is played, from a score or a transcription.
+        notes: notes of the clip, from a score or a transcription.
     """
     samples, hop = waveform.numpy().astype(np.float64), round(ATTACK_HOP_S * sample_rate)
     before, after = round(ATTACK_BEFORE_S * sample_rate), round(ATTACK_AFTER_S * sample_rate)
@@ -274,8 +268,6 @@ def attack_time(waveform: torch.Tensor, sample_rate: int, notes: tuple[Note, ...
 
 def half_level_time(waveform: torch.Tensor, sample_rate: int) -> float | None:
     """Seconds until a note reaches half of its peak amplitude.
-
-    The note starts at 0. None means silence.
 
     The note starts at 0. None means silence.
 

@@ -2,7 +2,7 @@
 
     python -m train evaluate --data DATASET --out DIR
 
-Results are kept as they are made; an interrupted evaluation goes on where it stopped.
+Results are saved as they are computed. Rerun an interrupted evaluation to resume it.
 """
 
 import argparse
@@ -16,15 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from stylediff.dynamics import DYNAMICS
-from stylediff.sampling import TEMPERATURE
-from stylediff.settings import TransferSettings
+from stylediff.settings import DYNAMICS, TEMPERATURE, TransferSettings
 from train.common.cli import run_command
 from train.common.files import describe_arguments, lock_settings, write_atomically
 from train.data.manifest import read_manifest
 from train.data.soundfonts import SynthesisError
 from train.evaluation.cases import MAIN_PAIRS, Direction, EvalCase, choose_cases
-from train.evaluation.clip_scores import Result
 from train.evaluation.costs import measure_costs
 from train.evaluation.embeddings import EMBEDDINGS, compare_features, embed_folder
 from train.evaluation.figures import (
@@ -37,6 +34,7 @@ from train.evaluation.figures import (
     plot_pairs,
     plot_sweep,
 )
+from train.evaluation.metrics import Result
 from train.evaluation.report import ALL_PAIRS, MAIN_DIRECTIONS, FrechetDistances, summarize, tabulate, write_markdown
 from train.evaluation.reused_results import REUSABLE, ReusedResults, add_reused, check_reused, read_reused
 from train.evaluation.runner import (
@@ -56,7 +54,7 @@ from train.evaluation.runner import (
 )
 from train.evaluation.systems import DEFAULT, REGRESSION, TRUE_TARGET, model_name, model_system
 
-HEADLINE = model_name()  # what is reported is the default
+HEADLINE = model_name()  # the default settings are reported
 TIMED_CASES = 5
 SETTLED = {HEADLINE, *map(model_name, (10, 20, 50))}  # run on every clip of the main directions
 
@@ -80,9 +78,9 @@ def measure_frechet(
                 eval_config.audio / folder, kept, embedding, eval_config.classifier, args.workers
             )
         for (group, members), system in itertools.product(groups.items(), names):
-            told = reused.spread.get(group, {}).get(system)
-            if told:
-                spread[group][system][embedding] = told[embedding]
+            earlier = reused.spread.get(group, {}).get(system)
+            if earlier:
+                spread[group][system][embedding] = earlier[embedding]
             elif members and system != TRUE_TARGET and all(system in systems for _, systems in members):
                 files = [audio_path(eval_config, case, system).name for case, _ in members]
                 spread[group][system][embedding] = compare_features(features[system], features[TRUE_TARGET], files)
@@ -90,7 +88,7 @@ def measure_frechet(
 
 
 def extra_systems(eval_config: EvalConfig) -> set[str]:
-    """Return the settings that only some clips are run at."""
+    """Return the systems that run on some clips only."""
     return {model_system(settings).name for settings in eval_config.variants} - SETTLED
 
 
@@ -98,14 +96,14 @@ def choose_variants(args: argparse.Namespace, has_enhancer: bool) -> tuple[Trans
     """Return the default settings and variants with one setting changed."""
     variants = [DEFAULT, *(replace(DEFAULT, steps=steps) for steps in args.steps)]
     variants += [replace(DEFAULT, guidance=scale) for scale in args.guidance if scale != 1]
-    variants += [replace(DEFAULT, temperature=one) for one in args.temperature if one != TEMPERATURE]
-    variants += [replace(DEFAULT, dynamics=one) for one in args.dynamics if one != DYNAMICS]
+    variants += [replace(DEFAULT, temperature=value) for value in args.temperature if value != TEMPERATURE]
+    variants += [replace(DEFAULT, dynamics=value) for value in args.dynamics if value != DYNAMICS]
     variants += [replace(DEFAULT, enhance=False)] if has_enhancer else []
     return tuple(variants)
 
 
 def time_once(eval_config: EvalConfig, cases: list[EvalCase], path: Path) -> dict[str, float]:
-    """Measure seconds of compute for a second of sound, once.
+    """Measure seconds of compute per second of sound, once.
 
     It is measured before other processes compete for the cores.
     """
@@ -129,7 +127,7 @@ def write_report(
     reused: ReusedResults,
     args: argparse.Namespace,
 ) -> str:
-    """Writes tables, numbers and pictures of results, and returns the tables' Markdown."""
+    """Write tables, numbers and pictures; return the tables as Markdown."""
     extra = extra_systems(eval_config)
     names = list(dict.fromkeys(system for _, systems in tasks for system in systems))
     regular = [system for system in names if system not in extra]
@@ -165,18 +163,18 @@ def write_report(
 
 
 def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ValueError for an unknown name before anything is computed."""
+    """Raise ValueError for an unknown name, before any computation."""
     for name in names:
         if name not in known:
-            raise ValueError(f"unknown {kind} {name!r}; choose of {', '.join(sorted(known))}")
+            raise ValueError(f"unknown {kind} {name!r}; choose from {', '.join(sorted(known))}")
 
 
 def evaluate(args: argparse.Namespace) -> str:
-    """Runs what is missing, writes the report, and returns its Markdown.
+    """Compute missing results, write the report, and return its Markdown.
 
     Raises:
-        CheckpointError, ManifestError, CaseError, ValueError: something is missing, does not fit, or the folder was
-            begun with other settings.
+        CheckpointError, ManifestError, CaseError, ValueError: an input is missing or does not fit, or the folder was
+            started with other settings.
     """
     check_names("embedding", args.embedding, EMBEDDINGS)
     check_names("baseline", args.renew, REUSABLE)
@@ -197,7 +195,7 @@ def evaluate(args: argparse.Namespace) -> str:
         variants=choose_variants(args, load_model(args.model).enhancer is not None),
     )
     systems = reused.add_to(load_systems(eval_config))
-    load_listeners(args.classifier)  # what is missing is told before hours of computing, not after
+    load_listeners(args.classifier)  # missing inputs are reported before hours of computation, not after
     costs: dict[str, Any] = {"seconds_per_second": time_once(eval_config, cases, args.out / "seconds.json")}
     costs |= {"threads": torch.get_num_threads(), "costs": cost_once(args.model, args.out / "costs.json")}
     tasks = plan_cases(cases, systems, {HEADLINE}, extra_systems(eval_config), args.sweep)

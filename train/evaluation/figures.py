@@ -1,4 +1,4 @@
-"""Figures of an evaluation: confusions, pairs, settings, and spectrograms of single cases."""
+"""Figures of an evaluation: confusion, pairs, settings, and spectrograms."""
 
 import shutil
 from pathlib import Path
@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
-from stylediff.sampling import STEPS
+from stylediff.settings import STEPS
 from train.data.waveforms import load_waveform, normalized_mel
 from train.evaluation.cases import MAIN_PAIRS, Direction, EvalCase
-from train.evaluation.clip_scores import Result
+from train.evaluation.metrics import Result
 from train.evaluation.report import COLUMNS, Table
 from train.evaluation.runner import EvalConfig, audio_path
 from train.evaluation.systems import IDENTITY, TRUE_TARGET, model_name
@@ -22,14 +22,14 @@ SWEPT = ("log_mel_error", "timbre_distance", "frame_f", "named_target")
 
 
 def plot_confusion(matrix: np.ndarray) -> Figure:
-    """The confusion matrix, (targets, names), as a figure."""
+    """Plot the confusion matrix, (targets, names)."""
     figure = Figure(figsize=(7.5, 7), layout="constrained")
     axes = figure.subplots()
     axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(INSTRUMENT_NAMES))
     axes.set_xticks(ticks, INSTRUMENT_NAMES, rotation=60)
     axes.set_yticks(ticks, INSTRUMENT_NAMES)
-    axes.set_xlabel("heard as")
+    axes.set_xlabel("classified as")
     axes.set_ylabel("target")
     for row, column in np.argwhere(matrix >= 0.005):
         share = matrix[row, column]
@@ -38,8 +38,8 @@ def plot_confusion(matrix: np.ndarray) -> Figure:
 
 
 def plot_contact_sheet(panels: list[tuple[str, np.ndarray]]) -> Figure:
-    """Titled pictures (height, width, 3), three in a row, as a figure."""
-    lines = -(-len(panels) // 3)
+    """Plot titled pictures (height, width, 3), three in a row."""
+    lines = max(1, -(-len(panels) // 3))
     figure = Figure(figsize=(15, 6.5 * lines), layout="constrained")
     for axes, (title, image) in zip(figure.subplots(lines, 3, squeeze=False).flat, panels, strict=False):
         axes.imshow(image, aspect="auto", interpolation="nearest")
@@ -85,13 +85,13 @@ def plot_sweep(
 ) -> Figure:
     """Plot columns against steps, guidance, temperature and dynamics.
 
-    Intervals are 95 %.
+    Error bars are 95 % intervals.
     """
     lines: list[tuple[str, list[tuple[float, str]]]] = [
         ("steps", sorted([(STEPS, model_name()), *((number, model_name(number)) for number in steps)])),
         ("guidance", [(scale, model_name(guidance=scale)) for scale in guidance]),
-        ("temperature", [(one, model_name(temperature=one)) for one in temperatures]),
-        ("dynamics", [(one, model_name(dynamics=one)) for one in dynamics]),
+        ("temperature", [(value, model_name(temperature=value)) for value in temperatures]),
+        ("dynamics", [(value, model_name(dynamics=value)) for value in dynamics]),
     ]
     figure = Figure(figsize=(4 * len(SWEPT), 3.5 * len(lines)), layout="constrained")
     axes = figure.subplots(len(lines), len(SWEPT), squeeze=False)
@@ -105,9 +105,9 @@ def plot_sweep(
             axes[line, number].set_xlabel(label)
             axes[line, number].set_title(COLUMNS[column])
         if line == 0:
-            for one in axes[line]:
-                one.set_xscale("log")
-                one.set_xticks(sorted({STEPS, *steps}), [str(number) for number in sorted({STEPS, *steps})])
+            for panel in axes[line]:
+                panel.set_xscale("log")
+                panel.set_xticks(sorted({STEPS, *steps}), [str(number) for number in sorted({STEPS, *steps})])
     return figure
 
 
@@ -132,7 +132,7 @@ def choose_extremes(
 ) -> tuple[list[EvalCase], list[EvalCase]]:
     """Choose the three best and the three worst cases.
 
-    They are ranked by log-mel error relative to that of the source.
+    They are ranked by log-mel error relative to the source's.
     """
     errors = {(result["trial"], result["row"]): result["log_mel_error"] for result in results}
     ranked = sorted(cases, key=lambda t: errors[t.key, headline] / max(errors[t.key, IDENTITY], 1e-9))
@@ -153,7 +153,7 @@ def plot_examples(cases: list[EvalCase], eval_config: EvalConfig, headline: str)
 def copy_extremes(
     best: list[EvalCase], worst: list[EvalCase], eval_config: EvalConfig, headline: str, out: Path
 ) -> None:
-    """Write source, output and target of each case as Ogg Vorbis.
+    """Save source, output and target of each case as Ogg Vorbis.
 
     Previous files in ``out`` are replaced.
     """

@@ -1,10 +1,8 @@
-"""musicnn, a music tagger trained by others on real music.
+"""musicnn, a published music tagger trained on real music.
 
 Its tags measure how much an output sounds like its target instrument.
 
-Its tags measure how much an output sounds like its target instrument.
-
-Pons and Serra 2019, arXiv 1909.06654. It was trained on none of our sounds, and nothing here is trained against it.
+Source: Pons and Serra 2019, arXiv 1909.06654. It was not trained on our data, and no model here is trained against it.
 """
 
 from dataclasses import dataclass
@@ -29,15 +27,13 @@ TAG_OF = {"guitar": 0, "strings": 4, "piano": 9, "violin": 12, "flute": 25, "har
 
 @dataclass(frozen=True)
 class Tagging:
-    """Outputs of musicnn for one clip.
+    """Output of musicnn for one clip.
 
-    There is a patch of three seconds every second.
-
-    There is a patch of three seconds every second.
+    A patch of three seconds starts every second.
 
     Attributes:
-        probabilities: (patches, 50), of each tag.
-        features: (patches, 200), activations of the last hidden layer.
+        probabilities: (patches, 50), one for each tag.
+        features: (patches, 200) activations of the last hidden layer.
     """
 
     probabilities: np.ndarray
@@ -46,21 +42,19 @@ class Tagging:
     def tag(self, instrument: str) -> float | None:
         """Probability of an instrument's tag, averaged over patches.
 
-        None for an instrument without a tag.
-
-        None for an instrument without a tag.
+        It is None for an instrument without a tag.
         """
         index = TAG_OF.get(instrument)
         return None if index is None else float(self.probabilities[:, index].mean())
 
     @property
     def mean_features(self) -> np.ndarray:
-        """Features of the clip as a whole, (200,)."""
+        """Mean features of the clip, (200,)."""
         return self.features.mean(0)
 
 
 class Musicnn:
-    """The network of ``train/pretrained/musicnn``, on the CPU.
+    """The network in ``train/pretrained/musicnn``, on the CPU.
 
     Raises:
         FileNotFoundError: the weights are missing.
@@ -70,7 +64,7 @@ class Musicnn:
         if not weights.is_file():
             raise FileNotFoundError(f"musicnn's weights are missing: {weights}")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # evaluations run in several processes
+        options.intra_op_num_threads = 1  # evaluations use several processes
         self.session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
     def patches(self, waveform: torch.Tensor, sample_rate: int) -> np.ndarray:
@@ -78,12 +72,10 @@ class Musicnn:
 
         The waveform is scaled to a peak of 0.7.
 
-        The waveform is scaled to a peak of 0.7.
-
-        A clip of less than three seconds is repeated up to that length, because silence would change the tags.
+        A clip shorter than three seconds is repeated, because padding with silence would change the tags.
 
         Raises:
-            AudioError: shorter than a second, or not one channel of finite samples.
+            AudioError: the clip is shorter than a second, or not one channel of finite samples.
         """
         if waveform.ndim != 1 or not torch.isfinite(waveform).all():
             raise AudioError(f"musicnn takes one channel of finite samples, got {tuple(waveform.shape)}")

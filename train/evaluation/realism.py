@@ -1,4 +1,4 @@
-"""Realism of a sound: musicnn's tags and the behaviour of notes."""
+"""Realism of a sound: musicnn's tags and descriptors of notes."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,28 +8,27 @@ import torch
 
 from stylediff.audio import AudioError
 from stylediff.instruments import get_instrument
-from train.data.note_agreement import frame_prf, note_f1
-from train.data.notes import notes_in_range
-from train.data.transcription import LOWEST_PITCH, PITCHES, NoteTranscriber, Transcription
+from train.data.notes import LOWEST_PITCH, PITCHES, frame_prf, note_f1, notes_in_range
+from train.data.transcription import NoteTranscriber, Transcription
 from train.evaluation.descriptors import attack_time, energy_between_partials, measure_vibrato
 from train.evaluation.musicnn import TAG_OF, Musicnn
-from train.evaluation.recorded_reference import RecordedReference
+from train.evaluation.recorded import RecordedReference
 
 ONSET_TOLERANCE_S = 0.05
 
 
 @dataclass(frozen=True)
 class Impression:
-    """Measurements of one clip that need no target.
+    """Measurements of a clip that need no target.
 
     Attributes:
-        tags: musicnn's probability of each instrument that it has a tag for; empty if it cannot hear the clip.
+        tags: musicnn's probability of each instrument with a tag; empty if musicnn does not accept the clip.
         features: musicnn's features, (patches, 200) as lists.
         vibrato_cents, vibrato_hz: depth and rate of held notes.
         between_partials_db: energy between partials.
         attack_ms: rise time of notes.
 
-    A value is None where the clip has no note that it can be measured on.
+    A value is None if no note of the clip allows its measurement.
     """
 
     tags: dict[str, float]
@@ -45,21 +44,23 @@ class Impression:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Networks made by others: musicnn, and basic-pitch for notes."""
+    """Published networks: basic-pitch for notes, and musicnn."""
 
     musicnn: Musicnn
     notes: NoteTranscriber
 
 
-def listen(waveform: torch.Tensor, sample_rate: int, heard: Transcription, musicnn: Musicnn) -> Impression:
-    """Impression of a clip (samples,) whose transcription is known."""
+def measure_clip(
+    waveform: torch.Tensor, sample_rate: int, transcription: Transcription, musicnn: Musicnn
+) -> Impression:
+    """Measure a clip (samples,) with a known transcription."""
     try:
         tagging = musicnn(waveform, sample_rate)
         tags = {name: round(float(tagging.probabilities[:, index].mean()), 5) for name, index in TAG_OF.items()}
         features = tagging.features.round(4).tolist()
     except AudioError:
         tags, features = {}, []
-    notes = heard.notes
+    notes = transcription.notes
     vibrato, attack_s = measure_vibrato(waveform, sample_rate, notes), attack_time(waveform, sample_rate, notes)
     return Impression(
         tags=tags,
@@ -72,39 +73,38 @@ def listen(waveform: torch.Tensor, sample_rate: int, heard: Transcription, music
 
 
 def playable_keys(instrument: str) -> np.ndarray:
-    """Which of the piano's keys an instrument has, (88,) bool."""
+    """Piano keys within an instrument's range, (88,) bool."""
     keys, found = LOWEST_PITCH + np.arange(PITCHES), get_instrument(instrument)
     return (keys >= found.lowest) & (keys <= found.highest)
 
 
-def agreement(heard: Transcription, source: Transcription, instrument: str) -> dict[str, float | None]:
-    """Agreement of the notes heard in an output and in its source.
+def agreement(transcription: Transcription, source: Transcription, instrument: str) -> dict[str, float | None]:
+    """Agreement of the notes detected in an output and in its source.
 
-    Only the keys of the target instrument count.
-
-    Only the keys of the target instrument count.
+    Only keys within the target instrument's range count.
 
     Returns:
-        ``frame_f`` and ``note_f1``; None where the source plays nothing on these keys.
+        ``frame_f`` and ``note_f1``; None if the source has no notes on these keys.
     """
     keys, notes = playable_keys(instrument), notes_in_range(source.notes, get_instrument(instrument))
-    kept = keys[heard.pitches.astype(int) - LOWEST_PITCH]
-    frames = min(len(heard.roll), len(source.roll))
-    ours, theirs = heard.roll[:frames] & keys, source.roll[:frames] & keys
+    kept = keys[transcription.pitches.astype(int) - LOWEST_PITCH]
+    intervals, pitches = transcription.intervals[kept], transcription.pitches[kept]
+    frames = min(len(transcription.roll), len(source.roll))
+    ours, theirs = transcription.roll[:frames] & keys, source.roll[:frames] & keys
     return {
         "frame_f": frame_prf(ours, theirs)[2] if theirs.any() else None,
-        "note_f1": note_f1(notes, heard.intervals[kept], heard.pitches[kept], ONSET_TOLERANCE_S) if notes else None,
+        "note_f1": note_f1(notes, intervals, pitches, ONSET_TOLERANCE_S) if notes else None,
     }
 
 
 def middle(values: list[float | None]) -> float | None:
-    """Median of the values that there are."""
+    """Median of the values that are not None."""
     known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None
 
 
 def mean(values: list[float | None]) -> float | None:
-    """Mean of the values that there are."""
+    """Mean of the values that are not None."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
@@ -112,13 +112,13 @@ def mean(values: list[float | None]) -> float | None:
 def summarize(
     results: list[dict[str, Any]], target: str, reference: RecordedReference | None
 ) -> dict[str, float | None]:
-    """Summarize a system for one target.
+    """Summarize the clips of a system for one target.
 
-    Medians over clips, but means of the agreement with the source.
+    Values are medians over clips, except for the mean agreement with the source.
 
     Args:
-        results: an impression of each clip, perhaps with its agreement.
-        reference: recordings of the target, if there are any.
+        results: impressions of the clips, with their agreement if known.
+        reference: recordings of the target, or None.
     """
     features = [np.array(result["features"]) for result in results if result["features"]]
     patches = sum(len(clip) for clip in features)

@@ -1,4 +1,4 @@
-"""Reports of an evaluation: its results summed up with intervals, as tables."""
+"""Report of an evaluation: tables of means with intervals."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.sampling import STEPS
+from stylediff.settings import STEPS
 from train.common.markdown import table_head, table_row
 from train.evaluation.cases import Direction
-from train.evaluation.clip_scores import Result
-from train.evaluation.metrics import NOTES, SOUND, columns_of
+from train.evaluation.metrics import NOTES, SOUND, Result, columns_of
 from train.evaluation.systems import AUTOENCODER, IDENTITY, ORACLE, TRUE_TARGET
 
 FrechetDistances = dict[
@@ -25,18 +24,18 @@ ALL_PAIRS, MAIN_DIRECTIONS = "all pairs", "main directions"
 STRUCK = ("piano", "guitar", "harp", "vibraphone")
 KINDS = {True: "pairs with a plucked or struck target", False: "pairs with a bowed or blown target"}
 LEGEND = """\
-Identity is the source unchanged, the spectral envelope an equaliser matched to the target instrument, and "transcribed,
-replayed" the notes that basic-pitch hears in the source, played by the target's own soundfont. The autoencoder and the
-oracle are the true target through autoencoder and vocoder or the vocoder alone, or through Griffin-Lim with 32
-iterations in its place. Brackets hold 95 % bootstrap intervals: over clips for one direction, over the means of pairs
-for all pairs. Columns with ↓ are better when smaller; `train/evaluation/metrics/` says what each one is.
+Identity is the unchanged source. Spectral envelope is the source equalised to the target instrument. "Transcribed,
+replayed" is basic-pitch's transcription of the source, played by the target's own soundfont. Autoencoder and oracle are
+the true target through autoencoder and vocoder, or through the vocoder alone; Griffin-Lim replaces the vocoder by 32
+iterations. Brackets hold 95 % bootstrap intervals: over clips for one direction, over the means of pairs for all pairs.
+Columns with ↓ are better when smaller; `train/evaluation/metrics/` defines each one.
 
-Notes are heard by basic-pitch and pitches by CREPE, and compared with the score. Onset F1 is that of the spectral flux;
-"onsets within 30 ms" is the share of onsets that are so close, of the notes heard within 0.1 s of the score's. Frame F
-to the source, pitch Jaccard and pitch class DTW compare with what is heard in the source, and copying it wins them. The
-other columns compare with the aligned true target: two are correlations, of levels in 50 ms and of momentary loudness
-(400 ms, EBU Tech 3341), and "heard as target" is the share of clips that the instrument classifier names as the target.
-A cell is empty where a row comes from a report that did not have the column.
+Notes are detected by basic-pitch and pitches by CREPE, and compared with the score. Onset F1 uses the onsets of the
+spectral flux. "Onsets within 30 ms" is the share of such onsets among notes detected within 0.1 s of the score's. Frame
+F to the source, pitch Jaccard and pitch class DTW compare with the source's transcription, so an unchanged copy is best
+in them. The other columns compare with the aligned true target. Two are correlations, of levels in 50 ms and of
+momentary loudness (400 ms, EBU Tech 3341). "Classified as target" is the share of clips that the instrument classifier
+assigns to the target. An empty cell means that the row comes from an earlier report without that column.
 """
 
 
@@ -63,7 +62,7 @@ def column_values(results: list[Result], row: str, column: str) -> list[float]:
 
 
 def tabulate(results: list[Result], rows: list[str]) -> Table:
-    """Average over the clips of one direction, for each system."""
+    """Average over the clips of one direction, by system."""
     table: Table = {}
     for row in rows:
         values = {column: column_values(results, row, column) for column in COLUMNS}
@@ -74,7 +73,7 @@ def tabulate(results: list[Result], rows: list[str]) -> Table:
 
 
 def tabulate_pairs(by_pair: dict[Direction, Table], rows: list[str]) -> Table:
-    """Average the means of all pairs, for systems that have every pair."""
+    """Average the means of all pairs, for systems that have all."""
     table: Table = {}
     for row in rows:
         if all(row in pair for pair in by_pair.values()):
@@ -86,7 +85,7 @@ def tabulate_pairs(by_pair: dict[Direction, Table], rows: list[str]) -> Table:
 def key_ratios(table: Table, headline: str) -> dict[str, float]:
     """Return the key ratios of a table.
 
-    They are the error relative to the source, the notes relative to the vocoder's bound, and the timbre.
+    They are the error relative to the unchanged source, the notes relative to the vocoder's bound, and the timbre.
     """
 
     def mean(row: str, column: str) -> float:
@@ -95,7 +94,7 @@ def key_ratios(table: Table, headline: str) -> dict[str, float]:
     return {
         "log-mel error / identity": mean(headline, "log_mel_error") / max(mean(IDENTITY, "log_mel_error"), 1e-9),
         "frame F / oracle": mean(headline, "frame_f") / max(mean(ORACLE, "frame_f"), 1e-9),
-        "heard as target": mean(headline, "named_target"),
+        "classified as target": mean(headline, "named_target"),
     }
 
 
@@ -113,9 +112,9 @@ def summarize(results: list[Result], rows: list[str], main: Sequence[Direction],
 
     Args:
         results: one dict for each clip and row, from the command evaluate.
-        rows: their names, in the order of the tables.
-        main: directions with a table of their own.
-        headline: the row of our model that the ratios and the confusion matrix take.
+        rows: names of the systems, in the order of the tables.
+        main: directions with separate tables.
+        headline: system for the ratios and the confusion matrix.
     """
     grouped: dict[Direction, list[Result]] = {}
     for result in results:
@@ -143,7 +142,7 @@ def format_cell(cell: dict[str, float] | None) -> str:
 
 
 def table_lines(table: Table) -> list[str]:
-    """A table's two halves in Markdown: notes, then sound."""
+    """Both halves of a table in Markdown: notes, then sound."""
     lines = []
     for columns in (NOTE_COLUMNS, SOUND_COLUMNS):
         lines += ["", *table_head(["", *columns.values()])]
@@ -152,13 +151,13 @@ def table_lines(table: Table) -> list[str]:
 
 
 def substitution_lines(summary: dict[str, Any]) -> list[str]:
-    """Table of the loss of each stage, by direction.
+    """Table of the loss in each stage, by direction.
 
-    Each stage is measured with its true input.
+    Each stage gets its true input.
     """
     stages = {TRUE_TARGET: "", ORACLE: "vocoder", AUTOENCODER: "autoencoder", summary["headline"]: "denoiser"}
     columns = ("log_mel_error", "frame_f", "note_f1_50", "timbre_distance")
-    lines = ["", "## What each stage loses", "", "In brackets, against the line above: what that stage alone changes."]
+    lines = ["", "## What each stage loses", "", "In brackets: the change from the line above, due to that stage."]
     for direction, table in summary["tables"].items():
         lines += ["", *table_head([direction, "the stage", *(COLUMNS[column] for column in columns)])]
         before: dict[str, float] = {}
@@ -193,7 +192,7 @@ def ratio_lines(summary: dict[str, Any]) -> list[str]:
 
 def cost_lines(summary: dict[str, Any]) -> list[str]:
     """Tables of time by system, and of costs by network."""
-    lines = ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds for a second of sound |", "|---|---|"]
+    lines = ["", f"## Compute ({summary['threads']} threads)", "", "| | seconds per second of sound |", "|---|---|"]
     lines += [f"| {row} | {seconds:.3f} |" for row, seconds in summary["seconds_per_second"].items()]
     costs = summary["costs"]
     lines += [
@@ -211,17 +210,15 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
 
 
 def write_markdown(summary: dict[str, Any]) -> str:
-    """The summary as a Markdown page."""
+    """Write the summary as a Markdown page."""
     lines = ["# Evaluation", "", LEGEND]
     if summary["taken_over"]:
         rows = ", ".join(f'"{row}"' for row in summary["taken_over"])
-        lines += [
-            f"The denoiser has no part in these rows, which come from an earlier report on the same clips: {rows}."
-        ]
-        lines += ["Times of all rows were taken in one run.", ""]
+        lines += [f"Results of these systems, which do not use the denoiser, come from an earlier report: {rows}."]
+        lines += ["All times were measured in one run.", ""]
     lines += [f'Ratios of "{summary["headline"]}":', "", *ratio_lines(summary)]
     lines += substitution_lines(summary)
-    of_pairs = {ALL_PAIRS, *summary["kinds"]}  # tables of means of pairs; the others are of clips
+    of_pairs = {ALL_PAIRS, *summary["kinds"]}  # tables that average pairs; the others average clips
     for direction, table in (summary["tables"] | summary["kinds"]).items():
         count = next(iter(table.values()))["log_mel_error"]["count"]
         unit = "pairs" if direction in of_pairs else "clips"
@@ -232,7 +229,7 @@ def write_markdown(summary: dict[str, Any]) -> str:
         lines += ["", "![quality against steps, guidance, temperature and dynamics](sweep.png)"]
     lines += frechet_lines(summary["spread"])
     lines += cost_lines(summary)
-    lines += ["", "![which instrument each target is heard as](confusion.png)"]
+    lines += ["", "![how the classifier names each target](confusion.png)"]
     lines += ["", "![every pair of instruments](pairs.png)"]
     lines += ["", "![sources, outputs and targets](contact_sheet.png)"]
     lines += ["", "![the best three clips and the worst three](extremes.png)", ""]

@@ -1,4 +1,4 @@
-"""Run compared systems on test cases and score their sound."""
+"""Run the compared systems on test cases and score their outputs."""
 
 import json
 import statistics
@@ -24,25 +24,25 @@ from train.data.soundfonts import Synthesizer, open_synthesizer, soundfont_voice
 from train.data.transcription import NoteTranscriber, PitchTracker
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import MAIN_PAIRS, CaseAudio, CaseError, Direction, EvalCase
-from train.evaluation.clip_scores import Result, score_clip
+from train.evaluation.metrics import Result, score_clip
 from train.evaluation.metrics.clip import Listeners, ScoredClip
 from train.evaluation.systems import GRIFFIN_LIM, Players, Run, System, average_spectrum, build_systems
 from train.models.instrument_classifier import InstrumentClassifier
 
-SPECTRUM_CLIPS = 40  # training clips behind a voice's average spectrum
+SPECTRUM_CLIPS = 40  # training clips for a voice's average spectrum
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """Configuration of an evaluation, loaded by each process.
+    """Configuration of an evaluation, passed to each process.
 
     Attributes:
-        model, regression, classifier: their folders.
+        model, regression, classifier: folders of the networks.
         data: folder of the data set.
-        audio: folder of what the systems made.
-        voices: of the cases' targets.
-        soundfonts: of those voices, as ``render_dataset`` takes them, or none.
-        variants: settings of our model, each a system of its own.
+        audio: folder of the systems' outputs.
+        voices: voices of the targets.
+        soundfonts: soundfonts of those voices, in the format of ``render_dataset``, or none.
+        variants: settings of the model; each is one system.
     """
 
     model: Path
@@ -61,7 +61,7 @@ def load_case_audio(case: EvalCase, folder: Path) -> CaseAudio:
 
 
 def load_spectra(groups: list[ClipGroup], voices: set[str], folder: Path, mel: MelConfig) -> dict[str, torch.Tensor]:
-    """Average spectrum of each voice over clean clips of the training split.
+    """Average spectrum of each voice over clean training clips.
 
     Raises:
         CaseError: a voice has no such clip.
@@ -70,24 +70,24 @@ def load_spectra(groups: list[ClipGroup], voices: set[str], folder: Path, mel: M
     for voice in sorted(voices):
         clips = [c for g in groups if g.split == "train" for c in g.clips if c.voice == voice and c.role == "target"]
         if not clips:
-            raise CaseError(f"the training split has no clip of {voice} to take its average spectrum from")
+            raise CaseError(f"the training split has no clip of {voice}; its average spectrum is needed")
         chosen = clips[:: -(-len(clips) // SPECTRUM_CLIPS)]
         spectra[voice] = average_spectrum([load_waveform(folder / clip.file) for clip in chosen], mel)
     return spectra
 
 
 def load_players(soundfonts: tuple[str, ...], voices: tuple[str, ...]) -> Players:
-    """Synthesizers for voices; none without soundfonts.
+    """Load synthesizers for voices; none without soundfonts.
 
     Raises:
-        CaseError: a voice is in none of the soundfonts.
+        CaseError: no soundfont has the voice.
     """
     offered = {voice: preset for argument in soundfonts for voice, preset in soundfont_voices(argument).items()}
     players: Players = {}
     opened: dict[Path, Synthesizer] = {}
     for voice in voices if soundfonts else ():
         if voice not in offered:
-            raise CaseError(f"none of the soundfonts has the voice {voice}; name them all, or none")
+            raise CaseError(f"no soundfont has the voice {voice}; name the soundfonts of all voices, or none")
         preset = offered[voice]
         path = preset.soundfont
         opened[path] = opened.get(path) or open_synthesizer(path, MelConfig().sample_rate)
@@ -96,12 +96,12 @@ def load_players(soundfonts: tuple[str, ...], voices: tuple[str, ...]) -> Player
 
 
 def system_folder(system: str) -> str:
-    """Name of the folder that a system's sound is kept in."""
+    """Name of the folder of a system's outputs."""
     return system.replace(",", "").replace(" ", "_")
 
 
 def audio_path(eval_config: EvalConfig, case: EvalCase, system: str) -> Path:
-    """Return the path of a system's sound on a case.
+    """Path of a system's output for a case.
 
     The file has the same name in every system's folder.
     """
@@ -111,7 +111,7 @@ def audio_path(eval_config: EvalConfig, case: EvalCase, system: str) -> Path:
 
 @lru_cache(maxsize=2)
 def load_model(model: Path) -> StyleTransferPipeline:
-    """A pipeline that shows no progress, once a process."""
+    """Load a pipeline without a progress bar, once per process."""
     pipeline = load_pipeline(str(model))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -119,10 +119,10 @@ def load_model(model: Path) -> StyleTransferPipeline:
 
 @lru_cache(maxsize=1)
 def load_systems(eval_config: EvalConfig) -> dict[System, Run]:
-    """Systems by name, in the order of the tables.
+    """Load the systems by name, in the order of the tables.
 
     Raises:
-        CheckpointError, ManifestError, SynthesisError, CaseError: something is missing.
+        CheckpointError, ManifestError, SynthesisError, CaseError: an input is missing.
     """
     pipeline = load_model(eval_config.model)
     regression = load_model(eval_config.regression) if eval_config.regression else None
@@ -141,10 +141,10 @@ def load_runs(eval_config: EvalConfig) -> dict[str, Run]:
 
 @lru_cache(maxsize=1)
 def load_listeners(folder: Path) -> Listeners:
-    """The judges; the instrument classifier is in that folder.
+    """Load the transcribers, and the instrument classifier of a folder.
 
     Raises:
-        ValueError: it was trained on other mels.
+        ValueError: the classifier was trained on other mels.
     """
     classifier = InstrumentClassifier.from_pretrained(folder).eval()
     MelConfig().require_same(classifier.mel, "the classifier")
@@ -152,7 +152,7 @@ def load_listeners(folder: Path) -> Listeners:
 
 
 def render_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]]) -> int:
-    """Render a case with the systems named, and return their number."""
+    """Run the named systems on a case, and return their number."""
     case, names = task
     runs, audio = load_runs(eval_config), load_case_audio(case, eval_config.data)
     for name in names:
@@ -165,7 +165,7 @@ def render_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...
 
 
 def known_of(case: EvalCase, audio: CaseAudio, listeners: Listeners) -> ScoredClip:
-    """Return a case's true target as an output to be scored.
+    """Return a case's true target as a clip to be scored.
 
     ``dataclasses.replace`` puts another output in its place.
     """
@@ -182,7 +182,7 @@ def known_of(case: EvalCase, audio: CaseAudio, listeners: Listeners) -> ScoredCl
 
 
 def score_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]]) -> list[Result]:
-    """Score the rendered outputs of a case."""
+    """Score the saved outputs of a case."""
     case, names = task
     listeners, audio = load_listeners(eval_config.classifier), load_case_audio(case, eval_config.data)
     known = known_of(case, audio, listeners)
@@ -195,9 +195,9 @@ def score_outputs(eval_config: EvalConfig, task: tuple[EvalCase, tuple[str, ...]
 
 
 def time_systems(eval_config: EvalConfig, cases: list[EvalCase]) -> dict[str, float]:
-    """Measure seconds of compute for a second of sound of every system.
+    """Measure seconds of compute per second of sound for each system.
 
-    It is the median over some cases, after one to warm up.
+    The value is the median over some cases, after one for warm-up.
     """
     runs, sample_rate = load_runs(eval_config), MelConfig().sample_rate
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -211,13 +211,13 @@ def time_systems(eval_config: EvalConfig, cases: list[EvalCase]) -> dict[str, fl
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
-PlannedCase = tuple[EvalCase, tuple[str, ...]]  # a case and its systems
+PlannedCase = tuple[EvalCase, tuple[str, ...]]  # a case and the systems to run on it
 
 
 def read_results(path: Path) -> list[Result]:
-    """Read the results kept so far, one a line.
+    """Read the saved results, one per line.
 
-    An incomplete last line is dropped, also from the file.
+    An incomplete last line is also removed from the file.
     """
     lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
     whole = [line for line in lines if line.endswith("\n")]
@@ -228,14 +228,13 @@ def read_results(path: Path) -> list[Result]:
 def plan_cases(
     cases: list[EvalCase], systems: list[System], chosen: set[str], extra: set[str], sweep: int
 ) -> list[PlannedCase]:
-    """The systems to run on each case.
+    """Plan the systems to run on each case.
 
-    Off the main directions, our model runs at chosen settings only, and Griffin-Lim, slow and no part of what is
-    measured, not at all.
+    Outside the main directions, the model runs at chosen settings only, and Griffin-Lim, which is slow, does not run.
 
     Args:
-        chosen: names of our model at settings that run on every case.
-        extra: rows that run on the first ``sweep`` cases of a main direction only.
+        chosen: names of the model's variants that run on every case.
+        extra: systems that run only on the first ``sweep`` cases of a main direction.
     """
     names = tuple(system.name for system in systems)
     left_out = {system.name for system in systems if system.is_model or system.name == GRIFFIN_LIM} - chosen
@@ -266,7 +265,7 @@ def render_all(
     workers: int,
     is_needless: Callable[[EvalCase, str], bool] = lambda *_: False,
 ) -> None:
-    """Render all sound that is missing and needed."""
+    """Make all outputs that are missing and needed."""
     waiting = unfinished(
         tasks, lambda t, system: is_needless(t, system) or audio_path(eval_config, t, system).is_file()
     )
@@ -278,9 +277,9 @@ def render_all(
 def score_all(
     tasks: list[PlannedCase], eval_config: EvalConfig, results: list[Result], path: Path, workers: int
 ) -> list[Result]:
-    """Score what is not in ``results`` yet and return all results.
+    """Score outputs that are not in ``results`` yet; return all results.
 
-    They come in the order of the tasks, whatever the order in which they were made.
+    Results are in the order of the tasks.
     """
     done = {(result["trial"], result["row"]): result for result in results}
     waiting = unfinished(tasks, lambda case, system: (case.key, system) in done)

@@ -1,4 +1,4 @@
-"""Score a folder of audio files against references of the same names.
+"""Score a folder of audio files against references with the same names.
 
 python -m train score-folder --audio-dir OUTPUTS --reference-dir TARGETS --out DIR
 """
@@ -19,9 +19,8 @@ from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.parallel import parallel_map
-from train.evaluation.clip_scores import Result, score_clip
-from train.evaluation.embeddings import load_embedding
-from train.evaluation.frechet import compare_sets
+from train.evaluation.embeddings import compare_sets, load_embedding
+from train.evaluation.metrics import Result, score_clip
 from train.evaluation.metrics.clip import ScoredClip
 from train.evaluation.report import COLUMNS, describe, format_cell
 from train.evaluation.runner import load_listeners
@@ -30,10 +29,10 @@ ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff")
 
 
 def pair_files(audio: Path, references: Path) -> list[tuple[Path, Path]]:
-    """Pair the files of two folders by name without ending.
+    """Pair the files of two folders by name, without the ending.
 
     Raises:
-        AudioError: there are none, or an output has no reference; the message names it.
+        AudioError: there are no files, or an output has no reference; the message names it.
     """
     theirs = {path.stem: path for path in sorted(references.glob("*")) if path.suffix.lower() in ENDINGS}
     ours = [path for path in sorted(audio.glob("*")) if path.suffix.lower() in ENDINGS]
@@ -41,7 +40,7 @@ def pair_files(audio: Path, references: Path) -> list[tuple[Path, Path]]:
         raise AudioError(f"no audio files in {audio}")
     for path in ours:
         if path.stem not in theirs:
-            raise AudioError(f"{path.name} has no reference of that name in {references}")
+            raise AudioError(f"{path.name} has no reference with the same name in {references}")
     return [(path, theirs[path.stem]) for path in ours]
 
 
@@ -57,11 +56,11 @@ def load_pair(pair: tuple[Path, Path]) -> tuple[torch.Tensor, torch.Tensor]:
 def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None) -> Result:
     """Score one output against its reference.
 
-    Its pitches are compared with those heard in the reference.
+    Its pitches are compared with those detected in the reference.
 
     Args:
         classifier: folder of the instrument classifier.
-        instrument: what the outputs should be heard as, or None.
+        instrument: target instrument, or None.
     """
     listeners = load_listeners(classifier)
     output, reference = load_pair(pair)
@@ -79,10 +78,10 @@ def score_pair(pair: tuple[Path, Path], classifier: Path, instrument: str | None
 def score_folder(
     audio: Path, references: Path, classifier: Path, instrument: str | None, embeddings: list[str], workers: int
 ) -> dict[str, Any]:
-    """Every file's columns, their means with 95 % intervals, and Fréchet distances.
+    """Score a folder: values by file, means, and Fréchet distances.
 
     Raises:
-        AudioError, ValueError: files that cannot be read or paired, or an embedding that cannot be loaded.
+        AudioError, ValueError: a file cannot be read or paired, or an embedding cannot be loaded.
     """
     pairs = pair_files(audio, references)
     job = partial(score_pair, classifier=classifier, instrument=instrument)
@@ -99,7 +98,7 @@ def score_folder(
 
 
 def write_folder_markdown(summary: dict[str, Any], audio: Path) -> str:
-    """The means and distances of ``score_folder`` as a Markdown page."""
+    """Write the summary of ``score_folder`` as a Markdown page."""
     lines = [f"# {audio.name}: {len(summary['files'])} clips", "", "| | mean |", "|---|---|"]
     lines += [f"| {COLUMNS[column]} | {format_cell(cell)} |" for column, cell in summary["means"].items()]
     for name, cell in summary["frechet"].items():
@@ -111,7 +110,7 @@ def evaluate_folder(args: argparse.Namespace) -> str:
     """Score a folder, write the report, and return its Markdown.
 
     Raises:
-        ValueError: files that cannot be read or paired, or no such instrument.
+        ValueError: a file cannot be read or paired, or an unknown instrument.
     """
     if args.instrument is not None:
         get_instrument(args.instrument)

@@ -25,7 +25,7 @@ TRANSCRIBED = "transcribed, replayed"
 REGRESSION = "regression, one pass"
 TRUE_TARGET = "true target"
 
-# The default: what the model recommends for a target, and no room, since the true targets have none.
+# The default: the model's recommendations for the target, but no room, because the true targets have none.
 DEFAULT = TransferSettings(room=ROOM)
 
 GAIN_LIMIT_DB = 30.0
@@ -33,7 +33,7 @@ EQUALISER_OCTAVES = 1 / 3
 
 
 def short_time_transform(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
-    """Complex spectrogram that ``torch.istft`` inverts.
+    """Complex spectrogram for ``torch.istft``.
 
     A waveform (samples,) becomes (n_fft // 2 + 1, frames).
     """
@@ -42,12 +42,12 @@ def short_time_transform(waveform: torch.Tensor, config: MelConfig) -> torch.Ten
 
 
 def average_spectrum(waveforms: list[torch.Tensor], config: MelConfig) -> torch.Tensor:
-    """Mean power of waveforms in each bin, (n_fft // 2 + 1,)."""
+    """Mean power of waveforms per bin, (n_fft // 2 + 1,)."""
     return torch.stack([short_time_transform(w, config).abs().square().mean(1) for w in waveforms]).mean(0)
 
 
 def smooth_octaves(power: torch.Tensor, octaves: float) -> torch.Tensor:
-    """Smooth a power spectrum (bins,) over a share of an octave."""
+    """Smooth a power spectrum (bins,) over a fraction of an octave."""
     bins = torch.arange(len(power))
     reach = 2 ** (octaves / 2)
     low = (bins / reach).ceil().long()
@@ -59,9 +59,9 @@ def smooth_octaves(power: torch.Tensor, octaves: float) -> torch.Tensor:
 def match_envelope(waveform: torch.Tensor, target_spectrum: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """Equalise a waveform to another average spectrum.
 
-    Every bin is scaled by the ratio of the two average spectra, as Ma, Reiss and Black (2013) equalise to a target,
-    but smoothed as by a third-octave equaliser and limited to 30 dB either way; phases are kept. Narrower or wider
-    smoothing comes less close to the target on average.
+    Every bin is scaled by the ratio of the two average spectra, as in Ma, Reiss and Black (2013), but the ratio is
+    smoothed over a third of an octave and limited to 30 dB either way. Phases are kept. Narrower and wider smoothing
+    both gave larger errors on average.
 
     Args:
         waveform: (samples,).
@@ -85,7 +85,14 @@ class System:
 
     Attributes:
         name: its name in tables and stored results.
-        settings: of our model; None for a baseline or a bound.
+        settings: settings of the model; None for a baseline or a bound.
+
+    Examples:
+        >>> from stylediff.settings import TransferSettings
+        >>> from train.evaluation.systems import model_system
+        >>> system = model_system(TransferSettings(steps=8, enhance=False))
+        >>> system.name, system.is_model
+        ('ours, 8 steps, not enhanced', True)
     """
 
     name: str
@@ -93,41 +100,41 @@ class System:
 
     @property
     def is_model(self) -> bool:
-        """True for our model, in some setting."""
+        """True for the model at any settings."""
         return self.settings is not None
 
 
-# Returns what a system makes of a case: (samples,) at the mel's sample rate, as long as the target.
+# returns the output for a case: (samples,) at the mel's sample rate, as long as the target
 Run = Callable[[CaseAudio], torch.Tensor]
 
-# A synthesizer and its program for each voice that can be played.
+# a synthesizer and its program for each voice
 Players = dict[str, tuple[Synthesizer, Preset]]
 
 
 def model_name(steps: int | None = None, **others: Any) -> str:
-    """Return the model's name with the settings that differ."""
+    """Name of the model with its settings that are not the default."""
     settings = TransferSettings.from_dict({"steps": steps} | others)
     parts = ["default"] if settings.steps is None else [f"{settings.steps} steps"]
     for name, setting in declarations(TransferSettings).items():
         value = getattr(settings, name)
         if name != "steps" and value not in (None, setting.default):
-            # Published results are stored under these names.
+            # published results are stored under these names
             parts.append("not enhanced" if name == "enhance" else f"{name} {show_value(value)}")
     return ", ".join(["ours", *parts])
 
 
 def model_system(settings: TransferSettings) -> System:
-    """Our model with some settings."""
+    """The model at some settings, as a system."""
     return System(model_name(**settings.to_dict()), settings)
 
 
 def run_identity(audio: CaseAudio) -> torch.Tensor:
-    """The source unchanged: what a model has to beat."""
+    """Return the unchanged source, which a model should beat."""
     return fit_length(audio.source, len(audio.target))
 
 
 def run_equalizer(audio: CaseAudio, spectra: dict[str, torch.Tensor], config: MelConfig) -> torch.Tensor:
-    """The source equalised to the average spectrum of the target's voice."""
+    """Equalise the source to the average spectrum of the target's voice."""
     return fit_length(match_envelope(audio.source, spectra[audio.voice], config), len(audio.target))
 
 
@@ -139,11 +146,14 @@ def run_transcription(audio: CaseAudio, transcriber: NoteTranscriber, players: P
 
 
 def run_model(audio: CaseAudio, pipeline: StyleTransferPipeline, settings: TransferSettings) -> torch.Tensor:
-    """The source through the model."""
+    """Transfer the source with the model.
+
+    The voice is the true target's if the model has it, else the default of the instrument.
+    """
     result = pipeline(
         audio.source,
         pipeline.mel.sample_rate,
-        target=audio.instrument,
+        target=audio.voice if audio.voice in pipeline.style_encoder.config.voices else audio.instrument,
         generator=torch.Generator().manual_seed(audio.seed),
         **settings.kwargs(),
     )
@@ -154,7 +164,7 @@ def run_model(audio: CaseAudio, pipeline: StyleTransferPipeline, settings: Trans
 def run_autoencoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.Tensor:
     """Pass the true target through autoencoder and vocoder.
 
-    This bounds what a perfect denoiser could do.
+    This is the upper bound for a perfect denoiser.
     """
     mel = waveform_to_mel(audio.target[None].to(pipeline.device), pipeline.mel)
     decoded = pipeline.autoencoder.decode(pipeline.autoencoder.encode(mel))[..., : mel.shape[-1]]
@@ -165,7 +175,7 @@ def run_autoencoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.
 def run_vocoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.Tensor:
     """Pass the true target's log-mel through the vocoder.
 
-    This bounds what a perfect log-mel could do.
+    This is the upper bound for a perfect log-mel.
     """
     mel = waveform_to_mel(audio.target[None].to(pipeline.device), pipeline.mel)
     return fit_length(pipeline.synthesize(mel)[0].cpu(), len(audio.target))
@@ -174,14 +184,14 @@ def run_vocoder(audio: CaseAudio, pipeline: StyleTransferPipeline) -> torch.Tens
 def run_griffin_lim(audio: CaseAudio, config: MelConfig) -> torch.Tensor:
     """Pass the true target's log-mel through 32 Griffin-Lim iterations.
 
-    This is the baseline of the vocoder.
+    This is the baseline for the vocoder.
     """
     mel = waveform_to_mel(audio.target[None], config)
     return fit_length(griffin_lim(mel, config)[0], len(audio.target))
 
 
 def run_target(audio: CaseAudio) -> torch.Tensor:
-    """The true target itself: what the judges make of a perfect result."""
+    """Return the true target, which shows the scores of a perfect result."""
     return audio.target
 
 
@@ -192,13 +202,13 @@ def build_systems(
     regression: StyleTransferPipeline | None,
     variants: tuple[TransferSettings, ...],
 ) -> dict[System, Run]:
-    """Systems in the order of the tables, and what runs them.
+    """Build the systems in the order of the tables, with their functions.
 
     Args:
-        spectra: average spectrum of each target voice, (bins,).
-        players: of every target voice, or none: the system that needs them is then left out.
-        regression: the same network trained to map source to target in one pass, if there is one.
-        variants: settings of our model, each a system of its own.
+        spectra: average spectra by target voice, (bins,) each.
+        players: synthesizers by target voice, or none, which leaves out the replayed transcription.
+        regression: pipeline trained as one-step regression, or None.
+        variants: settings of the model; each is one system.
     """
     runs: dict[System, Run] = {
         System(IDENTITY): run_identity,

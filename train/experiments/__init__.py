@@ -1,1 +1,1 @@
-"""One question a file; each writes a page of results."""
+"""One question per file; each writes a page of results."""

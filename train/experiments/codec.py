@@ -2,7 +2,7 @@
 
     python -m train codec --data DATASET [RECORDINGS] --out DIR
 
-Results are kept as they are made; an interrupted run goes on where it stopped.
+Results are saved as they are computed. Rerun an interrupted run to resume it.
 """
 
 import argparse
@@ -24,10 +24,8 @@ from train.common.markdown import table_head, table_row
 from train.common.parallel import parallel_map
 from train.data.notes import is_one_voice
 from train.data.waveforms import load_waveform
-from train.evaluation.clip_scores import Result, score_clip
-from train.evaluation.embeddings import ClassifierEmbedding
-from train.evaluation.frechet import frechet_distance
-from train.evaluation.metrics import CODEC, METRIC_NAMED, columns_of
+from train.evaluation.embeddings import ClassifierEmbedding, frechet_distance
+from train.evaluation.metrics import CODEC, METRIC_NAMED, Result, columns_of, score_clip
 from train.evaluation.metrics.clip import ScoredClip
 from train.evaluation.report import bootstrap_interval, describe, format_cell
 from train.evaluation.runner import load_listeners, read_results
@@ -47,23 +45,23 @@ from train.experiments.codec_stages import (
 COLUMNS = columns_of(CODEC)
 STEADINESS = ("wobble", "stripes")
 NOTES = f"""\
-"{VOCODER}" is a true log-mel through the vocoder, "{DECODED}" the same after encoding and decoding; the others have
-Griffin-Lim with so many iterations in the vocoder's place. "{ALL_PASS}" is the same sound with other phases, its
-partials a millisecond earlier or later: what a column reads there, it reads from phases alone. Clips are of pieces
-that were not trained on. Brackets hold 95 % bootstrap intervals. Pitch is CREPE's, on notes of 0.4 s and more of one
-voice; hop autocorrelation is `train.evaluation.metrics.sound.hop_stripes`. The source of a clip is its original.
-Columns with ↓ are better when smaller; wobble and autocorrelation are best when no larger than the original's.
+"{VOCODER}" is a true log-mel through the vocoder, "{DECODED}" the same after encoding and decoding. In the other rows
+Griffin-Lim replaces the vocoder, with the given number of iterations. "{ALL_PASS}" is the original with other phases,
+its partials shifted by about a millisecond, so its values show the effect of phases alone. Clips are of pieces that
+were not used in training. Brackets hold 95 % bootstrap intervals. Pitch is CREPE's, on notes of at least 0.4 s in
+monophonic clips. Hop autocorrelation is `train.evaluation.metrics.sound.hop_stripes`. The source of a clip is its
+original. Columns with ↓ are better when smaller; wobble and autocorrelation should not exceed the original's.
 """
 
 
 def frechet_to_originals(results: list[Result], row: str) -> float:
-    """Fréchet distance of a row's features to the originals'."""
+    """Fréchet distance of a stage's features to those of the originals."""
     ours, theirs = (np.concatenate([r["features"] for r in results if r["row"] == name]) for name in (row, ORIGINAL))
     return frechet_distance(ours, theirs)
 
 
 def table(results: list[Result], rows: list[str]) -> list[str]:
-    """Means of the columns that any of the results has, as Markdown."""
+    """Table of the means of all columns that have values, as Markdown."""
     columns = [column for column in COLUMNS if any(column in result for result in results)]
     lines = table_head(["", *(COLUMNS[column] for column in columns)])
     for row in rows:
@@ -74,11 +72,11 @@ def table(results: list[Result], rows: list[str]) -> list[str]:
 
 
 def changes(results: list[Result], row: str) -> dict[str, np.ndarray]:
-    """By how much each clip's columns differ from its original's."""
+    """Differences of each clip's columns from those of its original."""
     originals = {result["file"]: result for result in results if result["row"] == ORIGINAL}
     ours = sorted((result for result in results if result["row"] == row), key=lambda result: result["file"])
     pairs = [(result, originals[result["file"]]) for result in ours]
-    found = {c: [one[c] - other[c] for one, other in pairs if c in one and c in other] for c in COLUMNS}
+    found = {c: [changed[c] - other[c] for changed, other in pairs if c in changed and c in other] for c in COLUMNS}
     return {column: np.array(values) for column, values in found.items() if values}
 
 
@@ -99,24 +97,24 @@ def write_rivalry(of_instruments: dict[str, list[Result]]) -> list[str]:
             excess = f"{(mine - its).mean():.3f} more [{low:.3f}, {high:.3f}]; phases alone {phases.mean():.3f}"
             off = f"off by {mine.mean():.3f} against {its.mean():.3f}, {excess}"
             lines.append(f"- {instrument}: {METRIC_NAMED[column].heading}, {off}")
-    title = f'"{rival}" comes nearer to the originals than "{VOCODER}" in {len(lines)} of {cells} cells'
-    beyond = f", beyond chance (the interval of the clips' differences leaves 0 out) in {certain}"
-    more = f', and further off than phases alone take them ("{ALL_PASS}") in {further} of these'
+    title = f'"{rival}" is closer to the originals than "{VOCODER}" in {len(lines)} of {cells} cells'
+    beyond = f", significantly (the interval of the differences excludes 0) in {certain}"
+    more = f', and by more than the effect of phases alone ("{ALL_PASS}") in {further} of these'
     return [f"{title} (means of absolute differences over clips){beyond}{more}" + (":" if lines else "."), "", *lines]
 
 
 def write_steadiness(results: list[Result]) -> str:
-    """Wobble and stripes against the originals', clip by clip, as a sentence."""
+    """Describe wobble and stripes relative to the originals, in a sentence."""
     found = []
     for row in (VOCODER, DECODED):
         change = changes(results, row)
         cells = [f"{METRIC_NAMED[c].heading} {format_cell(describe(change[c]))}" for c in STEADINESS if c in change]
         found.append(f'"{row}" {" and ".join(cells)}')
-    return f"Above the originals, clip by clip: {'; '.join(found)}."
+    return f"Change from the originals, per clip: {'; '.join(found)}."
 
 
 def lost_frames(results: list[Result], row: str) -> float:
-    """Return the loss of pitch F-measure against score or original."""
+    """Loss of pitch F-measure against the score or the original."""
     column = "frame_f" if any("frame_f" in result for result in results) else "source_frame_f"
     values = {name: [r[column] for r in results if r["row"] == name and column in r] for name in (ORIGINAL, row)}
     before, after = (np.mean(values[name]) for name in (ORIGINAL, row))
@@ -124,12 +122,12 @@ def lost_frames(results: list[Result], row: str) -> float:
 
 
 def write_markdown(results: list[Result], rows: list[str], seconds: dict[str, float]) -> str:
-    """Write the tables: all clips, every instrument, every voice.
+    """Write the tables: all clips, each instrument, each voice.
 
-    For each instrument the worst clip is named.
+    The instrument with the largest loss is named.
     """
-    lines = ["# What the codec loses", "", NOTES, f"## All clips ({len({r['file'] for r in results})})", ""]
-    lines += [*table(results, rows), "", "| | Fréchet distance ↓ | seconds for a second of sound ↓ |", "|---|---|---|"]
+    lines = ["# Loss of the codec", "", NOTES, f"## All clips ({len({r['file'] for r in results})})", ""]
+    lines += [*table(results, rows), "", "| | Fréchet distance ↓ | seconds per second of sound ↓ |", "|---|---|---|"]
     for row in rows:
         lines.append(f"| {row} | {frechet_to_originals(results, row):.3f} | {seconds[row]:.3f} |")
     groups = {key: sorted({r[key] for r in results}) for key in ("instrument", "voice")}
@@ -138,7 +136,7 @@ def write_markdown(results: list[Result], rows: list[str], seconds: dict[str, fl
     lost = lost_frames(of["instrument", worst], DECODED)
     lines += [
         "",
-        f"The instrument that loses most through autoencoder and vocoder is the {worst}: {lost:.3f} of frame F.",
+        f"Autoencoder and vocoder lose most on {worst}: {lost:.3f} of frame F.",
         "",
         write_steadiness(results),
         "",
@@ -166,7 +164,7 @@ def load_embedding(classifier: Path) -> ClassifierEmbedding:
 
 
 def measure(task: tuple[UnseenClip, tuple[str, ...]], model: Path, classifier: Path) -> list[Result]:
-    """Measure one clip in some stages of the codec.
+    """Measure one clip at some stages of the codec.
 
     Returns their columns and the classifier's features.
     """
@@ -194,7 +192,7 @@ def measure(task: tuple[UnseenClip, tuple[str, ...]], model: Path, classifier: P
 
 
 def measure_all(args: argparse.Namespace, clips: list[UnseenClip], rows: list[str]) -> list[Result]:
-    """Measure every clip in every stage that is missing."""
+    """Measure all clips at all stages that are missing."""
     path = args.out / "results.jsonl"
     results = read_results(path)
     done = {(result["file"], result["row"]) for result in results}
@@ -211,9 +209,9 @@ def measure_all(args: argparse.Namespace, clips: list[UnseenClip], rows: list[st
 
 
 def time_stages(stages: dict[str, Stage], clips: list[UnseenClip]) -> dict[str, float]:
-    """Measure seconds of compute for a second of sound, by stage.
+    """Measure seconds of compute per second of sound, by stage.
 
-    It is the median over a few clips, after one to warm up.
+    The value is the median over a few clips, after one for warm-up.
     """
     seconds: dict[str, list[float]] = {row: [] for row in stages}
     for clip in [clips[0], *clips[:TIMED_CLIPS]]:
@@ -226,7 +224,7 @@ def time_stages(stages: dict[str, Stage], clips: list[UnseenClip]) -> dict[str, 
 
 
 def measure_codec(args: argparse.Namespace) -> None:
-    """Measures what is missing, and writes and prints the page."""
+    """Measure what is missing; write and print the page."""
     clips, stages = choose_unseen_clips(args.data, args.clips), load_stages(args.model)
     lock_settings(args.out, describe_arguments(args, ("model", "classifier")))
     seconds = time_stages(stages, clips)

@@ -1,4 +1,4 @@
-"""Stages of the codec, and the clips they are measured on."""
+"""Stages of the codec, and the clips to measure them on."""
 
 import itertools
 import zlib
@@ -22,11 +22,11 @@ ORIGINAL = "original"
 ALL_PASS = "original, all-pass"
 VOCODER = "mel, vocoder"
 DECODED = "autoencoder, vocoder"
-ITERATIONS = (32, 100)  # of Griffin-Lim
-KNOT_HZ = 250.0  # between which an all-pass filter's phase goes straight
-KNOT_RADIANS = np.pi / 2  # deviation of its change from one to the next, a delay of a millisecond
+ITERATIONS = (32, 100)  # iterations of Griffin-Lim
+KNOT_HZ = 250.0  # distance of knots, between which the all-pass filter's phase is linear
+KNOT_RADIANS = np.pi / 2  # deviation of the change between knots, a delay of one millisecond
 
-# What a stage makes of a waveform (samples,) at the mel's sample rate and the data set's loudness.
+# maps a waveform (samples,), at the mel's sample rate and the data set's loudness, to another
 Stage = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -43,7 +43,7 @@ def all_pass(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
 
     Each partial is delayed by about a millisecond.
 
-    Nothing that a vocoder should keep is lost, so that how far a metric moves is what it reads from phases alone.
+    Nothing that a vocoder should preserve is lost, so a change in a metric is the effect of phases alone.
     """
     spectrum = torch.fft.rfft(waveform)
     frequencies = np.fft.rfftfreq(len(waveform), 1 / sample_rate)
@@ -57,11 +57,11 @@ def all_pass(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
 def through_codec(
     waveform: torch.Tensor, pipeline: StyleTransferPipeline, with_autoencoder: bool, iterations: int
 ) -> torch.Tensor:
-    """A waveform's log-mel as sound again.
+    """Convert a waveform to a log-mel and back.
 
     Args:
-        with_autoencoder: whether the log-mel is encoded and decoded in between.
-        iterations: of Griffin-Lim; 0 is the vocoder.
+        with_autoencoder: True to encode and decode the log-mel in between.
+        iterations: iterations of Griffin-Lim; 0 uses the vocoder.
     """
     mel = waveform_to_mel(waveform[None].to(pipeline.device), pipeline.mel)
     if with_autoencoder:
@@ -72,7 +72,7 @@ def through_codec(
 
 
 def build_stages(pipeline: StyleTransferPipeline) -> dict[str, Stage]:
-    """Rows by name, in the order of the tables."""
+    """Build the stages by name, in the order of the tables."""
 
     def stage(with_autoencoder: bool, iterations: int) -> Stage:
         return partial(through_codec, pipeline=pipeline, with_autoencoder=with_autoencoder, iterations=iterations)
@@ -87,13 +87,13 @@ def build_stages(pipeline: StyleTransferPipeline) -> dict[str, Stage]:
 
 @dataclass(frozen=True)
 class UnseenClip:
-    """A clip that the codec is measured on.
+    """A clip that no codec was trained on.
 
     Attributes:
-        path: of the audio file.
-        voice: that plays it.
-        instrument: of that voice.
-        notes: that it plays; None for a recording, whose notes nobody wrote down.
+        path: path of the audio file.
+        voice: voice that plays.
+        instrument: instrument of the voice.
+        notes: notes of the clip; None for a recording, whose notes are unknown.
     """
 
     path: Path
@@ -102,7 +102,7 @@ class UnseenClip:
     notes: tuple[Note, ...] | None
 
     def notes_within(self, seconds: float) -> tuple[Note, ...] | None:
-        """The notes within a clip of that length."""
+        """Notes within a clip of a length."""
         return None if self.notes is None else clip_notes(self.notes, seconds)
 
 
@@ -112,32 +112,32 @@ def describe_unseen_clip(folder: Path, group: ClipGroup, clip: ClipRecord) -> Un
 
 
 def is_steady(clip: UnseenClip) -> bool:
-    """Return True if a clip's pitch can be followed.
+    """Return True if a clip's pitch can be tracked.
 
-    It is then of one voice that holds a note.
+    Such a clip is monophonic and has a held note.
     """
     notes = clip.notes or ()
     return is_one_voice(notes) and any(note.end - note.start >= HELD_SECONDS for note in notes)
 
 
 def interleave(clips: list[UnseenClip]) -> list[UnseenClip]:
-    """Steady clips in turn with others, until one kind runs out."""
+    """Alternate clips whose pitch can be tracked with others."""
     steady, others = ([s for s in clips if is_steady(s) == wanted] for wanted in (True, False))
     pairs = itertools.zip_longest(steady, others)
     return [clip for pair in pairs for clip in pair if clip is not None]
 
 
 def choose_unseen_clips(folders: list[Path], count: int) -> list[UnseenClip]:
-    """Choose clips of each voice and of recordings, none trained on.
+    """Choose clips of each voice that were not used in training.
 
-    Test pieces come first; none of these clips was degraded. Every voice has an order of its own, the same every time,
-    and a larger count only continues it.
+    Recordings count as voices. Test pieces come first, and no clip is degraded. The order of each voice's clips is
+    reproducible, and a larger count extends it.
 
     Args:
-        folders: data sets; in those of ``import_recordings`` every split counts, since no codec was trained on them.
+        folders: data sets; all splits of those of ``import_recordings`` are used, since no codec was trained on them.
 
     Raises:
-        ManifestError: a data set is missing, or none has such clips.
+        ManifestError: a data set is missing, or there are no such clips.
     """
     found: dict[str, dict[str, list[UnseenClip]]] = {}
     for folder in folders:
@@ -155,5 +155,5 @@ def choose_unseen_clips(folders: list[Path], count: int) -> list[UnseenClip]:
             ordered += interleave([clips[number] for number in rng.permutation(len(clips))])
         chosen += ordered[:count]
     if not chosen:
-        raise ManifestError(f"no recordings, and no clips of unseen pieces, in {', '.join(map(str, folders))}")
+        raise ManifestError(f"{', '.join(map(str, folders))}: no recordings and no clips of unseen pieces")
     return chosen

@@ -14,10 +14,10 @@ def sampling(parser: argparse.ArgumentParser) -> None:
     add_out(parser)
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 10, 20, 50])
-    parser.add_argument("--start", type=float, nargs="+", help="of the noise levels, above 0 to 1 (the pipeline's)")
+    parser.add_argument("--start", type=float, nargs="+", help="shares of the noise levels (default: the pipeline's)")
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    parser.add_argument("--dynamics", type=float, nargs="+", help="how far outputs follow (the pipeline's)")
-    parser.add_argument("--listen", action="store_true", help="compare the notes that are heard as well; takes longer")
+    parser.add_argument("--dynamics", type=float, nargs="+", help="values of dynamics (default: the pipeline's)")
+    parser.add_argument("--listen", action="store_true", help="also compare transcribed notes; takes longer")
 
 
 def check_sampling(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -29,52 +29,44 @@ def check_sampling(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
 
 def latent_shapes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
-    parser.add_argument("--data", type=Path, required=True, help="data set that the cache was made from")
-    parser.add_argument("--vocoder", type=Path, required=True, help="folder of the vocoder that all share")
+    parser.add_argument("--data", type=Path, required=True, help="data set of the cache")
+    parser.add_argument("--vocoder", type=Path, required=True, help="folder of the vocoder for all shapes")
     parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")
     add_out(parser)
-    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="CHANNELSxROWSxCOLUMNS of a clip's latents")
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="CHANNELSxROWSxCOLUMNS of the latents of a clip")
     parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
-    parser.add_argument("--clips", type=int, default=12000, help="the first clips of the cache, to train denoisers on")
-    parser.add_argument("--pairs", type=int, default=48, help="clips and pairs to measure on")
+    parser.add_argument("--clips", type=int, default=12000, help="number of clips to train denoisers on")
+    parser.add_argument("--pairs", type=int, default=48, help="number of clips and pairs to measure")
 
 
 def codec(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets, imported recordings among them")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets, with imported recordings")
     add_model_arguments(parser)
     add_out(parser)
-    parser.add_argument("--clips", type=int, default=6, help="clips of each voice")
-    add_workers(parser)
-
-
-def recordings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="imported recordings, and a data set")
-    add_model_arguments(parser)
-    add_out(parser)
-    parser.add_argument("--clips", type=int, default=40, help="clips of each voice")
+    parser.add_argument("--clips", type=int, default=6, help="clips per voice")
     add_workers(parser)
 
 
 def references(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="data set with cases of the test split")
+    parser.add_argument("--data", type=Path, required=True, help="data set with test cases")
     add_model_arguments(parser, classifier=False)
     add_out(parser)
     parser.add_argument("--clips", type=int, default=6, help="transfers to each instrument")
-    parser.add_argument("--retrieved", type=int, default=20, help="test clips of each instrument that are looked up")
+    parser.add_argument("--retrieved", type=int, default=20, help="test clips per instrument for retrieval")
     add_workers(parser)
 
 
 def robustness(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="data set with cases")
+    parser.add_argument("--data", type=Path, required=True, help="data set with cases of the split")
     add_model_arguments(parser, classifier=False)
     add_out(parser)
-    parser.add_argument("--clips", type=int, default=110, help="cases; the pairs of instruments take turns")
-    parser.add_argument("--split", default="test", help="test, or validation to choose by")
+    parser.add_argument("--clips", type=int, default=110, help="number of cases, spread over all pairs of instruments")
+    parser.add_argument("--split", default="test", help="split of the cases: test, or validation to make choices")
     add_workers(parser)
 
 
 def metric_sensitivity(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="data set with cases of the test split")
+    parser.add_argument("--data", type=Path, required=True, help="data set with test cases")
     parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")
     add_out(parser)
     parser.add_argument("--clips", type=int, default=24)
@@ -84,17 +76,19 @@ def metric_sensitivity(parser: argparse.ArgumentParser) -> None:
 def real_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="sources, in folders named by instrument")
     parser.add_argument("--references", type=Path, help="recordings of the targets, if not the same folder")
-    parser.add_argument("--split", choices=["train", "held_out", "all"], default="held_out", help="of the sources")
-    parser.add_argument("--sources", nargs="+", default=[], help="source instruments (all)")
-    parser.add_argument("--targets", nargs="+", default=[], help="target instruments (all)")
-    parser.add_argument("--limit", type=int, help="clips of each source instrument")
-    parser.add_argument("--examples", type=int, default=48, help="recordings of each target and split")
+    parser.add_argument(
+        "--split", choices=["train", "held_out", "all"], default="held_out", help="split of the sources"
+    )
+    parser.add_argument("--sources", nargs="+", default=[], help="source instruments (default: all)")
+    parser.add_argument("--targets", nargs="+", default=[], help="target instruments (default: all)")
+    parser.add_argument("--limit", type=int, help="clips per source instrument")
+    parser.add_argument("--examples", type=int, default=48, help="recordings per target and split")
     add_model_arguments(parser, classifier=False)
     add_out(parser)
-    parser.add_argument("--soundfonts", nargs="+", default=[], help="with the default voices, to replay notes")
+    parser.add_argument("--soundfonts", nargs="+", default=[], help="soundfonts with the default voices")
     parser.add_argument("--voices", nargs="+", default=[], help="voices of the targets, or all")
     parser.add_argument("--steps", type=int, nargs="+", default=[])
-    parser.add_argument("--noise", type=float, nargs="+", default=[], help="scales of the noise")
+    parser.add_argument("--noise", type=float, nargs="+", default=[], help="noise scales")
     parser.add_argument("--enhance", nargs="+", choices=["yes", "no"], default=[])
     parser.add_argument("--dynamics", type=float, nargs="+", default=[])
     parser.add_argument("--room", nargs="+", choices=["dry", "studio", "room", "hall"], default=[])
@@ -105,8 +99,8 @@ def real_recordings(parser: argparse.ArgumentParser) -> None:
 def voices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="folders of MIDI files")
     parser.add_argument("--soundfonts", nargs="+", required=True)
-    parser.add_argument("--recordings", type=Path, help="to compare with")
-    parser.add_argument("--instruments", nargs="+", default=[], help="only these (all)")
+    parser.add_argument("--recordings", type=Path, help="recordings to compare with")
+    parser.add_argument("--instruments", nargs="+", default=[], help="instruments (default: all)")
     parser.add_argument("--phrases", type=int, default=8)
     add_out(parser)
 
@@ -114,13 +108,13 @@ def voices(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         name="real-recordings",
-        summary="Other instruments from recordings, judged by musicnn beside recordings: does it sound real?",
+        summary="Transfers of recordings, compared with recordings of the target by musicnn: do they sound real?",
         function="experiments.real_recordings:main",
         add_arguments=real_recordings,
     ),
     Command(
         name="voices",
-        summary="Every voice of some soundfonts, judged by musicnn and by its attack: which should be the default?",
+        summary="All voices of some soundfonts, rated by musicnn and by attack: which should be the default?",
         function="experiments.voices:main",
         add_arguments=voices,
     ),
@@ -144,14 +138,8 @@ COMMANDS = (
         add_arguments=codec,
     ),
     Command(
-        name="recordings",
-        summary="Transfers of recordings beside renders of the same instrument: how do real sources do?",
-        function="experiments.recordings:main",
-        add_arguments=recordings,
-    ),
-    Command(
         name="references",
-        summary="Clips of an unseen soundfont as references: what does the style encoder hear in them?",
+        summary="Clips of an unseen soundfont as references: which instruments does the style encoder recognise?",
         function="experiments.references:main",
         add_arguments=references,
     ),
@@ -163,7 +151,7 @@ COMMANDS = (
     ),
     Command(
         name="metric-sensitivity",
-        summary="Known corruptions of true renders, in growing strengths: which metrics see them?",
+        summary="Known corruptions of true renders at growing strengths: which metrics detect them?",
         function="experiments.metric_sensitivity:main",
         add_arguments=metric_sensitivity,
     ),

@@ -2,9 +2,9 @@
 
     python -m train latent-shapes --cache MELS --data DATASET --vocoder DIR --out DIR
 
-The same command again goes on where it stopped; two can work on different ``--shapes``. Channels, rows and columns are
-of the autoencoder's own latents of a clip; where rows are 32, the denoiser sees blocks of 2 x 2 as one position, which
-makes its work the same for all.
+Rerun the command to resume; two processes can work on different ``--shapes``. Channels, rows and columns are those of
+the autoencoder's latents of a clip. With 32 rows, the denoiser gets blocks of 2 x 2 as one position, so that its work
+is the same for all shapes.
 """
 
 import argparse
@@ -18,13 +18,14 @@ import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.mel import MelConfig
-from stylediff.sampling import START, TEMPERATURE
+from stylediff.sampling import START
+from stylediff.settings import TEMPERATURE
 from train.common.cli import run_command
 from train.common.files import FolderError, describe_arguments, lock_settings, write_atomically
 from train.common.job_chain import Job, JobError, run_jobs
 from train.common.markdown import table_head, table_row, write_page
 from train.data.mel_cache import CacheError, MelCache, read_cache
-from train.data.note_agreement import frame_prf
+from train.data.notes import frame_prf
 from train.data.transcription import NoteTranscriber
 from train.data.waveforms import read_clips
 from train.evaluation.metrics.sound import log_mel_error
@@ -33,29 +34,29 @@ from train.experiments.sampling import measure_transfers, sample_pairs
 from train.models.instrument_classifier import InstrumentClassifier
 from train.trainers.loop import count_steps
 
-FOLD = 4  # mels and frames in a block, before the network
+FOLD = 4  # bands and frames of a block, before the network
 DENOISER_ROWS = 16
-NOISE = 0.3  # of latents' unit deviation
+NOISE = 0.3  # deviation of the added noise; latents have unit deviation
 WARMUP_STEPS = 50
 DENOISER = {"widths": (96, 144, 192), "validate_every": 0, "warmup_steps": WARMUP_STEPS}
 
 
 @dataclass(frozen=True)
 class Found:
-    """Results of one latent shape on the validation split.
+    """Results of a latent shape on the validation split.
 
     Errors are mean absolute log-mel differences in nepers.
 
     Attributes:
-        shape: channels, rows and columns.
-        parameters: of the autoencoder, in millions.
-        autoencoder_steps, denoiser_steps: that fitted into the time.
-        error: of clips encoded and decoded.
-        noisy_error: the same with noise of 0.3 added to the normalised latents; smooth latents lose little.
-        least_deviation, greatest_deviation: of a channel, before it is normalised.
-        frame_f: pitch F-measure of clips through autoencoder and vocoder against what is heard in the clips.
-        transfer_error_1, transfer_error_20: of transfers with 1 and 20 steps.
-        frechet_20: distance of the classifier's features of transfers with 20 steps to the targets'.
+        shape: channels, rows and columns of latents.
+        parameters: parameters of the autoencoder, in millions.
+        autoencoder_steps, denoiser_steps: training steps within the time.
+        error: error of reconstructed clips.
+        noisy_error: the same with noise of 0.3 added to the normalised latents; small for smooth latents.
+        least_deviation, greatest_deviation: smallest and largest deviation of a channel before normalisation.
+        frame_f: pitch F-measure of clips through autoencoder and vocoder, against the clips' transcriptions.
+        transfer_error_1, transfer_error_20: errors of transfers with 1 and 20 steps.
+        frechet_20: Fréchet distance of transfers with 20 steps to the targets, in the classifier's features.
     """
 
     shape: str
@@ -85,7 +86,7 @@ def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
     return [
         Job(
             name="autoencoder",
-            does="Trains an autoencoder with latents of this shape.",
+            does="Trains an autoencoder with this latent shape.",
             command="autoencoder",
             settings={"cache": args.cache, "out": out / "autoencoder", "warmup_steps": WARMUP_STEPS} | shape_settings,
             result=encoder / "config.json",
@@ -110,7 +111,7 @@ def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
         ),
         Job(
             name="pipeline",
-            does="Puts the parts together.",
+            does="Exports the pipeline.",
             command="export-pipeline",
             settings={"autoencoder": encoder, "denoiser": denoiser, "vocoder": args.vocoder, "out": out / "model"},
             result=out / "model" / "model_index.json",
@@ -124,17 +125,17 @@ def measure_codec(
 ) -> tuple[float, float, float]:
     """Measure error, error with noisy latents, and pitch F-measure.
 
-    Clips pass through autoencoder and vocoder.
+    Clips go through autoencoder and vocoder.
     """
     generator = torch.Generator().manual_seed(0)
     measured = []
     for mel, original in read_clips(cache, rows, data):
         latents = pipeline.encode_mel(mel.to(pipeline.device))
         noise = NOISE * torch.randn(latents.shape, generator=generator).to(pipeline.device)
-        decoded, noisy = (pipeline.decode_latents(one, mel.shape[-1]) for one in (latents, latents + noise))
-        heard, true = transcriber.frames(pipeline.synthesize(decoded)[0].cpu()), transcriber.frames(original[0])
+        decoded, noisy = (pipeline.decode_latents(version, mel.shape[-1]) for version in (latents, latents + noise))
+        output, true = transcriber.frames(pipeline.synthesize(decoded)[0].cpu()), transcriber.frames(original[0])
         errors = (log_mel_error(made[0, 0].cpu(), mel[0, 0]) for made in (decoded, noisy))
-        measured.append((*errors, frame_prf(heard, true)[2]))
+        measured.append((*errors, frame_prf(output, true)[2]))
     error, noisy_error, frame_f = np.mean(measured, axis=0)
     return float(error), float(noisy_error), float(frame_f)
 
@@ -146,7 +147,7 @@ def measure(
     classifier: InstrumentClassifier,
     transcriber: NoteTranscriber,
 ) -> Found:
-    """Measure the finished pipeline of a shape, once."""
+    """Measure the trained pipeline of a shape, once."""
     out: Path = args.out / shape
     if (out / "found.json").is_file():
         return Found(**json.loads((out / "found.json").read_text()))
@@ -178,7 +179,7 @@ def measure(
 
 
 def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:
-    """A row for each shape."""
+    """Write a table with one row per shape."""
     columns = {
         "shape": "latents of 5 s",
         "parameters": "parameters, M",
@@ -197,27 +198,27 @@ def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:
         "",
         *table_head(columns.values()),
     ]
-    for one in found:
-        spread = f"{one.least_deviation:.2f} to {one.greatest_deviation:.2f}"
-        values = [(asdict(one) | {"deviations": spread})[name] for name in columns]
+    for shape in found:
+        spread = f"{shape.least_deviation:.2f} to {shape.greatest_deviation:.2f}"
+        values = [(asdict(shape) | {"deviations": spread})[name] for name in columns]
         lines.append(table_row(f"{value:.3f}" if isinstance(value, float) else value for value in values))
     return "\n".join([*lines, ""])
 
 
 def compare_shapes(args: argparse.Namespace) -> None:
-    """Trains and measures what is missing, and writes and prints the table."""
+    """Train and measure what is missing; write and print the table."""
     cache = read_cache(args.cache, MelConfig())
     settled = ("cache", "data", "vocoder", "classifier", "minutes", "clips", "pairs")
     lock_settings(args.out, describe_arguments(args, settled))
     classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
-    transcriber = NoteTranscriber()  # before the training: a missing package is told at once
+    transcriber = NoteTranscriber()  # before the training, so that a missing package is reported at once
     found = []
     for shape in args.shapes:
         print(f"== {shape}", flush=True)
         run_jobs(build_jobs(shape, args), args.out / shape)
         found.append(measure(shape, args, cache, classifier, transcriber))
     page = write_markdown(found, args.minutes, args.pairs)
-    write_page(args.out, "latents", [asdict(one) for one in found], page)
+    write_page(args.out, "latents", [asdict(shape) for shape in found], page)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
-"""Which metric sees which corruption of true renders?
+"""Which metric detects which corruption of true renders?
 
     python -m train metric-sensitivity --data DATASET --out DIR
 
-A metric that does not get worse with more damage of a kind is blind to it, and the table says so.
+A metric that does not get worse with a stronger corruption is blind to it.
 """
 
 import argparse
@@ -25,8 +25,7 @@ from train.common.parallel import parallel_map
 from train.data.manifest import read_manifest
 from train.data.waveforms import load_waveform
 from train.evaluation.cases import CaseError, EvalCase, choose_cases
-from train.evaluation.clip_scores import Result, score_clip
-from train.evaluation.metrics import METRIC_NAMED
+from train.evaluation.metrics import METRIC_NAMED, Result, score_clip
 from train.evaluation.report import COLUMNS
 from train.evaluation.runner import known_of, load_case_audio, load_listeners
 
@@ -35,13 +34,13 @@ PHASE_ITERATIONS = 6
 
 @dataclass(frozen=True)
 class Material:
-    """Waveforms (samples,) that corruptions are made of.
+    """Waveforms (samples,) that corruptions use.
 
     They are at the mel's sample rate.
 
     Attributes:
-        target: the clip to damage.
-        other_music: the same voice in another piece.
+        target: the clip to corrupt.
+        other_music: another piece in the same voice.
         other_instrument: the same music on another instrument.
     """
 
@@ -54,7 +53,7 @@ Corruption = Callable[[Material, float], torch.Tensor]
 
 
 def add_noise(material: Material, snr_db: float) -> torch.Tensor:
-    """White noise that far below the clip's RMS."""
+    """Add white noise at a level below the clip's RMS."""
     noise = torch.randn(len(material.target), generator=torch.Generator().manual_seed(0))
     return material.target + noise * material.target.square().mean().sqrt() * 10 ** (-snr_db / 20)
 
@@ -62,7 +61,7 @@ def add_noise(material: Material, snr_db: float) -> torch.Tensor:
 def blur(material: Material, cells: float) -> torch.Tensor:
     """Average magnitudes over bins and frames, with new phases.
 
-    This imitates networks that predict a mean.
+    This imitates the output of networks that predict a mean.
     """
     config, size = MelConfig(), int(cells)
     magnitude = transform(material.target[None], config).abs()
@@ -74,7 +73,7 @@ def blur(material: Material, cells: float) -> torch.Tensor:
 def detune(material: Material, cents: float) -> torch.Tensor:
     """Raise the pitch by playing faster.
 
-    Over five seconds and 50 cents, the end comes 0.14 s early.
+    A clip of five seconds raised by 50 cents ends 0.14 s early.
     """
     rate = MelConfig().sample_rate
     return fit_length(resample(material.target, round(rate * 2 ** (cents / 1200)), rate), len(material.target))
@@ -95,7 +94,7 @@ def swap_notes(material: Material, share: float) -> torch.Tensor:
 def change_instrument(material: Material, share: float) -> torch.Tensor:
     """Mix in the same music on another instrument.
 
-    At 1 only the other instrument is left.
+    At 1 only the other instrument sounds.
     """
     other = fit_length(material.other_instrument, len(material.target))
     return (1 - share) * material.target + share * other
@@ -111,7 +110,7 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...]]] = {
 }
 
 UNCORRUPTED = "undamaged"
-LEFT_OUT = ("clipped", "missing_seconds")  # of no kind of corruption here
+LEFT_OUT = ("clipped", "missing_seconds")  # not affected by any corruption here
 CHECKED = tuple(name for name in COLUMNS if METRIC_NAMED[name].higher_is_better is not None and name not in LEFT_OUT)
 
 
@@ -137,7 +136,7 @@ def choose_pairs(cases: list[EvalCase], count: int) -> list[tuple[EvalCase, Eval
     """Choose cases, each with another piece in the same voice.
 
     Raises:
-        CaseError: no case has such a companion.
+        CaseError: no case has such a partner.
     """
     pairs = []
     for number, case in enumerate(cases):
@@ -146,12 +145,12 @@ def choose_pairs(cases: list[EvalCase], count: int) -> list[tuple[EvalCase, Eval
         if same_voice:
             pairs.append((case, same_voice[0]))
     if not pairs:
-        raise CaseError("no two cases share a target voice and differ in their piece")
+        raise CaseError("no two cases have the same target voice but different pieces")
     return pairs[:count]
 
 
 def average(results: list[Result]) -> dict[tuple[str, float], dict[str, float]]:
-    """Average every column at every strength over clips."""
+    """Average all columns at all strengths over clips."""
     rungs: dict[tuple[str, float], list[Result]] = {}
     for result in results:
         rungs.setdefault((result["damage"], result["strength"]), []).append(result)
@@ -177,7 +176,7 @@ def write_markdown(means: dict[tuple[str, float], dict[str, float]], clips: int)
     """Write both tables: values by strength, and verdicts by corruption."""
     columns = [column for column in CHECKED if all(column in values for values in means.values())]
     heads = [COLUMNS[column] for column in columns]
-    lines = [f"# What the metrics see ({clips} clips)", "", *table_head(["damage", *heads])]
+    lines = [f"# Sensitivity of the metrics ({clips} clips)", "", *table_head(["damage", *heads])]
     for (name, strength), values in means.items():
         rung = name if name == UNCORRUPTED else f"{name} {strength:g}"
         lines.append(table_row([rung, *(f"{values[column]:.3f}" for column in columns)]))

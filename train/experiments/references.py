@@ -1,4 +1,4 @@
-"""Style encoder on clips of an unseen soundfont.
+"""Style by reference clips of an unseen soundfont.
 
 python -m train references --data DATASET --out DIR
 """
@@ -26,18 +26,18 @@ from train.evaluation.metrics.sound import timbre_distance
 from train.evaluation.report import describe, format_cell
 from train.evaluation.runner import load_model
 
-WEIGHTS = (0.0, 0.5, 1.0)  # of the clip against the name
-LEARNT = 24  # training clips of an instrument that the style encoder's average is taken of
+WEIGHTS = (0.0, 0.5, 1.0)  # weights of the clip against the name
+LEARNT = 24  # training clips per instrument for the mean style
 
 
 @dataclass(frozen=True)
 class ReferenceTransfer:
-    """A source clip and a reference of the target in other music.
+    """A source clip, and a reference clip of other music.
 
     Attributes:
-        source, reference: files.
-        instrument: of the reference.
-        seed: of the noise.
+        source, reference: audio files.
+        instrument: instrument of the reference.
+        seed: seed of the noise.
     """
 
     source: Path
@@ -47,7 +47,7 @@ class ReferenceTransfer:
 
 
 def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) -> Iterator[tuple[ClipGroup, ClipRecord]]:
-    """Clips of an instrument in a random order, the same every time."""
+    """Clips of an instrument in a reproducible random order."""
     chosen = [group for group in groups if group.split == split and group.paired]
     for number in np.random.default_rng(INSTRUMENT_NAMES.index(instrument)).permutation(len(chosen)):
         for clip in chosen[number].clips:
@@ -56,7 +56,7 @@ def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) ->
 
 
 def choose_transfers(groups: list[ClipGroup], folder: Path, count: int) -> list[ReferenceTransfer]:
-    """Choose transfers for each instrument, from as many others as possible.
+    """Choose transfers to each instrument, from varied sources.
 
     Raises:
         CaseError: the test split has none.
@@ -73,32 +73,30 @@ def choose_transfers(groups: list[ClipGroup], folder: Path, count: int) -> list[
                 reference = folder / other_music[number % len(other_music)].file
                 tasks.append(ReferenceTransfer(folder / case.source.file, reference, target, case.group.index))
     if not tasks:
-        raise CaseError("the test split has no source clips to take as references")
+        raise CaseError("the test split has no source clips to use as references")
     return tasks
 
 
 def measure_transfer(task: ReferenceTransfer, model: Path) -> dict[str, Any]:
     """Timbre distance of a transfer to its reference, by weight.
 
-    The weight is that of the reference against the name.
-
-    The weight is that of the reference against the name.
+    The weight is that of the reference against the named instrument.
     """
     pipeline = load_model(model)
     rate = pipeline.mel.sample_rate
     source, reference = load_waveform(task.source), load_waveform(task.reference)
-    named, heard = pipeline.encode_target(task.instrument), pipeline.encode_reference(reference, rate)
+    by_name, by_clip = pipeline.encode_target(task.instrument), pipeline.encode_reference(reference, rate)
     distances = {}
     for weight in WEIGHTS:
         generator = torch.Generator().manual_seed(task.seed)
-        made = pipeline(source, rate, target=torch.lerp(named, heard, weight), generator=generator).audio.cpu()
+        made = pipeline(source, rate, target=torch.lerp(by_name, by_clip, weight), generator=generator).audio.cpu()
         output, target = (normalized_mel(waveform, pipeline.mel)[0, 0] for waveform in (made, reference))
         distances[str(weight)] = timbre_distance(output, target)
     return {"instrument": task.instrument, "distances": distances}
 
 
 def average_style(pipeline: StyleTransferPipeline, files: list[Path]) -> torch.Tensor:
-    """Mean of the style tokens of clips, as one vector."""
+    """Mean of the style tokens of clips, flattened."""
     rate = pipeline.mel.sample_rate
     return torch.stack([pipeline.encode_reference(load_waveform(file), rate).flatten() for file in files]).mean(0)
 
@@ -106,7 +104,7 @@ def average_style(pipeline: StyleTransferPipeline, files: list[Path]) -> torch.T
 def retrieve(pipeline: StyleTransferPipeline, groups: list[ClipGroup], folder: Path, count: int) -> np.ndarray:
     """Confusion matrix of test clips against mean training styles.
 
-    Rows are true instruments, columns the instruments with the nearest mean style.
+    Rows are true instruments, columns those with the nearest mean style.
     """
     known = []
     for name in INSTRUMENT_NAMES:
@@ -124,16 +122,21 @@ def retrieve(pipeline: StyleTransferPipeline, groups: list[ClipGroup], folder: P
 
 
 def write_markdown(results: list[dict[str, Any]], nearest: np.ndarray) -> str:
-    """Both tables."""
-    lines = ["# Style by a reference clip", "", "References are clips of a soundfont that was never trained on.", ""]
+    """Write both tables."""
+    lines = [
+        "# Style by a reference clip",
+        "",
+        "References come from a soundfont that was not trained on.",
+        "",
+    ]
     lines += [f"## Timbre distance to the reference ({len(results)} transfers)", ""]
     blends = (f"clip {weight:g}, name {1 - weight:g}" for weight in WEIGHTS)
     lines += table_head(["target", *blends, "closer by clip"])
     for name in (*INSTRUMENT_NAMES, "all"):
         found = [result["distances"] for result in results if name in (result["instrument"], "all")]
         if found:
-            cells = [format_cell(describe([one[str(weight)] for one in found])) for weight in WEIGHTS]
-            closer = np.mean([one["1.0"] < one["0.0"] for one in found])
+            cells = [format_cell(describe([by_weight[str(weight)] for by_weight in found])) for weight in WEIGHTS]
+            closer = np.mean([by_weight["1.0"] < by_weight["0.0"] for by_weight in found])
             lines.append(table_row([name, *cells, f"{closer:.2f}"]))
     right = nearest.trace() / max(1, nearest.sum())
     lines += ["", f"## Retrieval: {right:.3f} of {nearest.sum()} clips are nearest to their own instrument", ""]

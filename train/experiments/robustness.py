@@ -5,10 +5,12 @@ python -m train robustness --data DATASET --out DIR
 
 import argparse
 import io
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -24,25 +26,24 @@ from train.common.markdown import write_page
 from train.common.parallel import parallel_map
 from train.data.augmentation import add_reverb
 from train.data.manifest import read_manifest
-from train.data.note_agreement import frame_prf, score_roll
-from train.data.notes import Note
+from train.data.notes import Note, frame_prf, score_roll
 from train.data.transcription import NoteTranscriber
 from train.evaluation.cases import CaseAudio, EvalCase, choose_cases
-from train.evaluation.clip_scores import Result
+from train.evaluation.metrics import Result
 from train.evaluation.report import describe, format_cell
 from train.evaluation.runner import load_case_audio, load_model
 
-MP3_COMPRESSION = 0.9  # of libsndfile, about 40 kbit/s for one channel at 22,050 Hz
+MP3_COMPRESSION = 0.9  # libsndfile's scale; about 40 kbit/s for one channel at 22,050 Hz
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A source as a user would bring it.
+    """A source as a user might record it.
 
     Attributes:
         waveform: (samples,) or (channels, samples).
         sample_rate: Hz.
-        pace: how much faster it plays than the score says.
+        pace: tempo relative to the score.
     """
 
     waveform: torch.Tensor
@@ -50,7 +51,7 @@ class Recording:
     pace: float = 1.0
 
 
-# Of a clean waveform (samples,) and its sample rate.
+# maps a clean waveform (samples,) and its sample rate to a recording
 Condition = Callable[[torch.Tensor, int], Recording]
 
 
@@ -63,24 +64,24 @@ def rms(waveform: torch.Tensor) -> float:
 
 
 def put_in_room(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """A hall of 1.2 s, a third of what is heard."""
+    """Add a hall of 1.2 s as a third of the sound."""
     wet = add_reverb(waveform.numpy().astype(np.float64), sample_rate, 1.2, 0.35, np.random.default_rng(0))
     return Recording(torch.from_numpy(wet).float(), sample_rate)
 
 
 def put_through_telephone(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """300 to 3,400 Hz, the band of a telephone line (ITU-T G.712)."""
+    """Keep the band of a telephone, 300 to 3,400 Hz (ITU-T G.712)."""
     sections = scipy.signal.butter(4, (300, 3400), "bandpass", fs=sample_rate, output="sos")
     return Recording(torch.from_numpy(scipy.signal.sosfilt(sections, waveform.numpy())).float(), sample_rate)
 
 
 def add_noise(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """White noise 20 dB below."""
+    """Add white noise 20 dB below the clip."""
     return Recording(waveform + 0.1 * rms(waveform) * noise_of(len(waveform)), sample_rate)
 
 
 def add_hum(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """Mains hum of 50 Hz and its odd harmonics, 26 dB below."""
+    """Add hum of 50 Hz with odd harmonics, at -26 dB."""
     time = torch.arange(len(waveform)) / sample_rate
     hum = sum(torch.sin(2 * math.pi * 50 * n * time) / n for n in (1, 3, 5, 7))
     return Recording(waveform + 0.05 * rms(waveform) * hum / rms(torch.as_tensor(hum)), sample_rate)
@@ -95,7 +96,7 @@ def compress_as_mp3(waveform: torch.Tensor, sample_rate: int) -> Recording:
 
 
 def tune_by(cents: float) -> Condition:
-    """Everything higher, by playing it that much faster."""
+    """Raise the pitch by playing faster."""
     pace = 2 ** (cents / 1200)
 
     def tune(waveform: torch.Tensor, sample_rate: int) -> Recording:
@@ -109,18 +110,16 @@ def resample_to(rate: int) -> Condition:
 
 
 def make_stereo(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """Make stereo with a delayed, softer right channel.
+    """Make stereo with a later and softer right channel.
 
-    It is delayed by 0.4 ms and lowered by 6 dB, as if the source were at the left.
-
-    The source then seems to be at the left.
+    It is delayed by 0.4 ms and lowered by 6 dB, so the source seems to be on the left.
     """
     late = torch.nn.functional.pad(waveform, (round(0.0004 * sample_rate), 0))[: len(waveform)]
     return Recording(torch.stack([waveform, 0.5 * late]), sample_rate)
 
 
 def make_quiet(waveform: torch.Tensor, sample_rate: int) -> Recording:
-    """40 dB down, stored in 16 bits."""
+    """Lower the level by 40 dB and quantise to 16 bits."""
     return Recording((waveform * 0.01 * 32768).round() / 32768, sample_rate)
 
 
@@ -140,7 +139,7 @@ CONDITIONS: dict[str, Condition] = {
     "quiet": make_quiet,
 }
 
-REQUIRED = 0.85  # of the clean clips' frame F
+REQUIRED = 0.85  # share of the clean clips' frame F
 
 
 @lru_cache(maxsize=1)
@@ -157,9 +156,9 @@ def run_condition(pipeline: StyleTransferPipeline, recording: Recording, audio: 
 
 
 def measure(case: EvalCase, model: Path, data: Path) -> list[Result]:
-    """Measure frame F of a case's transfer under every condition.
+    """Measure frame F of a case's transfer in every condition.
 
-    The score is taken at the recording's pace.
+    The score is played at the recording's tempo.
     """
     pipeline, transcriber, audio = load_model(model), load_transcriber(), load_case_audio(case, data)
     rate = pipeline.mel.sample_rate
@@ -167,29 +166,32 @@ def measure(case: EvalCase, model: Path, data: Path) -> list[Result]:
     results = []
     for name, hardship in CONDITIONS.items():
         recording = hardship(audio.source, rate)
-        heard = transcriber.transcribe(run_condition(pipeline, recording, audio))
+        transcription = transcriber.transcribe(run_condition(pipeline, recording, audio))
         paced = tuple(Note(n.start / recording.pace, n.end / recording.pace, n.pitch, n.velocity) for n in notes)
-        frame_f = frame_prf(heard.roll, score_roll(paced, len(heard.roll)))[2]
+        frame_f = frame_prf(transcription.roll, score_roll(paced, len(transcription.roll)))[2]
         results.append({"trial": case.key, "hardship": name, "frame_f": frame_f})
     return results
 
 
 def write_markdown(results: list[Result]) -> str:
-    """Frame F under every hardship, and its share of the clean clips'."""
+    """Frame F in every condition, and its share of the clean clips'."""
     values = {name: [r["frame_f"] for r in results if r["hardship"] == name] for name in CONDITIONS}
     clean = float(np.mean(values[CLEAN]))
-    lines = [f"# Frame F of transfers of damaged sources ({len(values[CLEAN])} clips)", ""]
+    lines = [f"# Frame F for imperfect sources ({len(values[CLEAN])} clips)", ""]
     lines += [
-        "Each kind of damage is described in `train/experiments/robustness.py`. "
-        "Brackets hold 95 % bootstrap intervals.",
+        "The conditions are described in `train/experiments/robustness.py`. Brackets hold 95 % bootstrap intervals.",
         "",
     ]
     lines += ["| source | frame F | of clean |", "|---|---|---|"]
     shares = {name: float(np.mean(found)) / max(clean, 1e-9) for name, found in values.items()}
     lines += [f"| {name} | {format_cell(describe(values[name]))} | {share:.3f} |" for name, share in shares.items()]
     failed = [name for name, share in shares.items() if share < REQUIRED]
-    verdict = f"below {REQUIRED} of clean: {', '.join(failed)}" if failed else f"none is below {REQUIRED} of clean"
-    return "\n".join([*lines, "", f"Of these, {verdict}.", ""])
+    verdict = (
+        f"these keep less than {REQUIRED} of frame F: {', '.join(failed)}"
+        if failed
+        else f"all conditions keep at least {REQUIRED} of frame F"
+    )
+    return "\n".join([*lines, "", f"Relative to clean sources, {verdict}.", ""])
 
 
 def main(args: argparse.Namespace) -> int:
@@ -197,7 +199,7 @@ def main(args: argparse.Namespace) -> int:
         cases = choose_cases(read_manifest(args.data), args.split, args.clips, args.clips)[: args.clips]
         job = partial(measure, model=args.model, data=args.data)
         results = list(tqdm(parallel_map(job, cases, args.workers), total=len(cases), unit="clip"))
-        found = sorted((one for of in results for one in of), key=lambda one: (one["trial"], one["hardship"]))
+        found = sorted(itertools.chain.from_iterable(results), key=itemgetter("trial", "hardship"))
         write_page(args.out, "robustness", found, write_markdown(found))
 
     return run_command(work, ValueError, OSError)

@@ -14,18 +14,18 @@ import torch
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
-from stylediff.dynamics import DYNAMICS, follow_dynamics
+from stylediff.dynamics import follow_dynamics
 from stylediff.mel import MelConfig
 from stylediff.sampling import START
+from stylediff.settings import DYNAMICS
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.data.mel_cache import MelCache, read_cache
-from train.data.note_agreement import frame_prf
+from train.data.notes import frame_prf
 from train.data.pairs import PairRows, PairSampler
 from train.data.transcription import NoteTranscriber
 from train.data.transfer_cache import transfer
-from train.evaluation.embeddings import split_windows
-from train.evaluation.frechet import frechet_distance
+from train.evaluation.embeddings import frechet_distance, split_windows
 from train.evaluation.metrics.sound import BLOCK_SECONDS, MOMENT_SECONDS, correlation, log_mel_error, mel_contour
 from train.evaluation.runner import load_model
 from train.models.instrument_classifier import InstrumentClassifier
@@ -33,16 +33,16 @@ from train.models.instrument_classifier import InstrumentClassifier
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Results of one sampling setting.
+    """Results at one sampling setting.
 
     Attributes:
-        start: noise level that the first guess was refined from.
-        dynamics: how far the outputs follow the source's.
+        start: noise level at which refinement started.
+        dynamics: how far the outputs' loudness follows the source's.
         error: mean absolute log-mel error to the true targets, in nepers.
-        frechet: distance of the classifier's features of generated mels to those of the true ones.
-        levels, loudness: correlations with the target's levels, in windows of 50 and of 400 ms.
-        frame_f: pitch F-measure of the sound of generated mels against what is heard in that of the true ones; None
-            without a judge.
+        frechet: Fréchet distance of generated to true mels, in the classifier's features.
+        levels, loudness: correlations with the target's levels in windows of 50 and 400 ms.
+        frame_f: pitch F-measure of generated against true mels, both synthesized and transcribed; None without a
+            transcriber.
     """
 
     steps: int
@@ -59,7 +59,7 @@ class Measured:
 
 @torch.no_grad()
 def features_of(mels: list[torch.Tensor], classifier: InstrumentClassifier) -> np.ndarray:
-    """The classifier's features of log-mels (mels, frames), a second at a time."""
+    """Classifier's features of log-mels (mels, frames), per second."""
     windows = [split_windows(mel[None, None]) for mel in mels]
     return classifier.features(torch.cat(windows)).numpy()
 
@@ -74,14 +74,14 @@ def transcribe_mels(
 def postprocess(
     pipeline: StyleTransferPipeline, latents: torch.Tensor, sources: list[torch.Tensor], dynamics: Sequence[float]
 ) -> dict[tuple[bool, float], list[torch.Tensor]]:
-    """Decode latents to log-mels, by enhancer and dynamics.
+    """Decode latents to log-mels, by use of enhancer and dynamics.
 
     Args:
         latents: (pairs, channels, rows, columns).
-        sources: log-mels (1, mels, frames) of the clips that they were made from.
+        sources: log-mels (1, mels, frames) of the source clips.
     """
     played = [source[None].to(pipeline.device) for source in sources]
-    made = {False: [pipeline.decode_latents(one[None], played[0].shape[-1]) for one in latents]}
+    made = {False: [pipeline.decode_latents(pair[None], played[0].shape[-1]) for pair in latents]}
     if pipeline.enhancer is not None:
         made[True] = [pipeline.enhance_mel(mel, source) for mel, source in zip(made[False], played, strict=True)]
     return {
@@ -96,9 +96,11 @@ def postprocess(
 
 def mean_correlation(outputs: list[torch.Tensor], true: list[torch.Tensor], seconds: float, config: MelConfig) -> float:
     """Mean correlation of the levels of log-mels in windows."""
-    pairs = zip(outputs, true, strict=True)
-    found = [correlation(mel_contour(ours, seconds, config), mel_contour(aim, seconds, config)) for ours, aim in pairs]
-    return float(np.mean([one for one in found if one is not None] or [np.nan]))
+    correlations = [
+        correlation(mel_contour(ours, seconds, config), mel_contour(target, seconds, config))
+        for ours, target in zip(outputs, true, strict=True)
+    ]
+    return float(np.mean([value for value in correlations if value is not None] or [np.nan]))
 
 
 @torch.no_grad()
@@ -111,12 +113,12 @@ def measure_transfers(
     transcriber: NoteTranscriber | None = None,
     dynamics: Sequence[float] = (DYNAMICS,),
 ) -> list[Measured]:
-    """Measure every combination of steps, start and temperature.
+    """Measure all combinations of steps, start and temperature.
 
-    The enhancer is also measured where there is one.
+    An enhancer, if there is one, is measured on and off.
 
     Args:
-        dynamics: how far the outputs follow the source's.
+        dynamics: how far the outputs' loudness follows the source's.
     """
     sources, targets = (
         [cache.tensor(int(row), 0, cache.mels.shape[-1]) for row in rows] for rows in (pairs.sources, pairs.targets)
@@ -130,13 +132,13 @@ def measure_transfers(
     for steps, start, temperature in tqdm(settings):
         latents = transfer(pipeline, torch.stack(sources), voices, steps, temperature, start)
         for (enhanced, amount), outputs in postprocess(pipeline, latents, sources, dynamics).items():
-            error = float(np.mean([log_mel_error(ours, aim) for ours, aim in zip(outputs, true, strict=True)]))
+            error = float(np.mean([log_mel_error(ours, target) for ours, target in zip(outputs, true, strict=True)]))
             distance = frechet_distance(features_of(outputs, classifier), features)
             levels, loudness = (
                 mean_correlation(outputs, true, seconds, pipeline.mel) for seconds in (BLOCK_SECONDS, MOMENT_SECONDS)
             )
-            heard = zip(transcribe_mels(outputs, pipeline, transcriber), rolls, strict=True) if transcriber else []
-            agreements = [frame_prf(ours, aim)[2] for ours, aim in heard]
+            played = transcribe_mels(outputs, pipeline, transcriber) if transcriber else []
+            agreements = [frame_prf(ours, target)[2] for ours, target in zip(played, rolls, strict=True)]
             results.append(
                 Measured(
                     steps=steps,
@@ -155,13 +157,13 @@ def measure_transfers(
 
 
 def sample_pairs(cache: MelCache, pipeline: StyleTransferPipeline, count: int) -> PairRows:
-    """Draw validation pairs, the same for models with the same voices."""
+    """Sample validation pairs, the same for models with the same voices."""
     sampler = PairSampler(cache.clips, cache.mels, list(pipeline.style_encoder.config.voices), "validation")
     return sampler.sample(count, torch.Generator().manual_seed(0))
 
 
 def write_markdown(results: list[Measured], pairs: int) -> str:
-    lines = [f"# Ways of sampling, on {pairs} pairs of the validation split", ""]
+    lines = [f"# Sampling settings, on {pairs} pairs of the validation split", ""]
     heads = [
         "steps",
         "refined from",
@@ -175,16 +177,16 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
         "frame F to the target",
     ]
     lines += table_head(heads)
-    for one in results:
-        enhanced = "yes" if one.enhanced else ""
-        frame_f = "" if one.frame_f is None else f"{one.frame_f:.3f}"
-        sampling = (one.steps, f"{one.start:g}", f"{one.temperature:g}", enhanced, f"{one.dynamics:g}")
+    for setting in results:
+        enhanced = "yes" if setting.enhanced else ""
+        frame_f = "" if setting.frame_f is None else f"{setting.frame_f:.3f}"
+        sampling = (setting.steps, f"{setting.start:g}", f"{setting.temperature:g}", enhanced, f"{setting.dynamics:g}")
         cells = (
             *sampling,
-            f"{one.error:.4f}",
-            f"{one.frechet:.2f}",
-            f"{one.levels:.3f}",
-            f"{one.loudness:.3f}",
+            f"{setting.error:.4f}",
+            f"{setting.frechet:.2f}",
+            f"{setting.levels:.3f}",
+            f"{setting.loudness:.3f}",
             frame_f,
         )
         lines.append(table_row(cells))
@@ -192,23 +194,23 @@ def write_markdown(results: list[Measured], pairs: int) -> str:
 
 
 def sampling(args: argparse.Namespace) -> None:
-    """Measure every setting, and write and print the table.
+    """Measure all settings; write and print the table.
 
     Raises:
         CheckpointError, CacheError, OSError: weights or clips are missing.
-        ValueError: more steps than there are noise levels.
+        ValueError: more steps than noise levels.
     """
     starts, dynamics = args.start or [START], args.dynamics or [DYNAMICS]
     pipeline, cache = load_model(args.model), read_cache(args.cache, MelConfig())
     levels = pipeline.scheduler.config.num_train_timesteps
     if max(args.steps) - 1 > min(starts) * levels:
-        raise ValueError(f"{max(args.steps)} steps are more than there are in {min(starts):g} of {levels} noise levels")
+        raise ValueError(f"{max(args.steps)} steps do not fit into {min(starts):g} of {levels} noise levels")
     pairs = sample_pairs(cache, pipeline, args.pairs)
     classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
     settings = list(itertools.product(args.steps, starts, args.temperature))
     transcriber = NoteTranscriber() if args.listen else None
     results = measure_transfers(pipeline, cache, pairs, settings, classifier, transcriber, dynamics)
-    write_page(args.out, "sampling", [asdict(one) for one in results], write_markdown(results, args.pairs))
+    write_page(args.out, "sampling", [asdict(setting) for setting in results], write_markdown(results, args.pairs))
 
 
 def main(args: argparse.Namespace) -> int:

@@ -1,11 +1,11 @@
 """Which voice of each instrument should be the default?
 
-Voices are judged by musicnn, dry and in a room, and by how fast notes begin.
+Voices are rated by musicnn, dry and in a room, and by how fast notes begin.
 
     python -m train voices --scores MIDI ... --soundfonts FONT ... --out DIR [--recordings FOLDER]
 
-Every voice of an instrument plays the same phrases of scores that lie in its range. The default voice of an instrument
-is chosen by this page: it should sound like recordings, and begin its notes early enough to keep them apart.
+All voices of an instrument play the same phrases, which lie in its range. This page is the basis for choosing default
+voices: a default voice should sound like recordings and begin its notes fast enough to keep them apart.
 """
 
 import argparse
@@ -35,25 +35,23 @@ from train.evaluation.cases import CaseError
 from train.evaluation.descriptors import attack_time, energy_between_partials, half_level_time, measure_vibrato
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.realism import middle
-from train.evaluation.recorded_clips import choose_examples, examples_of_split
-from train.evaluation.recorded_reference import FEWEST_CLIPS, RecordedReference
+from train.evaluation.recorded import FEWEST_CLIPS, RecordedReference, choose_examples, examples_of_split
 from train.evaluation.runner import load_players
 from train.evaluation.systems import Players
 
 PHRASE_S = 5.5
-TRIES = 500  # draws of excerpts, at most
+TRIES = 500  # most excerpts to try
 ROOM = "room"
 NOTE_S = 1.0
 EXAMPLES = 48
 SAMPLE_RATE = MelConfig().sample_rate
 
 NOTES = """\
-Each voice plays the same {count} phrases of {seconds} s. *musicnn* is the probability of the instrument's tag, the
-median over phrases, dry and in the output's {room}; in brackets recordings of the instrument.
-*Fréchet distance* is that of musicnn's features in the room to recordings, held-out
-ones where there are enough. *Half level* is the time from a
-note's start until half of its peak, the median and the longest of single notes over the range; the other columns are
-medians over dry phrases. The voice in bold is the default.
+Each voice plays the same {count} phrases of {seconds} s. *musicnn*: probability of the instrument's tag, median over
+phrases, dry and in the room {room}; in brackets that of recordings. *Fréchet distance*: distance of musicnn's features
+in the room to recordings (held-out ones if there are enough). *Half level*: time from a note's start to half of its
+peak, median and maximum of single notes over the range. The other columns are medians over dry phrases. The default
+voice is in bold.
 """
 COLUMNS = {
     "dry": ("musicnn, dry", 2),
@@ -68,12 +66,12 @@ COLUMNS = {
 
 
 def sample_phrases(folders: list[Path], instrument: Instrument, count: int) -> list[Excerpt]:
-    """Draw phrases of different pieces that an instrument can play.
+    """Choose phrases of different pieces that an instrument can play.
 
-    They are always the same ones.
+    The choice is reproducible.
 
     Raises:
-        ScoreError: no scores, or too few phrases that suit the instrument.
+        ScoreError: no scores, or too few playable phrases.
     """
     rng = np.random.default_rng(INSTRUMENT_NAMES.index(instrument.name))
     groups, phrases = find_pieces(folders), []
@@ -88,7 +86,7 @@ def sample_phrases(folders: list[Path], instrument: Instrument, count: int) -> l
             phrases.append(excerpt)
         if len(phrases) == count:
             return phrases
-    raise ScoreError(f"only {len(phrases)} of {count} phrases in the scores can be played by the {instrument.name}")
+    raise ScoreError(f"the scores have only {len(phrases)} of {count} phrases that {instrument.name} can play")
 
 
 def render(players: Players, voice: str, notes: tuple[Note, ...], seconds: float) -> torch.Tensor:
@@ -99,7 +97,7 @@ def render(players: Players, voice: str, notes: tuple[Note, ...], seconds: float
 
 
 def half_levels(players: Players, voice: str, instrument: Instrument) -> list[float]:
-    """Milliseconds to half of the peak, for notes over the range."""
+    """Milliseconds to half of the peak, for single notes over the range."""
     pitches = np.linspace(instrument.lowest, instrument.highest, 9).round().astype(int)[1:-1]
     notes = (Note(0.0, NOTE_S, int(pitch), 80) for pitch in pitches)
     times = (half_level_time(render(players, voice, (note,), NOTE_S), SAMPLE_RATE) for note in notes)
@@ -114,7 +112,7 @@ def load_musicnn() -> Musicnn:
 def measure_voice(players: Players, voice: str, phrases: list[Excerpt]) -> dict[str, Any]:
     """Measure one voice.
 
-    ``features`` are musicnn's in the room, a list for each phrase.
+    ``features`` are musicnn's in the room, one list per phrase.
     """
     instrument = get_instrument(voice.split("/")[0])
     tags: dict[str, list[float | None]] = {"dry": [], "room": []}
@@ -122,10 +120,10 @@ def measure_voice(players: Players, voice: str, phrases: list[Excerpt]) -> dict[
     for phrase in phrases:
         notes = notes_in_range(phrase.notes, instrument)
         dry = render(players, voice, notes, PHRASE_S)
-        heard = load_musicnn()(add_room(dry, SAMPLE_RATE, ROOM), SAMPLE_RATE)
+        tagged = load_musicnn()(add_room(dry, SAMPLE_RATE, ROOM), SAMPLE_RATE)
         tags["dry"].append(load_musicnn()(dry, SAMPLE_RATE).tag(instrument.name))
-        tags["room"].append(heard.tag(instrument.name))
-        features.append(heard.features.round(4).tolist())
+        tags["room"].append(tagged.tag(instrument.name))
+        features.append(tagged.features.round(4).tolist())
         attack_s, vibrato = attack_time(dry, SAMPLE_RATE, notes), measure_vibrato(dry, SAMPLE_RATE, notes)
         attacks.append(None if attack_s is None else 1000 * attack_s)
         vibratos.append(None if vibrato is None else vibrato.depth_cents)
@@ -145,7 +143,7 @@ def measure_voice(players: Players, voice: str, phrases: list[Excerpt]) -> dict[
 def listen_to_recordings(folder: Path, instrument: str) -> tuple[float | None, RecordedReference | None]:
     """Return the recordings' median tag probability and a reference.
 
-    The reference is of held-out recordings, or of all where these are few.
+    The reference uses held-out recordings, or all if these are few.
     """
     clips = choose_examples(list_recordings(folder), instrument, EXAMPLES, SAMPLE_RATE)
     taggings = {clip.name: load_musicnn()(clip.waveform, SAMPLE_RATE) for clip in clips}
@@ -155,7 +153,7 @@ def listen_to_recordings(folder: Path, instrument: str) -> tuple[float | None, R
 
 
 def voices_of(soundfonts: list[str], instrument: str) -> list[str]:
-    """Voices of an instrument in some soundfonts."""
+    """Voices of an instrument in the given soundfonts."""
     voices = dict.fromkeys(voice for font in soundfonts for voice in soundfont_voices(font))
     return [voice for voice in voices if voice.startswith(f"{instrument}/")]
 
@@ -163,7 +161,7 @@ def voices_of(soundfonts: list[str], instrument: str) -> list[str]:
 def measure_voices(args: argparse.Namespace, instrument: str, voices: list[str]) -> dict[str, dict[str, Any]]:
     """Measure the voices of an instrument.
 
-    Voices measured already are read from the output folder.
+    Voices that were measured before are read from the output folder.
     """
     paths = {voice: args.out / "measured" / f"{voice.replace('/', '_')}.json" for voice in voices}
     missing = [voice for voice, path in paths.items() if not path.is_file()]
@@ -177,7 +175,7 @@ def measure_voices(args: argparse.Namespace, instrument: str, voices: list[str])
 
 
 def measure(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Values of every voice by instrument, beside those of recordings."""
+    """Values of all voices by instrument, with those of recordings."""
     summary: dict[str, dict[str, Any]] = {}
     for name in tqdm(args.instruments, unit="instrument"):
         measured = measure_voices(args, name, voices_of(args.soundfonts, name))
@@ -192,7 +190,7 @@ def measure(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def voice_lines(summary: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Table of each instrument's voices, best in the room first."""
+    """Tables of each instrument's voices, best in the room first."""
     for name, values in summary.items():
         floor = "" if values["floor"] is None else f"; Fréchet floor {values['floor']:.1f}"
         real = f" (recordings {values['real']:.2f}{floor})" if values["real"] is not None else ""
@@ -205,7 +203,7 @@ def voice_lines(summary: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def write_markdown(summary: dict[str, dict[str, Any]], count: int) -> str:
-    """The page, for that many phrases of each voice."""
+    """Write the page for a number of phrases."""
     notes = NOTES.format(count=count, seconds=PHRASE_S, room=repr(ROOM))
     return "\n".join(["# Voices", "", notes, *voice_lines(summary), ""])
 

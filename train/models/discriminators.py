@@ -1,6 +1,6 @@
 """Small discriminators of waveforms and of log-mels.
 
-Waveforms are judged by period (HiFi-GAN) and by resolution (UnivNet), log-mels by patches.
+Waveforms are classified by period (HiFi-GAN) and by resolution (UnivNet), log-mels by patches.
 """
 
 import itertools
@@ -14,15 +14,15 @@ from train.models.losses import RESOLUTIONS, adversarial_loss, discriminator_los
 
 PERIODS = (2, 3, 5, 7, 11)
 
-# Logits and feature maps of each discriminator.
+# logits and feature maps of each discriminator
 DiscriminatorOutput = tuple[list[torch.Tensor], list[list[torch.Tensor]]]
 
 
 class ConvolutionStack(nn.Module):
-    """Leaky convolutions and a last one to a single channel."""
+    """Convolutions with leaky ReLU, and one to a single channel."""
 
     def __init__(self, shapes: list[tuple[int, int, tuple[int, int], tuple[int, int]]]) -> None:
-        """Builds a layer for each (inputs, outputs, kernel, stride)."""
+        """Build a layer for each (inputs, outputs, kernel, stride)."""
         super().__init__()
         self.layers = nn.ModuleList(
             weight_norm(nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2)))
@@ -83,16 +83,16 @@ class ResolutionDiscriminator(nn.Module):
         )
 
     def forward(self, waveform: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        # In logarithms, so that quiet partials count; the floor is 60 dB below a loud tone.
+        # Logarithms make quiet partials count; the floor is 60 dB below a loud tone.
         spectrogram = magnitudes(waveform, self.n_fft).clamp_min(0.1).log()
         return self.stack(spectrogram[:, None])
 
 
 class Discriminators(nn.Module):
-    """All discriminators as one model.
+    """All waveform discriminators as one model.
 
     Args:
-        period_channels, resolution_channels: of the first layers.
+        period_channels, resolution_channels: channels of the first layers.
     """
 
     def __init__(self, period_channels: int = 16, resolution_channels: int = 16) -> None:
@@ -108,18 +108,18 @@ class Discriminators(nn.Module):
         Args:
             waveform: (batch, samples).
         """
-        periods = [judge(waveform) for judge in self.by_period]
-        resolutions = [judge(waveform) for judge in self.by_resolution]
+        periods = [discriminator(waveform) for discriminator in self.by_period]
+        resolutions = [discriminator(waveform) for discriminator in self.by_resolution]
         return split(periods), split(resolutions)
 
 
 class MelDiscriminator(nn.Module):
     """Discriminator of log-mel patches beside the source's log-mel.
 
-    It also sees the pitch of each band. Source: Isola et al. 2017, arXiv 1611.07004, section 3.2.
+    The band's position is an input too. Source: Isola et al. 2017, arXiv 1611.07004, section 3.2.
 
     Args:
-        channels: of the first layer.
+        channels: channels of the first layer.
     """
 
     def __init__(self, channels: int = 32) -> None:
@@ -136,18 +136,18 @@ class MelDiscriminator(nn.Module):
         )
 
     def forward(self, pair: torch.Tensor) -> tuple[DiscriminatorOutput]:
-        """Logits and feature maps.
+        """Return logits and feature maps.
 
         Args:
-            pair: log-mels (batch, 2, mels, frames), what is judged and the source.
+            pair: log-mels (batch, 2, mels, frames), the one to classify and the source.
         """
         height = torch.linspace(-1, 1, pair.shape[-2]).to(pair)[:, None].expand_as(pair[:, :1])
         return (split([self.stack(torch.cat([pair / LEVEL_SCALE, height], dim=1))]),)
 
 
-def split(judged: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> DiscriminatorOutput:
-    """Logits of all discriminators, and their features, apart."""
-    return [logits for logits, _ in judged], [features for _, features in judged]
+def split(outputs: list[tuple[torch.Tensor, list[torch.Tensor]]]) -> DiscriminatorOutput:
+    """Separate the logits of all discriminators from their features."""
+    return [logits for logits, _ in outputs], [features for _, features in outputs]
 
 
 def discriminator_step_loss(
@@ -156,7 +156,7 @@ def discriminator_step_loss(
     """Loss of the discriminators on generated and real examples, (batch, ...).
 
     Args:
-        weights: of each judgement that the discriminators pass.
+        weights: weight of each output of ``discriminators``.
     """
     # One pass over both: distributed training allows one forward before each backward.
     losses = []
@@ -174,14 +174,14 @@ def generator_losses(
     The discriminators get no gradient.
 
     Args:
-        weights: of each judgement that the discriminators pass.
+        weights: weight of each output of ``discriminators``.
     """
     discriminators.requires_grad_(False)
     with torch.no_grad():
         real = discriminators(target)
     fake = discriminators(generated)
     discriminators.requires_grad_(True)
-    judged = list(zip(weights, real, fake, strict=True))
-    adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in judged]
-    feature = [weight * feature_loss(theirs, ours) for weight, (_, theirs), (_, ours) in judged]
+    outputs = list(zip(weights, real, fake, strict=True))
+    adversarial = [weight * adversarial_loss(logits) for weight, _, (logits, _) in outputs]
+    feature = [weight * feature_loss(theirs, ours) for weight, (_, theirs), (_, ours) in outputs]
     return torch.stack(adversarial).sum(), torch.stack(feature).sum()

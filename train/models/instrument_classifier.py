@@ -8,7 +8,7 @@ from torch import nn
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 
-DYNAMIC_RANGE = 7.0  # nepers below the clip's peak that it sees
+DYNAMIC_RANGE = 7.0  # nepers below the clip's peak; the rest is cut off
 
 
 def conv_block(channels_in: int, channels_out: int, kernel: tuple[int, int], stride: tuple[int, int]) -> nn.Sequential:
@@ -23,13 +23,13 @@ def conv_block(channels_in: int, channels_out: int, kernel: tuple[int, int], str
 class InstrumentClassifier(ModelMixin, ConfigMixin):
     """Small convolutional network over log-mels of any length.
 
-    Levels are taken against the loudest band of the clip, so that loudness tells it nothing. Bands keep their places
-    until the last convolution, which spans all that are left of them; only time is pooled.
+    Levels are relative to the loudest band of the clip, so loudness does not matter. Bands keep their positions until
+    the last convolution, which spans all remaining ones; only time is pooled.
 
     Args:
         mel: fields of the MelConfig it was trained on.
-        instruments: names its logits stand for.
-        widths: channels of the four convolutions and of the features.
+        instruments: names of the classes.
+        widths: channels of the four convolutions; the last are the features.
     """
 
     @register_to_config

@@ -9,7 +9,7 @@ from stylediff.mel import MelConfig, transform, waveform_to_mel
 
 RESOLUTIONS = (512, 1024, 2048)
 
-# About where log-mels are floored: what is weaker, a mel does not show.
+# About the floor of log-mels, which hides anything weaker.
 MAGNITUDE_FLOOR = 1e-2
 LEVEL_RANGE_DB = 40.0
 
@@ -33,7 +33,7 @@ def magnitudes(waveform: torch.Tensor, n_fft: int) -> torch.Tensor:
 def stft_loss(waveform: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Multi-resolution STFT loss (Yamamoto et al. 2020, arXiv 1910.11480, eqs. 4-6).
 
-    The mean over resolutions of spectral convergence plus the L1 distance of log-magnitudes.
+    It is the mean over resolutions of spectral convergence plus the L1 distance of log-magnitudes.
 
     Args:
         waveform, target: (batch, samples).
@@ -41,7 +41,7 @@ def stft_loss(waveform: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     losses = []
     for n_fft in RESOLUTIONS:
         ours, theirs = magnitudes(waveform, n_fft), magnitudes(target, n_fft)
-        # Over the batch, not a clip: a silent clip would divide by nothing.
+        # Over the batch, not per clip: a silent clip would divide by zero.
         convergence = torch.linalg.norm(theirs - ours) / torch.linalg.norm(theirs).clamp_min(1.0)
         logs = ours.clamp_min(MAGNITUDE_FLOOR).log() - theirs.clamp_min(MAGNITUDE_FLOOR).log()
         losses.append(convergence + logs.abs().mean())
@@ -53,7 +53,7 @@ def level_loss(mel: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
     The log-mels have the shape (..., mels, frames).
 
-    Levels more than 40 dB below the target's loudest frame count as that soft.
+    Levels are limited to 40 dB below the target's loudest frame.
     """
     ours, theirs = frame_levels(mel), frame_levels(target)
     softest = theirs.amax(-1, keepdim=True) - LEVEL_RANGE_DB * math.log(10) / 20

@@ -1,1 +1,1 @@
-"""One file a trained network, and the loop they share."""
+"""One file per trained network, and the loop they share."""

@@ -1,8 +1,8 @@
-"""Trains the mel autoencoder.
+"""Train the mel autoencoder.
 
     accelerate launch -m train autoencoder --cache DIR --out RUN
 
-The same command again goes on where it stopped.
+Rerun the same command to resume.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder
 def crop_batch(
     cache: MelCache, rows: np.ndarray, batch_size: int, frames: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Random crops of random rows as (batch, 1, mels, frames)."""
+    """Draw random crops of random rows, (batch, 1, mels, frames)."""
     chosen = rows[torch.randint(len(rows), (batch_size,), generator=generator).numpy()]
     starts = torch.rand(batch_size, generator=generator)
     crops = []
@@ -69,7 +69,7 @@ def measure_latents(model: MelAutoencoder, cache: MelCache, rows: np.ndarray, cl
     model.latents_mean.zero_()
     model.latents_std.fill_(1.0)
     chosen = rows[:: max(1, len(rows) // clips)]
-    shape = (len(model.latents_mean), -1)  # channels that a fold made of one belong together
+    shape = (len(model.latents_mean), -1)  # channels that were made from one by patchifying share their statistics
     latents = torch.cat([model.encode(cache.tensor(int(row))[None])[0].reshape(shape) for row in chosen], dim=1)
     model.latents_mean.copy_(latents.mean(dim=1))
     model.latents_std.copy_(latents.std(dim=1))
@@ -77,7 +77,7 @@ def measure_latents(model: MelAutoencoder, cache: MelCache, rows: np.ndarray, cl
 
 @torch.no_grad()
 def validation_error(model: MelAutoencoder, cache: MelCache, rows: np.ndarray) -> float:
-    """Mean absolute log-mel error in nepers of whole clips through the autoencoder."""
+    """Mean absolute error of reconstructed whole clips, in nepers."""
     errors = []
     for row in rows:
         mel = cache.tensor(int(row))[None].to(model.device)
@@ -86,13 +86,13 @@ def validation_error(model: MelAutoencoder, cache: MelCache, rows: np.ndarray) -
 
 
 def train(settings: AutoencoderSettings) -> MelAutoencoder:
-    """Trains, or goes on training, and exports the model to ``out/autoencoder``.
+    """Train or resume, and export the model to ``out/autoencoder``.
 
     Raises:
-        SettingsError: the decoder alone is to be trained, and there is no encoder to leave as it is.
+        SettingsError: only the decoder is to be trained, but there is no trained encoder.
     """
     if settings.decoder_only and not settings.initial:
-        raise SettingsError("a decoder is trained alone on the latents of a trained encoder: name --initial")
+        raise SettingsError("--decoder-only needs a trained encoder: name its pipeline with --initial")
     mel = MelConfig()
     cache = read_cache(settings.cache, mel)
     rows, held_out = cache.split("train"), cache.split("validation")[::40]

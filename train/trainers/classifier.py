@@ -1,6 +1,6 @@
 """Train the instrument classifier on renders only.
 
-It evaluates the model, so it is never trained on the model's output.
+It evaluates the model, so it is never trained on the model's outputs.
 
 accelerate launch -m train classifier --cache DIR --out RUN
 """
@@ -27,7 +27,7 @@ def training_rows(cache: MelCache) -> list[np.ndarray]:
     Renders of every role are included.
 
     Raises:
-        CacheError: an instrument has none.
+        CacheError: an instrument has no training clip.
     """
     rows: list[list[int]] = [[] for _ in INSTRUMENT_NAMES]
     for number, row in enumerate(cache.clips):
@@ -35,7 +35,7 @@ def training_rows(cache: MelCache) -> list[np.ndarray]:
             rows[INSTRUMENT_NAMES.index(row.instrument)].append(number)
     for name, numbers in zip(INSTRUMENT_NAMES, rows, strict=True):
         if not numbers:
-            raise CacheError(f"the cache has no training clip of the {name}")
+            raise CacheError(f"the cache has no training clip of {name}")
     return [np.array(numbers) for numbers in rows]
 
 
@@ -60,9 +60,8 @@ def sample_batch(
 def augment_mels(mel: torch.Tensor, floor: float, generator: torch.Generator) -> torch.Tensor:
     """Vary log-mels in level, equalisation, noise and blur.
 
-    This imitates vocoders, rooms and microphones.
-
-    A classifier trained on clean renders alone judges the vocoder's traces instead of the instrument.
+    This imitates vocoders, rooms and microphones. A classifier trained on clean renders alone would recognise the
+    vocoder's artefacts instead of the instrument.
 
     Args:
         mel: (batch, 1, mels, frames) in nepers.
@@ -101,7 +100,7 @@ def classifier_loss(
 
 @torch.no_grad()
 def measure_accuracy(model: InstrumentClassifier, cache: MelCache, split: str, role: str) -> dict[str, float]:
-    """Measure the accuracy on whole clips of a split, by instrument.
+    """Accuracy on whole clips of a split, by instrument.
 
     The entry "mean" is the mean over instruments. Only clips of one role are used.
     """
@@ -117,7 +116,7 @@ def measure_accuracy(model: InstrumentClassifier, cache: MelCache, split: str, r
 def train(settings: ClassifierSettings) -> InstrumentClassifier:
     """Train or resume, and export the model and its accuracy.
 
-    They go to ``out/classifier``.
+    Both are written to ``out/classifier``.
     """
     mel = MelConfig()
     cache = read_cache(settings.cache, mel)

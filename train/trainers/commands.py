@@ -18,7 +18,7 @@ from train.trainers.settings import (
 
 
 def trainer(name: str, settings: type[TrainSettings], summary: str) -> Command:
-    """Command of a trainer, with a flag for each setting."""
+    """Declare a trainer's command, with a flag for each setting."""
     return Command(
         name=name, summary=summary, function=f"trainers.{name}:main", add_arguments=partial(add_settings, cls=settings)
     )
@@ -34,9 +34,9 @@ def export_pipeline(parser: argparse.ArgumentParser) -> None:
 
 def plot_curves(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, nargs="+", required=True, help="folders of training runs")
-    parser.add_argument("--name", nargs="+", help="what to call them; without it, as their folders are called")
-    parser.add_argument("--scalar", nargs="+", required=True, help="what was logged, such as loss or validation")
-    parser.add_argument("--out", type=Path, required=True, help="the picture to write")
+    parser.add_argument("--name", nargs="+", help="names for the legend (the folders' names)")
+    parser.add_argument("--scalar", nargs="+", required=True, help="logged scalars to plot, such as loss or validation")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write")
 
 
 def check_curves(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -47,19 +47,19 @@ def check_curves(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
 COMMANDS = (
     trainer("autoencoder", AutoencoderSettings, "Train the mel autoencoder."),
     trainer("denoiser", DenoiserSettings, "Train the denoiser: diffusion of target latents, given the source's."),
-    trainer("vocoder", VocoderSettings, "Train the vocoder: on magnitudes, then on its sound, then on decoded mels."),
+    trainer("vocoder", VocoderSettings, "Train the vocoder: first on magnitudes, then on sound, then on decoded mels."),
     trainer("enhancer", EnhancerSettings, "Train the enhancer of generated mels."),
     trainer("voice", VoiceSettings, "Train the style tokens of one new voice of a saved pipeline."),
-    trainer("classifier", ClassifierSettings, "Train the instrument classifier, on real renders only."),
+    trainer("classifier", ClassifierSettings, "Train the instrument classifier on renders."),
     Command(
         name="export-pipeline",
-        summary="Put trained parts together into a pipeline folder, in half precision.",
+        summary="Combine trained components in a pipeline folder, in half precision.",
         function="trainers.export_pipeline:main",
         add_arguments=export_pipeline,
     ),
     Command(
         name="plot-curves",
-        summary="Plot what training runs have logged: a panel for each scalar, a line for each run.",
+        summary="Plot logged scalars of training runs: a panel per scalar, a line per run.",
         function="trainers.plot_curves:main",
         add_arguments=plot_curves,
         check=check_curves,

@@ -4,7 +4,7 @@ It is conditioned on source latents and style tokens.
 
     accelerate launch -m train denoiser --cache DIR --latents DIR --out RUN
 
-The same command again goes on where it stopped.
+Rerun the same command to resume.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from stylediff.denoiser import build_scheduler, build_unet
 from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from stylediff.style_encoder import StyleEncoder
-from train.data.eq_augmentation import EqualizedClips, read_equalized
+from train.data.augmentation import EqualizedClips, read_equalized
 from train.data.latent_cache import load_autoencoder, read_latents
 from train.data.mel_cache import ClipArray, MelCache, read_cache, to_model_device
 from train.data.pairs import PairBatch, PairSampler, default_first
@@ -33,7 +33,7 @@ from train.trainers.settings import DenoiserSettings, is_due, read_settings
 
 
 class Denoiser(nn.Module):
-    """U-Net and style encoder trained as one model."""
+    """U-Net and style encoder as one model."""
 
     def __init__(self, unet: UNet2DConditionModel, style_encoder: StyleEncoder) -> None:
         super().__init__()
@@ -51,38 +51,38 @@ class Denoiser(nn.Module):
         """Predicted velocity, (batch, channels, rows, columns).
 
         Args:
-            voices: (batch,); -1 is no style.
-            references: (count, 1, mels, frames), which speak for the voices of the first samples that have a style.
+            voices: (batch,); -1 means no style.
+            references: (count, 1, mels, frames); they replace the voices of the first samples that have a style.
         """
         tokens = self.style_encoder(voices)
         if references is not None:
-            heard, named = self.style_encoder.encode_reference(references).to(tokens), tokens[: len(references)]
+            by_clip, by_name = self.style_encoder.encode_reference(references).to(tokens), tokens[: len(references)]
             has_style = (voices[: len(references)] >= 0)[:, None, None]
-            tokens = torch.cat([torch.where(has_style, heard, named), tokens[len(references) :]])
+            tokens = torch.cat([torch.where(has_style, by_clip, by_name), tokens[len(references) :]])
         return self.unet(torch.cat([noisy, source], dim=1), timesteps, tokens).sample
 
 
 @dataclass(frozen=True)
 class DenoiserData:
-    """Data of the denoiser's training.
+    """Data for training the denoiser.
 
     Attributes:
         train, unseen: pairs of the training and of the validation split.
-        heard: log-mels that references are cut from, (clips, mels, frames), or None.
-        references: how many pairs of a batch have one.
+        reference_mels: log-mels that references are cut from, (clips, mels, frames), or None.
+        references: number of pairs in a batch that have a reference.
     """
 
     train: PairSampler
     unseen: PairSampler
-    heard: ClipArray | None
+    reference_mels: ClipArray | None
     references: int
 
     def batch(self, settings: DenoiserSettings, generator: torch.Generator) -> PairBatch:
-        """Training pairs of a random length."""
+        """Draw training pairs of a random length."""
         longest = self.train.latents.shape[-1]
         lengths = range(min(settings.shortest_columns, longest), longest + 1, 4)
         columns = lengths[int(torch.randint(len(lengths), (1,), generator=generator))]
-        return self.train.batch(settings.batch_size, columns, generator, self.heard, self.references)
+        return self.train.batch(settings.batch_size, columns, generator, self.reference_mels, self.references)
 
 
 def read_data(
@@ -95,7 +95,7 @@ def read_data(
     """Open the caches, on the model's GPU if they fit.
 
     Args:
-        known_voices: voices that the model has to know beside those of the cache.
+        known_voices: voices that the model must have in addition to those of the cache.
 
     Raises:
         CacheError: see ``read_latents``.
@@ -120,11 +120,11 @@ def read_data(
 
 
 PREVIEW_STEPS = 10
-VALIDATION_BATCHES, VALIDATION_SIZE = 8, 64  # whatever the training batches are, so that runs can be compared
+VALIDATION_BATCHES, VALIDATION_SIZE = 8, 64  # independent of the training batches, so that runs can be compared
 
 
 def build_model(settings: DenoiserSettings, channels: int, voices: list[str]) -> Denoiser:
-    """The denoiser for latents of that many channels."""
+    """Build the denoiser for a number of latent channels."""
     torch.manual_seed(settings.seed)
     unet = build_unet(
         channels,
@@ -160,7 +160,7 @@ def denoiser_loss(
     uniform = torch.rand(size, generator=generator)
     timesteps = (uniform**settings.noise_power * 1000).long().clamp(0, 999)
     if settings.regression:
-        timesteps = torch.full_like(timesteps, 999)  # all noise: the velocity is the target, but for its sign
+        timesteps = torch.full_like(timesteps, 999)  # pure noise: the velocity is the negative target
     noise = noise_like(batch.target, generator)
     dropped = torch.rand(size, generator=generator) < settings.style_dropout
     voices = torch.where(dropped.to(device), -1, batch.voices)
@@ -179,7 +179,7 @@ def denoiser_loss(
 def noise_like(latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Draw standard normal noise of the latents' shape.
 
-    A generator on the CPU decides it; for a GPU it decides the seed.
+    The generator is on the CPU; for a GPU it draws the seed.
     """
     if latents.device.type != "cpu":
         seed = int(torch.randint(2**62, (), generator=generator))
@@ -222,7 +222,7 @@ def sample_mels(
 def train(settings: DenoiserSettings) -> Denoiser:
     """Train or resume, and export the EMA weights.
 
-    They go to ``out/unet`` and ``out/style_encoder``.
+    They are written to ``out/unet`` and ``out/style_encoder``.
     """
     cache = read_cache(settings.cache, MelConfig())
     autoencoder = load_autoencoder(settings.autoencoder, cache.mel) if settings.autoencoder else None
@@ -263,7 +263,7 @@ def train(settings: DenoiserSettings) -> Denoiser:
 
 
 def export(model: Denoiser, average: EMAModel, out: Path) -> None:
-    """Saves the averaged weights and the scheduler in diffusers' layout."""
+    """Save EMA weights and scheduler in the layout of diffusers."""
     with ema_weights(model, average):
         model.unet.save_pretrained(out / "unet")
         model.style_encoder.save_pretrained(out / "style_encoder")

@@ -1,8 +1,8 @@
-"""Trains the enhancer of generated mels.
+"""Train the enhancer of generated mels.
 
     accelerate launch -m train enhancer --cache DIR --generated DIR --autoencoder DIR --out RUN
 
-The same command again goes on where it stopped.
+Rerun the same command to resume.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from train.trainers.settings import EnhancerSettings, read_settings
 
 @dataclass(frozen=True)
 class EnhancerBatch:
-    """Log-mels of one batch, (batch, 1, mels, frames): generated, source, target."""
+    """Generated, source and target log-mels, (batch, 1, mels, frames) each."""
 
     generated: torch.Tensor
     source: torch.Tensor
@@ -45,7 +45,7 @@ class EnhancerBatch:
 
 
 class EnhancerData:
-    """Generated pairs with the mels they belong to."""
+    """Generated latents and the mels of their pairs."""
 
     def __init__(self, cache: MelCache, generated: TransferCache, autoencoder: MelAutoencoder) -> None:
         self.cache, self.generated, self.autoencoder = cache, generated, autoencoder
@@ -53,7 +53,7 @@ class EnhancerData:
 
     @torch.no_grad()
     def decode(self, latents: np.ndarray) -> torch.Tensor:
-        """Log-mels of latents (batch, channels, rows, columns)."""
+        """Decode latents (batch, channels, rows, columns) to log-mels."""
         batch = torch.from_numpy(latents.astype(np.float32)).to(self.autoencoder.device)
         with fast_autocast(self.autoencoder.device):
             return self.autoencoder.decode(batch.contiguous(memory_format=torch.channels_last)).float()
@@ -65,7 +65,7 @@ class EnhancerData:
         return nn.functional.pad(mels, (0, frames - kept), value=self.cache.mel.log_floor)
 
     def crop(self, settings: EnhancerSettings, generator: torch.Generator) -> EnhancerBatch:
-        """Random crops of random training pairs."""
+        """Draw random crops of random training pairs."""
         chosen = torch.randint(self.train_pairs, (settings.batch_size,), generator=generator).numpy()
         stride, longest = self.autoencoder.frame_stride, self.generated.latents.shape[-1]
         columns = min(settings.crop_columns, longest)
@@ -79,7 +79,7 @@ class EnhancerData:
         return EnhancerBatch(mel, self.mels(self.generated.sources[chosen], *frames).to(mel), target.to(mel))
 
     def held_out(self) -> Iterator[EnhancerBatch]:
-        """Each pair that is not trained on, whole."""
+        """Yield the held-out pairs, uncropped."""
         for pair in range(self.train_pairs, len(self.generated.targets)):
             rows = slice(pair, pair + 1)
             mel = self.decode(self.generated.latents[rows])
@@ -95,9 +95,10 @@ def enhancer_loss(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Loss of one batch and its parts.
 
-    The parts are L1 on log-mels, on edges and on frame levels, and adversarial losses if there is a discriminator.
+    The parts are L1 losses on log-mels, edges and frame levels, and adversarial losses if there is a discriminator. The
+    discriminator gets no gradient.
 
-    Its parts are told as well, and how much of the first is left. The discriminator gets no gradient.
+    ``l1_left`` is the share of the error that remains after enhancing.
     """
     l1 = (enhanced - batch.target).abs().mean()
     edge = edge_loss(enhanced, batch.target)
@@ -133,7 +134,7 @@ def take_step(run: TrainingRun, batches: list[EnhancerBatch], settings: Enhancer
 
 @torch.no_grad()
 def validation_errors(model: MelEnhancer, data: EnhancerData) -> tuple[float, float]:
-    """Log-mel errors of the held-out pairs, as generated and enhanced.
+    """Log-mel errors of held-out pairs before and after enhancing.
 
     They are mean absolute errors in nepers.
     """
@@ -146,7 +147,7 @@ def validation_errors(model: MelEnhancer, data: EnhancerData) -> tuple[float, fl
 
 
 def train(settings: EnhancerSettings) -> MelEnhancer:
-    """Trains, or goes on training, and exports averaged weights to ``out/enhancer``."""
+    """Train or resume, and export the EMA weights to ``out/enhancer``."""
     mel = MelConfig()
     cache, generated = read_cache(settings.cache, mel), read_transfers(settings.generated)
     autoencoder = load_autoencoder(settings.autoencoder, mel)
@@ -155,8 +156,8 @@ def train(settings: EnhancerSettings) -> MelEnhancer:
     model = MelEnhancer(mel=mel.to_dict(), fold=settings.fold, widths=settings.widths, layers=settings.layers)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     load_initial_weights(settings.initial, {"enhancer": model})
-    judges = {"discriminator": MelDiscriminator()} if settings.adversarial_weight else {}
-    models = {"enhancer": model, **judges}
+    discriminators = {"discriminator": MelDiscriminator()} if settings.adversarial_weight else {}
+    models = {"enhancer": model, **discriminators}
     optimizers = {
         name: torch.optim.AdamW(part.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
         for name, part in models.items()

@@ -1,4 +1,4 @@
-"""Puts trained parts together into a pipeline folder, in half precision.
+"""Combine trained components in a pipeline folder, in half precision.
 
 python -m train export-pipeline --autoencoder DIR --denoiser DIR [--vocoder DIR] [--enhancer DIR] --out DIR
 """
@@ -16,13 +16,13 @@ from train.common.cli import run_command
 def build_pipeline(
     autoencoder: Path, denoiser: Path, vocoder: Path | None, enhancer: Path | None = None
 ) -> StyleTransferPipeline:
-    """The pipeline of exported parts.
+    """Load a pipeline from its trained components.
 
     Args:
         autoencoder: folder of a MelAutoencoder.
         denoiser: folder with ``unet``, ``style_encoder`` and ``scheduler``.
         vocoder: folder of a Vocoder; without one the pipeline uses Griffin-Lim.
-        enhancer: folder of a MelEnhancer, if there is one.
+        enhancer: folder of a MelEnhancer, or None.
     """
     return StyleTransferPipeline(
         autoencoder=MelAutoencoder.from_pretrained(autoencoder),
@@ -35,7 +35,7 @@ def build_pipeline(
 
 
 def forget_origin(folder: Path) -> None:
-    """Remove local folders from the saved configurations of parts."""
+    """Remove local folders from the components' saved configurations."""
     for path in folder.glob("*/config.json"):
         config = json.loads(path.read_text())
         config.pop("_name_or_path", None)

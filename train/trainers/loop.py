@@ -27,18 +27,17 @@ from train.trainers.settings import Settings, SettingsError, TrainSettings, is_d
 
 
 class TrainingError(RuntimeError):
-    """Training that cannot go on.
+    """Training that cannot continue.
 
-    The message says at which step and why.
+    The message names the step and the reason.
     """
 
 
 def generator_at(seed: int, step: int, micro: int, process: int, stream: int = 0) -> torch.Generator:
-    """Return a generator for one forward pass.
+    """Random generator for one forward pass.
 
-    Its draws depend on nothing that came before it.
-
-    This is what makes a resumed run equal to an uninterrupted one without saving any random state.
+    Its numbers do not depend on earlier passes. This makes a resumed run equal to an uninterrupted one without saving
+    any random state.
     """
     mixed = np.random.SeedSequence([seed, step, micro, process, stream]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed >> 1))
@@ -48,10 +47,10 @@ class TrainingRun:
     """The state of one training run.
 
     Args:
-        settings: of the trainer.
-        models: by name; those with an optimizer are trained.
-        optimizers: by the name of the model they train.
-        averages: exponential moving averages of weights, by name.
+        settings: settings of the trainer.
+        models: models by name; those with an optimizer are trained.
+        optimizers: optimizers by the name of their model.
+        averages: exponential moving averages of weights, by the name of their model.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class TrainingRun:
         self.plain_optimizers = optimizers
         self.averages = averages or {}
         self.step = 0
-        self.seconds_before = 0.0  # spent on steps by earlier processes of this run
+        self.seconds_before = 0.0  # time that earlier processes of this run spent on steps
         self.started: float | None = None
         self._resume()
         self.models = {name: self.accelerator.prepare(model) for name, model in models.items()}
@@ -103,15 +102,15 @@ class TrainingRun:
         self.accelerator.print(f"resumed {self.settings.out} at step {self.step}")
 
     def save_checkpoint(self) -> None:
-        """Write a checkpoint with everything that resuming needs.
+        """Write a checkpoint with everything needed to resume.
 
-        It replaces the previous one only when all of it is on disk.
+        It replaces the previous one only once it is completely on disk.
 
-        Processes hold the same weights and each watches its own clock, so they do not wait for each other here.
+        All processes hold the same weights and each has its own timer, so they do not wait for each other here.
         """
         if not self.accelerator.is_main_process:
             return
-        self._means()  # weights are not saved after a value that is not finite
+        self._means()  # raises after a value that is not finite, so that such weights are not saved
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -126,7 +125,7 @@ class TrainingRun:
         os.replace(scratch, self.checkpoint_path)
 
     def steps(self) -> Iterator[int]:
-        """Yield the numbers of the steps still to do.
+        """Yield the numbers of the remaining steps.
 
         Learning rates are set before each step; logs and checkpoints are written after it.
         """
@@ -152,7 +151,7 @@ class TrainingRun:
     def passes(self) -> Iterator[int]:
         """Yield the numbers of a step's forward passes.
 
-        A step of a single process ends early once a time budget is used up, so that large batches keep to it too.
+        A single process ends a step early once the time budget is used up, so that large batches keep to it too.
         """
         for number in range(self.settings.accumulation):
             yield number
@@ -160,14 +159,14 @@ class TrainingRun:
                 return
 
     def is_past(self, share: float) -> bool:
-        """Return True once a share of the steps or minutes is done."""
+        """Return True once a share of the steps or budget is used."""
         if self.progress is None:
             return self.step >= share * self.settings.steps
         return self.progress >= share
 
     @property
     def seconds(self) -> float:
-        """Seconds spent on steps, also by earlier processes of the run."""
+        """Seconds spent on steps, including earlier processes of the run."""
         return self.seconds_before + (0.0 if self.started is None else time.monotonic() - self.started)
 
     @property
@@ -183,7 +182,7 @@ class TrainingRun:
     def _measure_progress(self) -> float | None:
         """Return the share of the time budget used, or None without one.
 
-        It is the same in all processes.
+        All processes get the same value.
         """
         if not self.budget_seconds:
             return None
@@ -193,10 +192,10 @@ class TrainingRun:
         return float(seconds) / self.budget_seconds
 
     def _close(self) -> None:
-        """Ends logging and leaves the process group.
+        """End logging and leave the process group.
 
-        The wrapped models go first: one that outlives the group is its last owner, and when Python frees it, joins
-        the group's thread while that thread waits for Python.
+        The wrapped models are deleted first. A model that outlives the group owns it, and freeing that model deadlocks:
+        it joins the group's thread while that thread waits for Python.
         """
         self.models, self.optimizers = {}, {}
         self.accelerator.free_memory()
@@ -205,7 +204,7 @@ class TrainingRun:
     def _is_time_up(self, started: float) -> bool:
         """Return True if any process has used up its minutes.
 
-        All processes ask after the same step.
+        All processes call this after the same step.
         """
         if not self.settings.minutes:
             return False
@@ -214,10 +213,11 @@ class TrainingRun:
         return self.accelerator.check_trigger()
 
     def backward(self, loss: torch.Tensor) -> None:
-        """Adds one forward pass's share of the step's gradient.
+        """Add the gradient of one forward pass to that of the step.
 
         Raises:
-            TrainingError: the loss is not finite. On a GPU, which would have to be waited for, ``record`` tells later.
+            TrainingError: the loss is not finite. On a GPU, where checking would mean waiting, ``record`` raises it
+                later.
         """
         if loss.device.type == "cpu":
             self._require_finite("loss", float(loss.detach()))
@@ -229,7 +229,7 @@ class TrainingRun:
         The gradient norm is clipped.
 
         Raises:
-            TrainingError: the gradient is not finite, as for ``record``; with fp16 such a step is left out.
+            TrainingError: the gradient is not finite, as for ``record``; with fp16 such a step is skipped.
         """
         norm = self.accelerator.clip_grad_norm_(self.models[name].parameters(), clip)
         self.record({f"{name}_gradient": norm})
@@ -239,10 +239,11 @@ class TrainingRun:
             self.averages[name].step(self.plain_models[name].parameters())
 
     def record(self, values: Mapping[str, torch.Tensor | float]) -> None:
-        """Adds scalars to the means that are logged next.
+        """Add scalars to the means that are logged next.
 
         Raises:
-            TrainingError: one is not finite. Those on a GPU are looked at when they are logged, or before a checkpoint.
+            TrainingError: a scalar is not finite. Scalars on a GPU are checked when they are logged, and before a
+                checkpoint.
         """
         for name, value in values.items():
             number = torch.as_tensor(value).detach().float()
@@ -275,13 +276,13 @@ class TrainingRun:
         return main and is_due(self.step + 1, self.settings.image_every)
 
     def log_image(self, name: str, image: np.ndarray) -> None:
-        """Shows a picture, (height, width, 3) uint8, in TensorBoard."""
+        """Show a picture, (height, width, 3) uint8, in TensorBoard."""
         writer = self.accelerator.get_tracker("tensorboard", unwrap=True)
         writer.add_image(name, image, self.step + 1, dataformats="HWC")
 
 
 def current_commit() -> str:
-    """The repository's commit, or "" outside one or without git."""
+    """Commit of the repository, or "" outside one or without git."""
     if shutil.which("git") is None:
         return ""
     folder = Path(__file__).parent
@@ -292,14 +293,14 @@ def current_commit() -> str:
 def run_trainer(train: Callable[[Settings], object], settings: Settings) -> int:
     """Train and return an exit code.
 
-    What cannot be trained ends with a sentence.
+    An expected error is printed as a sentence.
     """
     return run_command(lambda: train(settings), CacheError, SettingsError, TrainingError, OSError)
 
 
 @contextmanager
 def ema_weights(model: nn.Module, average: EMAModel) -> Iterator[None]:
-    """The model has the average's weights within, and its own again afterwards."""
+    """Context in which a model has the averaged weights."""
     parameters = list(model.parameters())
     average.store(parameters)
     average.copy_to(parameters)
@@ -310,17 +311,17 @@ def ema_weights(model: nn.Module, average: EMAModel) -> Iterator[None]:
 
 
 def load_initial_weights(initial: str, parts: Mapping[str, ModelMixin], new: tuple[str, ...] = ()) -> None:
-    """Load pretrained weights into models to be trained further.
+    """Load pretrained weights into models for further training.
 
-    A style encoder may know more voices than the saved one: a new voice starts as the mean of its instrument's.
+    A style encoder may have more voices than the saved one: a new voice starts as the mean of its instrument's voices.
 
     Args:
-        initial: the pipeline's folder; "" leaves models as they are.
-        parts: models by the names of their folders in it.
-        new: settings and weights whose names begin with one of these may be missing from it, or empty there.
+        initial: folder of the pipeline; "" leaves the models unchanged.
+        parts: models by the names of their folders in the pipeline.
+        new: prefixes of settings and weights that may be missing or empty in the pipeline.
 
     Raises:
-        SettingsError: a part is missing, damaged, or was built with other settings; the message names its folder.
+        SettingsError: a component is missing, damaged, or was built with other settings; the message names its folder.
     """
     for name, model in parts.items() if initial else ():
         folder = Path(initial) / name
@@ -346,10 +347,10 @@ def load_initial_weights(initial: str, parts: Mapping[str, ModelMixin], new: tup
 
 
 def saved_voices(initial: str) -> set[str]:
-    """Voices that a saved pipeline knows; none without one.
+    """Voices of a saved pipeline, or none without a pipeline.
 
     Raises:
-        SettingsError: its style encoder cannot be read.
+        SettingsError: the style encoder cannot be read.
     """
     if not initial:
         return set()
@@ -361,14 +362,14 @@ def saved_voices(initial: str) -> set[str]:
 
 
 def grow_embedding(weight: torch.Tensor, known: list[str], voices: list[str]) -> torch.Tensor:
-    """Embeddings of voices, (voices, features), from those of known ones.
+    """Embeddings of voices, (voices, features), from known ones.
 
     Args:
         weight: (known, features).
-        known, voices: names, ``instrument/soundfont-program``.
+        known, voices: voice names, ``instrument/soundfont-program``.
 
     Returns:
-        The known voice's row where there is one, else the mean of its instrument's rows, or of all.
+        The row of a known voice, else the mean of its instrument's rows, else the mean of all rows.
     """
     rows = []
     for voice in voices:
@@ -379,7 +380,7 @@ def grow_embedding(weight: torch.Tensor, known: list[str], voices: list[str]) ->
 
 
 def count_steps(run: Path) -> int:
-    """Number of steps of a run's checkpoint.
+    """Number of steps in a run's checkpoint.
 
     Raises:
         OSError: the folder has no checkpoint.

@@ -1,8 +1,8 @@
-"""Plot logged values: one panel a scalar, one line a run.
+"""Plot logged scalars: one panel per scalar, one line per run.
 
     python -m train plot-curves --run RUN... --scalar NAME... --out PICTURE.png
 
-What was done again after a resumption is drawn as it was the last time.
+Steps that were repeated after a resumption show the last values.
 """
 
 import argparse
@@ -19,9 +19,9 @@ def read_curves(run: Path) -> dict[str, Curve]:
     """Steps and values of every scalar in a run's logs.
 
     Raises:
-        ValueError: the run has none.
+        ValueError: the run has no logs.
     """
-    # Slow to import, and only this needs it.
+    # slow to import
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     curves: dict[str, dict[int, float]] = {}
@@ -34,15 +34,15 @@ def read_curves(run: Path) -> dict[str, Curve]:
             kept = {step: value for step, value in curves.get(name, {}).items() if step < resumed}
             curves[name] = kept | later
     if not curves:
-        raise ValueError(f"{run} has no logs of a training run")
+        raise ValueError(f"{run} has no training logs")
     return {name: (list(points), list(points.values())) for name, points in curves.items()}
 
 
 def plot_curves(runs: dict[str, dict[str, Curve]], scalars: list[str]) -> Figure:
-    """Panels of scalars with a line for each run that has them.
+    """Plot scalars in panels, with one line per run.
 
     Args:
-        runs: curves by scalar, by the name of the run.
+        runs: curves by scalar, by run.
     """
     figure = Figure(figsize=(6 * len(scalars), 4), layout="constrained")
     for axes, scalar in zip(figure.subplots(1, len(scalars), squeeze=False)[0], scalars, strict=True):
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
         for scalar in args.scalar:
             if not any(scalar in curves for curves in runs.values()):
                 known = sorted({name for curves in runs.values() for name in curves})
-                raise ValueError(f"no run has logged {scalar!r}; there are {', '.join(known)}")
+                raise ValueError(f"no run has logged {scalar!r}; choose from {', '.join(known)}")
         plot_curves(runs, args.scalar).savefig(args.out, dpi=80)
 
     return run_command(work, ValueError, OSError)

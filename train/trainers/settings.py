@@ -1,6 +1,6 @@
-"""Settings of training runs, from which flags are generated.
+"""Settings of training runs, which also become flags.
 
-There is one frozen dataclass for each trainer.
+Each trainer has one frozen dataclass.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from train.common.files import write_atomically
 
 
 class SettingsError(ValueError):
-    """Settings that a run cannot resume with.
+    """Settings that a run cannot be started or resumed with.
 
-    The message names the one that differs.
+    The message names the setting.
     """
 
 
@@ -27,19 +27,26 @@ class TrainSettings:
     """Settings that every trainer shares.
 
     Attributes:
-        out: folder of the run: settings, checkpoints, logs, exported weights.
-        steps: optimizer steps in all. A run that is resumed may be given more or fewer; learning
-            rates follow, and whatever is a share of the steps.
-        batch_size: samples of one forward pass of one process.
-        accumulation: forward passes a step.
-        learning_rate: peak; reached after ``warmup_steps``, or a tenth of the steps if that is less, falls
+        out: folder of the run: settings, checkpoints, logs and exported weights.
+        steps: total number of optimizer steps. A resumed run may be given more or fewer. Learning rates and all other
+            shares of the steps adapt.
+        batch_size: samples per forward pass and process.
+        accumulation: forward passes per step.
+        learning_rate: peak, reached after ``warmup_steps`` or a tenth of the steps, whichever is less. It falls
             linearly to a tenth over the last ``cooldown`` share of the steps.
-        precision: "no", "bf16", "fp16", or "auto": bf16 where the hardware multiplies it faster.
-        initial: pipeline folder with the weights to start from ("": random ones).
-        minutes: stop, with a checkpoint, after that long in this process and at least one step (0: never).
-        budget_minutes: train for that long in all, at least one step, whatever ``steps`` is (0: no budget). What is a
-            share of the steps, such as ``cooldown``, is then the same share of the time.
+        precision: "no", "bf16", "fp16", or "auto": bf16 where the hardware is faster in it.
+        initial: pipeline folder with the weights to start from ("": random weights).
+        minutes: stop this process with a checkpoint after this time and at least one step (0: never).
+        budget_minutes: total training time, which replaces ``steps``; at least one step is made (0: no budget). Shares
+            of the steps, such as ``cooldown``, become shares of the time.
         checkpoint_minutes: time between checkpoints.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from train.trainers.settings import TrainSettings
+        >>> settings = TrainSettings(out=Path("run"), steps=1000, batch_size=16, warmup_steps=10, learning_rate=1.0)
+        >>> [round(settings.learning_rate_at(step), 3) for step in (0, 500, 999)]
+        [0.1, 1.0, 0.1]
     """
 
     out: Path
@@ -58,7 +65,7 @@ class TrainSettings:
     log_every: int = 50
     image_every: int = 1000
 
-    # Settings that may change between the start of a run and its resumption.
+    # settings that may change when a run is resumed
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
         "out",
         "steps",
@@ -78,7 +85,7 @@ class TrainSettings:
         """Learning rate of a step.
 
         Args:
-            progress: share of a time budget that is used, 0 to 1; None where the steps are counted.
+            progress: used share of the time budget, 0 to 1; None without a budget.
         """
         if progress is None:
             rise = (step + 1) / max(1, min(self.warmup_steps, self.steps // 10))
@@ -89,19 +96,20 @@ class TrainSettings:
         return self.learning_rate * min(1.0, rise) * max(0.1, min(1.0, left))
 
     def save(self) -> None:
-        """Records the settings in the run's folder.
+        """Record the settings in the run's folder.
 
         Raises:
-            SettingsError: the run was begun with another value of a setting that has to stay; the message names it.
+            SettingsError: the run was started with another value of a setting that must not change; the message names
+                it.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         path = self.out / "settings.json"
         values = json.loads(json.dumps(asdict(self), default=str))
         if path.is_file():
-            begun = json.loads(path.read_text())
+            recorded = json.loads(path.read_text())
             for name, value in values.items():
-                if name not in self.MAY_CHANGE and begun.get(name, value) != value:
-                    raise SettingsError(f"{self.out} was begun with {name}={begun[name]!r}, not {value!r}")
+                if name not in self.MAY_CHANGE and recorded.get(name, value) != value:
+                    raise SettingsError(f"{self.out} was started with {name}={recorded[name]!r}, not {value!r}")
         write_atomically(path, json.dumps(values, indent=1))
 
 
@@ -117,9 +125,9 @@ class AutoencoderSettings(TrainSettings):
     Attributes:
         cache: folder of the mel cache.
         crop_frames: frames of a training crop.
-        kl_weight: weight of the divergence from the normal; small, it only keeps latents bounded.
-        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
-        decoder_only: leave the encoder of ``initial`` as it is, so that what was trained on its latents stays valid.
+        kl_weight: weight of the Kullback-Leibler divergence; small, so that it only bounds the latents.
+        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, which reduces blur.
+        decoder_only: keep the encoder of ``initial``, so that models trained on its latents stay valid.
         validate_every: steps between measurements on clips of the validation split (0: only at the end).
         fold_mels, fold_frames, latent_fold, latent_channels, widths, layers: see MelAutoencoder.
     """
@@ -150,21 +158,21 @@ class DenoiserSettings(TrainSettings):
 
     Attributes:
         cache: folder of the mel cache, for its table of clips.
-        latents: folder of the latent cache, with coloured clips if there are any.
+        latents: folder of the latent cache, with EQ-augmented clips if there are any.
         autoencoder: folder of the MelAutoencoder that made the latents, for pictures in the log ("": no pictures).
-        widths, layers: of the U-Net's levels.
+        widths, layers: channels and residual blocks of the U-Net's levels.
         head_width: channels of an attention head.
-        tokens, token_width: style tokens.
-        reference_width: channels of the network that listens to reference clips (0: none).
-        reference_share: share of samples whose style is a clip of the voice instead of its name.
-        favoured_share: share of samples that are of the direction piano to violin (``pairs.OVERSAMPLED_DIRECTION``).
-        shortest_columns: latent columns of the shortest training crop; lengths up to the whole clip are drawn.
-        validate_every: steps between measurements of the averaged weights on pairs of the validation split.
+        tokens, token_width: number and channels of style tokens.
+        reference_width: channels of the network that encodes reference clips (0: none).
+        reference_share: share of samples whose style comes from a reference clip instead of a name.
+        favoured_share: share of samples in the direction piano to violin (``pairs.OVERSAMPLED_DIRECTION``).
+        shortest_columns: latent columns of the shortest training crop; the longest is the whole clip.
+        validate_every: steps between measurements of the EMA weights on validation pairs.
         style_dropout: share of samples whose style is replaced by the null tokens.
-        noise_power: timesteps are drawn as ``1000 * u ** noise_power``; below 1, high noise is likelier.
-        regression: train one pass from source to target on its absolute error instead: a baseline, run with one step.
-        average_decay: of the exponential moving average of the weights, which is what ships.
-        compile: compile the U-Net, once for each crop length; on CPUs a step then takes five sixths of the time.
+        noise_power: timesteps are sampled as ``1000 * u ** noise_power``; below 1, high noise is more likely.
+        regression: train a one-step map from source to target on its absolute error instead, as a baseline.
+        average_decay: decay of the exponential moving average of the weights (EMA), which is exported.
+        compile: compile the U-Net, once per crop length; on CPUs this saves a sixth of a step's time.
     """
 
     cache: Path
@@ -199,23 +207,23 @@ class VocoderSettings(TrainSettings):
 
     Attributes:
         cache: folder of the mel cache.
-        data: folder of the data set that the cache was made from, for its waveforms; of several data sets, the folder
-            that all of them are in, which the command cache-mels names.
+        data: folder of the data set behind the cache, for waveforms. For several data sets it is their common folder,
+            which the command cache-mels prints.
         autoencoder: folder of a saved MelAutoencoder ("": only mels of real audio).
         crop_frames: frames of a training crop.
         context_frames: frames that the autoencoder sees around a crop.
-        judged_crops: crops of a batch that the discriminators hear; they are most of a step's cost.
-        gan_start: share of the steps after which sound is made and the discriminators begin.
-        decoded_start: share after which input mels have been through the autoencoder, as they will be in use.
-        attenuation_db: crops are made quieter by up to that much.
-        detune_cents: crops are made higher or lower by up to that much.
-        magnitude_weight, mel_weight, stft_weight, adversarial_weight, feature_weight: of the loss's parts.
-        resolution_weight: of the resolution discriminators against the period discriminators.
+        judged_crops: crops of a batch that the discriminators see; they are most of a step's cost.
+        gan_start: share of the steps after which training on sound and the discriminators start.
+        decoded_start: share of the steps after which input mels pass through the autoencoder, as in use.
+        attenuation_db: largest random attenuation of crops.
+        detune_cents: largest random detuning of crops, up or down.
+        magnitude_weight, mel_weight, stft_weight, adversarial_weight, feature_weight: weights of the loss's parts.
+        resolution_weight: weight of the resolution discriminators relative to the period discriminators.
         blocks, width, expansion, refinements, hidden_share: see Vocoder.
         discriminator_channels: see Discriminators.
         clip_norm: largest gradient norm.
-        validate_every: steps between measurements of the averaged weights' magnitudes on clips of the validation split.
-        average_decay: of the exponential moving average of the weights, which is what ships.
+        validate_every: steps between measurements of the EMA weights on magnitudes of validation clips.
+        average_decay: decay of the exponential moving average of the weights (EMA), which is exported.
     """
 
     cache: Path
@@ -248,7 +256,7 @@ class VocoderSettings(TrainSettings):
     average_decay: float = 0.999
     validate_every: int = 250
 
-    # The autoencoder may be trained while the vocoder's first steps run.
+    # The autoencoder may still be in training during the vocoder's first steps.
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "data", "autoencoder", "validate_every")
 
 
@@ -260,13 +268,14 @@ class EnhancerSettings(TrainSettings):
         cache: folder of the mel cache.
         generated: folder that the command cache-transfers wrote.
         autoencoder: folder of the MelAutoencoder of those latents.
-        crop_columns: latent columns of a training crop, where clips are not shorter.
-        true_share: share of samples whose latents are the true target's, encoded, instead of generated ones.
-        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, against blur.
-        level_weight: weight of the L1 loss on levels of frames.
-        adversarial_weight, feature_weight: of what a discriminator adds; without the first (0) there is none.
+        crop_columns: latent columns of a training crop; shorter clips are used whole.
+        true_share: share of samples whose latents are those of the true target instead of generated ones.
+        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, which reduces blur.
+        level_weight: weight of the L1 loss on frame levels.
+        adversarial_weight, feature_weight: weights of the adversarial and feature-matching losses; 0 for the first
+            means no discriminator.
         fold, widths, layers: see MelEnhancer.
-        average_decay: of the exponential moving average of the weights, which is what ships.
+        average_decay: decay of the exponential moving average of the weights (EMA), which is exported.
     """
 
     cache: Path
@@ -295,10 +304,10 @@ class VoiceSettings(TrainSettings):
     """Settings of a new voice's run.
 
     Attributes:
-        cache: folder of the mel cache; clips of the voice are targets, clips of the same music their sources.
-        latents: folder of the latent cache, by the autoencoder of ``initial``.
-        voice: its name, ``instrument/name``.
-        initial: folder or Hub id of the pipeline that it is added to.
+        cache: folder of the mel cache; clips of the voice are targets, other clips of the same music their sources.
+        latents: folder of the latent cache, made with the autoencoder of ``initial``.
+        voice: name of the new voice, ``instrument/name``.
+        initial: folder or Hub id of the pipeline to extend.
         noise_power: see ``DenoiserSettings``.
     """
 
@@ -321,8 +330,8 @@ class ClassifierSettings(TrainSettings):
 
     Attributes:
         cache: folder of the mel cache.
-        shortest_frames, longest_frames: bounds of a batch's random crop length.
-        label_smoothing: share of the target spread over all instruments; crops can fall into rests.
+        shortest_frames, longest_frames: limits of a batch's random crop length.
+        label_smoothing: share of the target spread over all instruments, because a crop may hold only a rest.
         widths: see InstrumentClassifier.
     """
 
@@ -355,6 +364,6 @@ def add_settings(parser: argparse.ArgumentParser, cls: type[TrainSettings]) -> N
 
 
 def read_settings(cls: type[Settings], args: argparse.Namespace) -> Settings:
-    """Settings from the parsed flags of ``add_settings``."""
+    """Read settings from the flags of ``add_settings``."""
     flags: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in vars(args).items()}
     return cls(**flags)

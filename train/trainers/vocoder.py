@@ -1,10 +1,10 @@
 """Train the vocoder on magnitudes, sound and decoded mels.
 
-Training starts with magnitudes alone, goes on with sound and discriminators, and ends with decoded mels.
+Training starts with magnitudes alone, continues with sound and discriminators, and ends with decoded mels.
 
 accelerate launch -m train vocoder --cache DIR --data DIR --out RUN --autoencoder RUN/autoencoder
 
-The same command again goes on where it stopped.
+Rerun the same command to resume.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from train.models.losses import magnitude_loss, mel_loss, stft_loss
 from train.trainers.loop import TrainingRun, ema_weights, generator_at, load_initial_weights, run_trainer
 from train.trainers.settings import VocoderSettings, is_due, read_settings
 
-EDGE_FRAMES = 8  # around a crop, so that its mel knows what comes before and after
+EDGE_FRAMES = 8  # context around a crop, so that the edges of its mel are right
 
 
 @torch.no_grad()
 def magnitude_error(vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path) -> float:
-    """Magnitude loss of whole clips by their true mels, the mean."""
+    """Mean magnitude loss of whole clips, from their true mels."""
     losses = []
     for mel, target in read_clips(cache, rows, data):
         magnitude = vocoder.predict_magnitudes(mel.to(vocoder.device)).cpu()
@@ -44,10 +44,10 @@ def magnitude_error(vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: P
 def vocoder_errors(
     vocoder: Vocoder, cache: MelCache, rows: np.ndarray, data: Path, autoencoder: MelAutoencoder | None
 ) -> tuple[float, float]:
-    """Log-mel error in nepers and multi-resolution STFT loss, means over whole clips.
+    """Mean log-mel error in nepers and mean multi-resolution STFT loss.
 
     Args:
-        autoencoder: what mels go through first, or None.
+        autoencoder: model that mels pass through first, or None.
     """
     errors = []
     for mel, target in read_clips(cache, rows, data):
@@ -66,10 +66,10 @@ def crop_batch(
     autoencoder: MelAutoencoder | None,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random crops of random rows, randomly attenuated and detuned.
+    """Draw random crops of random rows, randomly attenuated and detuned.
 
     Args:
-        autoencoder: what mels go through, or None for mels of the audio itself.
+        autoencoder: model that mels pass through, or None.
 
     Returns:
         Log-mels (batch, 1, mels, crop_frames) and waveforms (batch, crop_frames * hop_length).
@@ -92,7 +92,7 @@ def crop_batch(
 
 
 class Generator(nn.Module):
-    """The vocoder in training: predicted magnitudes and their sound."""
+    """Vocoder in training: predicts magnitudes and synthesizes sound."""
 
     def __init__(self, vocoder: Vocoder) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def vocoder_loss(
     discriminators: nn.Module,
     settings: VocoderSettings,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Loss of magnitudes and, if there is any, of sound.
+    """Loss of magnitudes and, if given, of sound.
 
     Returns the loss and its parts. Discriminators get no gradient.
 
@@ -151,11 +151,11 @@ def vocoder_loss(
 def train(settings: VocoderSettings) -> Vocoder:
     """Train or resume, export the EMA weights and return the vocoder.
 
-    They go to ``out/vocoder``.
+    They are written to ``out/vocoder``.
     """
     mel = MelConfig()
     cache = read_cache(settings.cache, mel)
-    # Recordings without a pair are rows like any other; those held out stay unheard.
+    # Recordings without a pair are used like any other clip, except held-out ones.
     rows, held_out = cache.split("train"), cache.split("validation")[:32]
     autoencoder = load_autoencoder(settings.autoencoder, mel) if settings.autoencoder else None
     vocoder, discriminators = build_models(settings, mel)
@@ -182,10 +182,12 @@ def train(settings: VocoderSettings) -> Vocoder:
             for batch, target in batches:
                 with torch.no_grad():
                     waveform = vocoder(batch[: settings.judged_crops])
-                judges, real = run.models["discriminator"], target[: settings.judged_crops]
-                judgement = discriminator_step_loss(judges, waveform, real, 1.0, settings.resolution_weight)
-                run.backward(judgement)
-                run.record({"discriminators": judgement.detach()})
+                discriminators, real = run.models["discriminator"], target[: settings.judged_crops]
+                discriminator_loss = discriminator_step_loss(
+                    discriminators, waveform, real, 1.0, settings.resolution_weight
+                )
+                run.backward(discriminator_loss)
+                run.record({"discriminators": discriminator_loss.detach()})
             run.update("discriminator", settings.clip_norm)
         for batch, target in batches:
             magnitude, sound = run.models["vocoder"](batch, audible)
@@ -212,7 +214,7 @@ def train(settings: VocoderSettings) -> Vocoder:
 
 
 def export(vocoder: Vocoder, average: EMAModel, out: Path) -> Vocoder:
-    """Saves the averaged weights and returns them as they were saved."""
+    """Save the EMA weights and load them again."""
     average.copy_to(vocoder.parameters())
     vocoder.save_pretrained(out / "vocoder")
     return Vocoder.from_pretrained(out / "vocoder").eval()

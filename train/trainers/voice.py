@@ -2,9 +2,9 @@
 
     python -m train voice --cache DIR --latents DIR --voice violin/mine --initial MODEL --out RUN
 
-The voice is a new row of the style encoder's table, as a word is of a text encoder's in textual inversion (Gal et al.
-2022, arXiv 2208.01618). All weights that were there before stay as they are, so other voices sound as before to the
-bit. The same command again goes on where it stopped.
+The voice is a new row of the style encoder's embedding table, like a new word in textual inversion (Gal et al. 2022,
+arXiv 2208.01618). All other weights are frozen, so other voices sound exactly as before. Rerun the same command to
+resume.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from train.trainers.loop import TrainingRun, generator_at, run_trainer
 from train.trainers.settings import DenoiserSettings, SettingsError, VoiceSettings, read_settings
 
 SHORTEST_COLUMNS = 12
-START_BATCHES, START_SIZE = 2, 8  # pairs that the start is chosen by
+START_BATCHES, START_SIZE = 2, 8  # pairs that the starting point is chosen on
 LONGEST_NAME = 40
 
 
@@ -42,27 +42,29 @@ def check_voice(voice: str, known: list[str]) -> None:
         known: voices of the model.
 
     Raises:
-        SettingsError: no such instrument, a name that cannot be typed or read as another's, or one that is taken.
+        SettingsError: unknown instrument, or a name that is invalid or taken.
     """
     instrument, _, name = voice.partition("/")
     if instrument not in INSTRUMENT_NAMES:
         known_names = ", ".join(INSTRUMENT_NAMES)
-        raise SettingsError(f"{instrument!r} is no instrument of this model; choose the nearest of {known_names}")
+        raise SettingsError(
+            f"{instrument!r} is not an instrument of this model; choose the most similar of {known_names}"
+        )
     is_plain = name.replace("_", "a").replace("-", "a").isalnum() and name.isascii() and len(name) <= LONGEST_NAME
     if not is_plain:
-        raise SettingsError(f"a voice is named by 1 to {LONGEST_NAME} letters, digits, - and _, not {name!r}")
+        raise SettingsError(f"a voice's name has 1 to {LONGEST_NAME} letters, digits, - and _, not {name!r}")
     if name in INSTRUMENT_NAMES or voice in known:
-        raise SettingsError(f"the name {voice!r} is taken; choose another")
+        raise SettingsError(f"the voice {voice!r} exists already; choose another name")
 
 
 class NewVoice(nn.Module):
     """A denoiser whose only parameter is the row of a new voice.
 
     Args:
-        unet: frozen; kept in a tuple, so that it is neither trained nor saved with the voice.
-        instrument_row: what the voice shares with others of its instrument, (tokens * width,).
-        row: where training starts, (tokens * width,).
-        tokens: style tokens.
+        unet: frozen U-Net; kept in a tuple, so that it is neither trained nor saved with the voice.
+        instrument_row: embedding of the voice's instrument, (tokens * width,).
+        row: initial embedding of the voice, (tokens * width,).
+        tokens: number of style tokens.
     """
 
     def __init__(
@@ -81,22 +83,24 @@ class NewVoice(nn.Module):
         _voices: torch.Tensor,
         _references: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Predicted velocity, (batch, channels, rows, columns), whatever ``voices`` and ``references`` are."""
+        """Predicted velocity, (batch, channels, rows, columns), for the new voice."""
         unet, instrument_row = self.frozen
         tokens = (instrument_row.to(self.row) + self.row).reshape(1, self.tokens, -1)
         return unet(torch.cat([noisy, source], dim=1), timesteps, tokens.expand(len(noisy), -1, -1)).sample
 
 
 def open_pairs(settings: VoiceSettings, cache: MelCache, folder: Path) -> PairSampler:
-    """Pairs whose targets are the clips of the new voice.
+    """Open the pairs whose targets are clips of the new voice.
 
     Raises:
-        CacheError: there are none, or see ``read_latents``.
+        CacheError: there are no such pairs, or see ``read_latents``.
     """
     latents = read_latents(settings.latents, cache.clips, load_autoencoder(folder / "autoencoder", cache.mel))
     sampler = PairSampler(cache.clips[: len(latents)], latents, [settings.voice], "train")
     if not len(sampler.targets):
-        raise CacheError(f"no clip of {settings.voice} with another clip of the same music is in {settings.cache}")
+        raise CacheError(
+            f"{settings.cache} has no clip of {settings.voice} together with another clip of the same music"
+        )
     return sampler
 
 
@@ -131,14 +135,14 @@ def sample_loss(
 def reference_row(style_encoder: StyleEncoder, cache: MelCache, voice: str) -> torch.Tensor | None:
     """Return the style encoder's mean embedding of the voice's clips, (features,).
 
-    None without such a model.
+    None if the style encoder accepts no reference clips.
     """
     if style_encoder.reference is None:
         return None
     clips = [number for number, row in enumerate(cache.clips) if row.voice == voice]
     instrument = style_encoder.instrument_embedding.weight[INSTRUMENT_NAMES.index(voice.split("/")[0])]
-    heard = [style_encoder.encode_reference(cache.tensor(number)[None]).flatten() for number in clips[:16]]
-    return torch.stack(heard).mean(0) - instrument
+    embeddings = [style_encoder.encode_reference(cache.tensor(number)[None]).flatten() for number in clips[:16]]
+    return torch.stack(embeddings).mean(0) - instrument
 
 
 @torch.no_grad()
@@ -150,9 +154,9 @@ def choose_start(
     candidates: dict[str, torch.Tensor],
     device: torch.device,
 ) -> str:
-    """Choose the row with the least loss on some pairs.
+    """Set the model's row to the one with the smallest loss.
 
-    The model then has it. All rows see the same pairs and noise.
+    All rows are tried on the same pairs and noise.
     """
     losses = {}
     for name, row in candidates.items():
@@ -166,29 +170,30 @@ def choose_start(
 
 
 def start_rows(style_encoder: StyleEncoder, cache: MelCache, voice: str) -> dict[str, torch.Tensor]:
-    """Return rows that a new voice may start from, by name.
+    """Candidate starting rows for a new voice, by name.
 
-    They are those of its instrument, or of all voices, their mean, and its own sound.
+    They are the rows of its instrument's voices (or of all voices), their mean, and the style encoder's embedding of
+    its clips.
 
     Returns:
-        Rows (features,) by name.
+        Rows (features,) by description.
     """
     known, weight = style_encoder.config.voices, style_encoder.voice_embedding.weight.detach()
     kin = [name for name in known if name.split("/")[0] == voice.split("/")[0]] or known
     rows = {name: weight[known.index(name)] for name in kin}
     rows[f"the mean of {len(kin)} voices"] = torch.stack(list(rows.values())).mean(0)
-    heard = reference_row(style_encoder, cache, voice)
-    return rows if heard is None else rows | {"its own sound": heard}
+    own = reference_row(style_encoder, cache, voice)
+    return rows if own is None else rows | {"its own sound": own}
 
 
 def add_voice(style_encoder: StyleEncoder, voice: str, row: torch.Tensor, as_default: bool = False) -> StyleEncoder:
-    """Return a style encoder with one more voice.
+    """Return a copy of a style encoder with one more voice.
 
-    Everything else stays the same.
+    All other weights stay the same.
 
     Args:
-        row: the voice's, (features,).
-        as_default: let the voice be the one that its instrument's name stands for.
+        row: embedding of the voice, (features,).
+        as_default: make the voice the default of its instrument.
     """
     known = list(style_encoder.config.voices)
     kin = [number for number, name in enumerate(known) if name.split("/")[0] == voice.split("/")[0]]
@@ -203,7 +208,7 @@ def add_voice(style_encoder: StyleEncoder, voice: str, row: torch.Tensor, as_def
 
 
 def save_model(base: Path, voice: str, row: torch.Tensor, out: Path, as_default: bool) -> None:
-    """Copy a pipeline folder and add one voice.
+    """Copy a pipeline folder and add a voice.
 
     Args:
         base: folder of the pipeline.
@@ -221,24 +226,24 @@ def load_style_encoder(folder: Path) -> StyleEncoder:
     """Load the style encoder of a folder in its saved precision.
 
     Raises:
-        SettingsError: there is none that can be read.
+        SettingsError: the style encoder cannot be read.
     """
     try:
         weights = safetensors.torch.load_file(folder / "style_encoder/diffusion_pytorch_model.safetensors")
     except (OSError, safetensors.SafetensorError) as error:
-        raise SettingsError(f"no StyleDiff model can be read from {folder}: {error}") from error
+        raise SettingsError(f"cannot load a StyleDiff model from {folder}: {error}") from error
     dtype = next(iter(weights.values())).dtype
     return StyleEncoder.from_pretrained(folder, subfolder="style_encoder", torch_dtype=dtype)
 
 
 def train(settings: VoiceSettings) -> torch.Tensor:
-    """Train, or go on training, and export the voice's row to ``out/voice.safetensors``.
+    """Train or resume, and export the row to ``out/voice.safetensors``.
 
     Returns:
         The row, (tokens * width,).
 
     Raises:
-        CacheError, SettingsError: what cannot be trained, as a sentence.
+        CacheError, SettingsError: the voice cannot be trained; the message says why.
     """
     folder = local_folder(settings.initial, {})
     style_encoder = load_style_encoder(folder).float().eval()

@@ -7,8 +7,10 @@ A new metric is one entry of ``METRICS``, and its function in ``notes`` or ``sou
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from train.data.note_agreement import frame_prf, note_f1
+from train.data.notes import frame_prf, note_f1
+from train.evaluation.metrics.clip import ScoredClip
 from train.evaluation.metrics.notes import (
     f0_accuracy,
     onset_f1,
@@ -32,20 +34,35 @@ from train.evaluation.metrics.sound import (
     timbre_distance,
 )
 
-NOTES, SOUND, CODEC = "notes", "sound", "codec"  # tables: two halves of an evaluation's, and that of the codec
+Result = dict[str, Any]
+NOTES, SOUND, CODEC = "notes", "sound", "codec"  # the two halves of an evaluation's table, and the codec's table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One number that an output can be scored with.
+    """A metric: one number that scores an output.
 
     Attributes:
-        name: its key in stored results.
-        heading: of its column, without an arrow.
-        higher_is_better: direction; None if neither is, as for a difference whose best value is 0.
-        needs: attributes of ``ScoredClip`` that are passed to ``compute``; where one is unknown, there is no score.
-        compute: returns the score, or None where it is undefined.
-        tables: that show it. Without any it is only stored.
+        name: key in stored results.
+        heading: heading of its column, without an arrow.
+        higher_is_better: direction; None if neither is better, as for a difference whose best value is 0.
+        needs: attributes of ``ScoredClip`` that are passed to ``compute``; if one is unknown, there is no score.
+        compute: function that returns the score, or None if it is undefined.
+        tables: tables that show it. Without any it is only stored.
+
+    Examples:
+        >>> import torch
+        >>> from train.evaluation.metrics import SOUND, Metric
+        >>> peak = Metric(
+        ...     name="peak",
+        ...     heading="peak",
+        ...     higher_is_better=False,
+        ...     needs=("output",),
+        ...     compute=lambda output: float(output.abs().max()),
+        ...     tables=(SOUND,),
+        ... )
+        >>> peak.column, peak.compute(torch.tensor([0.25, -0.5]))
+        ('peak ↓', 0.5)
     """
 
     name: str
@@ -57,7 +74,7 @@ class Metric:
 
     @property
     def column(self) -> str:
-        """The heading, with an arrow if smaller is better."""
+        """Heading with an arrow if smaller is better."""
         return f"{self.heading} ↓" if self.higher_is_better is False else self.heading
 
 
@@ -66,38 +83,38 @@ METRICS = (
         name="frame_precision",
         heading="frame precision",
         higher_is_better=True,
-        needs=("heard", "score_roll"),
-        compute=lambda heard, score: frame_prf(heard.roll, score)[0],
+        needs=("transcription", "score_roll"),
+        compute=lambda detected, score: frame_prf(detected.roll, score)[0],
     ),
     Metric(
         name="frame_recall",
         heading="frame recall",
         higher_is_better=True,
-        needs=("heard", "score_roll"),
-        compute=lambda heard, score: frame_prf(heard.roll, score)[1],
+        needs=("transcription", "score_roll"),
+        compute=lambda detected, score: frame_prf(detected.roll, score)[1],
     ),
     Metric(
         name="frame_f",
         heading="frame F",
         higher_is_better=True,
-        needs=("heard", "score_roll"),
-        compute=lambda heard, score: frame_prf(heard.roll, score)[2],
+        needs=("transcription", "score_roll"),
+        compute=lambda detected, score: frame_prf(detected.roll, score)[2],
         tables=(NOTES, CODEC),
     ),
     Metric(
         name="note_f1_50",
         heading="note F1, 50 ms",
         higher_is_better=True,
-        needs=("heard", "score"),
-        compute=lambda heard, score: note_f1(score, heard.intervals, heard.pitches, 0.05),
+        needs=("transcription", "score"),
+        compute=lambda detected, score: note_f1(score, detected.intervals, detected.pitches, 0.05),
         tables=(NOTES, CODEC),
     ),
     Metric(
         name="note_f1_100",
         heading="note F1, 100 ms",
         higher_is_better=True,
-        needs=("heard", "score"),
-        compute=lambda heard, score: note_f1(score, heard.intervals, heard.pitches, 0.1),
+        needs=("transcription", "score"),
+        compute=lambda detected, score: note_f1(score, detected.intervals, detected.pitches, 0.1),
         tables=(NOTES,),
     ),
     Metric(
@@ -112,8 +129,8 @@ METRICS = (
         name="timely",
         heading="onsets within 30 ms",
         higher_is_better=True,
-        needs=("heard", "score"),
-        compute=lambda heard, score: timely_share(score, heard.intervals, heard.pitches),
+        needs=("transcription", "score"),
+        compute=lambda detected, score: timely_share(score, detected.intervals, detected.pitches),
         tables=(NOTES,),
     ),
     Metric(
@@ -128,24 +145,24 @@ METRICS = (
         name="source_frame_f",
         heading="frame F to the source",
         higher_is_better=True,
-        needs=("heard", "source"),
-        compute=lambda heard, source: frame_prf(heard.roll, source.roll)[2],
+        needs=("transcription", "source"),
+        compute=lambda detected, source: frame_prf(detected.roll, source.roll)[2],
         tables=(NOTES, CODEC),
     ),
     Metric(
         name="pitch_jaccard",
         heading="pitch Jaccard",
         higher_is_better=False,
-        needs=("heard", "source"),
-        compute=lambda heard, source: pitch_jaccard(heard.roll, source.roll),
+        needs=("transcription", "source"),
+        compute=lambda detected, source: pitch_jaccard(detected.roll, source.roll),
         tables=(NOTES,),
     ),
     Metric(
         name="pitch_class_distance",
         heading="pitch class DTW",
         higher_is_better=False,
-        needs=("heard", "source"),
-        compute=lambda heard, source: pitch_class_distance(heard.activations, source.activations),
+        needs=("transcription", "source"),
+        compute=lambda detected, source: pitch_class_distance(detected.activations, source.activations),
         tables=(NOTES,),
     ),
     Metric(
@@ -158,7 +175,7 @@ METRICS = (
     ),
     Metric(
         name="deviation",
-        heading="pitch off by, cents",
+        heading="pitch error, cents",
         higher_is_better=False,
         needs=("original_hz", "melody", "pitch"),
         compute=lambda original_hz, melody, pitch: pitch_deviation(melody, pitch[0], pitch[1], original_hz),
@@ -214,7 +231,7 @@ METRICS = (
     ),
     Metric(
         name="named_target",
-        heading="heard as target",
+        heading="classified as target",
         higher_is_better=True,
         needs=("named", "instrument"),
         compute=lambda named, instrument: float(named == instrument),
@@ -222,7 +239,7 @@ METRICS = (
     ),
     Metric(
         name="loudness_difference_db",
-        heading="louder by, dB",
+        heading="loudness difference, dB",
         higher_is_better=None,
         needs=("gain", "target_gain"),
         compute=loudness_difference,
@@ -267,3 +284,12 @@ METRIC_NAMED = {metric.name: metric for metric in METRICS}
 def columns_of(*tables: str) -> dict[str, str]:
     """Return table headings with arrows by metric name, in order."""
     return {metric.name: metric.column for table in tables for metric in METRICS if table in metric.tables}
+
+
+def score_clip(clip: ScoredClip) -> Result:
+    """Scores of an output by metric.
+
+    A metric is missing if an attribute it needs is unknown, and None if it is undefined for the clip.
+    """
+    found = ((metric, clip.look_up(metric.needs)) for metric in METRICS)
+    return {metric.name: metric.compute(*values) for metric, values in found if values is not None}

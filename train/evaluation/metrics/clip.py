@@ -1,4 +1,4 @@
-"""One output, its context, and quantities derived from them."""
+"""An output with its context, and quantities derived from them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +9,7 @@ import torch
 
 from stylediff.audio import loudness_gain
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.data.note_agreement import score_roll
-from train.data.notes import Note, is_one_voice
+from train.data.notes import Note, is_one_voice, score_roll
 from train.data.transcription import NoteTranscriber, PitchTracker, Transcription
 from train.data.waveforms import normalized_mel
 from train.models.instrument_classifier import InstrumentClassifier
@@ -18,7 +17,7 @@ from train.models.instrument_classifier import InstrumentClassifier
 
 @dataclass(frozen=True)
 class Listeners:
-    """Networks that listen: two of others, and our classifier of instruments."""
+    """Two published transcribers and our instrument classifier."""
 
     notes: NoteTranscriber
     pitch: PitchTracker
@@ -27,26 +26,36 @@ class Listeners:
 
 @torch.no_grad()
 def name_instrument(waveform: torch.Tensor, classifier: InstrumentClassifier) -> str:
-    """Instrument that the classifier hears in a waveform (samples,)."""
+    """Classify the instrument of a waveform (samples,)."""
     mel = normalized_mel(waveform, classifier.mel)
     return classifier.config.instruments[int(classifier(mel).argmax())]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredClip:
-    """An output, and what it can be compared with.
+    """An output and its references.
 
-    Only ``output`` and ``config`` are always known. Whatever rests on something unknown is None, and a metric that
-    needs it is left out. What several metrics need, such as the transcription, is computed once, by the first.
+    Only ``output`` and ``config`` are always known. Anything derived from an unknown attribute is None, and metrics
+    that need it are skipped. Quantities that several metrics need, such as the transcription, are computed once.
 
     Attributes:
         output: waveform, (samples,).
         target: the aligned true target, (samples,).
-        score: notes that the output should play.
+        score: notes that the output should contain.
         source: transcription of the source.
-        original_hz: pitch of the original that the output should equal, by the pitch tracker, (frames,).
-        instrument: what the output should be heard as.
-        listeners: networks that listen to the output.
+        original_hz: tracked pitch of the original, (frames,), for a reconstruction.
+        instrument: target instrument.
+        listeners: networks that analyse the output.
+
+    Examples:
+        >>> import torch
+        >>> from stylediff.mel import MelConfig
+        >>> from train.evaluation.metrics import score_clip
+        >>> from train.evaluation.metrics.clip import ScoredClip
+        >>> tone = 0.1 * torch.sin(0.1 * torch.arange(22050))
+        >>> scores = score_clip(ScoredClip(output=tone, config=MelConfig(), target=tone))
+        >>> scores["log_mel_error"], "note_f1_50" in scores  # no score, no note metrics
+        (0.0, False)
     """
 
     output: torch.Tensor
@@ -59,7 +68,7 @@ class ScoredClip:
     listeners: Listeners | None = None
 
     def look_up(self, names: tuple[str, ...]) -> list[Any] | None:
-        """Attributes of these names, or None if one of them is unknown."""
+        """Attributes with these names, or None if one of them is unknown."""
         values = []
         for name in names:
             value = getattr(self, name)
@@ -70,17 +79,17 @@ class ScoredClip:
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second."""
+        """Sample rate in Hz."""
         return self.config.sample_rate
 
     @cached_property
     def gain(self) -> float:
-        """Factor that brings the output to the loudness of the data set."""
+        """Gain that brings the output to the loudness of the data set."""
         return loudness_gain(self.output)
 
     @cached_property
     def target_gain(self) -> float | None:
-        """Factor that brings the target to the loudness of the data set."""
+        """Gain that brings the target to the loudness of the data set."""
         return None if self.target is None else loudness_gain(self.target)
 
     @cached_property
@@ -98,46 +107,46 @@ class ScoredClip:
         """Log-mels of the normalised output and, if known, target.
 
         Their shape is (1 or 2, mels, frames).
-
-        Their shape is (1 or 2, mels, frames).
         """
         waveforms = [waveform for waveform in (self.levelled, self.levelled_target) if waveform is not None]
         return waveform_to_mel(torch.stack(waveforms), self.config)[:, 0]
 
     @property
     def mel(self) -> torch.Tensor:
-        """Log-mel of the levelled output, (mels, frames)."""
+        """Log-mel of the output at that loudness, (mels, frames)."""
         return self.mels[0]
 
     @property
     def target_mel(self) -> torch.Tensor | None:
-        """Log-mel of the levelled target, (mels, frames)."""
+        """Log-mel of the target at that loudness, (mels, frames)."""
         return None if self.target is None else self.mels[1]
 
     @cached_property
-    def heard(self) -> Transcription | None:
-        """Notes heard in the output."""
+    def transcription(self) -> Transcription | None:
+        """Transcription of the output."""
         return None if self.listeners is None else self.listeners.notes.transcribe(self.output)
 
     @cached_property
     def score_roll(self) -> np.ndarray | None:
         """Piano roll of the score, (frames, 88) bool.
 
-        It has the frames of ``heard``.
+        It has the frames of ``transcription``.
         """
-        return None if self.score is None or self.heard is None else score_roll(self.score, len(self.heard.roll))
+        if self.score is None or self.transcription is None:
+            return None
+        return score_roll(self.score, len(self.transcription.roll))
 
     @property
     def melody(self) -> tuple[Note, ...] | None:
-        """The score, if it is of one voice."""
+        """The score if it is monophonic, else None."""
         return self.score if self.score is not None and is_one_voice(self.score) else None
 
     @cached_property
     def pitch(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Times in seconds and pitch in Hz of the output, (frames,) each."""
+        """Tracked pitch of the output: seconds and Hz, (frames,) each."""
         return None if self.listeners is None else self.listeners.pitch.track(self.output)
 
     @cached_property
     def named(self) -> str | None:
-        """Instrument that the classifier hears in the output."""
+        """Instrument that the classifier assigns to the output."""
         return None if self.listeners is None else name_instrument(self.output, self.listeners.classifier)

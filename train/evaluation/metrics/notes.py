@@ -1,8 +1,6 @@
 """Metrics of notes and pitch.
 
-The notes and pitches heard are compared with the score, the source or the original.
-
-The notes and pitches heard are compared with the score, the source or the original.
+Detected notes and pitches are compared with the score, the source or the original.
 """
 
 import librosa
@@ -10,28 +8,25 @@ import mir_eval
 import numpy as np
 import torch
 
-from train.data.notes import Note
-from train.data.transcription import LOWEST_PITCH, PITCHES
+from train.data.notes import LOWEST_PITCH, PITCHES, Note
 
 MATCHED_SECONDS, TIMELY_SECONDS = 0.1, 0.03
 HELD_SECONDS = 0.4
-EDGE_SECONDS = 0.08  # of a note, where its attack and its end are left alone
-LARGEST_CENTS = 100.0  # a tracker that is further off follows something else
+EDGE_SECONDS = 0.08  # margin of a note at its attack and at its end
+LARGEST_CENTS = 100.0  # a tracker that is further off follows another sound
 
 
-def pitch_jaccard(heard: np.ndarray, reference: np.ndarray) -> float:
+def pitch_jaccard(detected: np.ndarray, reference: np.ndarray) -> float:
     """Jaccard distance of the pitches in each frame, averaged over frames.
 
     Source: Cífka et al. 2021, arXiv 2102.05749.
 
-    Source: Cífka et al. 2021, arXiv 2102.05749.
-
-    0 is the same pitches everywhere, 1 none in common; a frame that is silent in both counts as 0.
+    0 means the same pitches everywhere, 1 none in common. A frame that is silent in both counts as 0.
 
     Args:
-        heard, reference: (frames, pitches) bool.
+        detected, reference: (frames, pitches) bool.
     """
-    common, either = (heard & reference).sum(1), (heard | reference).sum(1)
+    common, either = (detected & reference).sum(1), (detected | reference).sum(1)
     return float(np.where(either > 0, 1 - common / np.maximum(either, 1), 0.0).mean())
 
 
@@ -40,15 +35,14 @@ def pitch_class_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
     Frames are aligned by dynamic time warping.
 
-    Frames are aligned by dynamic time warping.
-
-    The DPD of Mancusi et al. (2024, arXiv 2409.06096), but on the circle of classes: B and C lie 1 apart, not 11.
+    It is the DPD of Mancusi et al. (2024, arXiv 2409.06096), but on a circle of pitch classes: B and C are 1 apart, not
+    11.
 
     Args:
-        ours, theirs: activations of the piano's keys, (frames, 88).
+        ours, theirs: activations of the piano keys, (frames, 88).
 
     Returns:
-        Semitones for a step of the warping path.
+        Semitones per step of the warping path.
     """
     classes = (LOWEST_PITCH + np.arange(PITCHES)) % 12
     strongest = []
@@ -65,34 +59,30 @@ def onset_f1(waveform: torch.Tensor, notes: tuple[Note, ...], sample_rate: int) 
 
     Onsets are found by librosa's spectral flux and matched by mir_eval.onset.
 
-    Onsets are found by librosa's spectral flux and matched by mir_eval.onset.
-
     Args:
         waveform: (samples,).
     """
-    heard = librosa.onset.onset_detect(y=waveform.numpy(), sr=sample_rate, hop_length=256, units="time")
+    detected = librosa.onset.onset_detect(y=waveform.numpy(), sr=sample_rate, hop_length=256, units="time")
     score = np.unique([note.start for note in notes])
-    return float(mir_eval.onset.f_measure(score, np.sort(heard), window=0.05)[0]) if len(score) else 0.0
+    return float(mir_eval.onset.f_measure(score, np.sort(detected), window=0.05)[0]) if len(score) else 0.0
 
 
 def timely_share(notes: tuple[Note, ...], intervals: np.ndarray, pitches: np.ndarray) -> float | None:
     """Share of onsets within 30 ms of the score's, or None.
 
-    Only notes heard within 0.1 s of the score's count.
-
-    Only notes heard within 0.1 s of the score's count.
+    Only notes detected within 0.1 s of the score's count.
 
     Args:
         notes: the score.
-        intervals, pitches: the notes heard, (notes, 2) seconds and (notes,) MIDI numbers.
+        intervals, pitches: the detected notes, (notes, 2) seconds and (notes,) MIDI numbers.
     """
     if not notes or len(pitches) == 0:
         return None
     score = np.array([[note.start, note.end] for note in notes])
     score_hz = mir_eval.util.midi_to_hz(np.array([note.pitch for note in notes], dtype=float))
-    heard_hz = mir_eval.util.midi_to_hz(pitches)
+    detected_hz = mir_eval.util.midi_to_hz(pitches)
     pairs = mir_eval.transcription.match_notes(
-        score, score_hz, intervals, heard_hz, onset_tolerance=MATCHED_SECONDS, offset_ratio=None
+        score, score_hz, intervals, detected_hz, onset_tolerance=MATCHED_SECONDS, offset_ratio=None
     )
     late = [abs(score[ours, 0] - intervals[theirs, 0]) for ours, theirs in pairs]
     return float(np.mean(np.array(late) <= TIMELY_SECONDS)) if late else None
@@ -103,11 +93,9 @@ def f0_accuracy(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) -
 
     Raw pitch accuracy, Poliner et al. 2007.
 
-    Raw pitch accuracy, Poliner et al. 2007.
-
     Args:
-        notes: the score, of one voice.
-        times, f0_hz: seconds and frequencies of a pitch tracker, (frames,) each.
+        notes: the score, monophonic.
+        times, f0_hz: seconds and frequencies from a pitch tracker, (frames,) each.
     """
     score_hz = np.zeros(len(times))
     for note in sorted(notes, key=lambda note: note.start):
@@ -122,10 +110,10 @@ def held_frames(notes: tuple[Note, ...], times: np.ndarray) -> np.ndarray:
 
     The result has the shape (frames,).
 
-    Notes shorter than 0.4 s and the edges of notes count as none.
+    Notes shorter than 0.4 s and the margins of notes give -1.
 
     Args:
-        notes: of one voice.
+        notes: monophonic notes.
         times: seconds of the frames, (frames,).
     """
     owner = np.full(len(times), -1)
@@ -140,10 +128,8 @@ def pitch_wobble(notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray) 
 
     It is in cents; None without such notes.
 
-    It is in cents; None without such notes.
-
     Args:
-        times, f0_hz: of a pitch tracker, (frames,) each.
+        times, f0_hz: seconds and frequencies from a pitch tracker, (frames,) each.
     """
     owner = held_frames(notes, times)
     changes = 1200 * np.diff(np.log2(np.maximum(f0_hz, 1.0)))
@@ -155,8 +141,6 @@ def pitch_deviation(
     notes: tuple[Note, ...], times: np.ndarray, f0_hz: np.ndarray, original_hz: np.ndarray
 ) -> float | None:
     """Mean distance of pitch from the original's on held notes.
-
-    It is in cents; None without such notes.
 
     It is in cents; None without such notes.
     """

@@ -18,7 +18,7 @@ BLOCK_SECONDS = 0.05
 MOMENT_SECONDS = 0.4
 RANGE_DB = 40.0
 SILENCE_LUFS = -70.0
-STRIPE_WINDOW, STRIPE_STEPS = 128, 8  # samples; steps of a window within a hop
+STRIPE_WINDOW, STRIPE_STEPS = 128, 8  # samples; steps of a window per hop
 
 
 def chroma_similarity(output: torch.Tensor, target: torch.Tensor, config: MelConfig) -> float:
@@ -38,24 +38,20 @@ def log_mel_error(output: torch.Tensor, target: torch.Tensor) -> float:
 
     Both are floored 70 dB below the target's peak.
 
-    Both are floored 70 dB below the target's peak.
-
-    The log-spectral distance of Gray and Markel (1976) with the L1 norm, on mel bands. The floor keeps what nobody
-    hears out of the mean.
+    It is the log-spectral distance of Gray and Markel (1976) with the L1 norm, on mel bands. The floor excludes
+    inaudible differences.
 
     Args:
         output, target: (..., mels, frames).
     """
     if output.shape != target.shape:
-        raise ValueError(f"log-mels must be equally large, got {tuple(output.shape)} and {tuple(target.shape)}")
+        raise ValueError(f"log-mels must have the same shape, got {tuple(output.shape)} and {tuple(target.shape)}")
     floor = float(target.max()) - DYNAMIC_RANGE
     return float((output.clamp_min(floor) - target.clamp_min(floor)).abs().mean())
 
 
 def log_spectral_distance(output: torch.Tensor, target: torch.Tensor, config: MelConfig) -> float:
     """Log-spectral distance in dB.
-
-    Root mean square over bins, mean over frames (Gray and Markel 1976, eq. 2).
 
     Root mean square over bins, mean over frames (Gray and Markel 1976, eq. 2).
 
@@ -80,9 +76,8 @@ def timbre_distance(output: torch.Tensor, target: torch.Tensor) -> float:
 
     Each mean is over the frames in which the clip sounds.
 
-    Each mean is over the frames in which the clip sounds.
-
-    Coefficients as in Cífka et al. (2021, arXiv 2102.05749), who leave out the level as well; theirs feed a network.
+    The coefficients are those of Cífka et al. (2021, arXiv 2102.05749), who also exclude the level but pass them to a
+    network.
 
     Args:
         output, target: (mels, frames) in nepers.
@@ -99,9 +94,7 @@ def timbre_distance(output: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def missing_seconds(output: torch.Tensor, target: torch.Tensor, sample_rate: int) -> float:
-    """Seconds in which a waveform is 30 dB quieter than its target.
-
-    Only blocks of the target within 40 dB of its loudest 50 ms count.
+    """Seconds in which a waveform is 30 dB below its target.
 
     Only blocks of the target within 40 dB of its loudest 50 ms count.
 
@@ -117,8 +110,6 @@ def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
     """Levels of the 50 ms blocks of a waveform in dB, (blocks,).
 
     They are limited to 40 dB below the loudest.
-
-    They are limited to 40 dB below the loudest.
     """
     block = round(BLOCK_SECONDS * sample_rate)
     power = waveform[: len(waveform) // block * block].reshape(-1, block).square().mean(1)
@@ -129,11 +120,7 @@ def level_contour(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
 def mel_contour(mel: torch.Tensor, seconds: float, config: MelConfig) -> torch.Tensor:
     """Levels of overlapping windows of a log-mel in dB, (windows,).
 
-    Windows start a quarter of their length apart.
-
-    Windows start a quarter of their length apart.
-
-    None is more than 40 dB below the loudest.
+    Windows start a quarter of their length apart. None is more than 40 dB below the loudest.
     """
     frames = round(seconds * config.sample_rate / config.hop_length)
     power = (2 * frame_levels(mel)).exp()
@@ -143,8 +130,6 @@ def mel_contour(mel: torch.Tensor, seconds: float, config: MelConfig) -> torch.T
 
 def momentary_loudness(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
     """Momentary loudness of a waveform, every 100 ms.
-
-    EBU Tech 3341, ITU-R BS.1770.
 
     EBU Tech 3341, ITU-R BS.1770.
 
@@ -162,9 +147,7 @@ def momentary_loudness(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor
 def correlation(contour: torch.Tensor, target: torch.Tensor) -> float | None:
     """Pearson correlation of two contours (blocks,) in dB.
 
-    None if one of them never changes.
-
-    None if one of them never changes.
+    It is None if one of them is constant.
     """
     contours = torch.stack([contour, target])
     if float(contours.std(dim=1).min()) < 0.1:
@@ -183,11 +166,9 @@ def loudness_correlation(output: torch.Tensor, target: torch.Tensor, sample_rate
 
 
 def loudness_difference(gain: float, target_gain: float) -> float:
-    """Decibels by which an output is louder than its target.
+    """Loudness difference of an output to its target, in dB.
 
-    It follows from the gains that make both equally loud.
-
-    It follows from the gains that make both equally loud.
+    It is computed from the gains that make both equally loud.
     """
     return 20 * float(torch.tensor(target_gain / gain).log10())
 
@@ -200,9 +181,9 @@ def clipped_samples(waveform: torch.Tensor) -> int:
 def hop_stripes(waveform: torch.Tensor, config: MelConfig) -> float:
     """Autocorrelation of fast spectral changes at one hop, -1 to 1.
 
-    Frames that do not join well leave a pattern that repeats with every hop. Log-magnitudes of short windows, less
-    their mean over two hops, are compared with themselves a hop later. Patterns of the sound itself count as well, so
-    the value has to be read beside that of the original.
+    Frames that do not match leave a pattern that repeats with every hop. Log-magnitudes of short windows, minus their
+    mean over two hops, are correlated with themselves one hop later. Patterns of the sound itself count too, so compare
+    the value with that of the original.
 
     Args:
         waveform: (samples,).

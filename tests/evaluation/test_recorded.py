@@ -1,11 +1,14 @@
+"""Recordings in the evaluation."""
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 
 from train.data.recordings import HELD_OUT, RecordingError, list_recordings, split_of
-from train.evaluation.recorded_clips import (
+from train.evaluation.recorded import (
     RecordedClip,
+    RecordedReference,
     choose_examples,
     choose_sources,
     examples_of_split,
@@ -22,7 +25,7 @@ def name_in(split: str, start: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two pianos, one long and one short, and a violin, all held out; a violin for training."""
+    """Held out: a long and a short piano recording and a violin. For training: a violin."""
     for split, start, seconds in (
         (HELD_OUT, "piano/long", 30.0),
         (HELD_OUT, "piano/short", 6.0),
@@ -56,16 +59,48 @@ def test_examples_are_of_one_instrument_and_of_both_splits(folder):
     assert choose_examples(recordings, "harp", None, RATE) == []
 
 
-def test_few_examples_of_a_split_are_joined_by_the_others():
+def test_too_few_examples_of_a_split_are_filled_up_from_the_other():
     clips = [RecordedClip(f"flute/{n}", "flute", "train" if n < 10 else HELD_OUT, torch.zeros(1)) for n in range(40)]
     assert examples_of_split(clips, HELD_OUT) == clips[10:]
     assert examples_of_split(clips, "train") == clips
     assert examples_of_split(clips, "all") == clips
 
 
-def test_an_empty_split_is_a_sentence(folder):
+def test_an_empty_split_is_reported(folder):
     assert len(recordings_of_split(folder, "all")) == 4
     for recording in recordings_of_split(folder, "train"):
         recording.path.unlink()
-    with pytest.raises(RecordingError, match="belongs to the split 'train'"):
+    with pytest.raises(RecordingError, match="has no recording in the split 'train'"):
         recordings_of_split(folder, "train")
+
+
+def clips(count: int, seed: int, offset: float = 0.0, spread: float = 1.0) -> list[np.ndarray]:
+    """Features of clips of three patches: three dimensions vary, the others are constant."""
+    values = np.zeros((count, 3, 200))
+    values[..., :3] = offset + spread * np.random.default_rng(seed).standard_normal((count, 3, 3))
+    return list(values)
+
+
+def test_the_distance_grows_with_a_shift_of_the_mean():
+    reference = RecordedReference(clips(60, 0))
+    assert reference.axes.shape == (200, 16)
+    assert reference.distance(reference.clips) == pytest.approx(0, abs=1e-6)
+    assert reference.distance(clips(60, 1)) < 0.3
+    near, far = (reference.distance(clips(60, 1, offset)) for offset in (1.0, 2.0))
+    assert near == pytest.approx(3, rel=0.2)  # three dimensions, each shifted by 1
+    assert far == pytest.approx(12, rel=0.2)
+
+
+def test_the_floor_is_between_zero_and_another_instrument():
+    reference = RecordedReference(clips(24, 0))
+    assert 0 < reference.floor < 0.5 < reference.distance(clips(24, 1, 1.0))
+    assert RecordedReference(clips(24, 0)).floor == reference.floor
+
+
+def test_a_small_reference_has_fewer_dimensions():
+    assert RecordedReference(clips(8, 0)).axes.shape == (200, 6)
+
+
+def test_too_few_clips_are_refused():
+    with pytest.raises(ValueError, match="at least 4 clips, got 3"):
+        RecordedReference(clips(3, 0))
