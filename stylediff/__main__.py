@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stylediff.containers import KINDS
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.lazy_imports import import_lazily
 from stylediff.settings import SettingError, TransferSettings, add_flags, read_flags
@@ -23,7 +24,7 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stylediff", description="Play audio files with another instrument.")
-    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="wav, flac, mp3, ogg, opus or aiff")
+    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help=KINDS)
     parser.add_argument("--to", metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
     parser.add_argument("--like", type=Path, metavar="CLIP", help="sound like the instrument in this clip")
     parser.add_argument("--like-weight", type=float, default=1.0, help="weight of --like against --to (1)")

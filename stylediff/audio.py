@@ -1,6 +1,6 @@
 """Audio files to waveforms and back."""
 
-import sys
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,24 +8,23 @@ import soundfile
 import soxr
 import torch
 
+from stylediff.containers import AudioError
+from stylediff.decoding import Sound, decode
+
+LOG = logging.getLogger(__name__)
 MIN_SECONDS = 0.5
 TARGET_RMS = 10 ** (-23 / 20)
 PEAK_LIMIT = 0.97
 SILENCE_RMS = 1e-5
 
 
-class AudioError(ValueError):
-    """A clip that cannot be used.
-
-    The message says what was found and what is allowed.
-    """
-
-
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """Samples of an audio file as stored.
 
+    A warning is logged if a part could not be read.
+
     Args:
-        path: wav, flac, mp3, ogg, opus or aiff (libsndfile), or m4a, webm and what else PyAV opens.
+        path: a file with one of the endings in ``stylediff.containers.SUFFIXES``, or another that PyAV opens.
 
     Returns:
         float32 samples of shape (channels, samples) and the sample rate in Hz.
@@ -33,71 +32,47 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     Raises:
         AudioError: missing file, unknown format, or no samples in it.
     """
-    samples, sample_rate, _ = read_part(path, 0.0, None)
-    return samples, sample_rate
+    sound = read_sound(path)
+    if sound.note:
+        LOG.warning("%s: %s", Path(path).name, sound.note)
+    return sound.samples, sound.sample_rate
 
 
 def read_part(path: str | Path, start_s: float, length_s: float | None) -> tuple[np.ndarray, int, float]:
-    """Read a part of an audio file.
+    """Samples and sample rate of a part, and the file's seconds.
 
-    Returns what ``read_audio`` returns, and the length of the whole file in seconds.
+    Arguments and errors are those of ``read_sound``.
+    """
+    sound = read_sound(path, start_s, length_s)
+    return sound.samples, sound.sample_rate, sound.file_seconds
+
+
+def read_sound(path: str | Path, start_s: float = 0.0, length_s: float | None = None) -> Sound:
+    """Read a part of an audio file.
 
     Args:
         start_s, length_s: where the part begins and how long it is at most; None is up to the end.
 
     Raises:
-        AudioError: also if the file ends before the part begins.
+        AudioError: as ``read_audio``, and if the file ends before the part begins.
     """
     path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"no such file: {path.name}")
     try:
-        with soundfile.SoundFile(path) as file:
-            sample_rate, frames = file.samplerate, file.frames
-            file.seek(min(frames, round(start_s * sample_rate)))
-            wanted = -1 if length_s is None else round(length_s * sample_rate)
-            samples = file.read(wanted, dtype="float32", always_2d=True).T
-    except (soundfile.LibsndfileError, TypeError):  # a TypeError for .raw, which needs a given sample rate
-        samples, sample_rate, frames = decode_container(path, start_s, length_s)
-    if start_s * sample_rate >= frames > 0:
-        whole = f"{frames / sample_rate:.1f} s"
-        raise AudioError(f"the clip is {whole} long; it cannot start at second {start_s:g}")
-    if samples.shape[1] == 0:
-        raise AudioError(f"{path.name} holds no samples")
-    return samples, sample_rate, frames / sample_rate
-
-
-def decode_container(path: Path, start_s: float, length_s: float | None) -> tuple[np.ndarray, int, int]:
-    """Decode a part of a file that libsndfile cannot read.
-
-    The first sound track is used. Nothing else of the file is kept in memory.
-
-    Returns:
-        Samples and sample rate as ``read_audio`` gives them, and how many samples the whole track has.
-
-    Raises:
-        AudioError: PyAV does not know it either, or finds no sound in it.
-    """
-    import av  # needed for few files, and slow to import
-
-    refusal = AudioError(f"{path.name} is not audio that can be read (wav, flac, mp3, ogg, opus, aiff, m4a, webm)")
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise refusal
-            stream = container.streams.audio[0]
-            planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
-            first = round(start_s * stream.rate)
-            end = sys.maxsize if length_s is None else first + round(length_s * stream.rate)
-            pieces, position = [np.zeros((stream.channels, 0), np.float32)], 0
-            for frame in container.decode(stream):
-                for part in planar.resample(frame):
-                    piece = part.to_ndarray()
-                    pieces.append(piece[:, max(0, first - position) : max(0, end - position)].copy())
-                    position += piece.shape[1]
-            return np.concatenate(pieces, axis=1), stream.rate, position
-    except (av.FFmpegError, UnicodeDecodeError) as error:
-        raise refusal from error
+        if not path.is_file():
+            raise AudioError(f"no such file: {path.name}")
+        sound = decode(path, start_s, length_s)
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or "it is too large for the memory of this machine"
+        raise AudioError(f"{path.name} cannot be read: {reason}") from error
+    except ValueError as error:
+        if isinstance(error, AudioError):
+            raise
+        raise AudioError(f"{path.name} cannot be read: {error}") from error  # a name with a null character
+    if sound.samples.shape[1] > 0:
+        return sound
+    if start_s >= sound.file_seconds > 0:
+        raise AudioError(f"the clip is {sound.file_seconds:.1f} s long; it cannot start at second {start_s:g}")
+    raise AudioError(f"{path.name} holds no samples")
 
 
 def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:

@@ -15,7 +15,9 @@ from tests.helpers.files import ROOT
 
 # a module of the library imports only from rows above its row
 LAYERS = (
-    {"public", "hub", "instruments", "lazy_imports", "audio"},
+    {"public", "hub", "instruments", "containers", "lazy_imports"},
+    {"decoding"},
+    {"audio"},
     {"mel", "room", "phone_level", "phrase_selection", "tone_files"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics"},
     {"autoencoder", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},

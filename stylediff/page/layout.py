@@ -1,5 +1,6 @@
 """Layout of the page, and the handler that each part calls."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from stylediff.containers import SUFFIXES
 from stylediff.page.about import draw_flow, read_about
 from stylediff.page.api import build_endpoint
 from stylediff.page.batch_tab import Batches
@@ -27,7 +29,7 @@ from stylediff.page.player import build_player
 from stylediff.page.ringtone_tab import RingtoneTab
 from stylediff.page.settings import LARGEST_SEED
 from stylediff.page.translations import build_labels
-from stylediff.page.uploads import FILE_TYPES, MAX_UPLOAD_MB, describe_limits
+from stylediff.page.uploads import MAX_UPLOAD_MB, describe_limits
 from stylediff.pipeline import StyleTransferPipeline
 
 QUEUE_SIZE = int(os.environ.get("STYLEDIFF_QUEUE", "16"))
@@ -166,7 +168,7 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
 
     The order of the inputs is that of the parameters of ``/batch``.
     """
-    files = gr.File(file_count="multiple", file_types=FILE_TYPES, label=t("files"), elem_id="files")
+    files = gr.File(file_count="multiple", file_types=list(SUFFIXES), label=t("files"), elem_id="files")
     target = instrument_buttons(t("target"), "batch_target")
     preset = preset_buttons(t, "batch_preset")
     seed = gr.Number(0, label=t("seed"), precision=0, minimum=0, maximum=LARGEST_SEED)
@@ -219,7 +221,7 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
         "max_file_size": f"{MAX_UPLOAD_MB}mb",
         "theme": gr.themes.Soft(),
         "css_paths": CSS,
-        "js": SCRIPT.read_text(),
+        "js": SCRIPT.read_text().replace("SUFFIXES", json.dumps(SUFFIXES)),
         "i18n": t,
         "footer_links": ["api", "gradio", "settings"],
         "enable_monitoring": False,

@@ -1,10 +1,16 @@
 () => {
-  // Browsers call every .webm a video, recordings of sound too, and the upload takes nothing but audio.
+  // Browsers call every .webm and .mp4 a video, and some kinds of sound nothing; the upload takes nothing but audio.
+  const endings = SUFFIXES;
   const ours = (input) => input.matches?.(":is(#source, #reference, #tone_source, #repair_source) input[type=file]");
-  const named = (file) => new File([file], file.name, { type: file.type.replace("video/", "audio/") });
-  document.addEventListener("click", ({ target }) => { if (ours(target)) target.accept = "audio/*,.webm,.m4a"; }, true);
+  const misnamed = (file) =>
+    !file.type.startsWith("audio/") && endings.some((ending) => file.name.toLowerCase().endsWith(ending));
+  const named = (file) => misnamed(file)
+    ? new File([file], file.name, { type: `audio/${file.type.split("/")[1] || "x-other"}` }) : file;
+  document.addEventListener("click", ({ target }) => {
+    if (ours(target)) target.accept = ["audio/*", ...endings].join();
+  }, true);
   document.addEventListener("change", ({ target }) => {
-    if (!ours(target) || ![...target.files].some((file) => file.type.startsWith("video/"))) return;
+    if (!ours(target) || ![...target.files].some(misnamed)) return;
     const files = new DataTransfer();
     for (const file of target.files) files.items.add(named(file));
     target.files = files.files;

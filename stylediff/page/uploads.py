@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stylediff.audio import read_part
+from stylediff.audio import read_sound
 from stylediff.mel import MelConfig
 
 MAX_SECONDS = float(os.environ.get("STYLEDIFF_MAX_SECONDS", "60"))
 MAX_UPLOAD_MB = 25
-FILE_TYPES = [".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".m4a", ".webm"]
+SHOWN_KINDS = ("wav", "flac", "mp3", "ogg", "opus", "aiff", "m4a", "mp4", "webm", "…")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Clip:
         start_s: start of the part in the file, in seconds.
         file_seconds: length of the whole file, in seconds.
         name: name of the file without its ending.
+        is_whole_known: False if the file is at least that long.
+        lost_seconds: length of what could not be read.
     """
 
     samples: np.ndarray
@@ -31,6 +33,8 @@ class Clip:
     start_s: float
     file_seconds: float
     name: str
+    is_whole_known: bool = True
+    lost_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -41,8 +45,10 @@ class Clip:
         kind = {1: "mono", 2: "stereo"}.get(len(self.samples), f"{len(self.samples)} channels")
         what = f"{self.sample_rate / 1000:g} kHz {kind} → {mel.sample_rate / 1000:g} kHz mono"
         end = self.start_s + self.seconds
-        part = "whole clip" if self.seconds > self.file_seconds - 0.01 else f"of {self.file_seconds:.1f} s"
-        return f"{what}, seconds {self.start_s:.1f}–{end:.1f} ({part})"
+        about = "" if self.is_whole_known else "about "
+        part = "whole clip" if self.seconds > self.file_seconds - 0.01 else f"of {about}{self.file_seconds:.1f} s"
+        lost = f"; {self.lost_seconds:.2f} s could not be read" if self.lost_seconds else ""
+        return f"{what}, seconds {self.start_s:.1f}–{end:.1f} ({part}{lost})"
 
 
 def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
@@ -51,11 +57,18 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
     Raises:
         AudioError: the file cannot be read.
     """
-    samples, sample_rate, whole = read_part(path, start_s, min(length_s, MAX_SECONDS))
-    return Clip(samples, sample_rate, start_s, whole, Path(path).stem)
+    sound = read_sound(path, start_s, min(length_s, MAX_SECONDS))
+    return Clip(
+        sound.samples,
+        sound.sample_rate,
+        start_s,
+        sound.file_seconds,
+        Path(path).stem,
+        sound.is_whole_known,
+        sound.lost_seconds,
+    )
 
 
 def describe_limits() -> str:
     """Describe the upload limits without words to translate."""
-    kinds = " · ".join(ending[1:] for ending in FILE_TYPES if ending != ".aif")
-    return f"{kinds}; ≤ {MAX_UPLOAD_MB} MB, ≤ {MAX_SECONDS:g} s"
+    return f"{' · '.join(SHOWN_KINDS)}; ≤ {MAX_UPLOAD_MB} MB, ≤ {MAX_SECONDS:g} s"

@@ -119,7 +119,7 @@ def test_nothing_to_import_is_reported_with_exit_code_2(recordings, tmp_path, ca
     write(tmp_path / "quiet" / "silent.wav", [np.zeros(66150)])
     for folder, sentence in (
         ("nowhere", "error: no such folder of recordings: "),
-        ("empty", "error: no recording (.wav, .flac, .mp3, .ogg, .opus, .aiff, .aif) in "),
+        ("empty", "error: no recording (wav, flac, mp3, "),
         ("quiet", "error: no recording in "),
     ):
         assert run(tmp_path / folder, tmp_path / f"out_{folder}") == 2

@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from stylediff.audio import SILENCE_RMS, AudioError, loudness_gain, read_audio, to_mono
+from stylediff.containers import KINDS, SUFFIXES
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from train.common.cli import run_command
@@ -32,7 +33,6 @@ from train.data.manifest import (
     write_manifest,
 )
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif")
 SHORTEST, LONGEST = 3, 7  # in multiples of FRAME_MULTIPLE: 2.2 s and 5.2 s
 BLOCK_S = 0.05
 PAUSE_S = 0.5
@@ -49,7 +49,7 @@ def find_recordings(folder: Path) -> list[Path]:
         raise ManifestError(f"no such folder of recordings: {folder}")
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
     if not paths:
-        raise ManifestError(f"no recording ({', '.join(SUFFIXES)}) in {folder}")
+        raise ManifestError(f"no recording ({KINDS}) in {folder}")
     return paths
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from stylediff.audio import SILENCE_RMS, AudioError, read_audio, to_mono
+from stylediff.containers import KINDS, SUFFIXES
 from stylediff.instruments import INSTRUMENT_NAMES
 from train.data.notes import Note
 
@@ -22,7 +23,6 @@ TABLE = Path(__file__).with_suffix(".csv")
 TRAIN, HELD_OUT = "train", "held_out"
 SPLITS = (TRAIN, HELD_OUT)
 HELD_OUT_SHARE = 1 / 3
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".m4a")
 OTHER_NAMES = {"sax": "saxophone", "celli": "cello", "violoncello": "cello", "vibes": "vibraphone", "string": "strings"}
 
 CLIP_S, SHORTEST_CLIP_S = 5.5, 3.0
@@ -132,7 +132,7 @@ def list_recordings(folder: Path, instrument: str | None = None) -> list[Recordi
         raise RecordingError(f"no such folder of recordings: {folder}")
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
     if not paths:
-        raise RecordingError(f"no recording ({', '.join(SUFFIXES)}) in {folder}")
+        raise RecordingError(f"no recording ({KINDS}) in {folder}")
     recordings = [describe_recording(path, folder) for path in paths]
     if instrument is None:
         return recordings
