@@ -16,12 +16,12 @@ from tests.helpers.files import ROOT
 # A module of the library imports only from rows above its own.
 LAYERS = (
     {"public", "hub", "instruments", "audio"},
-    {"mel", "room", "phone_level", "phrase_selection", "tone_files"},
-    {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics"},
+    {"mel", "room", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
+    {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
     {"autoencoder", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
     {"pipeline"},
-    {"checkpoint", "ring"},
-    {"__main__", "ringtone"},
+    {"checkpoint", "ring", "gap_filling"},
+    {"__main__", "ringtone", "repair"},
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 # A module of the training imports only from its own package and from those of the rows above.
