@@ -25,7 +25,7 @@ LEFT_TO_THE_MODEL = (None, AUTO, "")
 VOICE = "voice"  # key of the voice that a model recommends beside settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Settings = TypeVar("Settings", bound="TransferSettings")
+Settings = TypeVar("Settings", bound="CheckedSettings")
 
 
 class SettingError(ValueError):
@@ -135,7 +135,39 @@ def declarations(cls: type) -> dict[str, Setting]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferSettings:
+class CheckedSettings:
+    """Settings that are checked when an instance is made.
+
+    Text is converted.
+
+    Raises:
+        SettingError: a value that cannot be used.
+    """
+
+    IS_SERVED: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for name, setting in declarations(type(self)).items():
+            object.__setattr__(self, name, setting.read(name, getattr(self, name), self.IS_SERVED))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return settings by name.
+
+        Missing names get defaults; unknown names are ignored.
+
+        Raises:
+            SettingError: a value that cannot be used.
+        """
+        return cls(**{name: values[name] for name in declarations(cls) if name in values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Values by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings(CheckedSettings):
     """Settings of one transfer.
 
     A setting that a model may recommend is None until ``resolve`` fills it in. Values are checked when an instance is
@@ -202,27 +234,6 @@ class TransferSettings:
     enhance: bool = declare(True, "correct the generated spectrogram", is_auto=True)
     room: str = declare(ROOM, "room added to the result", choices=tuple(ROOMS), is_auto=True)
     keep_tail: bool = declare(False, "let the room ring out after the end; the result is then longer", is_shown=False)
-
-    IS_SERVED: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        for name, setting in declarations(type(self)).items():
-            object.__setattr__(self, name, setting.read(name, getattr(self, name), self.IS_SERVED))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return settings by name.
-
-        Missing settings get their defaults; unknown names are ignored.
-
-        Raises:
-            SettingError: an invalid value.
-        """
-        return cls(**{name: values[name] for name in declarations(cls) if name in values})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Values by setting."""
-        return asdict(self)
 
     @classmethod
     def from_kwargs(cls, arguments: Mapping[str, Any]) -> Self:
@@ -309,7 +320,7 @@ def takes_settings(function: Function) -> Function:
 
 
 def add_flags(
-    parser: argparse.ArgumentParser, cls: type[TransferSettings] = TransferSettings, leave_out: tuple[str, ...] = ()
+    parser: argparse.ArgumentParser, cls: type[CheckedSettings] = TransferSettings, leave_out: tuple[str, ...] = ()
 ) -> None:
     """Add a flag for each setting of a class to a parser.
 

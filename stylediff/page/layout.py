@@ -26,6 +26,7 @@ from stylediff.page.examples import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, Handlers, connect_stop
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.player import build_player
+from stylediff.page.repair_tab import RepairTab
 from stylediff.page.ringtone_tab import RingtoneTab
 from stylediff.page.settings import LARGEST_SEED
 from stylediff.page.translations import build_labels
@@ -200,10 +201,11 @@ class Page(gr.Blocks):
 
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """Build the page of a pipeline; return it and its launch arguments."""
-    t, converter, tones = build_labels(), Converter(pipeline), RingtoneTab(pipeline)
+    t, converter, tones, repairs = build_labels(), Converter(pipeline), RingtoneTab(pipeline), RepairTab(pipeline)
     with Page(title="StyleDiff", delete_cache=(3600, 3600)) as page:
         gr.api(build_endpoint(converter), api_name="convert", **MODEL)
         gr.api(tones.endpoint(), api_name="ringtone", **MODEL)
+        gr.api(repairs.endpoint(), api_name="repair", **MODEL)
         gr.Markdown("# StyleDiff")
         gr.Markdown(t("intro"), elem_id="intro")
         gr.Markdown(describe_limits(), elem_id="limits")
@@ -213,6 +215,8 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
             build_batch_tab(converter, t)
         with gr.Tab(t("tone_tab")):
             tones.build(t)
+        with gr.Tab(t("repair_tab")):
+            repairs.build(t)
         with gr.Tab(t("about_tab")):
             gr.HTML(draw_flow())
             gr.Markdown(read_about())

@@ -16,7 +16,7 @@ from PIL import Image
 
 from stylediff.audio import read_part
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.page.api import path_of, set_parameters
+from stylediff.page.api import path_of, set_parameters, with_request
 from stylediff.page.background_jobs import run_steps
 from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
@@ -225,18 +225,3 @@ class RingtoneTab:
                 return FileData(path=str(file), orig_name=file.name), facts
 
         return set_parameters(ringtone, parameters, tuple[FileData, dict[str, Any]])
-
-
-def with_request(function: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
-    """Return a handler with named parameters and a request.
-
-    gradio fills the request in.
-    """
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter(name, kind, annotation=Any) for name in names]
-    request = inspect.Parameter("request", kind, default=None, annotation=gr.Request)
-
-    def handler(*values: Any) -> Iterator[Any]:
-        yield from function(*values[:-1], request=values[-1])
-
-    return set_parameters(handler, [*parameters, request])

@@ -119,7 +119,7 @@ def test_settings_travel_by_link_and_by_file(visit, tmp_path):
 @pytest.mark.parametrize("query", ["", "?__theme=dark"])
 def test_a_phone_shows_the_page_without_sideways_scroll(visit, query):
     visitor = visit(query, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, locale="en-US")
-    for tab in ("Several files", "Ringtone", "About", "Convert"):
+    for tab in ("Several files", "Ringtone", "Repair", "About", "Convert"):
         open_tab(visitor, tab)
         assert not visitor.evaluate("document.documentElement.scrollWidth > innerWidth")
 

@@ -114,6 +114,21 @@ def loop_joints(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
 
 
+def repair(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
+    parser.add_argument("--clips", type=int, default=2, help="held-out clips of each instrument")
+    parser.add_argument("--gaps", type=int, nargs="+", default=[10, 50, 100, 200, 300, 750, 2000], help="milliseconds")
+    add_model_arguments(parser, classifier=False)
+    add_out(parser)
+    add_workers(parser)
+
+
+def denoise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
+    parser.add_argument("--clips", type=int, default=1, help="held-out clips of each instrument")
+    add_out(parser)
+
+
 COMMANDS = (
     Command(
         name="real-recordings",
@@ -169,5 +184,17 @@ COMMANDS = (
         summary="Looped ringtones of recordings, played twice: does the joint stand out from other beats?",
         function="experiments.loop_joints:main",
         add_arguments=loop_joints,
+    ),
+    Command(
+        name="repair",
+        summary="Gaps in held-out recordings, filled by several systems: how well?",
+        function="experiments.repair:main",
+        add_arguments=repair,
+    ),
+    Command(
+        name="denoise",
+        summary="Noise added to held-out recordings: how much is removed, and what stays?",
+        function="experiments.denoise:main",
+        add_arguments=denoise,
     ),
 )
