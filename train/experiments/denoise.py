@@ -14,7 +14,7 @@ from stylediff.repair import RepairSettings, repair
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.data.recordings import Recording, load_recording
-from train.evaluation.clip_scores import Result
+from train.evaluation.metrics import Result
 from train.experiments.repair import CLIP_S, RATE, choose_cases, gap_distance, mean_of, note_scores
 
 NOTES = """\

@@ -22,7 +22,7 @@ from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
 from train.data.recordings import Recording, list_recordings, load_recording
-from train.evaluation.clip_scores import Result
+from train.evaluation.metrics import Result
 from train.evaluation.runner import load_model
 
 N_FFT, HOP = 1024, 128

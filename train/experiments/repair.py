@@ -34,11 +34,11 @@ from stylediff.repair import GAP, RECOGNISED, RepairSettings, repair, style_of
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
-from train.data.note_agreement import frame_prf, note_f1
+from train.data.notes import frame_prf, note_f1
 from train.data.recordings import HELD_OUT, Recording, list_recordings, load_recording
 from train.data.transcription import FRAMES_PER_SECOND, NoteTranscriber
-from train.evaluation.clip_scores import Result
-from train.evaluation.frechet import frechet_distance
+from train.evaluation.embeddings import frechet_distance
+from train.evaluation.metrics import Result
 from train.evaluation.musicnn import Musicnn
 from train.evaluation.runner import load_model
 
