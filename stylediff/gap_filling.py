@@ -199,8 +199,9 @@ def diffuse_gap(
     mel = waveform_to_mel(mono[None], config)
     place = gap_frames(gap, config)
     guide = interpolate_mel(mel, place)
-    shift, distance = find_similar(mel[0, 0], place) if sampling.is_similar else (0, float("inf"))
-    if place.stop - place.start > SIMILAR_S * config.sample_rate / config.hop_length and distance < SIMILAR_DISTANCE:
+    is_long = place.stop - place.start > SIMILAR_S * config.sample_rate / config.hop_length
+    shift, distance = find_similar(mel[0, 0], place) if sampling.is_similar and is_long else (0, float("inf"))
+    if distance < SIMILAR_DISTANCE:
         guide = fit_edges(mel.roll(-shift, -1), mel, place)
     window = choose_window(mel.shape[-1], place)
     inner = slice(place.start - window.start, place.stop - window.start)

@@ -76,9 +76,10 @@ class RepairTab:
                 source = gr.Audio(
                     label=t("source"), sources=["upload", "microphone"], type="filepath", elem_id="repair_source"
                 )
+                gr.Markdown(t("repair_mark"))
                 strip = gr.Image(
-                    label=t("repair_mark"), type="numpy", format="png", interactive=False, visible=False, buttons=[],
-                    elem_id="repair_strip",
+                    show_label=False, label=t("repair_mark"), type="numpy", format="png", interactive=False,
+                    visible=False, buttons=[], elem_id="repair_strip",
                 )  # fmt: skip
                 controls = build_repair_controls(t)
             with gr.Column():

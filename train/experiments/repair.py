@@ -187,7 +187,7 @@ def edge_step(whole: np.ndarray, made: np.ndarray, gaps: list[Edges]) -> float:
         levels = [10 * np.log10((side**2).mean() + 1e-7) for side in sides]
         return abs(levels[1] - levels[0])
 
-    return max(max(0.0, step(made, edge) - step(whole, edge)) for gap in gaps for edge in gap)
+    return max(max(0.0, float(step(made, edge) - step(whole, edge))) for gap in gaps for edge in gap)
 
 
 @lru_cache(maxsize=1)
