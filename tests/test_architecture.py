@@ -15,8 +15,8 @@ from tests.helpers.files import ROOT
 
 # a module of the library imports only from rows above its row
 LAYERS = (
-    {"public", "hub", "instruments", "containers", "lazy_imports"},
-    {"decoding"},
+    {"public", "hub", "instruments", "containers", "lazy_imports", "process", "tuning", "waveform"},
+    {"decoding", "sources"},
     {"audio"},
     {"mel", "room"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics"},
