@@ -7,12 +7,16 @@ import threading
 from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+from stylediff.process import prepare_process
 
-from stylediff.checkpoint import CheckpointError, load_pipeline
-from stylediff.page.conversions import warm_up
-from stylediff.page.inference_thread import load_apart
-from stylediff.page.layout import build_page
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+prepare_process()
+
+from stylediff.checkpoint import CheckpointError, load_pipeline  # noqa: E402
+from stylediff.page.conversions import warm_up  # noqa: E402
+from stylediff.page.environment import read_number  # noqa: E402
+from stylediff.page.inference_thread import load_apart  # noqa: E402
+from stylediff.page.layout import build_page  # noqa: E402
 
 HERE = Path(__file__).parent
 
@@ -24,8 +28,8 @@ def example_clips() -> list[Path]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="folder or Hub id of other weights")
-    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1")
+    parser.add_argument("--port", type=int, default=int(read_number("GRADIO_SERVER_PORT", 7860, 1)))
     args = parser.parse_args()
     try:
         pipeline = load_apart(partial(load_pipeline, args.model))

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from stylediff.containers import KINDS
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.lazy_imports import import_lazily
+from stylediff.process import prepare_process
 from stylediff.settings import SettingError, TransferSettings, add_flags, read_flags
+from stylediff.sources import find_sources, make_output_printable, result_paths
 
 if TYPE_CHECKING:  # slow to import, and arguments are checked first
     import torch
@@ -19,12 +21,15 @@ if TYPE_CHECKING:  # slow to import, and arguments are checked first
     from stylediff.pipeline import StyleTransferPipeline
 
 UNUSED_BY_US = ("scipy.integrate", "scipy.stats")  # imported by other schedulers of diffusers
+DEVICES = ("auto", "cpu", "cuda", "mps")
+# What else a conversion may raise; it ends one file, and not the others.
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError)
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stylediff", description="Play audio files with another instrument.")
-    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help=KINDS)
+    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help=f"files, folders or patterns: {KINDS}")
     parser.add_argument("--to", metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
     parser.add_argument("--like", type=Path, metavar="CLIP", help="sound like the instrument in this clip")
     parser.add_argument("--like-weight", type=float, default=1.0, help="weight of --like against --to (1)")
@@ -32,9 +37,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out-dir", type=Path, help="output folder, for several sources")
     add_flags(parser)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--force", action="store_true", help="replace results that are there")
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto", help="where the model runs (auto: a GPU if it works)"
+    )
     parser.add_argument("--model", help="folder or Hub id of other weights")
     parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")
     args = parser.parse_args(arguments)
+    args.sources = find_sources(args.sources)
     check_arguments(parser, args)
     try:
         args.settings = read_flags(args, TransferSettings)
@@ -54,10 +64,17 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
         parser.error("name an instrument with --to, or give a clip of one with --like")
     if not 0 <= args.like_weight <= 1 or (args.like_weight < 1 and None in (args.to, args.like)):
         parser.error("--like-weight must be 0 to 1, and below 1 it needs both --to and --like")
+    if not args.sources:
+        parser.error(f"no audio file in the folders and patterns given ({KINDS})")
     if len(args.sources) > 1 and (args.out or args.spectrogram):
         parser.error("several sources need --out-dir DIR, and --spectrogram takes one")
     if not -(2**63) <= args.seed < 2**64:
         parser.error(f"--seed must be -2^63 to 2^64 - 1, got {args.seed}")
+    check_outputs(parser, args)
+
+
+def check_outputs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with a sentence and code 2 if outputs cannot be written."""
     if args.out:
         import soundfile
     if args.out and not soundfile.check_format(args.out.suffix[1:], "PCM_16"):
@@ -67,22 +84,15 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
     for path in filter(None, (args.out, args.spectrogram)):
         if not path.parent.is_dir():
             parser.error(f"cannot write {path.name}: no such folder: {path.parent}")
+        if path.exists() and not args.force:
+            parser.error(f"{path.name} exists; --force replaces it")
 
 
 def output_paths(args: argparse.Namespace) -> list[Path]:
-    """Return the output path of each source.
-
-    A name that several sources share is numbered from the second on.
-    """
+    """Return the output path of each source."""
     if args.out:
         return [args.out]
-    style = args.to if args.like is None else args.like.stem
-    stems = [f"{source.stem}_to_{style.replace('/', '_')}_seed{args.seed}" for source in args.sources]
-    numbers = [stems[:place].count(stem) + 1 for place, stem in enumerate(stems)]
-    return [
-        args.out_dir / (f"{stem}.wav" if number == 1 else f"{stem}_{number}.wav")
-        for stem, number in zip(stems, numbers, strict=True)
-    ]
+    return result_paths(args.sources, args.out_dir, args.to if args.like is None else args.like.stem, args.seed)
 
 
 def read_style(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> "str | torch.Tensor":
@@ -124,12 +134,14 @@ def convert(
     """
     import torch
 
-    from stylediff.audio import read_audio, write_audio
+    from stylediff.audio import read_sound, write_audio
 
-    samples, sample_rate = read_audio(source)
+    sound = read_sound(source)
+    if sound.note:
+        print(f"{source.name}: {sound.note}", file=sys.stderr)
     result = pipeline(
-        torch.from_numpy(samples),
-        sample_rate,
+        torch.from_numpy(sound.samples),
+        sound.sample_rate,
         target=style,
         generator=torch.Generator().manual_seed(args.seed),
         **args.settings.kwargs(),
@@ -146,19 +158,20 @@ def convert(
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
+    prepare_process()
     for module in UNUSED_BY_US:
         import_lazily(module)
     from diffusers.utils import logging
     from tqdm import tqdm
 
-    from stylediff.audio import AudioError
     from stylediff.checkpoint import CheckpointError, load_pipeline
 
+    make_output_printable()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     failed = False
     try:
-        pipeline = load_pipeline(args.model)
+        pipeline = load_pipeline(args.model, args.device)
         pipeline.set_progress_bar_config(desc="denoising", leave=False)
         style = read_style(pipeline, args)
         pipeline.check_inputs(style)
@@ -173,13 +186,38 @@ def main(arguments: list[str] | None = None) -> int:
     pairs = list(zip(args.sources, output_paths(args), strict=True))
     for source, path in tqdm(pairs, unit="file", disable=len(pairs) == 1):
         try:
-            convert(pipeline, args, style, source, path)
-            print(path)
-        except (AudioError, OSError) as error:
-            named = f"{error}" if source.name in str(error) else f"{source.name}: {error}"
-            print(f"error: {named}", file=sys.stderr)
+            if path.exists() and not args.force:
+                raise FileExistsError(f"{path.name} exists; --force replaces it")
+            convert_anywhere(pipeline, args, style, source, path)
+            tqdm.write(str(path))
+        except (ValueError, *UNEXPECTED) as error:
+            tqdm.write(f"error: {explain(error, source.name)}", file=sys.stderr)
             failed = True
     return 2 if failed else 0
+
+
+def convert_anywhere(
+    pipeline: "StyleTransferPipeline", args: argparse.Namespace, style: "str | torch.Tensor", source: Path, path: Path
+) -> None:
+    """Convert a file, on the CPU if the GPU fails.
+
+    Errors are those of ``convert``.
+    """
+    try:
+        convert(pipeline, args, style, source, path)
+    except RuntimeError as error:
+        if pipeline.device.type == "cpu":
+            raise
+        reason = str(error).partition("\n")[0]
+        print(f"the {pipeline.device.type} device failed ({reason}); continuing on the CPU", file=sys.stderr)
+        pipeline.to("cpu")
+        convert(pipeline, args, style if isinstance(style, str) else style.cpu(), source, path)
+
+
+def explain(error: Exception, name: str) -> str:
+    """Return a sentence about an error that names the file."""
+    sentence = "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
+    return sentence if name in sentence else f"{name}: {sentence}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Audio files to waveforms and back."""
 
 import logging
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +10,14 @@ import soundfile
 import soxr
 import torch
 
-from stylediff.containers import AudioError
+from stylediff.containers import AudioError, MissingFileError
 from stylediff.decoding import Sound, decode
+from stylediff.waveform import PEAK_LIMIT, TARGET_RMS, mix_channels, remove_rumble, robust_level
+from stylediff.waveform import SILENCE_RMS as SILENCE_RMS
 
 LOG = logging.getLogger(__name__)
 MIN_SECONDS = 0.5
-TARGET_RMS = 10 ** (-23 / 20)
-PEAK_LIMIT = 0.97
-SILENCE_RMS = 1e-5
+NEAR_SILENCE_RMS = 10 ** (-70 / 20)
 
 
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
@@ -59,7 +61,7 @@ def read_sound(path: str | Path, start_s: float = 0.0, length_s: float | None = 
     path = Path(path)
     try:
         if not path.is_file():
-            raise AudioError(f"no such file: {path.name}")
+            raise MissingFileError(f"no such file: {path.name}")
         sound = decode(path, start_s, length_s)
     except (OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or "it is too large for the memory of this machine"
@@ -78,7 +80,8 @@ def read_sound(path: str | Path, start_s: float = 0.0, length_s: float | None = 
 def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
     """Write a waveform as 16-bit audio.
 
-    The waveform has the shape (samples,) or (channels, samples); the file's ending decides the format.
+    The waveform has the shape (samples,) or (channels, samples); the file's ending decides the format. The
+    file appears when it is complete.
 
     Raises:
         AudioError: the ending names no format that can be written, or there is no such folder.
@@ -90,16 +93,20 @@ def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> N
     if not path.parent.is_dir():
         raise AudioError(f"cannot write {path.name}: no such folder: {path.parent}")
     samples = waveform.detach().cpu().float().clamp(-1, 1).numpy()
+    unfinished = path.with_name(f".stylediff-{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
-        soundfile.write(path, samples.T, sample_rate, subtype="PCM_16")
-    except (soundfile.LibsndfileError, AssertionError) as error:  # an AssertionError if less was written than given
+        soundfile.write(unfinished, samples.T, sample_rate, subtype="PCM_16")
+        unfinished.replace(path)
+    except (soundfile.LibsndfileError, AssertionError, OSError) as error:  # an AssertionError if less was written
+        unfinished.unlink(missing_ok=True)
         raise OSError(f"cannot write {path.name}: the disk may be full, or closed to writing ({error})") from error
 
 
-def to_mono(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch.Tensor:
+def to_mono(waveform: torch.Tensor | np.ndarray, sample_rate: int, target_rate: int) -> torch.Tensor:
     """Mono waveform at another sample rate.
 
-    Channels are averaged, then resampled with soxr's high-quality setting.
+    Channels are mixed (``mix_channels``), resampled with soxr's high-quality setting, and freed of a constant offset
+    and rumble.
 
     Args:
         waveform: (samples,) or (channels, samples).
@@ -110,20 +117,37 @@ def to_mono(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch
     Raises:
         AudioError: shorter than half a second, not finite, of whole numbers, or of another shape.
     """
-    if not waveform.is_floating_point():
-        raise AudioError(f"audio must be floating-point samples in [-1, 1], got {waveform.dtype}")
-    if waveform.ndim not in (1, 2) or sample_rate <= 0:
-        raise AudioError(f"audio must be (samples,) or (channels, samples), got {tuple(waveform.shape)}")
-    samples = waveform.shape[-1]
-    if samples < MIN_SECONDS * sample_rate:
-        raise AudioError(f"clip is {samples / sample_rate:.2f} s; at least {MIN_SECONDS} s is needed")
+    waveform = check_waveform(waveform, sample_rate)
+    mono = mix_channels(waveform.float().reshape(-1, waveform.shape[-1]))
+    return remove_rumble(resample(mono, sample_rate, target_rate), target_rate)
+
+
+def check_waveform(waveform: torch.Tensor | np.ndarray, sample_rate: int) -> torch.Tensor:
+    """Return a waveform as a tensor.
+
+    Raises:
+        AudioError: it cannot be used.
+    """
+    if isinstance(waveform, np.ndarray) and waveform.dtype.kind in "fiu":
+        waveform = torch.from_numpy(np.ascontiguousarray(waveform))
+    if not isinstance(waveform, torch.Tensor) or not waveform.is_floating_point():
+        kind = getattr(waveform, "dtype", type(waveform).__name__)
+        raise AudioError(f"audio must be floating-point samples in [-1, 1], got {kind}")
+    shape = tuple(waveform.shape)
+    if waveform.ndim not in (1, 2) or 0 in shape[:-1] or sample_rate <= 0:
+        raise AudioError(f"audio must be (samples,) or (channels, samples), got {shape}")
+    if waveform.ndim == 2 and shape[-1] < MIN_SECONDS * sample_rate <= shape[0]:
+        raise AudioError(
+            f"audio must be (channels, samples), got {shape}, which looks transposed; pass its transpose (.T)"
+        )
+    if shape[-1] < MIN_SECONDS * sample_rate:
+        raise AudioError(f"clip is {shape[-1] / sample_rate:.2f} s; at least {MIN_SECONDS} s is needed")
     if not torch.isfinite(waveform).all():
         raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)")
-    mono = waveform.float().reshape(-1, samples).mean(0)
-    return resample(mono, sample_rate, target_rate)
+    return waveform
 
 
-def resample(waveform: torch.Tensor, sample_rate: int, target_rate: int) -> torch.Tensor:
+def resample(waveform: torch.Tensor, sample_rate: float, target_rate: float) -> torch.Tensor:
     """Resample a waveform (samples,) with soxr.
 
     Returns (round(samples * target_rate / sample_rate),).
@@ -140,7 +164,7 @@ def fit_length(waveform: torch.Tensor, samples: int) -> torch.Tensor:
     return torch.nn.functional.pad(waveform[..., :samples], (0, max(0, samples - waveform.shape[-1])))
 
 
-def at_level(waveform: torch.Tensor, gain: float, sample_rate: int, target_rate: int, samples: int) -> torch.Tensor:
+def at_level(waveform: torch.Tensor, gain: float, sample_rate: float, target_rate: int, samples: int) -> torch.Tensor:
     """Undo a gain, resample, and cut or pad to an exact length.
 
     Returns (samples,) in [-1, 1].
@@ -158,17 +182,13 @@ def limit_peak(waveform: torch.Tensor) -> torch.Tensor:
 def loudness_gain(waveform: torch.Tensor) -> float:
     """Return the gain to -23 dBFS RMS over the sounding part.
 
-    It never causes clipping.
-
-    The sounding part is every 50 ms block within 40 dB of the loudest, so rests do not count. Silence gets 1.
+    It causes no clipping but of clicks and bumps (see ``robust_level``). Silence and hiss below -70 dBFS get 1.
     """
-    samples = waveform.detach().flatten()
-    block = 1102
-    blocks = fit_length(samples, -(-len(samples) // block) * block).reshape(-1, block)
-    power = blocks.square().mean(1)
-    loudest = float(power.max())
-    if loudest < SILENCE_RMS**2:
-        return 1.0
-    rms = float(power[power > loudest * 1e-4].mean().sqrt())
-    peak = float(samples.abs().max())
-    return min(TARGET_RMS / rms, PEAK_LIMIT / peak)
+    rms, peak = robust_level(waveform)
+    return min(TARGET_RMS / rms, PEAK_LIMIT / peak) if rms > NEAR_SILENCE_RMS else 1.0
+
+
+def limit_clicks(waveform: torch.Tensor) -> torch.Tensor:
+    """Cut clicks and bumps of a waveform (samples,) at its usual peak."""
+    _, peak = robust_level(waveform)
+    return waveform.clamp(-peak, peak) if peak else waveform

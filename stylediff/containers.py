@@ -45,6 +45,10 @@ class AudioError(ValueError):
     """
 
 
+class MissingFileError(AudioError):
+    """A clip whose file is not there."""
+
+
 def refusal(path: Path) -> AudioError:
     """Return the error for a file in which no sound was found.
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from stylediff.audio import loudness_gain
+from stylediff.audio import limit_clicks, loudness_gain
 
 BLOCK_FRAMES = 2048
 BEND_HZ, MEL_HZ = 1000.0, 200 / 3  # where Slaney's scale becomes logarithmic, and the size of a mel below
@@ -169,7 +169,12 @@ def normalized_mel(waveform: torch.Tensor, config: MelConfig) -> tuple[torch.Ten
         (1, 1, mels, frames) in nepers, and the factor of ``loudness_gain``.
     """
     gain = loudness_gain(waveform)
-    return waveform_to_mel((waveform * gain)[None], config), gain
+    return waveform_to_mel((limit_clicks(waveform) * gain)[None], config), gain
+
+
+def is_sounding(mel: torch.Tensor, config: MelConfig) -> bool:
+    """Return True if any value of a log-mel is above the floor."""
+    return float(mel.max()) > config.log_floor
 
 
 def griffin_lim(mel: torch.Tensor, config: MelConfig, iterations: int = 32) -> torch.Tensor:

@@ -6,23 +6,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
-from stylediff.audio import AudioError, at_level, to_mono
+from stylediff.audio import AudioError, at_level, resample, to_mono
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
-from stylediff.mel import MelConfig, griffin_lim, normalized_mel
+from stylediff.mel import MelConfig, griffin_lim, is_sounding, normalized_mel
 from stylediff.public import public
 from stylediff.room import add_room
 from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
 from stylediff.settings import START, VOICE, TransferSettings, check_recommended, takes_settings
 from stylediff.style_encoder import StyleEncoder
+from stylediff.tuning import estimate_tuning
 from stylediff.vocoder import Vocoder
+from stylediff.waveform import fade_edges
 from stylediff.windows import map_windows
 
 WINDOW_FRAMES, OVERLAP_FRAMES = 448, 128
@@ -180,7 +183,7 @@ class StyleTransferPipeline(DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        waveform: torch.Tensor,
+        waveform: torch.Tensor | np.ndarray,
         sample_rate: int,
         target: str | torch.Tensor = "violin",
         *,
@@ -192,7 +195,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         """Transfer one clip.
 
         Args:
-            waveform: (samples,) or (channels, samples) in [-1, 1]; channels are averaged.
+            waveform: (samples,) or (channels, samples) in [-1, 1], of torch or NumPy; channels are mixed by power.
             sample_rate: Hz.
             target: an instrument (its default voice), a voice of ``style_encoder.config.voices``, or style tokens
                 (1, tokens, width) from ``encode_target``, ``encode_reference`` or a ``torch.lerp`` of two of them.
@@ -209,7 +212,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         """
         self.check_inputs(target, output_type)
         used = TransferSettings.from_kwargs(settings).resolve(self.recommended_settings(target))
-        mono = to_mono(waveform, sample_rate, self.mel.sample_rate).to(self._execution_device)
+        mono, mono_rate = self.tuned_mono(waveform, sample_rate)
         source_mel, gain = normalized_mel(mono, self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
@@ -225,10 +228,12 @@ class StyleTransferPipeline(DiffusionPipeline):
             mel = self.decode_latents(latents, source_mel.shape[-1])
             mel = self.enhance_mel(mel, source_mel) if used.enhance else mel
             mel = follow_dynamics(mel, source_mel, used.dynamics, self.mel)
+            mel = mel if is_sounding(source_mel, self.mel) else torch.full_like(mel, self.mel.log_floor)
         if mel is not None and output_type != "mel":
             made = self.synthesize(mel)[0]
-            audio = at_level(made, gain, self.mel.sample_rate, sample_rate, waveform.shape[-1])
-            audio = add_room(audio, sample_rate, used.room, used.keep_tail)
+            audio = at_level(made, gain, mono_rate, sample_rate, waveform.shape[-1])
+            audio = fade_edges(audio, sample_rate, gain)
+            audio = fade_edges(add_room(audio, sample_rate, used.room, used.keep_tail), sample_rate)
             audio = audio.cpu().numpy() if output_type == "np" else audio
         self.maybe_free_model_hooks()
         shown = None if mel is None else mel[0, 0]
@@ -246,8 +251,27 @@ class StyleTransferPipeline(DiffusionPipeline):
             self.style_encoder.voice_index(target)
         elif target.shape != (wanted := (1, config.tokens, config.width)):
             raise ValueError(f"style tokens must be of shape {wanted}, got {tuple(target.shape)}")
+        if half := {part.dtype for part in self.parts()} & {torch.float16, torch.bfloat16}:
+            raise ValueError(f"the pipeline computes in float32, not {half.pop()}; load it with dtype=torch.float32")
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
+
+    def tuned_mono(self, waveform: torch.Tensor | np.ndarray, sample_rate: int) -> tuple[torch.Tensor, float]:
+        """Mono waveform tuned to A = 440 Hz, and its rate.
+
+        The networks know such notes alone. A clip in another tuning is played at another speed, and the result back.
+        """
+        rate = self.mel.sample_rate
+        mono = to_mono(waveform, sample_rate, rate)
+        cents = estimate_tuning(mono, rate)
+        if cents:
+            tuned_rate = rate * 2 ** (cents / 1200)
+            return resample(mono, rate, tuned_rate).to(self._execution_device), tuned_rate
+        return mono.to(self._execution_device), rate
+
+    def parts(self) -> list[torch.nn.Module]:
+        """Networks of the pipeline."""
+        return [part for part in self.components.values() if isinstance(part, torch.nn.Module)]
 
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Encode a log-mel, padded with silence to lengths the U-Net accepts.

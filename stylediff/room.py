@@ -131,10 +131,10 @@ def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: b
 
     from stylediff.audio import limit_peak
 
-    dry = waveform.detach().cpu().double().numpy()
+    dry = waveform.detach().cpu().numpy().astype(np.float64)
     response = room.mix * impulse_response(room, sample_rate)  # a copy
     response[0] += 1 - room.mix
     wet = scipy.signal.oaconvolve(dry, response)
     wet = wet if keep_tail else wet[: len(dry)]
     wet *= np.sqrt(np.sum(dry**2) / np.sum(wet**2))
-    return limit_peak(torch.from_numpy(wet).to(waveform))
+    return limit_peak(torch.from_numpy(wet.astype(np.float32)).to(waveform))

@@ -15,8 +15,8 @@ from tests.helpers.files import ROOT
 
 # a module of the library imports only from rows above its row
 LAYERS = (
-    {"public", "hub", "instruments", "containers", "lazy_imports"},
-    {"decoding"},
+    {"public", "hub", "instruments", "containers", "lazy_imports", "process", "tuning", "waveform"},
+    {"decoding", "sources"},
     {"audio"},
     {"mel", "room", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},

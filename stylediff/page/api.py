@@ -10,10 +10,11 @@ from gradio_client.utils import is_file_obj_with_meta
 
 from stylediff.audio import write_audio
 from stylediff.page.conversions import Converter
-from stylediff.page.handlers import NO_CLIP, NO_REFERENCE, as_gradio_errors
+from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.result_files import style_name
 from stylediff.page.settings import Choices, file_stem
 from stylediff.page.temp_folders import new_folder
+from stylediff.page.translations import FALLBACK, load_texts
 from stylediff.page.uploads import MAX_SECONDS, load_clip
 from stylediff.pipeline import StyleTransferOutput
 from stylediff.settings import declarations
@@ -25,17 +26,17 @@ FIRST = (
 )  # fmt: skip
 
 
-def path_of(file: Any, refusal: str) -> str:
+def path_of(file: Any, key: str) -> str:
     """Path of an uploaded file.
 
     gradio passes on any value that was sent. It verifies that a path was uploaded only in a dictionary that is marked
     as a file; any other value could name any file of this machine.
 
     Raises:
-        ValueError: not an uploaded file; the message is ``refusal``.
+        PageError: not an uploaded file; ``key`` is that of the sentence.
     """
-    if not is_file_obj_with_meta(file):
-        raise ValueError(refusal)
+    if not isinstance(file, dict) or not isinstance(file.get("meta"), dict) or not is_file_obj_with_meta(file):
+        raise PageError(key)
     return file["path"]
 
 
@@ -91,12 +92,14 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
         with as_gradio_errors():
             source, reference = given.pop("source"), given.pop("reference")
             choices = converter.resolve(Choices.from_dict(given), bool(reference))
-            clip = load_clip(path_of(source, NO_CLIP), choices.start_s, choices.length_s)
-            reference_clip = load_clip(path_of(reference, NO_REFERENCE), 0.0, MAX_SECONDS) if reference else None
+            clip = load_clip(path_of(source, "no_clip"), choices.start_s, choices.length_s)
+            reference_clip = load_clip(path_of(reference, "no_reference"), 0.0, MAX_SECONDS) if reference else None
             output = next(e for e in converter(clip, choices, reference_clip) if isinstance(e, StyleTransferOutput))
             file = new_folder() / f"{file_stem(clip.name, style_name(choices, reference_clip), choices.seed)}.wav"
             write_audio(file, output.audio, output.sample_rate)
             facts = choices.to_dict() | {"voice": output.voice, "clip": clip.describe(converter.pipeline.mel)}
+            if notes := clip.notes(load_texts()[FALLBACK]):
+                facts["notes"] = notes
             return FileData(path=str(file), orig_name=file.name), facts | {"seconds": round(clip.seconds, 3)}
 
     return set_parameters(convert_one, parameters, tuple[FileData, dict[str, Any]])

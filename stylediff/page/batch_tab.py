@@ -1,7 +1,7 @@
 """Batch conversion: several files with the same settings, and a zip."""
 
+import html
 import inspect
-import logging
 import zipfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -13,14 +13,13 @@ import gradio as gr
 from stylediff.audio import write_audio
 from stylediff.page.api import set_parameters
 from stylediff.page.conversions import Converter, Step
-from stylediff.page.handlers import BROKEN, NO_CLIP, as_gradio_errors, show_status
+from stylediff.page.errors import UNEXPECTED, PageError, as_gradio_errors, explain
+from stylediff.page.handlers import show_status
 from stylediff.page.settings import PRESETS, Choices, whole_stem
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
 from stylediff.settings import LEFT_TO_THE_MODEL, SettingError, TransferSettings, declarations
-
-LOG = logging.getLogger(__name__)
 
 Line = tuple[str, str]  # a file's name, and the name of its result or an error
 
@@ -51,7 +50,12 @@ def unused_path(folder: Path, stem: str) -> Path:
 
 def show_lines(lines: list[Line]) -> str:
     """Show the outcome of each file so far, as Markdown."""
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {outcome.replace('|', '/')} |" for name, outcome in lines)])
+    return "\n".join(["| | |", "|---|---|", *(f"| {plain(name)} | {plain(outcome)} |" for name, outcome in lines)])
+
+
+def plain(text: str) -> str:
+    """Text for a cell of a table, without Markdown's and HTML's signs."""
+    return html.escape(text.replace("|", "/"), quote=False)
 
 
 def pack(folder: Path) -> str:
@@ -94,9 +98,9 @@ class Batches:
             preset: name of the preset for settings that ``settings`` leaves open.
         """
         words = words_for(request.headers.get("accept-language"))
-        with as_gradio_errors():
+        with as_gradio_errors(words):
             if not paths:
-                raise ValueError(NO_CLIP)
+                raise PageError("no_clip")
             if preset not in PRESETS:
                 raise SettingError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
             given = {name: value for name, value in settings.items() if value not in LEFT_TO_THE_MODEL}
@@ -114,11 +118,8 @@ class Batches:
                                 yield show_status(title, share), gr.skip(), gr.skip()
                             else:
                                 lines.append((path.name, event.name))
-                except ValueError as error:  # includes AudioError
-                    lines.append((path.name, str(error)))
-                except (OSError, RuntimeError, MemoryError):
-                    LOG.exception("a conversion failed")
-                    lines.append((path.name, BROKEN))
+                except (ValueError, *UNEXPECTED) as error:
+                    lines.append((path.name, explain(error, words)))
                 results = sorted(map(str, folder.glob("*.wav")))
                 yield show_status(title, number / len(paths)), show_lines(lines), results or gr.skip()
             yield show_status(f"{len(results)} / {len(paths)}"), show_lines(lines), pack(folder)

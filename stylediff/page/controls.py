@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.page.handlers import Submission, as_gradio_errors
+from stylediff.page.errors import as_gradio_errors
+from stylediff.page.handlers import Submission
 from stylediff.page.settings import LARGEST_SEED, LATEST_START_S, PRESETS, Choices
 from stylediff.page.uploads import MAX_SECONDS
 from stylediff.settings import AUTO, Setting, SettingError, TransferSettings, declarations

@@ -16,7 +16,7 @@ import torch
 from stylediff.page.inference_thread import compute
 from stylediff.page.settings import Choices
 from stylediff.page.uploads import Clip
-from stylediff.page.zero_gpu import on_gpu
+from stylediff.page.zero_gpu import check_duration, on_gpu
 from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
 from stylediff.sampling import count_steps
 
@@ -194,6 +194,7 @@ class Converter:
         """Convert a clip, as ``convert`` does."""
         choices = self.resolve(choices, reference is not None)
         previews = count_previews(choices.steps) if shows_previews else 0
+        check_duration(clip, choices, previews)
         yield from self.convert_clip(clip, choices, previews, reference)
 
 

@@ -4,7 +4,7 @@ import html
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from stylediff.audio import read_audio, to_mono
 from stylediff.mel import MelConfig, normalized_mel
 from stylediff.page.conversions import Converter, Step
+from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.examples import result_settings
 from stylediff.page.player import player_value
 from stylediff.page.result_files import ResultFiles, louder_by_db, plot_preview, show_facts, style_name, write_files
@@ -27,8 +28,6 @@ from stylediff.plotting import brightest, difference_figure, spectrogram_figure
 LOG = logging.getLogger(__name__)
 LAST_STEP_SECONDS = 1.0
 OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts", "result")
-NO_CLIP = "Add a clip first: upload one, record one, or choose an example."
-NO_REFERENCE = "Add a clip of the instrument to match, or choose one by name in the other tab."
 Updates = dict[str, Any]  # new values by name of OUTPUTS
 
 
@@ -44,21 +43,6 @@ def show_status(text: str, share: float | None = None) -> str:
     """Return the status line with a progress bar."""
     bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="{html.escape(text)}"></progress>'
     return f'<div class="status" role="status">{bar}<span>{html.escape(text)}</span></div>'
-
-
-BROKEN = "Something went wrong on the server, and the conversion was stopped. Please try again."
-
-
-@contextmanager
-def as_gradio_errors() -> Iterator[None]:
-    """Convert errors to sentences that the page shows."""
-    try:
-        yield
-    except ValueError as error:  # includes AudioError and SettingError
-        raise gr.Error(str(error)) from error
-    except (OSError, RuntimeError, MemoryError) as error:
-        LOG.exception("a conversion failed")
-        raise gr.Error(BROKEN) from error
 
 
 def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
@@ -106,9 +90,9 @@ class Submission:
             ValueError: an invalid value, or a missing clip.
         """
         if not self.source:
-            raise ValueError(NO_CLIP)
+            raise PageError("no_clip")
         if self.is_matching and not self.reference:
-            raise ValueError(NO_REFERENCE)
+            raise PageError("no_reference")
         empty = {name: 0 for name in ("seed", "start_s") if self.choices.get(name) is None}
         seed = {"seed": sample_seed()} if self.draws_seed else {}
         return Choices.from_dict(self.choices | empty | seed)
@@ -133,12 +117,26 @@ class Handlers:
     def convert(self, submission: Submission, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Convert a clip and yield updates at every step."""
         words = words_for(request.headers.get("accept-language"))
-        with as_gradio_errors():
+        has_status = False
+        try:
+            for update in self.run(submission, words):
+                yield update
+                has_status = True
+        except gr.Error:
+            if has_status:
+                yield fill({"status": ""})
+            raise
+
+    def run(self, submission: Submission, words: dict[str, str]) -> Iterator[tuple[Any, ...]]:
+        """Convert a clip; errors are sentences."""
+        with as_gradio_errors(words):
             choices = self.converter.resolve(submission.read(), submission.is_matching)
             yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
             started = time.monotonic()
             clip = load_clip(submission.source, choices.start_s, choices.length_s)
             reference = load_clip(submission.reference, 0.0, MAX_SECONDS) if submission.is_matching else None
+            for note in clip.notes(words):
+                gr.Warning(note)
             source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
             with closing(self.converter(clip, choices, reference, shows_previews=True)) as events:
                 for event in events:

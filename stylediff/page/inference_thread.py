@@ -7,7 +7,6 @@ pools together fit the cores; beyond that, every small operation has to wake the
 the same threads, and all other threads compute on one core.
 """
 
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -17,9 +16,10 @@ from typing import TypeVar
 
 import torch
 
+from stylediff.page.environment import read_number
 from stylediff.page.zero_gpu import FORKS
 
-CONCURRENCY = int(os.environ.get("STYLEDIFF_CONCURRENCY", "1"))  # conversions at the same time
+CONCURRENCY = int(read_number("STYLEDIFF_CONCURRENCY", 1, 1))  # conversions at the same time
 MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # shared by all events that run the model
 
 Result = TypeVar("Result")

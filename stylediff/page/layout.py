@@ -1,12 +1,12 @@
 """Layout of the page, and the handler that each part calls."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.queueing import Queue
 
 from stylediff.containers import SUFFIXES
 from stylediff.page.about import draw_flow, read_about
@@ -22,6 +22,8 @@ from stylediff.page.controls import (
     read_query,
 )
 from stylediff.page.conversions import Converter
+from stylediff.page.environment import read_number
+from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.examples import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, Handlers, connect_stop
 from stylediff.page.inference_thread import MODEL
@@ -29,11 +31,11 @@ from stylediff.page.player import build_player
 from stylediff.page.repair_tab import RepairTab
 from stylediff.page.ringtone_tab import RingtoneTab
 from stylediff.page.settings import LARGEST_SEED
-from stylediff.page.translations import build_labels
+from stylediff.page.translations import build_labels, words_for
 from stylediff.page.uploads import MAX_UPLOAD_MB, describe_limits
 from stylediff.pipeline import StyleTransferPipeline
 
-QUEUE_SIZE = int(os.environ.get("STYLEDIFF_QUEUE", "16"))
+QUEUE_SIZE = int(read_number("STYLEDIFF_QUEUE", 16, 1))
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 
 
@@ -109,10 +111,11 @@ def build_convert_tab(converter: Converter, t: Labels, examples: list[Path]) -> 
     return controls
 
 
-def take_result(path: str | None) -> Any:
+def take_result(path: str | None, request: gr.Request | None = None) -> Any:
     """Return a result as the next source."""
-    if path and not Path(path).is_file():
-        raise gr.Error("Results are kept for one hour, and this one has been deleted. Please convert the clip again.")
+    with as_gradio_errors(words_for(request and request.headers.get("accept-language"))):
+        if path and not Path(path).is_file():
+            raise PageError("result_gone")
     return path or gr.skip()
 
 
@@ -188,6 +191,18 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
     connect_stop(stop, [run], status)
 
 
+class SpeakingQueue(Queue):
+    """Queue that says how many wait when it is full."""
+
+    async def push(self, body: Any, request: Any, username: str | None) -> Any:
+        success, answer, state = await super().push(body, request, username)
+        if state != "queue_full":
+            return success, answer, state
+        accepted = request.headers.get("accept-language")
+        # Browsers, which send a language, show a text of gradio's own for this state, and the answer for others.
+        return False, words_for(accepted)["queue_full"].format(number=len(self)), "error" if accepted else state
+
+
 class Page(gr.Blocks):
     """Blocks whose listeners use defaults for missing trailing values.
 
@@ -229,5 +244,8 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
         "i18n": t,
         "footer_links": ["api", "gradio", "settings"],
         "enable_monitoring": False,
+        "show_error": True,
     }
-    return page.queue(max_size=QUEUE_SIZE), options
+    page.queue(max_size=QUEUE_SIZE)
+    page._queue.__class__ = SpeakingQueue
+    return page, options

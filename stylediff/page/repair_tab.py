@@ -23,7 +23,8 @@ from stylediff.page.api import path_of, set_parameters, with_request
 from stylediff.page.background_jobs import run_steps
 from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
-from stylediff.page.handlers import NO_CLIP, as_gradio_errors, connect_stop, show_status
+from stylediff.page.errors import PageError, as_gradio_errors
+from stylediff.page.handlers import connect_stop, show_status
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.player import build_player, player_value
 from stylediff.page.settings import safe_name, sample_seed
@@ -123,9 +124,9 @@ class RepairTab:
     ) -> Iterator[tuple[Any, ...]]:
         """Repair a recording; updates are status, sound, player, facts, picture and seed."""
         words, idle = words_for(request.headers.get("accept-language")), (gr.skip(),) * 4
-        with as_gradio_errors():
+        with as_gradio_errors(words):
             if not path:
-                raise ValueError(NO_CLIP)
+                raise PageError("no_clip")
             gaps, settings = split_gaps(values["gaps"]), RepairSettings.from_dict(values)
             yield show_status(words["repair_listening"], 0), *idle, settings.seed
             started = time.monotonic()
@@ -168,7 +169,7 @@ class RepairTab:
             """
             given = dict(zip((parameter.name for parameter in parameters), values, strict=True))
             with as_gradio_errors():
-                path, gaps = path_of(given.pop("source"), NO_CLIP), split_gaps(given.pop("gaps"))
+                path, gaps = path_of(given.pop("source"), "no_clip"), split_gaps(given.pop("gaps"))
                 clip, settings = load_clip(path, 0.0, MAX_SECONDS), RepairSettings.from_dict(given)
                 result = next(e for e in self.work(clip, gaps, settings) if isinstance(e, Repair))
                 _, file = write_pair(clip, result)

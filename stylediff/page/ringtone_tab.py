@@ -20,7 +20,8 @@ from stylediff.page.api import path_of, set_parameters, with_request
 from stylediff.page.background_jobs import run_steps
 from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
-from stylediff.page.handlers import NO_CLIP, as_gradio_errors, connect_stop, show_status
+from stylediff.page.errors import PageError, as_gradio_errors
+from stylediff.page.handlers import connect_stop, show_status
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
@@ -166,9 +167,9 @@ class RingtoneTab:
     ) -> Iterator[tuple[Any, ...]]:
         """Make a ringtone; updates are status, sound, files, facts and picture."""
         words = words_for(request.headers.get("accept-language"))
-        with as_gradio_errors():
+        with as_gradio_errors(words):
             if not path:
-                raise ValueError(NO_CLIP)
+                raise PageError("no_clip")
             settings = RingtoneSettings.from_dict(values | {"seed": values["seed"] or 0})
             yield show_status(words["tone_listening"], 0), gr.skip(), gr.skip(), gr.skip(), gr.skip()
             started = time.monotonic()
@@ -205,7 +206,7 @@ class RingtoneTab:
             """
             given = dict(zip((parameter.name for parameter in parameters), values, strict=True))
             with as_gradio_errors():
-                path, ending = path_of(given.pop("source"), NO_CLIP), f".{given.pop('format')}"
+                path, ending = path_of(given.pop("source"), "no_clip"), f".{given.pop('format')}"
                 if ending not in FORMATS:
                     known = ", ".join(name[1:] for name in FORMATS)
                     raise SettingError(f"format must be one of {known}, got {ending[1:]!r}")

@@ -1,17 +1,22 @@
 """Uploaded clips: the part that is used, and its description."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from stylediff.audio import read_sound
+from stylediff.audio import MIN_SECONDS, AudioError, Sound, read_sound
 from stylediff.mel import MelConfig
+from stylediff.page.environment import read_number
+from stylediff.waveform import first_sound
 
-MAX_SECONDS = float(os.environ.get("STYLEDIFF_MAX_SECONDS", "60"))
+MAX_SECONDS = read_number("STYLEDIFF_MAX_SECONDS", 60, MIN_SECONDS)
 MAX_UPLOAD_MB = 25
 SHOWN_KINDS = ("wav", "flac", "mp3", "ogg", "opus", "aiff", "m4a", "mp4", "webm", "…")
+QUIET_RMS = 10 ** (-60 / 20)  # of 50 ms; less is near silence
+SILENT_START_S = 1.0  # more silence than this at the start of a file is passed over
+LEAD_S = 0.1  # kept before the first sound
+SEARCHED_S = 1200.0  # of a file, for its first sound
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Clip:
         name: name of the file without its ending.
         is_whole_known: False if the file is at least that long.
         lost_seconds: length of what could not be read.
+        is_moved: True if the part starts later than it should, at the first sound.
     """
 
     samples: np.ndarray
@@ -35,6 +41,7 @@ class Clip:
     name: str
     is_whole_known: bool = True
     lost_seconds: float = 0.0
+    is_moved: bool = False
 
     @property
     def seconds(self) -> float:
@@ -50,23 +57,67 @@ class Clip:
         lost = f"; {self.lost_seconds:.2f} s could not be read" if self.lost_seconds else ""
         return f"{what}, seconds {self.start_s:.1f}–{end:.1f} ({part}{lost})"
 
+    def notes(self, words: dict[str, str]) -> list[str]:
+        """Return sentences about the clip that a visitor should know.
+
+        ``words`` are the page's texts in the visitor's language.
+        """
+        notes = []
+        if self.is_moved:
+            notes.append(words["starts_at"].format(seconds=f"{self.start_s:.1f}"))
+        if first_sound(self.samples, self.sample_rate, QUIET_RMS) is None:
+            notes.append(words["is_silent"])
+        if self.lost_seconds:
+            notes.append(words["unreadable"].format(seconds=f"{max(self.lost_seconds, 0.1):.1f}"))
+        return notes
+
 
 def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
     """Load a part of a file, no longer than the page allows.
 
+    A part that begins with silence, though the file goes on after it, starts at the first sound. Samples above full
+    scale are scaled as a whole.
+
     Raises:
         AudioError: the file cannot be read.
     """
-    sound = read_sound(path, start_s, min(length_s, MAX_SECONDS))
+    length_s = min(length_s, MAX_SECONDS)
+    sound = read_sound(path, start_s, length_s)
+    sounds_at = find_start(path, sound, start_s)
+    if sounds_at > start_s:
+        sound = read_sound(path, sounds_at, length_s)
+    samples = sound.samples / max(1.0, float(np.abs(sound.samples[np.isfinite(sound.samples)]).max(initial=0)))
     return Clip(
-        sound.samples,
+        samples,
         sound.sample_rate,
-        start_s,
+        sounds_at,
         sound.file_seconds,
         Path(path).stem,
         sound.is_whole_known,
         sound.lost_seconds,
+        sounds_at > start_s,
     )
+
+
+def find_start(path: str | Path, part: Sound, start_s: float) -> float:
+    """Return the second at which a part should start.
+
+    That is where it was asked to, or else the first sound of the file. A start that was chosen is changed only if the
+    whole part is silent.
+    """
+    silence = first_sound(part.samples, part.sample_rate, QUIET_RMS)
+    goes_on = part.file_seconds > start_s + part.seconds + 0.01
+    if not goes_on or (silence is not None and (silence < SILENT_START_S or start_s > 0)):
+        return start_s
+    position = start_s
+    while silence is None and position < start_s + SEARCHED_S:
+        position += part.seconds
+        try:
+            part = read_sound(path, position, MAX_SECONDS)
+        except AudioError:  # the file ends here
+            return start_s
+        silence = first_sound(part.samples, part.sample_rate, QUIET_RMS)
+    return start_s if silence is None else max(start_s, position + silence - LEAD_S)
 
 
 def describe_limits() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from stylediff.mel import MelConfig
+from stylediff.page.errors import PageError
 from stylediff.page.settings import Choices
 from stylediff.page.uploads import Clip
 from stylediff.pipeline import OVERLAP_FRAMES, WINDOW_FRAMES
@@ -24,6 +25,7 @@ FORKS = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in 
 
 START_SECONDS, PASS_SECONDS = 8.0, 0.1  # overhead of a conversion, and one pass of a network over one window
 OTHER_PASSES = 4  # encoder, decoder, enhancer, vocoder
+MOST_SECONDS = 60  # lent to visitors without an account; others get 120
 PADDED_FRAMES = 64  # the pipeline pads clips to a multiple of at most this
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -44,6 +46,17 @@ def seconds_needed(clip: Clip, choices: Choices, previews: int = 0, _reference: 
     denoising = choices.steps * (1 if choices.guidance == 1 else 2)
     passes = window_count(clip.seconds) * (denoising + previews + OTHER_PASSES)
     return math.ceil(START_SECONDS + PASS_SECONDS * passes)
+
+
+def check_duration(clip: Clip, choices: Choices, previews: int = 0) -> None:
+    """Refuse a conversion that needs too much GPU time.
+
+    Raises:
+        PageError: it does.
+    """
+    seconds = seconds_needed(clip, choices, previews)
+    if FORKS and seconds > MOST_SECONDS:
+        raise PageError("gpu_too_long", seconds=seconds, limit=MOST_SECONDS)
 
 
 def on_gpu(function: Function, duration: Callable[..., int] = seconds_needed) -> Function:

@@ -84,7 +84,18 @@ def test_sources_of_the_same_name_do_not_overwrite_each_other(model, clip, tmp_p
         sources.append(tmp_path / name)
         sources[-1].parent.mkdir(exist_ok=True)
         soundfile.write(sources[-1], 0.3 * np.sin(np.arange(number * 20_000) / 10), 22050)
-    arguments = [*map(str, sources), "--to", "harp", "--out-dir", str(folder), "--steps", "1", "--model", model]
+    arguments = [
+        *map(str, sources),
+        "--to",
+        "harp",
+        "--out-dir",
+        str(folder),
+        "--steps",
+        "1",
+        "--model",
+        model,
+        "--force",
+    ]
     names = [f"my clip ü_to_harp_seed0{number}.wav" for number in ("", "_2", "_3")] + ["other_to_harp_seed0.wav"]
     for _ in range(2):
         assert main(arguments) == 0
@@ -123,7 +134,7 @@ def test_the_settings_used_are_shown(advised_model, clip, tmp_path, capsys):
         (mixed[:2], "like my_flute.wav", TransferSettings()),
     ):
         out = tmp_path / "out.wav"
-        assert main([str(clip), "--to", "harp", *extra, "-o", str(out), "--model", advised_model]) == 0
+        assert main([str(clip), "--to", "harp", *extra, "-o", str(out), "--model", advised_model, "--force"]) == 0
         assert f"{voice}, {settings.resolve({}).describe()}\n" in capsys.readouterr().err
 
 

@@ -1,0 +1,56 @@
+"""Errors as sentences in the visitor's language."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+from stylediff.audio import AudioError
+from stylediff.containers import MissingFileError
+from stylediff.page.translations import FALLBACK, load_texts
+
+LOG = logging.getLogger(__name__)
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError)
+
+
+class PageError(ValueError):
+    """An error whose sentence is one of the page's texts.
+
+    Attributes:
+        key: of the text.
+        values: what is filled in.
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.key, self.values = key, values
+        super().__init__(load_texts()[FALLBACK][key].format(**values))
+
+
+def explain(error: Exception, words: dict[str, str] | None = None) -> str:
+    """Return the sentence of an error.
+
+    Args:
+        words: the page's texts in the visitor's language; English without.
+    """
+    english = load_texts()[FALLBACK]
+    words = words or english
+    if isinstance(error, PageError):
+        return words[error.key].format(**error.values)
+    if isinstance(error, MissingFileError):
+        return words["expired"]
+    if isinstance(error, AudioError) and words is not english:
+        return f"{words['refused']} {error}"
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return str(error)
+    LOG.error("a conversion failed", exc_info=error)
+    return words["broken"]
+
+
+@contextmanager
+def as_gradio_errors(words: dict[str, str] | None = None) -> Iterator[None]:
+    """Convert errors to sentences that the page shows."""
+    try:
+        yield
+    except (ValueError, *UNEXPECTED) as error:
+        raise gr.Error(explain(error, words)) from error

@@ -1,0 +1,45 @@
+"""Tuning of a recording against A = 440 Hz."""
+
+import math
+
+import torch
+
+N_FFT, HOP_LENGTH = 8192, 2048  # about 0.4 s at the model's rate
+LOWEST_HZ, HIGHEST_HZ = 150.0, 1600.0  # above, partials of strings are sharp
+WEAKEST = 10 ** (-30 / 20)  # peak that counts, against the strongest
+NEGLIGIBLE_CENTS = 8.0  # instruments of the training data are as far off
+AGREEMENT = 0.5  # of the peaks, 0 to 1; with less there is no common tuning
+
+
+def estimate_tuning(waveform: torch.Tensor, sample_rate: int) -> float:
+    """Return by how many cents the notes are too high.
+
+    The peaks of the spectrum vote, each by its strength. A recording that is in tune, or in none, gets 0.
+
+    Args:
+        waveform: (samples,).
+
+    Returns:
+        -50 to 50.
+    """
+    samples = waveform.detach().cpu().float()
+    if len(samples) < N_FFT:
+        return 0.0
+    window = torch.hann_window(N_FFT)
+    spectrum = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs()
+    width = sample_rate / N_FFT
+    low, high = math.ceil(LOWEST_HZ / width), math.floor(HIGHEST_HZ / width)
+    below, here, above = (spectrum[low + shift : high + shift] for shift in (-1, 0, 1))
+    is_peak = (here > below) & (here >= above) & (here > WEAKEST * spectrum.max()) & (below > 0) & (above > 0)
+    left, middle, right = (part[is_peak].log() for part in (below, here, above))
+    if len(middle) == 0:
+        return 0.0
+    bins = torch.arange(low, high)[:, None].expand_as(here)[is_peak] + (left - right) / (
+        2 * (left - 2 * middle + right)
+    ).clamp_max(-1e-6)
+    angles = 2 * math.pi * 12 * (bins * width / 440).log2()
+    strength = here[is_peak] / here[is_peak].sum()
+    real, imaginary = float((strength * angles.cos()).sum()), float((strength * angles.sin()).sum())
+    cents = math.atan2(imaginary, real) * 50 / math.pi
+    agree = math.hypot(real, imaginary) > AGREEMENT
+    return cents if agree and abs(cents) > NEGLIGIBLE_CENTS else 0.0

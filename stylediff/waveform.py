@@ -1,0 +1,127 @@
+"""Clean-up of waveforms before they are measured, and of their ends."""
+
+import math
+
+import numpy as np
+import torch
+from scipy.signal import butter, sosfiltfilt
+
+BLOCK = 1102  # samples, 50 ms at the model's rate
+TARGET_RMS = 10 ** (-23 / 20)
+PEAK_LIMIT = 0.97
+SILENCE_RMS = 1e-5
+SOUNDING = 1e-4  # of the loudest block's power: 40 dB below it
+LOUD_SHARE = 0.75
+OUTLIER_POWER = 10**1.2  # above the power that three quarters of the blocks stay below
+QUIETEST_MUSIC = 10**-5.8  # power; what is below is hiss, beside which a short note is no bump
+LONGEST_BUMP = 10  # blocks
+MOST_BLOCKS = 2**24  # that torch.quantile takes
+OUTLIER_CREST = 9.5  # peak over RMS in a block; onsets have less
+LOWEST_HZ = 24.5  # the lowest note of the piano has 27.5 Hz
+NEGLIGIBLE_RUMBLE = 0.01  # of the RMS
+CANCELLED = 0.35  # power of the mean of channels over the mean of their powers; unrelated channels have 0.5
+BALANCED = 10.0  # power of one stereo channel over the other that averaging is right for
+LFE_CHANNEL = {6: 3, 8: 3}  # of 5.1 and 7.1
+STEP_LIMIT = 10 ** (-50 / 20)
+WORKING_STEP_LIMIT = 10 ** (-66 / 20)
+FADE_S = 0.005
+
+
+def remove_rumble(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """Remove a constant offset and what lies below the lowest notes.
+
+    A waveform (samples,) that has neither stays as it is, to the bit.
+    """
+    samples = waveform.detach().cpu().numpy()
+    sections = butter(10, LOWEST_HZ, "highpass", fs=sample_rate, output="sos")
+    padding = min(sample_rate, len(samples) - 1)
+    filtered = sosfiltfilt(sections, samples.astype(np.float64), padtype="even", padlen=padding).astype(np.float32)
+    rumble = np.sqrt(np.mean(np.square(samples - filtered, dtype=np.float64)))
+    if rumble <= NEGLIGIBLE_RUMBLE * np.sqrt(np.mean(np.square(filtered, dtype=np.float64))):
+        return waveform
+    return torch.from_numpy(filtered).to(waveform.device)
+
+
+def mix_channels(waveform: torch.Tensor) -> torch.Tensor:
+    """Mix (channels, samples) to (samples,) without losing a channel.
+
+    Stereo is averaged. If one side is much louder, or there are more channels, each counts by its power, the
+    low-frequency channel of 5.1 and 7.1 not at all. If the mix cancels, because a side is inverted or delayed, the
+    loudest channel stands for all.
+    """
+    if len(waveform) == 1:
+        return waveform[0]
+    power = waveform.square().mean(1)
+    low = LFE_CHANNEL.get(len(waveform))
+    if low is not None and float(power.sum() - power[low]) > 0:
+        power[low] = 0
+    if float(power.max()) == 0:
+        return waveform.mean(0)
+    if len(waveform) == 2 and float(power.max()) <= BALANCED * float(power.min()):
+        mixed, expected = waveform.mean(0), float(power.mean())
+    else:
+        weights = power / power.sum()
+        mixed, expected = weights @ waveform, float((weights * power).sum())
+    return waveform[int(power.argmax())] if float(mixed.square().mean()) < CANCELLED * expected else mixed
+
+
+def robust_level(waveform: torch.Tensor) -> tuple[float, float]:
+    """Return RMS and peak of the sounding part, without clicks and bumps.
+
+    The sounding part is every 50 ms block within 40 dB of the loudest, so rests do not count. Nor do a few blocks that
+    are far louder than the others, or that hold a click.
+
+    Returns:
+        (0, 0) for silence.
+    """
+    samples = waveform.detach().flatten()
+    blocks = torch.nn.functional.pad(samples, (0, -len(samples) % BLOCK)).reshape(-1, BLOCK)
+    power, peaks = blocks.square().mean(1), blocks.abs().amax(1)
+    loudest = float(power.max())
+    if loudest < SILENCE_RMS**2:
+        return 0.0, 0.0
+    unusual = peaks > OUTLIER_CREST * power.sqrt()
+    unusual[-1] = False  # it may be padded with silence
+    steady = power[~unusual & (power > QUIETEST_MUSIC)]
+    if len(steady):
+        bumps = power > OUTLIER_POWER * float(torch.quantile(steady[:MOST_BLOCKS], LOUD_SHARE))
+        unusual = unusual | bumps if int(bumps.sum()) <= LONGEST_BUMP else unusual
+    if bool(unusual.all()):
+        unusual = torch.zeros_like(unusual)
+    power, peaks = power[~unusual], peaks[~unusual]
+    return float(power[power > float(power.max()) * SOUNDING].mean().sqrt()), float(peaks.max())
+
+
+def fade_edges(waveform: torch.Tensor, sample_rate: int, gain: float = 1.0) -> torch.Tensor:
+    """Fade the ends of a waveform (..., samples) that would click.
+
+    An end stays as it is if it is below -50 dBFS, and below -66 dBFS at the model's level.
+
+    Args:
+        gain: factor that takes the waveform to that level.
+    """
+    samples = min(round(FADE_S * sample_rate), waveform.shape[-1] // 2)
+    if samples == 0:
+        return waveform
+    limit = min(STEP_LIMIT, WORKING_STEP_LIMIT / gain)
+    ramp = (0.5 - 0.5 * torch.cos(math.pi * torch.arange(samples) / samples)).to(waveform)
+    faded = waveform.clone()
+    if float(waveform[..., 0].abs().max()) > limit:
+        faded[..., :samples] *= ramp
+    if float(waveform[..., -1].abs().max()) > limit:
+        faded[..., -samples:] *= ramp.flip(0)
+    return faded
+
+
+def first_sound(samples: np.ndarray, sample_rate: int, threshold: float) -> float | None:
+    """Return the second in which the first sound begins, or None.
+
+    Args:
+        samples: (channels, samples).
+        threshold: RMS of 50 ms that counts as sound.
+    """
+    block = max(1, round(0.05 * sample_rate))
+    whole = samples.shape[1] // block * block
+    power = np.square(samples[:, :whole], dtype=np.float32).reshape(len(samples), -1, block).mean(2).max(0, initial=0)
+    sounding = np.flatnonzero(power > threshold**2)
+    return None if len(sounding) == 0 else float(sounding[0] * block / sample_rate)

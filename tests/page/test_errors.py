@@ -1,0 +1,151 @@
+"""Errors and limits as visitors and programs see them."""
+
+import asyncio
+from types import SimpleNamespace
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+import soundfile
+
+from stylediff.audio import AudioError
+from stylediff.page.api import path_of
+from stylediff.page.batch_tab import show_lines
+from stylediff.page.conversions import Converter
+from stylediff.page.errors import PageError, as_gradio_errors
+from stylediff.page.handlers import OUTPUTS, Handlers, Submission
+from stylediff.page.layout import SpeakingQueue
+from stylediff.page.player import build_player
+from stylediff.page.settings import Choices
+from stylediff.page.translations import load_texts
+from stylediff.page.uploads import MAX_SECONDS, load_clip
+from stylediff.page.zero_gpu import MOST_SECONDS, check_duration
+from tests.helpers.tiny_pipeline import tiny_pipeline
+
+RATE = 22050
+
+
+@pytest.mark.parametrize("error", [AttributeError("x"), TypeError("x"), IndexError(1), MemoryError(), OSError("x")])
+def test_whatever_is_raised_reaches_the_visitor_as_a_sentence(error):
+    for words in load_texts().values():
+        with pytest.raises(gr.Error) as shown, as_gradio_errors(words):
+            raise error
+        assert shown.value.message == words["broken"]
+
+
+def test_sentences_are_in_the_visitors_language():
+    german = load_texts()["de"]
+    for error, sentence in (
+        (PageError("no_clip"), german["no_clip"]),
+        (AudioError("clip is short"), f"{german['refused']} clip is short"),
+    ):
+        with pytest.raises(gr.Error) as shown, as_gradio_errors(german):
+            raise error
+        assert shown.value.message == sentence
+
+
+def test_a_file_that_expired_is_to_be_uploaded_again(tmp_path):
+    handlers = Handlers(Converter(tiny_pipeline()), tiny_pipeline().mel, build_player(), {})
+    submission = Submission(str(tmp_path / "gone.wav"), Choices(steps=1).to_dict())
+    updates = handlers.convert(submission, gr.Request(headers={"accept-language": "fr"}))
+    assert "progress" in dict(zip(OUTPUTS, next(updates), strict=True))["status"]
+    assert dict(zip(OUTPUTS, next(updates), strict=True))["status"] == ""
+    with pytest.raises(gr.Error) as shown:
+        next(updates)
+    assert shown.value.message == load_texts()["fr"]["expired"]
+
+
+@pytest.mark.parametrize("file", [{"path": "/etc/passwd", "meta": None}, {"path": "a", "meta": []}, "a", 3, {}, None])
+def test_what_was_not_uploaded_is_a_sentence(file):
+    with pytest.raises(PageError, match="Add a clip first"):
+        path_of(file, "no_clip")
+
+
+def test_a_full_queue_says_how_many_wait(monkeypatch):
+    async def push(*_):
+        return False, "Queue is full.", "queue_full"
+
+    monkeypatch.setattr("gradio.queueing.Queue.push", push)
+    monkeypatch.setattr(SpeakingQueue, "__len__", lambda _: 16)
+    queue = SpeakingQueue.__new__(SpeakingQueue)
+    for headers, sentence, state in (
+        ({"accept-language": "en"}, "16 visitors are waiting, and there is no room for more.", "error"),
+        ({"accept-language": "de"}, "16 Besucher warten", "error"),
+        ({}, "16 visitors are waiting", "queue_full"),
+    ):
+        _, answer, answered = asyncio.run(queue.push(None, SimpleNamespace(headers=headers), None))
+        assert answer.startswith(sentence)
+        assert answered == state
+
+
+def test_names_with_signs_stay_in_their_cell():
+    table = show_lines([("<img src=x onerror=alert(1)>|.wav", "a|b")])
+    assert table.splitlines()[-1] == "| &lt;img src=x onerror=alert(1)&gt;/.wav | a/b |"
+
+
+def write(path, *parts):
+    soundfile.write(path, np.concatenate(parts), RATE, subtype="FLOAT")
+    return path
+
+
+def tone(seconds, level=0.3):
+    return level * np.sin(2 * np.pi * 440 * np.arange(round(seconds * RATE)) / RATE)
+
+
+def test_a_part_starts_at_the_first_sound(tmp_path):
+    path = write(tmp_path / "late.wav", np.zeros(12 * RATE), tone(5))
+    words = load_texts()["en"]
+    clip = load_clip(path, 0.0, 10.0)
+    assert clip.start_s == pytest.approx(11.9, abs=0.06)
+    assert clip.seconds == pytest.approx(5.1, abs=0.06)
+    assert clip.notes(words) == ["The clip begins with silence; the part starts at second 11.9."]
+    assert load_clip(path, 3.0, 2.0).start_s == pytest.approx(11.9, abs=0.06)
+    assert load_clip(path, 11.0, 4.0).start_s == 11.0
+    assert load_clip(write(tmp_path / "short.wav", np.zeros(2 * RATE), tone(1)), 0.0, 10.0).start_s == 0.0
+
+
+def test_silence_is_said(tmp_path):
+    path = write(tmp_path / "silence.wav", np.random.default_rng(0).normal(0, 1e-4, 3 * RATE))
+    for words in load_texts().values():
+        assert load_clip(path, 0.0, 10.0).notes(words) == [words["is_silent"]]
+
+
+def test_samples_above_full_scale_are_scaled_and_not_clipped(tmp_path):
+    clip = load_clip(write(tmp_path / "hot.wav", tone(2, 4.0)), 0.0, 10.0)
+    np.testing.assert_allclose(clip.samples[0], tone(2, 1.0) / tone(2, 1.0).max(), atol=1e-3)
+
+
+def test_no_request_for_a_gpu_exceeds_the_limit(tmp_path, monkeypatch):
+    clip = load_clip(write(tmp_path / "a.wav", tone(MAX_SECONDS)), 0.0, MAX_SECONDS)
+    check_duration(clip, Choices(steps=50, guidance=4))
+    monkeypatch.setattr("stylediff.page.zero_gpu.FORKS", True)
+    check_duration(clip, Choices(steps=4))
+    with pytest.raises(PageError, match=f"needs about 1.. s of GPU time, and {MOST_SECONDS} s is the limit"):
+        check_duration(clip, Choices(steps=50, guidance=4))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "/proc/self/environ", "//etc/passwd"],
+)
+def test_files_of_the_machine_are_not_served(address, path):
+    for route in ("gradio_api/file=", "file=", "static/", "assets/"):
+        answer = httpx.get(f"{address}{route}{path}")
+        assert answer.status_code >= 400 or b"root:" not in answer.content
+        assert b"PATH=" not in answer.content
+
+
+def test_a_link_to_a_file_of_the_machine_is_not_served(address, tmp_path):
+    secret, link = tmp_path / "secret.txt", tmp_path / "link.wav"
+    secret.write_text("secret")
+    link.symlink_to(secret)
+    for path in (secret, link):
+        assert httpx.get(f"{address}gradio_api/file={path}").status_code in (403, 404)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"data": ' + "[" * 5000 + "]" * 5000 + "}", "{", '{"data": 3}'])
+def test_odd_json_ends_in_an_error_and_the_server_goes_on(address, content):
+    headers = {"Content-Type": "application/json"}
+    httpx.post(f"{address}gradio_api/call/convert", content=content, headers=headers, timeout=30)
+    assert httpx.get(f"{address}gradio_api/info", timeout=30).status_code == 200
