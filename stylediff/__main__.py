@@ -47,7 +47,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args.sources = find_sources(args.sources)
     check_arguments(parser, args)
     try:
-        args.settings = read_flags(args)
+        args.settings = read_flags(args, TransferSettings)
     except SettingError as error:
         parser.error(str(error))
     return args

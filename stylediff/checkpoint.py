@@ -44,7 +44,7 @@ def choose_device() -> str:
 
 
 def move_pipeline(pipeline: StyleTransferPipeline, device: str) -> StyleTransferPipeline:
-    """Move a pipeline to a device, or to the CPU if that cannot be used.
+    """Move a pipeline to a device, or else to the CPU.
 
     A GPU may be seen and yet be full, or too old for this build of torch.
     """

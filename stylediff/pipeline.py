@@ -20,8 +20,8 @@ from stylediff.hub import local_folder
 from stylediff.mel import MelConfig, griffin_lim, is_sounding, normalized_mel
 from stylediff.public import public
 from stylediff.room import add_room
-from stylediff.sampling import START, choose_timesteps, starts_from_noise, take_step
-from stylediff.settings import VOICE, TransferSettings, check_recommended, takes_settings
+from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
+from stylediff.settings import START, VOICE, TransferSettings, check_recommended, takes_settings
 from stylediff.style_encoder import StyleEncoder
 from stylediff.tuning import estimate_tuning
 from stylediff.vocoder import Vocoder
@@ -216,7 +216,9 @@ class StyleTransferPipeline(DiffusionPipeline):
         source_mel, gain = normalized_mel(mono, self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
-        latents, timesteps = self.prepare_latents(source, used.steps, used.strength, used.temperature, generator)
+        latents, timesteps = self.prepare_latents(
+            source, used.steps, used.strength, used.temperature, generator, used.refine_from
+        )
         latents = self.denoise(
             latents, source, tokens, timesteps, used.guidance, used.temperature, callback_on_step_end
         )
@@ -249,7 +251,8 @@ class StyleTransferPipeline(DiffusionPipeline):
             self.style_encoder.voice_index(target)
         elif target.shape != (wanted := (1, config.tokens, config.width)):
             raise ValueError(f"style tokens must be of shape {wanted}, got {tuple(target.shape)}")
-        if half := {part.dtype for part in self.parts()} & {torch.float16, torch.bfloat16}:
+        types = {part.dtype for part in self.components.values() if isinstance(part, torch.nn.Module)}
+        if half := types & {torch.float16, torch.bfloat16}:
             raise ValueError(f"the pipeline computes in float32, not {half.pop()}; load it with dtype=torch.float32")
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
@@ -266,10 +269,6 @@ class StyleTransferPipeline(DiffusionPipeline):
             tuned_rate = rate * 2 ** (cents / 1200)
             return resample(mono, rate, tuned_rate).to(self._execution_device), tuned_rate
         return mono.to(self._execution_device), rate
-
-    def parts(self) -> list[torch.nn.Module]:
-        """Networks of the pipeline."""
-        return [part for part in self.components.values() if isinstance(part, torch.nn.Module)]
 
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Encode a log-mel, padded with silence to lengths the U-Net accepts.

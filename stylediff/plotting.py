@@ -1,5 +1,7 @@
 """Pictures of log-mels."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import matplotlib
@@ -16,6 +18,8 @@ from stylediff.mel import MelConfig, mel_edges
 DYNAMIC_RANGE = 8.0  # nepers shown below the loudest band, about 70 dB
 DECIBELS = 20 / np.log(10)  # in a neper
 SHOWN_CHANGE_DB = 40
+SHOWN_PEAKS = 2400  # of a waveform
+STRIP_SIZE = (160, 1200)
 TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000)
 
 
@@ -109,6 +113,79 @@ def spectrogram_figure(
     bar = figure.colorbar(shown, ax=figure.axes, pad=0.01)
     bar.set_ticks([top - drop / DECIBELS for drop in (0, 20, 40, 60)], labels=["0", "-20", "-40", "-60"])
     bar.set_label("dB below the loudest")
+    return to_image(figure)
+
+
+def waveform_figure(
+    waveform: np.ndarray, sample_rate: int, spans: Sequence[tuple[float, float]], ticks: Sequence[float] = ()
+) -> Image.Image:
+    """Plot the peaks of a waveform, with spans and moments marked.
+
+    Args:
+        waveform: (samples,) in [-1, 1].
+        spans: first and last second of each marked part.
+        ticks: seconds of marked moments.
+    """
+    block = max(1, len(waveform) // SHOWN_PEAKS)
+    blocks = waveform[: len(waveform) // block * block].reshape(-1, block)
+    time = (np.arange(len(blocks)) + 0.5) * block / sample_rate
+    figure = Figure(figsize=(12, 2.6), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    axes.fill_between(time, blocks.min(1), blocks.max(1), color="#555577", linewidth=0)
+    for first, last in spans:
+        axes.axvspan(first, last, color="#E69F00", alpha=0.35, linewidth=0)
+    top = max(1e-3, float(np.abs(waveform).max()))
+    axes.vlines(list(ticks), -top, -0.9 * top, color="#0072B2", linewidth=0.8)
+    axes.set(xlabel="seconds", xlim=(0, len(waveform) / sample_rate), ylim=(-top, top), yticks=[])
+    return to_image(figure)
+
+
+def waveform_strip(waveform: np.ndarray, spans: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Draw a waveform from edge to edge, with spans marked.
+
+    A column of the picture is a moment, so that a click on it can be read.
+
+    Args:
+        waveform: (samples,) in [-1, 1].
+        spans: first and last share of the length of each marked part.
+
+    Returns:
+        ``STRIP_SIZE`` of (height, width), with three colours, uint8.
+    """
+    height, width = STRIP_SIZE
+    picture = np.full((height, width, 3), 255, np.uint8)
+    for first, last in spans:
+        left = min(width - 1, int(first * width))
+        picture[:, left : max(left + 2, int(last * width))] = (244, 197, 110)
+    edges = np.linspace(0, len(waveform), width + 1).astype(int)
+    top = max(1e-3, float(np.abs(waveform).max()))
+    for column, (begin, end) in enumerate(pairwise(edges)):
+        peak = float(np.abs(waveform[begin : max(end, begin + 1)]).max(initial=0)) / top
+        half = max(1, int(peak * (height // 2 - 2)))
+        picture[height // 2 - half : height // 2 + half, column] = (85, 85, 119)
+    return picture
+
+
+def repair_figure(
+    before: torch.Tensor,
+    after: torch.Tensor,
+    names: tuple[str, str],
+    spans: Sequence[tuple[float, float]],
+    config: MelConfig,
+) -> Image.Image:
+    """Plot log-mels before and after a repair, with the repaired parts marked.
+
+    Args:
+        before, after: (mels, frames) in nepers.
+        spans: first and last second of each repaired part.
+    """
+    top = brightest([before, after], config)
+    figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
+    for axes, mel, name in zip(figure.subplots(2, 1, sharex=True), (before, after), names, strict=True):
+        show_bands(axes, mel, "magma", (top - DYNAMIC_RANGE, top), config)
+        axes.set_title(name, loc="left")
+        for first, last in spans:
+            axes.axvspan(first, max(last, first + 0.01), fill=False, edgecolor="#56B4E9", linewidth=1.2)
     return to_image(figure)
 
 

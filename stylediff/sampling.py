@@ -11,8 +11,6 @@ import math
 import torch
 from diffusers import DDIMScheduler
 
-START = 0.5  # of the noise levels of training, where refining starts; see docs/decisions/09-sampling.md
-
 
 def count_steps(steps: int, strength: float) -> int:
     """Number of steps that remain in a share of the noise levels.
@@ -23,7 +21,7 @@ def count_steps(steps: int, strength: float) -> int:
 
 
 def choose_timesteps(
-    scheduler: DDIMScheduler, steps: int, strength: float, device: torch.device, start: float = START
+    scheduler: DDIMScheduler, steps: int, strength: float, device: torch.device, start: float
 ) -> torch.Tensor:
     """Choose the timesteps to run and set the scheduler for them.
 

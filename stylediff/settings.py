@@ -17,6 +17,7 @@ from stylediff.room import ROOM, ROOMS
 STEPS = 4
 TEMPERATURE = 0.3
 DYNAMICS = 0.25
+START = 0.5  # share of the training's noise levels
 MAX_STEPS = 500  # for more, the noise levels that refining starts from are too few
 
 AUTO = "auto"  # means None in JSON, links and commands
@@ -24,6 +25,7 @@ LEFT_TO_THE_MODEL = (None, AUTO, "")
 VOICE = "voice"  # key of the voice that a model recommends beside settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Settings = TypeVar("Settings", bound="CheckedSettings")
 
 
 class SettingError(ValueError):
@@ -133,7 +135,39 @@ def declarations(cls: type) -> dict[str, Setting]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferSettings:
+class CheckedSettings:
+    """Settings that are checked when an instance is made.
+
+    Text is converted.
+
+    Raises:
+        SettingError: a value that cannot be used.
+    """
+
+    IS_SERVED: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for name, setting in declarations(type(self)).items():
+            object.__setattr__(self, name, setting.read(name, getattr(self, name), self.IS_SERVED))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return settings by name.
+
+        Missing names get defaults; unknown names are ignored.
+
+        Raises:
+            SettingError: a value that cannot be used.
+        """
+        return cls(**{name: values[name] for name in declarations(cls) if name in values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Values by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings(CheckedSettings):
     """Settings of one transfer.
 
     A setting that a model may recommend is None until ``resolve`` fills it in. Values are checked when an instance is
@@ -182,6 +216,14 @@ class TransferSettings:
         step=0.05,
         is_auto=True,
     )
+    refine_from: float = declare(
+        START,
+        "share of the noise levels at which refinement starts; lower keeps more of the first guess",
+        low=0.05,
+        high=1,
+        is_auto=True,
+        is_shown=False,
+    )
     dynamics: float = declare(
         DYNAMICS,
         "how far loudness follows the source: 0 as generated, 1 as in the source",
@@ -192,27 +234,6 @@ class TransferSettings:
     enhance: bool = declare(True, "correct the generated spectrogram", is_auto=True)
     room: str = declare(ROOM, "room added to the result", choices=tuple(ROOMS), is_auto=True)
     keep_tail: bool = declare(False, "let the room ring out after the end; the result is then longer", is_shown=False)
-
-    IS_SERVED: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        for name, setting in declarations(type(self)).items():
-            object.__setattr__(self, name, setting.read(name, getattr(self, name), self.IS_SERVED))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return settings by name.
-
-        Missing settings get their defaults; unknown names are ignored.
-
-        Raises:
-            SettingError: an invalid value.
-        """
-        return cls(**{name: values[name] for name in declarations(cls) if name in values})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Values by setting."""
-        return asdict(self)
 
     @classmethod
     def from_kwargs(cls, arguments: Mapping[str, Any]) -> Self:
@@ -235,12 +256,15 @@ class TransferSettings:
     def resolve(self, recommended: Mapping[str, Any]) -> Self:
         """Replace each None by the recommended value, or the default.
 
+        This concerns the settings of ``TransferSettings``; those of a subclass stay as they are.
+
         Args:
             recommended: values by setting; unknown names are ignored.
         """
         wanted = TransferSettings.from_dict(recommended).to_dict()
-        auto = {name: setting for name, setting in declarations(type(self)).items() if getattr(self, name) is None}
-        filled = {name: setting.default if wanted[name] is None else wanted[name] for name, setting in auto.items()}
+        settings = declarations(TransferSettings)
+        auto = [name for name in settings if getattr(self, name) is None]
+        filled = {name: settings[name].default if wanted[name] is None else wanted[name] for name in auto}
         return replace(self, **filled)
 
     def describe(self) -> str:
@@ -295,12 +319,16 @@ def takes_settings(function: Function) -> Function:
     return function
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each setting to a parser.
+def add_flags(
+    parser: argparse.ArgumentParser, cls: type[CheckedSettings] = TransferSettings, leave_out: tuple[str, ...] = ()
+) -> None:
+    """Add a flag for each setting of a class to a parser.
 
-    ``read_flags`` reads them.
+    ``read_flags`` reads them. Those in ``leave_out`` get none.
     """
-    for name, setting in declarations(TransferSettings).items():
+    for name, setting in declarations(cls).items():
+        if name in leave_out:
+            continue
         usual = show_value(setting.default)
         usual = f"the model's recommendation, else {usual}" if setting.is_auto else usual
         flag, text = "--" + name.replace("_", "-"), f"{setting.summary} ({usual})"
@@ -310,11 +338,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, metavar="|".join(setting.choices) or "N", help=text)
 
 
-def read_flags(arguments: argparse.Namespace) -> TransferSettings:
-    """Settings from the flags that ``add_flags`` added.
+def read_flags(arguments: argparse.Namespace, cls: type[Settings]) -> Settings:
+    """Settings of a class from the flags that ``add_flags`` added.
 
     Raises:
         SettingError: an invalid value.
     """
-    given = {name: getattr(arguments, name) for name in declarations(TransferSettings)}
-    return TransferSettings.from_dict({name: value for name, value in given.items() if value is not None})
+    given = {name: getattr(arguments, name) for name in declarations(cls)}
+    return cls.from_dict({name: value for name, value in given.items() if value is not None})

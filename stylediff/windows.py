@@ -66,6 +66,45 @@ def map_windows(
     return total / sums
 
 
+def map_ring(
+    function: Callable[[torch.Tensor], torch.Tensor], signal: torch.Tensor, window: int, overlap: int, multiple: int = 1
+) -> torch.Tensor:
+    """Applies a function to overlapping windows of a ring.
+
+    Results are crossfaded. The windows wrap around: what follows the last value is the first one. A ring shorter than a
+    window is seen several times in it. The function may change the length by a constant factor, as in ``map_windows``.
+
+    Args:
+        function: (..., n) -> (..., n * factor).
+        signal: (..., length).
+        multiple: windows start at multiples of this, which must divide the length.
+
+    Returns:
+        (..., length * factor).
+
+    Raises:
+        ValueError: the overlap is not smaller than the window, or ``multiple`` does not divide the length.
+    """
+    length = signal.shape[-1]
+    if not 0 <= overlap < window or length % multiple:
+        raise ValueError(f"cannot cover a ring of {length} by windows of {window}, {overlap} and {multiple}")
+    count = -(-length // (window - overlap))
+    steps = length // multiple
+    total = sums = torch.empty(0)
+    for start in (steps * number // count * multiple for number in range(count)):
+        places = (start + torch.arange(window, device=signal.device)) % length
+        result = function(signal[..., places])
+        size = result.shape[-1]
+        if total.numel() == 0:
+            total = result.new_zeros(*result.shape[:-1], length * size // window)
+            sums = result.new_zeros(total.shape[-1])
+        weights = crossfade_weights([0, 0, 0], size, overlap * size // window, 1).to(result)
+        into = (start * size // window + torch.arange(size, device=signal.device)) % total.shape[-1]
+        total.index_add_(-1, into, result * weights)
+        sums.index_add_(0, into, weights)
+    return total / sums
+
+
 def crossfade(first: torch.Tensor, second: torch.Tensor, overlap: int) -> torch.Tensor:
     """Join two signals with a crossfade.
 

@@ -18,12 +18,12 @@ LAYERS = (
     {"public", "hub", "instruments", "containers", "lazy_imports", "process", "tuning", "waveform"},
     {"decoding", "sources"},
     {"audio"},
-    {"mel", "room"},
-    {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics"},
+    {"mel", "room", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
+    {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
     {"autoencoder", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
     {"pipeline"},
-    {"checkpoint"},
-    {"__main__"},
+    {"checkpoint", "ring", "gap_filling"},
+    {"__main__", "ringtone", "repair"},
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 # a module of the training imports only from its package and from those in rows above

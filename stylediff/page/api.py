@@ -1,9 +1,10 @@
 """API: a file and settings in, a file and a description out."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import gradio as gr
 from gradio.data_classes import FileData
 from gradio_client.utils import is_file_obj_with_meta
 
@@ -49,6 +50,21 @@ def set_parameters(
     function.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": returns}
     return function
+
+
+def with_request(function: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
+    """Return a handler with named parameters and a request.
+
+    gradio fills the request in.
+    """
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind, annotation=Any) for name in names]
+    request = inspect.Parameter("request", kind, default=None, annotation=gr.Request)
+
+    def handler(*values: Any) -> Iterator[Any]:
+        yield from function(*values[:-1], request=values[-1])
+
+    return set_parameters(handler, [*parameters, request])
 
 
 def endpoint_parameters() -> list[inspect.Parameter]:

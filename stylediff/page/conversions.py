@@ -68,15 +68,34 @@ class Reporter:
     def __call__(
         self, pipeline: StyleTransferPipeline, step: int, _timestep: torch.Tensor, tensors: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        if self.stop.is_set():
-            raise StoppedError
-        done = step + 1
-        mel = None
+        done, mel = step + 1, None
+        self.check()
         if self.previews and done < self.total and done % -(-self.total // self.previews) == 0:
             mel = pipeline.decode_latents(tensors["latents"], self.frames)[0, 0].cpu()
-        pace = (time.monotonic() - self.started) / done
-        self.events.put(Step(done, self.total, pace * (self.total - done), mel))
+        self.report(done, self.total, mel)
         return tensors
+
+    def check(self) -> None:
+        """Raise StoppedError if nobody waits any more."""
+        if self.stop.is_set():
+            raise StoppedError
+
+    def report(self, done: int, total: int, mel: torch.Tensor | None = None) -> None:
+        """Report steps that are done, or stop."""
+        self.check()
+        pace = (time.monotonic() - self.started) / done
+        self.events.put(Step(done, total, pace * (total - done), mel))
+
+
+def copy_for_run(pipeline: StyleTransferPipeline) -> StyleTransferPipeline:
+    """Copy a pipeline; the copy has its own scheduler.
+
+    Each run counts its own timesteps: two runs must not share a scheduler.
+    """
+    parts = pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}
+    own = StyleTransferPipeline(**parts, recommended=pipeline.recommended)
+    own.set_progress_bar_config(disable=True)
+    return own
 
 
 def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: Clip | None) -> str | torch.Tensor:
@@ -94,11 +113,7 @@ def run(
     try:
         if reporter.stop.is_set():
             raise StoppedError
-        # A scheduler keeps the state of one run, so runs must not share it.
-        own = StyleTransferPipeline(
-            **(pipeline.components | {"scheduler": copy.deepcopy(pipeline.scheduler)}), recommended=pipeline.recommended
-        )
-        own.set_progress_bar_config(disable=True)
+        own = copy_for_run(pipeline)
         result = own(
             torch.from_numpy(clip.samples),
             clip.sample_rate,

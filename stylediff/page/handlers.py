@@ -26,6 +26,7 @@ from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import brightest, difference_figure, spectrogram_figure
 
 LOG = logging.getLogger(__name__)
+LAST_STEP_SECONDS = 1.0
 OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts", "result")
 Updates = dict[str, Any]  # new values by name of OUTPUTS
 
@@ -42,6 +43,26 @@ def show_status(text: str, share: float | None = None) -> str:
     """Return the status line with a progress bar."""
     bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="{html.escape(text)}"></progress>'
     return f'<div class="status" role="status">{bar}<span>{html.escape(text)}</span></div>'
+
+
+def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
+    """Make a button end runs.
+
+    gradio cancels once a listener is done, so the text has a listener of its own.
+    """
+    stop.click(None, None, None, cancels=runs, queue=False, api_visibility="private")
+    stop.click(say_stopped, None, status, concurrency_limit=None, api_visibility="private")
+
+
+def say_stopped(request: gr.Request) -> Iterator[str]:
+    """Say "stopped" twice, since a running step may report in between.
+
+    The same text again would not be sent.
+    """
+    status = show_status(words_for(request.headers.get("accept-language"))["stopped"])
+    yield status
+    time.sleep(LAST_STEP_SECONDS)
+    yield f"{status}<!-- again -->"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from stylediff.page.environment import read_number
 from stylediff.page.zero_gpu import FORKS
 
 CONCURRENCY = int(read_number("STYLEDIFF_CONCURRENCY", 1, 1))  # conversions at the same time
+MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # shared by all events that run the model
 
 Result = TypeVar("Result")
 Job = Callable[[], None]

@@ -1,7 +1,6 @@
 """Layout of the page, and the handler that each part calls."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,18 @@ from stylediff.page.conversions import Converter
 from stylediff.page.environment import read_number
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.examples import example_label, find_results
-from stylediff.page.handlers import OUTPUTS, Handlers, show_status
-from stylediff.page.inference_thread import CONCURRENCY
+from stylediff.page.handlers import OUTPUTS, Handlers, connect_stop
+from stylediff.page.inference_thread import MODEL
 from stylediff.page.player import build_player
+from stylediff.page.repair_tab import RepairTab
+from stylediff.page.ringtone_tab import RingtoneTab
 from stylediff.page.settings import LARGEST_SEED
 from stylediff.page.translations import build_labels, words_for
 from stylediff.page.uploads import MAX_UPLOAD_MB, describe_limits
 from stylediff.pipeline import StyleTransferPipeline
 
 QUEUE_SIZE = int(read_number("STYLEDIFF_QUEUE", 16, 1))
-LAST_STEP_SECONDS = 1.0
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
-MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # shared by all events that run the model
 
 
 def build_result(t: Labels) -> dict[str, Any]:
@@ -168,26 +167,6 @@ def connect_link(page: gr.Blocks, controls: Controls) -> None:
     page.load(read, None, list(controls.choices.values()), api_visibility="private", concurrency_limit=None)
 
 
-def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
-    """Make a button end runs.
-
-    gradio cancels when a listener finishes, so a separate listener shows the text.
-    """
-    stop.click(None, None, None, cancels=runs, queue=False, api_visibility="private")
-    stop.click(say_stopped, None, status, concurrency_limit=None, api_visibility="private")
-
-
-def say_stopped(request: gr.Request) -> Iterator[str]:
-    """Show "stopped" twice, since a running step may report in between.
-
-    A marker makes the texts differ, because gradio does not send the same text again.
-    """
-    status = show_status(words_for(request.headers.get("accept-language"))["stopped"])
-    yield status
-    time.sleep(LAST_STEP_SECONDS)
-    yield f"{status}<!-- again -->"
-
-
 def build_batch_tab(converter: Converter, t: Labels) -> None:
     """Build the batch tab: settings, a table of outcomes, a zip.
 
@@ -237,9 +216,11 @@ class Page(gr.Blocks):
 
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """Build the page of a pipeline; return it and its launch arguments."""
-    t, converter = build_labels(), Converter(pipeline)
+    t, converter, tones, repairs = build_labels(), Converter(pipeline), RingtoneTab(pipeline), RepairTab(pipeline)
     with Page(title="StyleDiff", delete_cache=(3600, 3600)) as page:
         gr.api(build_endpoint(converter), api_name="convert", **MODEL)
+        gr.api(tones.endpoint(), api_name="ringtone", **MODEL)
+        gr.api(repairs.endpoint(), api_name="repair", **MODEL)
         gr.Markdown("# StyleDiff")
         gr.Markdown(t("intro"), elem_id="intro")
         gr.Markdown(describe_limits(), elem_id="limits")
@@ -247,6 +228,10 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
             controls = build_convert_tab(converter, t, examples)
         with gr.Tab(t("batch_tab")):
             build_batch_tab(converter, t)
+        with gr.Tab(t("tone_tab")):
+            tones.build(t)
+        with gr.Tab(t("repair_tab")):
+            repairs.build(t)
         with gr.Tab(t("about_tab")):
             gr.HTML(draw_flow())
             gr.Markdown(read_about())

@@ -1,7 +1,7 @@
 () => {
   // Browsers call every .webm and .mp4 a video, and some kinds of sound nothing; the upload takes nothing but audio.
   const endings = SUFFIXES;
-  const ours = (input) => input.matches?.(":is(#source, #reference) input[type=file]");
+  const ours = (input) => input.matches?.(":is(#source, #reference, #tone_source, #repair_source) input[type=file]");
   const misnamed = (file) =>
     !file.type.startsWith("audio/") && endings.some((ending) => file.name.toLowerCase().endsWith(ending));
   const named = (file) => misnamed(file)

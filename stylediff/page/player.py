@@ -87,9 +87,9 @@ setInterval(tick, 100);
 """
 
 
-def build_player() -> gr.HTML:
+def build_player(elem_id: str = "player") -> gr.HTML:
     """Build an empty player."""
-    return gr.HTML(value=None, html_template=TEMPLATE, css_template=STYLE, js_on_load=SCRIPT, elem_id="player")
+    return gr.HTML(value=None, html_template=TEMPLATE, css_template=STYLE, js_on_load=SCRIPT, elem_id=elem_id)
 
 
 def player_value(player: gr.HTML, source: Path, output: Path, gain_db: float, words: dict[str, str]) -> dict[str, Any]:

@@ -59,6 +59,10 @@ def check_duration(clip: Clip, choices: Choices, previews: int = 0) -> None:
         raise PageError("gpu_too_long", seconds=seconds, limit=MOST_SECONDS)
 
 
-def on_gpu(function: Function) -> Function:
-    """Give a conversion function a GPU for the time it needs."""
-    return function if spaces is None else spaces.GPU(duration=seconds_needed)(function)
+def on_gpu(function: Function, duration: Callable[..., int] = seconds_needed) -> Function:
+    """Give a function a GPU for as long as it needs.
+
+    Args:
+        duration: takes the function's arguments and returns an upper bound in seconds.
+    """
+    return function if spaces is None else spaces.GPU(duration=duration)(function)

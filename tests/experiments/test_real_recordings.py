@@ -42,12 +42,13 @@ def write_recordings(folder, instruments, per_instrument=1, seconds=4.5):
 def test_a_setting_has_a_name_and_gives_arguments_only_where_it_differs_from_the_default():
     assert Setting().name == "ours, default"
     assert Setting().arguments("violin") == {"target": "violin"}
-    setting = Setting("violin/TimGM-40", 8, 1.0, False, room="hall")
-    assert setting.name == "ours, violin/TimGM-40, 8 steps, noise 1, not enhanced, in a hall"
+    setting = Setting("violin/TimGM-40", 8, 1.0, 0.35, False, room="hall")
+    assert setting.name == "ours, violin/TimGM-40, 8 steps, noise 1, from 0.35, not enhanced, in a hall"
     assert setting.arguments("violin") == {
         "target": "violin/TimGM-40",
         "num_inference_steps": 8,
         "temperature": 1.0,
+        "refine_from": 0.35,
         "enhance": False,
     }
 

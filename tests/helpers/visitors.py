@@ -17,3 +17,12 @@ def upload(visitor, path: Path) -> None:
 
 def wait_until_done(visitor) -> None:
     visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Done')", timeout=60_000)
+
+
+def open_tab(visitor, name: str) -> None:
+    """Open a tab, also where it is in the menu for which there is no room in the row."""
+    tab = visitor.get_by_role("tab", name=name, exact=True)
+    if tab.count() == 0:
+        visitor.click("button[aria-label='More tabs']")
+        tab = visitor.locator(".overflow-dropdown button", has_text=name)
+    tab.first.click()

@@ -70,8 +70,8 @@ def test_every_setting_is_a_flag_and_an_argument_of_the_pipeline(name):
     add_flags(parser)
     flag = "--" + name.replace("_", "-")
     text = [flag, str(other)] if setting.kind is not bool else [flag if other else flag.replace("--", "--no-")]
-    assert read_flags(parser.parse_args(text)) == chosen
-    assert read_flags(parser.parse_args([])) == TransferSettings()
+    assert read_flags(parser.parse_args(text), TransferSettings) == chosen
+    assert read_flags(parser.parse_args([]), TransferSettings) == TransferSettings()
     signature = inspect.signature(StyleTransferPipeline.__call__)
     assert chosen.kwargs().keys() <= signature.parameters.keys()
     assert signature.parameters[setting.argument or name].default == getattr(TransferSettings(), name)

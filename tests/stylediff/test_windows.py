@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stylediff.windows import crossfade, crossfade_weights, map_windows, window_starts
+from stylediff.windows import crossfade, crossfade_weights, map_ring, map_windows, window_starts
 
 
 @pytest.mark.parametrize("length", [5, 16, 17, 40, 100, 101])
@@ -48,3 +48,30 @@ def test_signals_fade_into_each_other() -> None:
     joined = crossfade(torch.zeros(2, 6), torch.ones(2, 5), 4)
     assert joined.shape == (2, 7)
     torch.testing.assert_close(joined[0], torch.tensor([0, 0, 1 / 8, 3 / 8, 5 / 8, 7 / 8, 1]))
+
+
+@pytest.mark.parametrize("length", [3, 7, 8, 20, 33])
+def test_a_ring_of_windows_is_the_identity_for_the_identity(length):
+    signal = torch.randn(2, length)
+    assert torch.allclose(map_ring(lambda part: part, signal, 8, 3), signal, atol=1e-6)
+
+
+def test_what_follows_the_end_of_a_ring_is_its_beginning():
+    def sees_the_next(part):
+        return torch.nn.functional.pad(part[..., 1:], (0, 1))
+
+    signal = torch.arange(32.0)
+    inner = map_ring(lambda part: sees_the_next(part) * 1.0, signal, 16, 8)
+    assert float(inner[-1]) == pytest.approx(0.0, abs=0.5)
+    assert float(inner[10]) == pytest.approx(11.0, abs=0.5)
+
+
+def test_a_ring_changes_its_length_by_a_factor():
+    signal = torch.randn(1, 64)
+    doubled = map_ring(lambda part: part.repeat_interleave(2, -1), signal, 16, 4, multiple=4)
+    assert torch.allclose(doubled, signal.repeat_interleave(2, -1), atol=1e-6)
+
+
+def test_a_ring_refuses_a_length_that_windows_do_not_fit():
+    with pytest.raises(ValueError, match="cannot cover a ring of 30"):
+        map_ring(lambda part: part, torch.zeros(30), 8, 3, multiple=4)

@@ -20,8 +20,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.mel import MelConfig
-from stylediff.sampling import START
-from stylediff.settings import MAX_STEPS, TEMPERATURE
+from stylediff.settings import MAX_STEPS, START, TEMPERATURE
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.common.precision import fast_autocast

@@ -135,6 +135,7 @@ class Setting:
         voice: voice of the target, ``instrument/soundfont-program``.
         steps: denoising steps.
         noise: scale of the noise (temperature).
+        start: share of the noise levels at which refinement starts.
         enhance: whether the enhancer is used.
         dynamics: how far the output's loudness follows the source's.
         room: room that is added to the dry output.
@@ -144,6 +145,7 @@ class Setting:
     voice: str | None = None
     steps: int | None = None
     noise: float | None = None
+    start: float | None = None
     enhance: bool | None = None
     dynamics: float | None = None
     room: str | None = None
@@ -155,6 +157,7 @@ class Setting:
         parts = [] if self.voice is None else [self.voice]
         parts += [] if self.steps is None else [f"{self.steps} steps"]
         parts += [] if self.noise is None else [f"noise {self.noise:g}"]
+        parts += [] if self.start is None else [f"from {self.start:g}"]
         parts += [] if self.enhance is None else ["enhanced" if self.enhance else "not enhanced"]
         parts += [] if self.dynamics is None else [f"dynamics {self.dynamics:g}"]
         parts += ["like a recording"] if self.like else []
@@ -166,6 +169,7 @@ class Setting:
         values = {
             "num_inference_steps": self.steps,
             "temperature": self.noise,
+            "refine_from": self.start,
             "enhance": self.enhance,
             "dynamics": self.dynamics,
         }

@@ -89,6 +89,7 @@ def real_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voices", nargs="+", default=[], help="voices of the targets, or all")
     parser.add_argument("--steps", type=int, nargs="+", default=[])
     parser.add_argument("--noise", type=float, nargs="+", default=[], help="noise scales")
+    parser.add_argument("--start", type=float, nargs="+", default=[], help="noise levels at which refinement starts")
     parser.add_argument("--enhance", nargs="+", choices=["yes", "no"], default=[])
     parser.add_argument("--dynamics", type=float, nargs="+", default=[])
     parser.add_argument("--room", nargs="+", choices=["dry", "studio", "room", "hall"], default=[])
@@ -102,6 +103,29 @@ def voices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, help="recordings to compare with")
     parser.add_argument("--instruments", nargs="+", default=[], help="instruments (default: all)")
     parser.add_argument("--phrases", type=int, default=8)
+    add_out(parser)
+
+
+def loop_joints(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
+    parser.add_argument("--clips", type=int, default=20, help="loops, each of another recording")
+    add_model_arguments(parser, classifier=False)
+    add_out(parser)
+    add_workers(parser)
+
+
+def repair(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
+    parser.add_argument("--clips", type=int, default=2, help="held-out clips of each instrument")
+    parser.add_argument("--gaps", type=int, nargs="+", default=[10, 50, 100, 200, 300, 750, 2000], help="milliseconds")
+    add_model_arguments(parser, classifier=False)
+    add_out(parser)
+    add_workers(parser)
+
+
+def denoise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
+    parser.add_argument("--clips", type=int, default=1, help="held-out clips of each instrument")
     add_out(parser)
 
 
@@ -154,5 +178,23 @@ COMMANDS = (
         summary="Known corruptions of true renders at growing strengths: which metrics detect them?",
         function="experiments.metric_sensitivity:main",
         add_arguments=metric_sensitivity,
+    ),
+    Command(
+        name="loop-joints",
+        summary="Looped ringtones of recordings, played twice: does the joint stand out from other beats?",
+        function="experiments.loop_joints:main",
+        add_arguments=loop_joints,
+    ),
+    Command(
+        name="repair",
+        summary="Gaps in held-out recordings, filled by several systems: how well?",
+        function="experiments.repair:main",
+        add_arguments=repair,
+    ),
+    Command(
+        name="denoise",
+        summary="Noise added to held-out recordings: how much is removed, and what stays?",
+        function="experiments.denoise:main",
+        add_arguments=denoise,
     ),
 )

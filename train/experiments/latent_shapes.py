@@ -18,8 +18,7 @@ import torch
 
 from stylediff import StyleTransferPipeline
 from stylediff.mel import MelConfig
-from stylediff.sampling import START
-from stylediff.settings import TEMPERATURE
+from stylediff.settings import START, TEMPERATURE
 from train.common.cli import run_command
 from train.common.files import FolderError, describe_arguments, lock_settings, write_atomically
 from train.common.job_chain import Job, JobError, run_jobs

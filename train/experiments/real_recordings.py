@@ -186,7 +186,15 @@ def settings_of(target: str, pipeline: StyleTransferPipeline, args: argparse.Nam
     """All combinations of the given settings for one target."""
     known = [str(voice) for voice in pipeline.style_encoder.config.voices if str(voice).startswith(f"{target}/")]
     voices = known if ALL in args.voices else [voice for voice in args.voices if voice in known]
-    choices = (voices, args.steps, args.noise, [word == "yes" for word in args.enhance], args.dynamics, args.room)
+    choices = (
+        voices,
+        args.steps,
+        args.noise,
+        args.start,
+        [word == "yes" for word in args.enhance],
+        args.dynamics,
+        args.room,
+    )
     grid = [Setting(*values) for values in itertools.product(*(choice or [None] for choice in choices))]
     return (*grid, *(replace(setting, like=True) for setting in grid if args.like))
 

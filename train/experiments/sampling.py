@@ -16,8 +16,7 @@ from tqdm import tqdm
 from stylediff import StyleTransferPipeline
 from stylediff.dynamics import follow_dynamics
 from stylediff.mel import MelConfig
-from stylediff.sampling import START
-from stylediff.settings import DYNAMICS
+from stylediff.settings import DYNAMICS, START
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.data.mel_cache import MelCache, read_cache

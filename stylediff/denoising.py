@@ -1,0 +1,200 @@
+"""Remove steady noise: hum by its partials, hiss by spectral gains."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MAINS_HZ = (50.0, 60.0)
+DRIFT_HZ = 0.25  # how far the mains may be off
+HUM_PARTIALS = 16
+HUM_BLOCK_S = 4.0
+HUM_DB = 16.0  # of a partial over the spectrum around it
+FEWEST_PARTIALS = 3
+HUM_SHARE = 0.6  # of the blocks in which a partial must stand out
+
+HISS_FRAME_S = 0.046
+QUIET_SHARE = 0.1  # of the frames, whose level is the noise's
+QUIET_BIAS = 1.6  # of the mean power of noise over that of its quietest tenth, after smoothing
+HISS_BAND_HZ = (2000, 10000)
+HISS_SNR_DB = 42.0  # of the whole over its noise; above, nothing is removed
+HISS_FLATNESS = 0.6  # of the quietest frames; tones have less
+ENVELOPE_BINS, ENVELOPE_SHARE, ENVELOPE_BIAS = 51, 30, 1.1  # hiss is smooth over frequency, partials are not
+MOST_REDUCTION_DB = 24.0
+SMOOTHING = 0.92  # of the decision-directed estimate (Ephraim and Malah 1984)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Steady noise of a recording.
+
+    Attributes:
+        hum_hz: frequency of the mains, or None.
+        snr_db: sound over hiss, or None where no hiss was found.
+    """
+
+    hum_hz: float | None
+    snr_db: float | None
+
+    def describe(self) -> str:
+        hum = "" if self.hum_hz is None else f"hum at {self.hum_hz:.1f} Hz"
+        hiss = "" if self.snr_db is None else f"hiss {self.snr_db:.0f} dB below the sound"
+        return ", ".join(filter(None, (hum, hiss))) or "no steady noise"
+
+
+def spectrogram(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Spectra (bins, frames) of (samples,)."""
+    import librosa
+
+    return librosa.stft(samples, n_fft=frame_length(sample_rate))
+
+
+def frame_length(sample_rate: int) -> int:
+    """Length of a frame in samples, a power of two."""
+    return 2 ** round(np.log2(HISS_FRAME_S * sample_rate))
+
+
+def noise_power(power: np.ndarray) -> np.ndarray:
+    """Power of the steady noise in each bin, (bins, 1).
+
+    It is that of the quietest frames.
+    """
+    import scipy.ndimage
+
+    smooth = scipy.ndimage.uniform_filter1d(power, 9, axis=1, mode="nearest")
+    return QUIET_BIAS * np.quantile(smooth, QUIET_SHARE, axis=1, keepdims=True)
+
+
+def hiss_power(power: np.ndarray) -> np.ndarray:
+    """Power of hiss in each bin, (bins, 1).
+
+    This is the lower envelope of the steady noise. Sustained tones stand above it and stay.
+    """
+    import scipy.ndimage
+
+    noise = noise_power(power)[:, 0]
+    envelope = scipy.ndimage.percentile_filter(noise, ENVELOPE_SHARE, ENVELOPE_BINS, mode="nearest")
+    return np.minimum(noise, ENVELOPE_BIAS * envelope)[:, None]
+
+
+def find_hiss(mono: np.ndarray, sample_rate: int) -> float | None:
+    """Decibels by which sound exceeds hiss, or None without hiss."""
+    power = np.abs(spectrogram(mono, sample_rate)) ** 2
+    if power.shape[1] < 20 or not power.any():
+        return None
+    noise = noise_power(power)[:, 0]
+    hz = np.fft.rfftfreq(frame_length(sample_rate), 1 / sample_rate)
+    band = noise[(hz >= HISS_BAND_HZ[0]) & (hz <= min(HISS_BAND_HZ[1], 0.45 * sample_rate))] + 1e-16
+    flatness = np.exp(np.log(band).mean()) / band.mean()
+    snr_db = 10 * np.log10(power.mean() / max(noise.mean(), 1e-16))
+    return float(snr_db) if flatness > HISS_FLATNESS and snr_db < HISS_SNR_DB else None
+
+
+def find_hum(mono: np.ndarray, sample_rate: int) -> float | None:
+    """Return the frequency of mains hum in Hz, or None without hum.
+
+    Partials of the mains must stand out of the spectrum around them, in most blocks of a few seconds.
+    """
+    length = min(len(mono), round(HUM_BLOCK_S * sample_rate))
+    if length < sample_rate:
+        return None
+    blocks = [mono[start : start + length] for start in range(0, len(mono) - length + 1, length)]
+    window = np.hanning(length)
+    spectra = np.array([np.abs(np.fft.rfft(block * window)) ** 2 for block in blocks]) + 1e-14
+    per_hz = length / sample_rate
+    best = (0, 0.0, 0.0)
+    for mains in MAINS_HZ:
+        for hz in mains + np.arange(-DRIFT_HZ, DRIFT_HZ + 0.01, 0.05):
+            places = hz * per_hz * np.arange(1, HUM_PARTIALS + 1)
+            if prominence(spectra, places[0], per_hz) <= HUM_DB:
+                continue  # music seldom has the mains itself
+            heights = [height for place in places if (height := prominence(spectra, place, per_hz)) > HUM_DB]
+            best = max(best, (len(heights), float(np.sum(heights)), float(hz)))
+    return tune_hum(blocks, sample_rate, best[2]) if best[0] >= FEWEST_PARTIALS else None
+
+
+def prominence(spectra: np.ndarray, place: float, per_hz: float) -> float:
+    """Decibels by which a partial stands out in most blocks, (blocks, bins)."""
+    centre, near, far = round(place), max(1, round(0.3 * per_hz)), round(8 * per_hz)
+    if centre + far >= spectra.shape[1]:
+        return 0.0
+    peak = spectra[:, centre - 1 : centre + 2].max(1)
+    sides = np.concatenate(
+        [spectra[:, max(0, centre - far) : centre - near - 1], spectra[:, centre + near + 2 : centre + far]], axis=1
+    )
+    return float(np.quantile(10 * np.log10(peak / np.median(sides, axis=1)), 1 - HUM_SHARE))
+
+
+def tune_hum(blocks: list[np.ndarray], sample_rate: int, near_hz: float) -> float:
+    """Frequency near a coarse one whose partials hold most energy."""
+    time_s = np.arange(len(blocks[0])) / sample_rate
+    window = np.hanning(len(blocks[0]))
+
+    def energy(hz: float) -> float:
+        waves = np.exp(-2j * np.pi * hz * np.outer(np.arange(1, FEWEST_PARTIALS + 1), time_s)) * window
+        return float(sum(np.sum(np.abs(waves @ block) ** 2) for block in blocks))
+
+    return max((near_hz + shift for shift in np.arange(-0.12, 0.121, 0.01)), key=energy)
+
+
+def subtract_hum(samples: np.ndarray, sample_rate: int, hum_hz: float) -> np.ndarray:
+    """Hum in (samples,), fitted to blocks that overlap by half."""
+    length = min(len(samples), round(HUM_BLOCK_S * sample_rate))
+    total, weight = np.zeros(len(samples)), np.zeros(len(samples))
+    window = np.hanning(length) + 1e-6
+    partials = hum_hz * np.arange(1, HUM_PARTIALS + 1)
+    partials = partials[partials < 0.45 * sample_rate]
+    phases = 2 * np.pi * np.outer(np.arange(length) / sample_rate, partials)
+    waves = np.concatenate([np.cos(phases), np.sin(phases)], axis=1)
+    solve = np.linalg.pinv(waves * window[:, None]) if length else waves
+    starts = [*range(0, len(samples) - length, max(1, length // 2)), len(samples) - length]
+    for start in starts:
+        part = samples[start : start + length]
+        total[start : start + length] += window * (waves @ (solve @ (part * window)))
+        weight[start : start + length] += window
+    return total / weight
+
+
+def reduce_hiss(samples: np.ndarray, sample_rate: int, amount: float) -> np.ndarray:
+    """Lower steady noise in (samples,) by at most ``amount`` times 24 dB.
+
+    Gains are Wiener's, with a decision-directed estimate of the sound (Ephraim and Malah 1984).
+    """
+    import librosa
+
+    spectra = spectrogram(samples, sample_rate)
+    power = np.abs(spectra) ** 2
+    posterior = power / np.maximum(hiss_power(power), 1e-16)
+    lowest = 10 ** (-amount * MOST_REDUCTION_DB / 20)
+    gains, clean = np.empty_like(power), posterior[:, 0]
+    for frame in range(power.shape[1]):
+        prior = SMOOTHING * clean + (1 - SMOOTHING) * np.maximum(posterior[:, frame] - 1, 0)
+        gains[:, frame] = np.maximum(prior / (1 + prior), lowest)
+        clean = gains[:, frame] ** 2 * posterior[:, frame]
+    return librosa.istft(spectra * gains, n_fft=frame_length(sample_rate), length=len(samples))
+
+
+def find_noise(waveform: np.ndarray, sample_rate: int) -> Noise:
+    """Find steady noise in (channels, samples)."""
+    mono = waveform.mean(0)
+    hum = find_hum(mono, sample_rate)
+    rest = mono if hum is None else mono - subtract_hum(mono, sample_rate, hum)
+    return Noise(hum, find_hiss(rest, sample_rate))
+
+
+def denoise(waveform: np.ndarray, sample_rate: int, noise: Noise, amount: float) -> np.ndarray:
+    """Remove steady noise from (channels, samples).
+
+    Where no noise was found, or the amount is 0, every sample stays as it is.
+
+    Args:
+        amount: 0 to 1.
+    """
+    if amount == 0 or (noise.hum_hz is None and noise.snr_db is None):
+        return waveform
+    cleaned = waveform.astype(np.float64)
+    for number, channel in enumerate(cleaned):
+        if noise.hum_hz is not None:
+            cleaned[number] = channel - amount * subtract_hum(channel, sample_rate, noise.hum_hz)
+        if noise.snr_db is not None:
+            cleaned[number] = reduce_hiss(cleaned[number], sample_rate, amount)
+    return cleaned.astype(waveform.dtype)

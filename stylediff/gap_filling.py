@@ -1,0 +1,263 @@
+"""Fill gaps: short ones by linear prediction, longer ones by diffusion.
+
+The latents of a window around the gap are generated; those that the gap does not touch are imposed at every step
+(RePaint, Lugmayr et al. 2022, arXiv 2201.09865). Sound is then made that has the generated magnitudes inside the gap
+and exactly the known samples outside it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from stylediff.audio import fit_length, loudness_gain, resample
+from stylediff.linear_prediction import interpolate, predict_both_sides
+from stylediff.mel import MelConfig, transform, waveform_to_mel
+from stylediff.phase_reconstruction import MOMENTUM, inverse_transform, rescale
+from stylediff.pipeline import WINDOW_FRAMES, StyleTransferPipeline
+
+PREDICTED_S = 0.06  # gaps up to this length are filled by linear prediction alone
+INTERPOLATED_S = 0.06  # gaps up to this length by Janssen's method, longer ones from both sides
+LONGEST_S = 3.0  # of a gap that the window of the model still surrounds
+SIMILAR_S = 0.4  # longer gaps are guided by a similar moment, if there is one
+SIMILAR_FRAMES = 24  # compared on each side of a gap
+SIMILAR_DISTANCE = 0.7  # neper; moments further off are not similar
+EDGE_FRAMES = 2  # known frames on each side that the generated ones are fitted to
+PHASE_ITERATIONS = 48
+PHASE_FRAMES = 20  # on each side of a gap, which see some of its samples
+FADE_S = 0.001
+
+Edges = tuple[int, int]  # first sample of a gap, and the one after its last
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Settings of the diffusion inside gaps.
+
+    Attributes:
+        steps, temperature: see ``stylediff.settings.TransferSettings``.
+        is_similar: False never looks for a similar moment.
+        is_diffused: False keeps the guide as it is, without the diffusion.
+    """
+
+    steps: int
+    temperature: float
+    is_similar: bool = True
+    is_diffused: bool = True
+
+
+def predict_gap(waveform: np.ndarray, gap: Edges, sample_rate: int) -> np.ndarray:
+    """Return a waveform (samples,) with a gap filled by linear prediction."""
+    filled = waveform.astype(np.float64).copy()
+    is_short = gap[1] - gap[0] <= INTERPOLATED_S * sample_rate
+    filled[slice(*gap)] = (interpolate if is_short else predict_both_sides)(filled, *gap, sample_rate)
+    return filled
+
+
+def gap_frames(gap: Edges, config: MelConfig) -> slice:
+    """Frames whose centres lie in a gap; there is at least one."""
+    first = -(-(gap[0] - config.hop_length // 2) // config.hop_length)
+    last = -(-(gap[1] - config.hop_length // 2) // config.hop_length)
+    return slice(max(0, first), max(first + 1, last))
+
+
+def choose_window(frames: int, gap: slice) -> slice:
+    """Frames of the model's window, with the gap in its middle."""
+    length = min(WINDOW_FRAMES, frames)
+    start = (gap.start + gap.stop - length) // 2
+    start = max(0, min(start, frames - length))
+    return slice(start, start + length)
+
+
+def interpolate_mel(mel: torch.Tensor, gap: slice) -> torch.Tensor:
+    """Return a log-mel (..., mels, frames) with an interpolated gap."""
+    frames = mel.shape[-1]
+    before = mel[..., max(0, gap.start - EDGE_FRAMES) : gap.start].mean(-1, keepdim=True) if gap.start else None
+    after = mel[..., gap.stop : gap.stop + EDGE_FRAMES].mean(-1, keepdim=True) if gap.stop < frames else None
+    before, after = (after if before is None else before), (before if after is None else after)
+    filled = mel.clone()
+    if before is not None and after is not None:
+        share = (torch.arange(gap.stop - gap.start, device=mel.device) + 1.0) / (gap.stop - gap.start + 1)
+        filled[..., gap] = torch.lerp(before, after, share)
+    return filled
+
+
+def find_similar(mel: torch.Tensor, gap: slice) -> tuple[int, float]:
+    """Find the moment that resembles the surroundings of a gap most.
+
+    Returns its shift in frames and the mean difference there in nepers; (0, inf) if the clip is too short.
+
+    Args:
+        mel: (mels, frames).
+    """
+    reach, length, frames = SIMILAR_FRAMES, gap.stop - gap.start, mel.shape[-1]
+    if gap.start < reach or gap.stop + reach > frames:
+        return 0, float("inf")
+    around = torch.cat([mel[:, gap.start - reach : gap.start], mel[:, gap.stop : gap.stop + reach]], dim=1)
+    pieces = mel.unfold(1, 2 * reach + length, 1)  # (mels, places, frames of a piece)
+    sides = torch.cat([pieces[..., :reach], pieces[..., -reach:]], dim=-1)
+    distance = (sides - around[:, None]).abs().mean(dim=(0, 2))
+    shifts = torch.arange(len(distance)) + reach - gap.start
+    distance[shifts.abs() < length + reach] = float("inf")
+    best = int(distance.argmin())
+    return int(shifts[best]), float(distance[best])
+
+
+def fit_edges(mel: torch.Tensor, known: torch.Tensor, gap: slice) -> torch.Tensor:
+    """Fit the frames of a gap to those on both sides.
+
+    The difference on each side is added band by band, with a share that falls towards the other side.
+
+    Args:
+        mel: generated log-mel, (..., mels, frames).
+        known: log-mel that is right outside the gap.
+    """
+    change = interpolate_mel(known - mel, gap)
+    fitted = known.clone()
+    fitted[..., gap] = mel[..., gap] + change[..., gap]
+    return fitted
+
+
+def generate_latents(
+    pipeline: StyleTransferPipeline,
+    mel: torch.Tensor,
+    gap: slice,
+    tokens: torch.Tensor,
+    sampling: Sampling,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Generate the latents of a log-mel with those outside a gap imposed.
+
+    Args:
+        mel: log-mel of at most one window, with a guide in the gap: notes that may sound there.
+        tokens: style of the instrument.
+    """
+    source = pipeline.encode_mel(mel)
+    stride = pipeline.autoencoder.frame_stride
+    free = torch.zeros(source.shape[-1], dtype=torch.bool, device=source.device)
+    free[gap.start // stride : -(-gap.stop // stride)] = True
+    latents, timesteps = pipeline.prepare_latents(source, sampling.steps, 1.0, sampling.temperature, generator)
+    noise = sampling.temperature * latents
+
+    def impose(_: object, step: int, _timestep: torch.Tensor, tensors: dict) -> dict:
+        known = source
+        if step + 1 < len(timesteps):
+            known = pipeline.scheduler.add_noise(source, noise, timesteps[step + 1 : step + 2])
+        return {"latents": torch.where(free, tensors["latents"], known)}
+
+    return pipeline.denoise(latents, source, tokens, timesteps, 1.0, sampling.temperature, impose)
+
+
+def make_consistent(
+    waveform: torch.Tensor, gap: Edges, place: slice, magnitude: torch.Tensor, config: MelConfig
+) -> torch.Tensor:
+    """Return the samples of a gap that have given magnitudes.
+
+    Fast Griffin-Lim with the known samples put back in every iteration, so that phases continue on both sides.
+
+    Args:
+        waveform: (samples,), whose gap holds a first guess, for its phases.
+        place: frames whose magnitudes are given.
+        magnitude: (1, n_fft // 2 + 1, frames given).
+    """
+    begin = max(0, place.start - PHASE_FRAMES)
+    known = waveform[begin * config.hop_length : (place.stop + PHASE_FRAMES) * config.hop_length]
+    frames, samples = (
+        slice(place.start - begin, place.stop - begin),
+        slice(*(e - begin * config.hop_length for e in gap)),
+    )
+    part = known.clone()
+    ahead = before = torch.view_as_real(transform(part[None], config)[..., frames])
+    for _ in range(PHASE_ITERATIONS):
+        spectrum = transform(part[None], config)
+        spectrum[..., frames] = rescale(ahead.contiguous(), magnitude)
+        part[samples] = inverse_transform(spectrum, config)[0, samples]
+        consistent = torch.view_as_real(transform(part[None], config)[..., frames])
+        ahead, before = torch.lerp(before, consistent, 1 + MOMENTUM), consistent
+    return part[samples]
+
+
+@torch.no_grad()
+def diffuse_gap(
+    pipeline: StyleTransferPipeline,
+    mono: torch.Tensor,
+    gap: Edges,
+    tokens: torch.Tensor,
+    sampling: Sampling,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Fill one gap of a clip at the model's rate by diffusion.
+
+    Args:
+        mono: (samples,) at the model's rate and loudness, with a first guess in the gap.
+        gap: in samples of ``mono``.
+
+    Returns:
+        Like ``mono``, unchanged outside the gap.
+    """
+    config = pipeline.mel
+    mel = waveform_to_mel(mono[None], config)
+    place = gap_frames(gap, config)
+    guide = interpolate_mel(mel, place)
+    shift, distance = find_similar(mel[0, 0], place) if sampling.is_similar else (0, float("inf"))
+    if place.stop - place.start > SIMILAR_S * config.sample_rate / config.hop_length and distance < SIMILAR_DISTANCE:
+        guide = fit_edges(mel.roll(-shift, -1), mel, place)
+    window = choose_window(mel.shape[-1], place)
+    inner = slice(place.start - window.start, place.stop - window.start)
+    seen = guide[..., window]
+    if sampling.is_diffused:
+        latents = generate_latents(pipeline, seen, inner, tokens, sampling, generator)
+        seen = fit_edges(pipeline.decode_latents(latents, seen.shape[-1]), seen, inner)
+    if pipeline.vocoder is None:
+        return mono
+    magnitude = pipeline.vocoder.predict_magnitudes(seen)[..., inner]
+    filled = mono.clone()
+    filled[slice(*gap)] = make_consistent(mono, gap, place, magnitude, config)
+    return filled
+
+
+def fill_gap(
+    pipeline: StyleTransferPipeline | None,
+    waveform: torch.Tensor,
+    sample_rate: int,
+    gap: Edges,
+    tokens: torch.Tensor | None,
+    sampling: Sampling,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Fill one gap of (channels, samples).
+
+    Everything outside stays as it is. The diffusion fills what the model's rate can hold. What lies above comes from
+    linear prediction.
+
+    Args:
+        pipeline, tokens: None fills by linear prediction alone, as it does short gaps.
+        gap: in samples of ``waveform``.
+    """
+    channels = waveform.double().numpy()
+    predicted = torch.from_numpy(np.stack([predict_gap(channel, gap, sample_rate) for channel in channels])).float()
+    if pipeline is None or tokens is None or gap[1] - gap[0] <= PREDICTED_S * sample_rate:
+        return predicted
+    config = pipeline.mel
+    mono = resample(predicted.mean(0), sample_rate, config.sample_rate)
+    gain = loudness_gain(mono)
+    scaled = tuple(round(edge * config.sample_rate / sample_rate) for edge in gap)
+    made = diffuse_gap(pipeline, mono * gain, (scaled[0], scaled[1]), tokens, sampling, generator) / gain
+    change = fit_length(resample(made - mono, config.sample_rate, sample_rate), waveform.shape[1])[slice(*gap)]
+    fade = min(round(FADE_S * sample_rate), len(change) // 2)
+    ramp = (torch.arange(fade) + 0.5) / fade
+    change[:fade] *= ramp
+    change[-fade:] *= ramp.flip(0)
+    filled = predicted.clone()
+    for number, share in enumerate(channel_shares(predicted, gap)):
+        filled[number, slice(*gap)] += share * change
+    return filled
+
+
+def channel_shares(waveform: torch.Tensor, gap: Edges) -> list[float]:
+    """Each channel's share of the mean of all, around a gap."""
+    reach = 2 * (gap[1] - gap[0])
+    around = waveform[:, max(0, gap[0] - reach) : gap[1] + reach]
+    mean = around.mean(0)
+    power = float(mean @ mean)
+    return [float(channel @ mean) / power if power > 1e-12 else 1.0 for channel in around]
