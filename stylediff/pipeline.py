@@ -250,7 +250,8 @@ class StyleTransferPipeline(DiffusionPipeline):
             self.style_encoder.voice_index(target)
         elif target.shape != (wanted := (1, config.tokens, config.width)):
             raise ValueError(f"style tokens must be of shape {wanted}, got {tuple(target.shape)}")
-        if half := {part.dtype for part in self.parts()} & {torch.float16, torch.bfloat16}:
+        types = {part.dtype for part in self.components.values() if isinstance(part, torch.nn.Module)}
+        if half := types & {torch.float16, torch.bfloat16}:
             raise ValueError(f"the pipeline computes in float32, not {half.pop()}; load it with dtype=torch.float32")
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
@@ -267,10 +268,6 @@ class StyleTransferPipeline(DiffusionPipeline):
             tuned_rate = rate * 2 ** (cents / 1200)
             return resample(mono, rate, tuned_rate).to(self._execution_device), tuned_rate
         return mono.to(self._execution_device), rate
-
-    def parts(self) -> list[torch.nn.Module]:
-        """Networks of the pipeline."""
-        return [part for part in self.components.values() if isinstance(part, torch.nn.Module)]
 
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Encode a log-mel, padded with silence to lengths the U-Net accepts.

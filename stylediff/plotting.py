@@ -42,6 +42,14 @@ def brightest(mels: list[torch.Tensor], config: MelConfig) -> float:
     return max(config.log_floor + DYNAMIC_RANGE, *(float(mel.max()) for mel in mels))
 
 
+def drawable(text: str, instead: str) -> str:
+    """Return a text for a picture, or another if its font lacks a letter."""
+    from matplotlib.font_manager import findfont, get_font
+
+    letters = get_font(findfont("DejaVu Sans")).get_charmap()
+    return text if all(ord(letter) in letters for letter in text) else instead
+
+
 def mels_to_image(mels: list[torch.Tensor], config: MelConfig) -> np.ndarray:
     """Stack log-mels in one picture on a common colour scale.
 

@@ -23,7 +23,7 @@ from stylediff.page.settings import Choices, sample_seed
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
 from stylediff.pipeline import StyleTransferOutput
-from stylediff.plotting import brightest, difference_figure, spectrogram_figure
+from stylediff.plotting import brightest, difference_figure, drawable, spectrogram_figure
 
 LOG = logging.getLogger(__name__)
 LAST_STEP_SECONDS = 1.0
@@ -183,7 +183,7 @@ class Handlers:
         They share one colour scale.
         """
         top = brightest([source, mel], self.mel)
-        names = (words["input"].lower(), target)
+        names = (drawable(words["input"].lower(), "input"), drawable(target, "output"))
         pair = (
             spectrogram_figure([source], names[:1], self.mel, top, "left"),
             spectrogram_figure([mel], names[1:], self.mel, top, "right"),

@@ -21,6 +21,7 @@ from stylediff.page.settings import Choices
 from stylediff.page.translations import load_texts
 from stylediff.page.uploads import MAX_SECONDS, load_clip
 from stylediff.page.zero_gpu import MOST_SECONDS, check_duration
+from stylediff.plotting import drawable
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 RATE = 22050
@@ -149,3 +150,11 @@ def test_odd_json_ends_in_an_error_and_the_server_goes_on(address, content):
     headers = {"Content-Type": "application/json"}
     httpx.post(f"{address}gradio_api/call/convert", content=content, headers=headers, timeout=30)
     assert httpx.get(f"{address}gradio_api/info", timeout=30).status_code == 200
+
+
+def test_pictures_name_nothing_that_their_font_lacks():
+    assert drawable("violin", "output") == "violin"
+    assert drawable("entrée für", "input") == "entrée für"
+    for language in ("zh", "ja"):
+        assert drawable(load_texts()[language]["input"], "input") == "input"
+    assert drawable("like_ピアノの音", "output") == "output"
