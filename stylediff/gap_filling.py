@@ -17,7 +17,7 @@ from stylediff.phase_reconstruction import MOMENTUM, inverse_transform, rescale
 from stylediff.pipeline import WINDOW_FRAMES, StyleTransferPipeline
 
 PREDICTED_S = 0.06  # gaps up to this length are filled by linear prediction alone
-INTERPOLATED_S = 0.06  # gaps up to this length by Janssen's method, longer ones from both sides
+INTERPOLATED_S = 0.005  # gaps up to this length by Janssen's method, longer ones from both sides
 LONGEST_S = 3.0  # of a gap that the window of the model still surrounds
 SIMILAR_S = 0.4  # longer gaps are guided by a similar moment, if there is one
 SIMILAR_FRAMES = 24  # compared on each side of a gap
@@ -25,7 +25,7 @@ SIMILAR_DISTANCE = 0.7  # neper; moments further off are not similar
 EDGE_FRAMES = 2  # known frames on each side that the generated ones are fitted to
 PHASE_ITERATIONS = 48
 PHASE_FRAMES = 20  # on each side of a gap, which see some of its samples
-FADE_S = 0.001
+FADE_S = 0.01  # from linear prediction into the generated sound, at both edges
 
 Edges = tuple[int, int]  # first sample of a gap, and the one after its last
 
@@ -199,8 +199,9 @@ def diffuse_gap(
     mel = waveform_to_mel(mono[None], config)
     place = gap_frames(gap, config)
     guide = interpolate_mel(mel, place)
-    shift, distance = find_similar(mel[0, 0], place) if sampling.is_similar else (0, float("inf"))
-    if place.stop - place.start > SIMILAR_S * config.sample_rate / config.hop_length and distance < SIMILAR_DISTANCE:
+    is_long = place.stop - place.start > SIMILAR_S * config.sample_rate / config.hop_length
+    shift, distance = find_similar(mel[0, 0], place) if sampling.is_similar and is_long else (0, float("inf"))
+    if distance < SIMILAR_DISTANCE:
         guide = fit_edges(mel.roll(-shift, -1), mel, place)
     window = choose_window(mel.shape[-1], place)
     inner = slice(place.start - window.start, place.stop - window.start)

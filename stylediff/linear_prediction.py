@@ -78,7 +78,7 @@ def interpolate(waveform: np.ndarray, first: int, last: int, sample_rate: int) -
     begin, end = max(0, first - reach), min(len(filled), last + reach)
     order = choose_order(end - begin - samples, samples, sample_rate)
     gap = slice(first - begin, last - begin)
-    part = filled[begin:end]
+    part = filled[begin:end].copy()
     for _ in range(JANSSEN_ITERATIONS if np.ptp(part) > 0 else 0):
         filter_ = estimate_predictor(part, order)
         correlation = np.correlate(filter_, filter_, "full")[order:]  # of the coefficients

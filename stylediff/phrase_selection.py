@@ -17,6 +17,7 @@ PHRASE_BARS = 4  # music comes in multiples of them
 SMALLEST_SHARE = 0.6  # of the length asked for, that whole phrases must fill
 SHORTEST_S = 2.0
 REFINE_S = 0.06  # how far a beat may lie from its attack
+LONGEST_SILENCE_S = 0.02  # at the beginning
 ATTACK_S = 0.008  # kept before an attack
 NOVELTY_BEATS = 8
 WEIGHTS = {"repetition": 1.0, "loudness": 0.7, "clarity": 0.5, "novelty": 0.5, "turn": 0.0}
@@ -230,6 +231,8 @@ def select_phrase(waveform: np.ndarray, seconds: float, start_s: float | None = 
     first = choose_start(pulse, times, bars, is_loop) if start_s is None else int(np.abs(times - start_s).argmin())
     beats = min(bars * pulse.beats_a_bar, len(times) - 1 - first)
     phrase = cut_on_beats(waveform, pulse, first, beats, seconds)
+    if not is_loop:
+        phrase = skip_silence(waveform, phrase)
     if phrase.seconds >= SHORTEST_S:
         return phrase
     start = min(phrase.start_s, latest_s)
@@ -250,6 +253,13 @@ def cut_on_beats(waveform: np.ndarray, pulse: Pulse, first: int, beats: int, sec
         end = refine_beat(waveform, times[first + beats])
     tempo = 60 / float(np.median(np.diff(times)))
     return Phrase(start, end, beats // meter, meter, tempo, tuple(times.tolist()))
+
+
+def skip_silence(waveform: np.ndarray, phrase: Phrase) -> Phrase:
+    """Return a phrase that begins with its first sound."""
+    first, last = (round(edge * SAMPLE_RATE) for edge in (phrase.start_s, phrase.end_s))
+    silent_s = first_sound(waveform[first:last]) - ATTACK_S
+    return replace(phrase, start_s=phrase.start_s + silent_s) if silent_s > LONGEST_SILENCE_S else phrase
 
 
 def choose_start(pulse: Pulse, times: np.ndarray, bars: int, is_loop: bool) -> int:

@@ -216,9 +216,8 @@ class StyleTransferPipeline(DiffusionPipeline):
         source_mel, gain = normalized_mel(mono, self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
-        latents, timesteps = self.prepare_latents(
-            source, used.steps, used.strength, used.temperature, generator, used.refine_from
-        )
+        start = (used.steps, used.strength, used.temperature, generator, used.refine_from)
+        latents, timesteps = self.prepare_latents(source, *start)
         latents = self.denoise(
             latents, source, tokens, timesteps, used.guidance, used.temperature, callback_on_step_end
         )

@@ -19,7 +19,7 @@ DYNAMIC_RANGE = 8.0  # nepers shown below the loudest band, about 70 dB
 DECIBELS = 20 / np.log(10)  # in a neper
 SHOWN_CHANGE_DB = 40
 SHOWN_PEAKS = 2400  # of a waveform
-STRIP_SIZE = (160, 1200)
+STRIP_SIZE = (320, 1200)
 TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000)
 
 

@@ -43,7 +43,12 @@ TRAINING = sorted((ROOT / "train").rglob("*.py"))
 PAGE = sorted((ROOT / "stylediff" / "page").rglob("*.py"))
 SOURCES = [*LIBRARY, *PAGE, *TRAINING, ROOT / "app.py"]
 # distributions whose name differs from the import
-DISTRIBUTIONS = {"PIL": "pillow", "fluidsynth": "pyfluidsynth"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "fluidsynth": "pyfluidsynth",
+    "sklearn": "scikit-learn",
+    "vector_quantize_pytorch": "vector-quantize-pytorch",
+}
 # installed without dependencies or optionally, see train/no-deps.txt and pyproject.toml
 NOT_LISTED = {"basic_pitch", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
 

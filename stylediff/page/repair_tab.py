@@ -77,9 +77,10 @@ class RepairTab:
                 source = gr.Audio(
                     label=t("source"), sources=["upload", "microphone"], type="filepath", elem_id="repair_source"
                 )
+                gr.Markdown(t("repair_mark"))
                 strip = gr.Image(
-                    label=t("repair_mark"), type="numpy", format="png", interactive=False, visible=False, buttons=[],
-                    elem_id="repair_strip",
+                    show_label=False, label=t("repair_mark"), type="numpy", format="png", interactive=False,
+                    visible=False, buttons=[], elem_id="repair_strip",
                 )  # fmt: skip
                 controls = build_repair_controls(t)
             with gr.Column():
@@ -123,7 +124,7 @@ class RepairTab:
     ) -> Iterator[tuple[Any, ...]]:
         """Repair a recording; updates are status, sound, player, facts, picture and seed."""
         words, idle = words_for(request.headers.get("accept-language")), (gr.skip(),) * 4
-        with as_gradio_errors():
+        with as_gradio_errors(words):
             if not path:
                 raise PageError("no_clip")
             gaps, settings = split_gaps(values["gaps"]), RepairSettings.from_dict(values)

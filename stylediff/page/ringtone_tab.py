@@ -167,7 +167,7 @@ class RingtoneTab:
     ) -> Iterator[tuple[Any, ...]]:
         """Make a ringtone; updates are status, sound, files, facts and picture."""
         words = words_for(request.headers.get("accept-language"))
-        with as_gradio_errors():
+        with as_gradio_errors(words):
             if not path:
                 raise PageError("no_clip")
             settings = RingtoneSettings.from_dict(values | {"seed": values["seed"] or 0})

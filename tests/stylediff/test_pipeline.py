@@ -291,6 +291,18 @@ def test_a_saved_pipeline_sounds_the_same_in_a_new_process(pipeline, tmp_path):
     assert float(difference.square().mean().sqrt()) < 0.01 * float(expected.square().mean().sqrt())
 
 
+def test_refinement_starts_at_the_chosen_noise_level(pipeline):
+    seen = {}
+
+    def record(name):
+        seen[name] = []
+        return lambda pipe, step, timestep, values: seen[name].append(int(timestep)) or {}
+
+    for level in (None, 0.2):
+        run(pipeline, tone(1), steps=3, refine_from=level, callback_on_step_end=record(level))
+    assert seen == {None: [999, 499, 249], 0.2: [999, 199, 99]}
+
+
 def test_a_result_neither_begins_nor_ends_with_a_step(pipeline):
     clip = tone(2)[5000:25_000]
     for room in ("dry", "hall"):
@@ -339,15 +351,3 @@ def test_nothing_on_the_path_is_a_float64(pipeline):
     pipeline.encode_target("violin")
     with NoFloat64():
         run(pipeline, tone(1), room="hall")
-
-
-def test_refinement_starts_at_the_chosen_noise_level(pipeline):
-    seen = {}
-
-    def record(name):
-        seen[name] = []
-        return lambda pipe, step, timestep, values: seen[name].append(int(timestep)) or {}
-
-    for level in (None, 0.2):
-        run(pipeline, tone(1), steps=3, refine_from=level, callback_on_step_end=record(level))
-    assert seen == {None: [999, 499, 249], 0.2: [999, 199, 99]}

@@ -42,7 +42,8 @@ at the joint (largest positive change of log-magnitudes within 23 ms): 0.5 on av
 other, 0 if it stands out everywhere. Loud joints lie above 95 % of the beats. Jump is the largest second difference of
 three samples at the joint over the largest of the loop: above 1, the joint clicks. The second line is the reference for
 the first: the same bar follows the same bar, and the joint of the rendering is elsewhere. Phrases begin where the music
-changes most, so ranks below 0.5 are expected of the music itself.
+changes most, so ranks below 0.5 are expected of the music itself. Clips of which the model plays nothing (some single
+steady tones) are left out.
 """
 
 
@@ -56,11 +57,10 @@ class Loop:
 
 
 def choose_loops(folder: Path, count: int) -> list[Loop]:
-    """Choose recordings for loops, the longest first; instruments take turns."""
-    lengths = {recording: librosa.get_duration(path=recording.path) for recording in list_recordings(folder)}
+    """Choose recordings long enough for a loop; instruments take turns."""
     by_instrument: dict[str | None, list[Recording]] = {}
-    for recording in sorted(lengths, key=lambda one: -lengths[one]):
-        if lengths[recording] >= SHORTEST_S:
+    for recording in list_recordings(folder):
+        if librosa.get_duration(path=recording.path) >= SHORTEST_S:
             by_instrument.setdefault(recording.instrument, []).append(recording)
     turns = [one for turn in zip_longest(*by_instrument.values()) for one in turn if one is not None][:count]
     targets = [name for name in INSTRUMENT_NAMES if name != "strings"]

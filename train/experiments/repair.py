@@ -69,7 +69,7 @@ to 50 ms after. Edge is the largest difference of the levels of two neighbouring
 of the whole clip at the same place, in decibels. Linear prediction has the order 507 (23 ms; less for the shortest
 gaps) and 100 ms of context on each side, by Burg's method; Janssen's method is the same predictor with three
 iterations, for gaps up to 100 ms. The most similar other moment is chosen by the log-mel of 0.28 s on both sides. Up to
-60 ms, ours is Janssen's method.
+60 ms, ours is linear prediction from both sides.
 """
 
 
@@ -187,7 +187,7 @@ def edge_step(whole: np.ndarray, made: np.ndarray, gaps: list[Edges]) -> float:
         levels = [10 * np.log10((side**2).mean() + 1e-7) for side in sides]
         return abs(levels[1] - levels[0])
 
-    return max(max(0.0, step(made, edge) - step(whole, edge)) for gap in gaps for edge in gap)
+    return max(max(0.0, float(step(made, edge) - step(whole, edge))) for gap in gaps for edge in gap)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,74 @@
+"""Measures of repaired gaps, on sounds whose result is known."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tests.helpers.tiny_pipeline import tiny_pipeline
+from train.__main__ import COMMANDS
+from train.experiments.denoise import NOISES, SNRS_DB, make_noise, snr_db
+from train.experiments.repair import RATE, copy_similar, edge_step, gap_distance, place_gaps
+
+RNG = np.random.default_rng(0)
+MUSIC = np.concatenate(
+    [0.2 * np.sin(2 * np.pi * hz * np.arange(RATE // 2) / RATE) for hz in (440, 550, 660, 495, 330, 440)] * 6
+)
+MUSIC += 1e-4 * RNG.standard_normal(len(MUSIC))
+
+
+@pytest.mark.parametrize("milliseconds", [10, 300, 2000])
+def test_gaps_lie_apart_and_inside(milliseconds):
+    gaps = place_gaps(len(MUSIC), milliseconds)
+    assert len(gaps) == 4
+    edges = [edge for gap in gaps for edge in gap]
+    assert edges == sorted(edges)
+    assert all(last - first == round(milliseconds * RATE / 1000) for first, last in gaps)
+    assert edges[0] > 0.5 * RATE
+    assert edges[-1] < len(MUSIC) - 0.5 * RATE
+
+
+def test_distance_and_step_are_nothing_for_the_clip_itself_and_large_for_silence():
+    gaps = place_gaps(len(MUSIC), 100)
+    silent = MUSIC.copy()
+    for gap in gaps:
+        silent[slice(*gap)] = 0
+    assert gap_distance(MUSIC, MUSIC, gaps) == 0
+    assert edge_step(MUSIC, MUSIC, gaps) == 0
+    assert gap_distance(MUSIC, silent, gaps) > 10
+    assert edge_step(MUSIC, silent, gaps) > 20
+
+
+def test_music_that_repeats_is_copied():
+    whole = torch.from_numpy(MUSIC).float()
+    gap = (4 * RATE, 4 * RATE + 5000)
+    damaged = whole.clone()
+    damaged[slice(*gap)] = 0
+    assert gap_distance(MUSIC, copy_similar(damaged, gap).numpy(), [gap]) < 10
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_noise_has_unit_power(kind):
+    assert (make_noise(kind, 2 * RATE) ** 2).mean() == pytest.approx(1)
+    noisy = MUSIC + 0.1 * np.sqrt((MUSIC**2).mean()) * make_noise(kind, len(MUSIC))
+    assert snr_db(MUSIC, noisy) == pytest.approx(20, abs=0.1)
+
+
+@pytest.mark.slow
+def test_the_commands_write_their_pages(tmp_path):
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    (tmp_path / "recordings" / "flute").mkdir(parents=True)
+    file = tmp_path / "recordings" / "flute" / "fsd_145431_35e97db3.wav"  # held out
+    soundfile.write(file, MUSIC[: 10 * RATE], RATE)
+    common = ["--recordings", str(tmp_path / "recordings"), "--out", str(tmp_path / "out"), "--clips", "1"]
+    options = ["--gaps", "20", "750", "--model", str(tmp_path / "model"), "--workers", "1"]
+    assert COMMANDS["repair"].run([*common, *options]) == 0
+    assert COMMANDS["denoise"].run(common) == 0
+    gaps = json.loads((tmp_path / "out" / "repair.json").read_text())["gaps"]
+    assert {one["gap_ms"] for one in gaps} == {20, 750}
+    page = (tmp_path / "out" / "repair.md").read_text()
+    assert "## Gaps of 750 ms" in page
+    noises = json.loads((tmp_path / "out" / "denoise.json").read_text())["noises"]
+    assert len(noises) == len(NOISES) * len(SNRS_DB)
