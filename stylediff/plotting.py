@@ -43,7 +43,7 @@ def brightest(mels: list[torch.Tensor], config: MelConfig) -> float:
 
 
 def drawable(text: str, instead: str) -> str:
-    """Return a text for a picture, or another if its font lacks a letter."""
+    """Return a text, or another if pictures cannot show it."""
     from matplotlib.font_manager import findfont, get_font
 
     letters = get_font(findfont("DejaVu Sans")).get_charmap()
