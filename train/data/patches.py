@@ -100,7 +100,8 @@ def write_patches(folder: Path, patches: PatchSet, source: dict[str, Any]) -> No
         patches.patches.flush()
     else:
         np.save(folder / "patches.npy", patches.patches)
-    np.savez_compressed(folder / "labels.npz", splits=patches.splits, **patches.labels)
+    arrays: dict[str, Any] = {"splits": patches.splits, **patches.labels}
+    np.savez_compressed(folder / "labels.npz", **arrays)
     counts = {split: int((patches.splits == number).sum()) for number, split in enumerate(SPLITS)}
     description = {"kind": patches.kind, "counts": counts, "names": patches.names, "source": source}
     write_atomically(folder / "description.json", json.dumps(description, indent=1))  # last: marks the end
