@@ -81,6 +81,19 @@ def make_examples(parser: argparse.ArgumentParser) -> None:
     add_out(parser)
 
 
+def image_patches(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=Path, required=True, help="CIFAR-10's binary files, or a folder of pictures")
+    add_out(parser)
+
+
+def mel_patches(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--data", type=Path, required=True, help="data set of the cache, or the folder of several")
+    add_out(parser)
+    parser.add_argument("--patches", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+
+
 def add_cache_and_autoencoder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
     parser.add_argument("--autoencoder", type=Path, required=True, help="folder of a trained autoencoder")
@@ -145,6 +158,18 @@ COMMANDS = (
         function="data.transfer_cache:main",
         add_arguments=cache_transfers,
         check=check_transfers,
+    ),
+    Command(
+        name="image-patches",
+        summary="Read CIFAR-10 or a folder of pictures as labelled patches of 32 x 32 pixels.",
+        function="data.image_patches:main",
+        add_arguments=image_patches,
+    ),
+    Command(
+        name="mel-patches",
+        summary="Cut labelled patches of 32 bands x 32 frames from a mel cache.",
+        function="data.mel_patches:main",
+        add_arguments=mel_patches,
     ),
     Command(
         name="make-examples",

@@ -13,7 +13,7 @@ PATCH = 32  # height and width of a patch
 STRIDE = 4  # pixels that one code covers per axis
 GRID = PATCH // STRIDE  # codes of a patch per axis
 QUANTIZERS = ("loss", "average", "fsq", "none")
-# Levels of the scalars by number of codes. 256, 1024 and 4096 are as in table 1 of arXiv 2309.15505.
+# Levels of the scalars by number of codes. Those of 256, 1024 and 4096 are from table 1 of arXiv 2309.15505.
 FSQ_LEVELS = {
     16: (4, 4),
     64: (8, 8),
@@ -130,6 +130,7 @@ class NoCodebook(nn.Module):
         return Quantized(latents, torch.zeros_like(latents[:, 0], dtype=torch.long), latents.new_zeros(()))
 
     def vectors(self, codes: torch.Tensor) -> torch.Tensor:
+        """Raise ValueError: there are no vectors."""
         raise ValueError("a model without a codebook cannot decode codes")
 
 

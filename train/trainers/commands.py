@@ -13,6 +13,7 @@ from train.trainers.settings import (
     TrainSettings,
     VocoderSettings,
     VoiceSettings,
+    VqvaeSettings,
     add_settings,
 )
 
@@ -51,6 +52,7 @@ COMMANDS = (
     trainer("enhancer", EnhancerSettings, "Train the enhancer of generated mels."),
     trainer("voice", VoiceSettings, "Train the style tokens of one new voice of a saved pipeline."),
     trainer("classifier", ClassifierSettings, "Train the instrument classifier on renders."),
+    trainer("vqvae", VqvaeSettings, "Train a VQ-VAE on patches: pictures or pieces of log-mels as discrete codes."),
     Command(
         name="export-pipeline",
         summary="Combine trained components in a pipeline folder, in half precision.",

@@ -347,6 +347,38 @@ class ClassifierSettings(TrainSettings):
     widths: tuple[int, ...] = (24, 48, 96, 128, 192)
 
 
+@dataclass(frozen=True, kw_only=True)
+class VqvaeSettings(TrainSettings):
+    """Settings of the VQ-VAE's run.
+
+    Attributes:
+        patches: folder that the command image-patches or mel-patches wrote.
+        quantizer: "loss" and "average" learn a codebook, "fsq" rounds scalars, "none" leaves latents as they are.
+        commitment: weight of the commitment loss.
+        revive: share of the uniform usage below which a code is replaced by a latent of the batch (0: never).
+        validate_every: steps between measurements on patches of the validation split (0: only at the end).
+        codebook_size, code_dim, width, residual_width, blocks, decay, kmeans: see VqVae.
+    """
+
+    patches: Path
+    steps: int = 6000
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    quantizer: str = "average"
+    codebook_size: int = 512
+    code_dim: int = 64
+    width: int = 128
+    residual_width: int = 32
+    blocks: int = 2
+    commitment: float = 0.25
+    decay: float = 0.99
+    kmeans: bool = False
+    revive: float = 0.0
+    validate_every: int = 1000
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "patches", "validate_every")
+
+
 def add_settings(parser: argparse.ArgumentParser, cls: type[TrainSettings]) -> None:
     """Declare a flag for each field of the settings.
 
