@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from train.common.cli import SHIPPED_CLASSIFIER, Command, add_model_arguments, add_out, add_workers
+from train.common.cli import SHIPPED_CLASSIFIER, SHIPPED_MODEL, Command, add_model_arguments, add_out, add_workers
 
 SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
 
@@ -129,6 +129,49 @@ def denoise(parser: argparse.ArgumentParser) -> None:
     add_out(parser)
 
 
+def codebooks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--patches", type=Path, nargs="+", required=True, help="folders of patches")
+    add_out(parser)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64, 256, 512, 1024, 4096])
+    parser.add_argument("--compared", type=int, nargs="*", default=[512, 4096], help="sizes of the other codebooks")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, default=480.0, help="time of the whole study, roughly")
+    parser.add_argument("--steps", type=int, default=0, help="training steps of every run, instead of --minutes")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--width", type=int, default=128, help="channels of the networks")
+    parser.add_argument("--residual-width", type=int, default=32)
+    parser.add_argument("--prior-steps", type=int, default=600, help="training steps of priors (0: no prior)")
+    parser.add_argument("--tested", type=int, default=10_000, help="most test patches")
+    parser.add_argument("--cache", type=Path, help="mel cache, to compare notes of whole clips")
+    parser.add_argument("--clips", type=int, default=22, help="number of whole clips")
+    add_model_arguments(parser, classifier=False)
+
+
+def code_meanings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="folder of a trained VQ-VAE")
+    parser.add_argument("--patches", type=Path, required=True, help="folder of its patches")
+    add_out(parser)
+    parser.add_argument("--patch-limit", type=int, default=10_000, help="most patches of a split")
+    parser.add_argument("--permutations", type=int, default=20)
+    parser.add_argument("--cache", type=Path, help="mel cache, to swap codes in whole clips")
+    parser.add_argument(
+        "--swaps", nargs="+", default=["piano:violin", "violin:piano", "flute:trumpet"], help="SOURCE:TARGET ..."
+    )
+    parser.add_argument("--clips", type=int, default=20, help="clips per swap")
+    parser.add_argument("--played", type=int, default=2, help="clips per swap to write as audio")
+    parser.add_argument("--transfer-model", type=Path, default=SHIPPED_MODEL, help="pipeline with the vocoder")
+    parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")
+
+
+def check_meanings(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    from stylediff.instruments import INSTRUMENT_NAMES
+
+    for pair in args.swaps:
+        names = pair.split(":")
+        if len(names) != 2 or not set(names) <= set(INSTRUMENT_NAMES):
+            parser.error(f"--swaps {pair}: write SOURCE:TARGET with names of {', '.join(INSTRUMENT_NAMES)}")
+
+
 COMMANDS = (
     Command(
         name="real-recordings",
@@ -196,5 +239,18 @@ COMMANDS = (
         summary="Noise added to held-out recordings: how much is removed, and what stays?",
         function="experiments.denoise:main",
         add_arguments=denoise,
+    ),
+    Command(
+        name="codebooks",
+        summary="VQ-VAEs with codebooks of many sizes and kinds: how many codes are needed, which collapse?",
+        function="experiments.codebooks:main",
+        add_arguments=codebooks,
+    ),
+    Command(
+        name="code-meanings",
+        summary="Codes of a VQ-VAE against labels: which codes stand for an instrument, a pitch, a colour?",
+        function="experiments.code_meanings:main",
+        add_arguments=code_meanings,
+        check=check_meanings,
     ),
 )

@@ -1,0 +1,284 @@
+"""What does each code stand for?
+
+    python -m train code-meanings --model RUN/vqvae --patches DIR --out DIR [--cache MELS]
+
+The page says which labels the codes tell and which codes tell them, against permuted labels. With a mel cache, clips
+are also played with the codes of one instrument replaced by the nearest of another.
+"""
+
+import argparse
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+from torch.nn import functional
+
+from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.mel import MelConfig
+from train.common.cli import run_command
+from train.common.markdown import table_head, table_row, write_page
+from train.data.mel_cache import CacheError, read_cache
+from train.data.patches import NO_LABEL, PatchError, PatchSet, read_patches
+from train.evaluation.code_information import (
+    Information,
+    Label,
+    histograms,
+    label_positions,
+    measure_information,
+    probe_accuracy,
+    swap_table,
+)
+from train.evaluation.code_metrics import encode
+from train.evaluation.runner import load_model
+from train.experiments.codebooks import tile, untile
+from train.models.instrument_classifier import InstrumentClassifier
+from train.models.vqvae import GRID, STRIDE, VqVae
+
+SHOWN = 32  # codes in the picture
+EXAMPLES = 10  # patches of each
+CONTEXT = 4  # pixels around a code's 4 x 4 pixels
+NAMED_SHARE, NAMED_LIFT = 0.5, 2.0  # of a value among a code's positions: the code "stands for" it
+FEWEST = 50  # positions of a code that may stand for something
+
+NOTES = """\
+{count} patches of the test split, {size} codes, of which {used} occur. *Information*: mutual information of code and
+label over positions, in bits. *Permuted*: the same with labels permuted among patches, which is its bias. *Told*:
+information without the bias, as a share of the label's entropy. *Significant codes*: codes whose presence tells more
+about the label than that of any code under {permutations} permutations. *Codes that stand for a value*: significant,
+and one value has at least {share:.0%} of the code's positions and {lift:g} times its share among all positions.
+"""
+
+
+def describe_codes(found: dict[str, Information], labels: dict[str, Label]) -> list[dict[str, Any]]:
+    """Describe each code by the significant label about which it tells most.
+
+    ``means`` is empty for a code that stands for no single value.
+    """
+    size = len(next(iter(found.values())).codes)
+    described = []
+    for code in range(size):
+        entry: dict[str, Any] = {"code": code, "positions": 0, "label": "", "value": "", "means": ""}
+        significant = {name: one.codes[code] for name, one in found.items() if one.codes[code] > one.limit}
+        entry["positions"] = max(int(one.counts[code].sum()) for one in found.values())
+        if significant:
+            name = max(significant, key=significant.__getitem__)
+            counts = found[name].counts
+            shares = counts[code] / max(1, counts[code].sum())
+            lifts = shares / np.maximum(counts.sum(0) / counts.sum(), 1e-9)
+            value = int(lifts.argmax()) if shares.max() < NAMED_SHARE else int(shares.argmax())
+            entry |= {"label": name, "value": labels[name].names[value], "bits": float(significant[name])}
+            entry |= {"share": float(shares[value]), "lift": float(lifts[value])}
+            stands = shares[value] >= NAMED_SHARE and lifts[value] >= NAMED_LIFT and entry["positions"] >= FEWEST
+            entry["means"] = f"{name}: {entry['value']}" if stands else ""
+        described.append(entry)
+    return described
+
+
+def stands_for(information: Information) -> int:
+    """Number of significant codes with one dominant value of a label."""
+    counts = information.counts
+    shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    lifts = shares / np.maximum(counts.sum(0) / counts.sum(), 1e-9)
+    stands = (shares >= NAMED_SHARE) & (lifts >= NAMED_LIFT)
+    return int((stands.any(1) & (information.codes > information.limit) & (counts.sum(1) >= FEWEST)).sum())
+
+
+def probe(model: VqVae, patches: PatchSet, rows: dict[str, np.ndarray]) -> dict[str, float]:
+    """Accuracy of linear probes of class or instrument, from codes and from raw values."""
+    name = "class" if patches.kind == "image" else "instrument"
+    kept = {split: numbers[patches.labels[name][numbers] != NO_LABEL] for split, numbers in rows.items()}
+    train_labels, test_labels = (patches.labels[name][kept[split]] for split in ("train", "test"))
+    features = {split: histograms(encode(model, patches, kept[split]).numpy(), model.size) for split in kept}
+    raw = {split: patches.tensor(kept[split]).flatten(1).numpy() for split in kept}
+    means = {split: functional.avg_pool2d(patches.tensor(kept[split]), STRIDE).flatten(1).numpy() for split in kept}
+    most_common = np.bincount(train_labels).argmax()
+    return {
+        "always the most frequent": float((test_labels == most_common).mean()),
+        "histogram of codes": probe_accuracy(features["train"], train_labels, features["test"], test_labels),
+        "means of 4 x 4 blocks": probe_accuracy(means["train"], train_labels, means["test"], test_labels),
+        "raw patch": probe_accuracy(raw["train"], train_labels, raw["test"], test_labels),
+    }
+
+
+def to_picture(patch: torch.Tensor, kind: str) -> np.ndarray:
+    """Show a patch (channels, height, width) as RGB, low bands at the bottom."""
+    if kind == "image":
+        return patch.clamp(0, 1).movedim(0, -1).numpy()
+    floor = MelConfig().log_floor
+    return colormaps["magma"](((patch[0] - floor) / 8).clamp(0, 1).numpy()[::-1])[..., :3]
+
+
+@torch.no_grad()
+def decoded_picture(model: VqVae, code: int) -> torch.Tensor:
+    """Centre of a patch that consists of one code only, (channels, 12, 12)."""
+    decoded = model.decode(torch.full((1, GRID, GRID), code))[0]
+    width, half = STRIDE + 2 * CONTEXT, decoded.shape[-1] // 2
+    return decoded[:, half - width // 2 : half + width // 2, half - width // 2 : half + width // 2]
+
+
+def crop_examples(
+    patches: PatchSet, rows: np.ndarray, codes: np.ndarray, code: int, rng: np.random.Generator
+) -> Iterator[torch.Tensor]:
+    """Yield surroundings of random positions of a code, (channels, 12, 12), edges repeated."""
+    positions = np.argwhere(codes == code)
+    for number, row, column in positions[rng.permutation(len(positions))[:EXAMPLES]]:
+        patch = patches.tensor(rows[number : number + 1])
+        padded = functional.pad(patch, (CONTEXT,) * 4, mode="replicate")[0]
+        width = STRIDE + 2 * CONTEXT
+        yield padded[:, STRIDE * row : STRIDE * row + width, STRIDE * column : STRIDE * column + width]
+
+
+def plot_codes(
+    model: VqVae, patches: PatchSet, rows: np.ndarray, codes: np.ndarray, described: list[dict[str, Any]]
+) -> Figure:
+    """Plot the codes that tell most: decoded picture, and places where they occur."""
+    shown = sorted(described, key=lambda entry: -entry.get("bits", 0.0))[:SHOWN]
+    figure = Figure(figsize=(1.0 * (EXAMPLES + 4), 0.85 * len(shown)))
+    grid = figure.subplots(len(shown), EXAMPLES + 1, squeeze=False)
+    rng = np.random.default_rng(0)
+    for line, entry in zip(grid, shown, strict=True):
+        code = entry["code"]
+        pictures = [decoded_picture(model, code), *crop_examples(patches, rows, codes, code, rng)]
+        for axes in line:
+            axes.set_axis_off()
+        for axes, picture in zip(line, pictures, strict=False):
+            axes.imshow(to_picture(picture, patches.kind), interpolation="nearest")
+        title = f"{code}: {entry['label']} {entry['value']}" if entry["label"] else f"{code}: nothing significant"
+        line[0].text(-0.2, 0.5, title, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
+    figure.subplots_adjust(left=0.25, right=0.99, top=0.99, bottom=0.01, wspace=0.08, hspace=0.08)
+    return figure
+
+
+def plot_map(vectors: np.ndarray, counts: np.ndarray, names: list[str]) -> Figure:
+    """Plot codes by similarity of their vectors, coloured by the value with the greatest lift.
+
+    Args:
+        vectors: (size, code_dim).
+        counts: positions by code and value, (size, values).
+    """
+    used = np.flatnonzero(counts.sum(1))
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    axes = figure.subplots()
+    perplexity = min(30.0, (len(used) - 1) / 3)
+    points = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors[used])
+    lifts = counts[used] / np.maximum(1, counts.sum(0)) / counts[used].sum(1, keepdims=True)
+    sizes = 20 + 300 * counts[used].sum(1) / counts.sum(1).max()
+    for value, name in enumerate(names):
+        chosen = lifts.argmax(1) == value
+        axes.scatter(*points[chosen].T, sizes[chosen], color=colormaps["tab20"](value), label=name, alpha=0.8)
+    axes.set_axis_off()
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+@torch.no_grad()
+def swap_codes(model: VqVae, counts: np.ndarray, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Replace an instrument's codes in whole clips, name the results, and write them as audio.
+
+    Args:
+        counts: positions by code and instrument.
+    """
+    cache = read_cache(args.cache, MelConfig())
+    classifier = InstrumentClassifier.from_pretrained(args.classifier).eval()
+    pipeline = load_model(args.transfer_model)
+    vectors = code_vectors(model)
+    found = []
+    for pair in args.swaps:
+        source, target = (INSTRUMENT_NAMES.index(name) for name in pair.split(":"))
+        table = torch.from_numpy(swap_table(vectors, counts, source, target))
+        clips = [row for row in cache.split("test") if cache.clips[row].instrument == INSTRUMENT_NAMES[source]]
+        shares: dict[str, list[np.ndarray]] = {"clip": [], "codes": [], "swapped": []}
+        swapped_share = []
+        for number, row in enumerate(clips[: args.clips]):
+            mel = cache.tensor(int(row))[0]
+            codes = model.encode(tile(mel))
+            swapped_share.append(float((table[codes] != codes).float().mean()))
+            made = {"clip": tile(mel), "codes": model.decode(codes), "swapped": model.decode(table[codes])}
+            for name, patches in made.items():
+                whole = untile(patches.clamp_min(cache.mel.log_floor), cache.mel.n_mels)[None, None]
+                shares[name].append(classifier(whole).softmax(1)[0].numpy())
+                if number < args.played:
+                    path = args.out / "swaps" / f"{pair.replace(':', '_to_')}_{number}_{name}.flac"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    soundfile.write(path, pipeline.synthesize(whole)[0].numpy(), cache.mel.sample_rate)
+        entry: dict[str, Any] = {"pair": pair, "clips": len(swapped_share), "replaced": float(np.mean(swapped_share))}
+        for name, rows in shares.items():
+            entry[name] = [float(np.mean([row[index] for row in rows])) for index in (source, target)]
+        found.append(entry)
+    return found
+
+
+@torch.no_grad()
+def code_vectors(model: VqVae) -> np.ndarray:
+    """Vectors of all codes, (size, code_dim)."""
+    return model.codebook.vectors(torch.arange(model.size).reshape(1, 1, -1))[0, :, 0].T.numpy()
+
+
+def information_lines(found: dict[str, Information]) -> Iterator[str]:
+    """Table of the labels."""
+    heads = ("label", "entropy", "information", "permuted", "told", "significant codes", "codes that stand for a value")
+    yield from table_head(heads)
+    for name, one in found.items():
+        told = (one.total - one.permuted) / max(one.entropy, 1e-9)
+        bits = (f"{value:.3f}" for value in (one.entropy, one.total, one.permuted))
+        yield table_row([name, *bits, f"{told:.1%}", int((one.codes > one.limit).sum()), stands_for(one)])
+
+
+def swap_lines(swaps: list[dict[str, Any]]) -> Iterator[str]:
+    """Table of the swaps, with the classifier's mean probabilities."""
+    yield from ("", "## Swapped codes", "")
+    yield "Mean probabilities of source and target by the instrument classifier: of the clip, of its reconstruction,"
+    yield from ("and with codes of the source replaced by the nearest of the target.", "")
+    yield from table_head(["source:target", "clips", "codes replaced", "clip", "codes", "swapped"])
+    for entry in swaps:
+        shares = (f"{entry[name][0]:.2f}, {entry[name][1]:.2f}" for name in ("clip", "codes", "swapped"))
+        yield table_row([entry["pair"], entry["clips"], f"{entry['replaced']:.0%}", *shares])
+
+
+def explain_codes(args: argparse.Namespace) -> None:
+    """Measure the meanings of codes; write page, pictures and audio."""
+    model, patches = VqVae.from_pretrained(args.model).eval(), read_patches(args.patches)
+    if not model.size:
+        raise PatchError(f"{args.model} has no codebook: choose a model with codes")
+    rows = {split: patches.rows(split)[: args.patch_limit] for split in ("train", "test")}
+    test = rows["test"]
+    codes, labels = encode(model, patches, test).numpy(), label_positions(patches, test)
+    found = {name: measure_information(codes, label, model.size, args.permutations) for name, label in labels.items()}
+    described = describe_codes(found, labels)
+    main_label = "class" if patches.kind == "image" else "instrument"
+    args.out.mkdir(parents=True, exist_ok=True)
+    plot_codes(model, patches, test, codes, described).savefig(args.out / "codes.png", dpi=100)
+    map_figure = plot_map(code_vectors(model), found[main_label].counts, labels[main_label].names)
+    map_figure.savefig(args.out / "map.png", dpi=100)
+    probes = probe(model, patches, rows)
+    swaps = swap_codes(model, found[main_label].counts, args) if args.cache and patches.kind == "mel" else []
+    notes = NOTES.format(
+        count=len(test),
+        size=model.size,
+        used=len(np.unique(codes)),
+        permutations=args.permutations,
+        share=NAMED_SHARE,
+        lift=NAMED_LIFT,
+    )
+    lines = ["# Meanings of codes", "", notes, *information_lines(found), ""]
+    lines += [f"## Probes of the {main_label}", "", *table_head(["features", "accuracy"])]
+    lines += [table_row([name, f"{accuracy:.3f}"]) for name, accuracy in probes.items()]
+    lines += [
+        *(swap_lines(swaps) if swaps else ()),
+        "",
+        "![codes that tell most](codes.png)",
+        "",
+        "![map](map.png)",
+        "",
+    ]
+    write_page(args.out, "meanings", {"codes": described, "probes": probes, "swaps": swaps}, "\n".join(lines))
+
+
+def main(args: argparse.Namespace) -> int:
+    return run_command(partial(explain_codes, args), PatchError, CacheError, OSError)
