@@ -171,7 +171,9 @@ def plot_map(vectors: np.ndarray, counts: np.ndarray, names: list[str]) -> Figur
     sizes = 20 + 300 * counts[used].sum(1) / counts.sum(1).max()
     for value, name in enumerate(names):
         chosen = lifts.argmax(1) == value
-        axes.scatter(*points[chosen].T, sizes[chosen], color=colormaps["tab20"](value), label=name, alpha=0.8)
+        axes.scatter(
+            points[chosen, 0], points[chosen, 1], sizes[chosen], color=colormaps["tab20"](value), label=name, alpha=0.8
+        )
     axes.set_axis_off()
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
