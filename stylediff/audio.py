@@ -102,6 +102,16 @@ def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> N
         raise OSError(f"cannot write {path.name}: the disk may be full, or closed to writing ({error})") from error
 
 
+def check_finite(samples: np.ndarray | torch.Tensor) -> None:
+    """Check that all samples are finite.
+
+    Raises:
+        AudioError: one is not.
+    """
+    if not torch.isfinite(torch.as_tensor(samples)).all():
+        raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)")
+
+
 def to_mono(waveform: torch.Tensor | np.ndarray, sample_rate: int, target_rate: int) -> torch.Tensor:
     """Mono waveform at another sample rate.
 
@@ -142,8 +152,7 @@ def check_waveform(waveform: torch.Tensor | np.ndarray, sample_rate: int) -> tor
         )
     if shape[-1] < MIN_SECONDS * sample_rate:
         raise AudioError(f"clip is {shape[-1] / sample_rate:.2f} s; at least {MIN_SECONDS} s is needed")
-    if not torch.isfinite(waveform).all():
-        raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)")
+    check_finite(waveform)
     return waveform
 
 

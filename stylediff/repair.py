@@ -16,7 +16,7 @@ import soundfile
 import torch
 from diffusers.utils import logging
 
-from stylediff.audio import AudioError, read_audio, resample
+from stylediff.audio import AudioError, check_finite, read_audio, resample
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.damage import Damage, find_damage
 from stylediff.denoising import Noise, denoise, find_noise
@@ -157,8 +157,7 @@ def repair(
     """
     settings = settings or RepairSettings()
     channels = waveform.float().reshape(-1, waveform.shape[-1]).clone()
-    if not torch.isfinite(channels).all():
-        raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)")
+    check_finite(channels)
     if channels.shape[1] < 0.5 * sample_rate:
         raise AudioError(f"clip is {channels.shape[1] / sample_rate:.2f} s; at least 0.5 s is needed")
     found = find_damage(channels.numpy(), sample_rate) if settings.auto else []

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from diffusers.utils import logging
 
-from stylediff.audio import AudioError, read_part, resample
+from stylediff.audio import AudioError, check_finite, read_part, resample
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.phone_level import level_for_phone
@@ -111,8 +111,7 @@ def make_ringtone(
     Raises:
         AudioError: a piece that cannot be used.
     """
-    if not torch.isfinite(waveform).all():
-        raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)")
+    check_finite(waveform)
     rate = sample_rate if sample_rate in TONE_RATES else TONE_RATES[0]
     channels = [resample(channel, sample_rate, rate) for channel in waveform.float()]
     stereo = torch.stack(channels if len(channels) <= 2 else [torch.stack(channels).mean(0)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stylediff.audio import MIN_SECONDS, AudioError, Sound, read_sound
+from stylediff.audio import MIN_SECONDS, AudioError, Sound, check_finite, read_sound
 from stylediff.mel import MelConfig
 from stylediff.page.environment import read_number
 from stylediff.waveform import first_sound
@@ -79,14 +79,15 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
     scale are scaled as a whole.
 
     Raises:
-        AudioError: the file cannot be read.
+        AudioError: the file cannot be read, or a sample is not a finite number.
     """
     length_s = min(length_s, MAX_SECONDS)
     sound = read_sound(path, start_s, length_s)
     sounds_at = find_start(path, sound, start_s)
     if sounds_at > start_s:
         sound = read_sound(path, sounds_at, length_s)
-    samples = sound.samples / max(1.0, float(np.abs(sound.samples[np.isfinite(sound.samples)]).max(initial=0)))
+    check_finite(sound.samples)
+    samples = sound.samples / max(1.0, float(np.abs(sound.samples).max(initial=0)))
     return Clip(
         samples,
         sound.sample_rate,

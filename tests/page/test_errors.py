@@ -1,6 +1,7 @@
 """Errors and limits as visitors and programs see them."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gradio as gr
@@ -75,7 +76,9 @@ def test_a_full_queue_says_how_many_wait(monkeypatch):
         ({"accept-language": "de"}, "16 Besucher warten", "error"),
         ({}, "16 visitors are waiting", "queue_full"),
     ):
-        _, answer, answered = asyncio.run(queue.push(None, SimpleNamespace(headers=headers), None))
+        with ThreadPoolExecutor(1) as apart:  # this thread may have the event loop of a browser
+            pushed = queue.push(None, SimpleNamespace(headers=headers), None)
+            _, answer, answered = apart.submit(asyncio.run, pushed).result()
         assert answer.startswith(sentence)
         assert answered == state
 
