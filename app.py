@@ -37,12 +37,15 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     page, options = build_page(pipeline, example_clips())
+    warming = threading.Thread(target=warm_up, args=(pipeline,), daemon=True)
     if pipeline.device.type == "cpu":  # a borrowed GPU is available only within a request
-        threading.Thread(target=warm_up, args=(pipeline,), daemon=True).start()
+        warming.start()
     try:
         page.launch(server_name=args.host, server_port=args.port, **options)
     except OSError as error:  # the port is in use, or the address is not one of this machine
         print(f"error: {error}", file=sys.stderr)
+        if warming.ident is not None:
+            warming.join()  # torch aborts where the interpreter ends in the middle of a computation
         return 2
     return 0
 

@@ -138,7 +138,7 @@ Codebook = LearnedCodebook | ScalarCodebook | NoCodebook
 
 
 class ResidualBlock(nn.Module):
-    """ReLU, 3 x 3 convolution, ReLU, 1 x 1 convolution, and the sum with the input."""
+    """Residual block: 3 x 3 and 1 x 1 convolutions, each after a ReLU."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
