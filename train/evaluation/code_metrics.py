@@ -54,7 +54,8 @@ class Errors:
     def means(self) -> dict[str, float]:
         """Mean errors.
 
-        The relative error is over the variance of the training data."""
+        The relative error is over the variance of the training data.
+        """
         return {name: value / self.count for name, value in self.sums.items()}
 
 
@@ -127,7 +128,8 @@ def description_bits(squared_error: float, code_bits: float, values: int) -> flo
 def to_blocks(patches: torch.Tensor) -> torch.Tensor:
     """Cut patches into 4 x 4 blocks.
 
-    The result has the shape (patches * 64, channels * 16)."""
+    The result has the shape (patches * 64, channels * 16).
+    """
     blocks = functional.unfold(patches, STRIDE, stride=STRIDE)  # (patches, channels * 16, 64)
     return blocks.transpose(1, 2).reshape(-1, blocks.shape[1])
 
@@ -141,7 +143,8 @@ def from_blocks(blocks: torch.Tensor) -> torch.Tensor:
 def measure_block_codebook(patches: PatchSet, size: int, rows: np.ndarray, seed: int = 0) -> dict[str, Any]:
     """Measure a k-means codebook of raw blocks.
 
-    It has the same rate and needs no network."""
+    It has the same rate and needs no network.
+    """
     sample = patches.rows("train", KMEANS_BLOCKS // GRID**2)
     kmeans = MiniBatchKMeans(size, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
     kmeans.fit(to_blocks(patches.tensor(sample)).numpy())

@@ -92,7 +92,8 @@ def stands_for(information: Information) -> int:
 def probe(model: VqVae, patches: PatchSet, rows: dict[str, np.ndarray]) -> dict[str, float]:
     """Accuracy of linear probes on codes and on raw values.
 
-    They predict the class of a picture or the instrument of a log-mel."""
+    They predict the class of a picture or the instrument of a log-mel.
+    """
     name = "class" if patches.kind == "image" else "instrument"
     kept = {split: numbers[patches.labels[name][numbers] != NO_LABEL] for split, numbers in rows.items()}
     train_labels, test_labels = (patches.labels[name][kept[split]] for split in ("train", "test"))
@@ -111,7 +112,8 @@ def probe(model: VqVae, patches: PatchSet, rows: dict[str, np.ndarray]) -> dict[
 def to_picture(patch: torch.Tensor, kind: str) -> np.ndarray:
     """Show a patch (channels, height, width) as RGB.
 
-    Low bands are at the bottom."""
+    Low bands are at the bottom.
+    """
     if kind == "image":
         return patch.clamp(0, 1).movedim(0, -1).numpy()
     floor = MelConfig().log_floor
@@ -131,7 +133,8 @@ def crop_examples(
 ) -> Iterator[torch.Tensor]:
     """Yield surroundings of random positions of a code, (channels, 12, 12).
 
-    Edges of patches are repeated."""
+    Edges of patches are repeated.
+    """
     positions = np.argwhere(codes == code)
     for number, row, column in positions[rng.permutation(len(positions))[:EXAMPLES]]:
         patch = patches.tensor(rows[number : number + 1])
@@ -150,7 +153,8 @@ def plot_codes(
 ) -> Figure:
     """Plot the codes that tell most about each label.
 
-    Each line has a code's decoded picture and places where it occurs."""
+    Each line has a code's decoded picture and places where it occurs.
+    """
     shown = [(name, int(code)) for name, one in found.items() for code in np.argsort(-one.codes)[:SHOWN]]
     figure = Figure(figsize=(EXAMPLES + 4.0, 0.85 * len(shown)))
     grid = figure.subplots(len(shown), EXAMPLES + 1, squeeze=False)
@@ -170,7 +174,8 @@ def plot_codes(
 def describe_value(information: Information, label: Label, code: int) -> str:
     """The value most typical of a code.
 
-    It comes with its share of the code's positions and of all positions."""
+    It comes with its share of the code's positions and of all positions.
+    """
     counts = information.counts
     if information.codes[code] <= information.limit:
         return "not significant"

@@ -53,7 +53,8 @@ def values_of(rows: list[Found], name: str, values: int) -> np.ndarray:
 def show(column: np.ndarray, digits: int) -> str:
     """Mean and deviation as text, "0.123 ± 0.004".
 
-    A single value has no deviation."""
+    A single value has no deviation.
+    """
     if not len(column):
         return ""
     mean = f"{column.mean():.{digits}f}"

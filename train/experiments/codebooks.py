@@ -179,7 +179,8 @@ class SoundJudge:
     def transcribe(self, patches: torch.Tensor) -> np.ndarray:
         """Keys that sound in a clip, (frames, 88) bool.
 
-        Its patches are put side by side and synthesized."""
+        Its patches are put side by side and synthesized.
+        """
         mel = untile(patches.clamp_min(self.mel.log_floor), self.mel.n_mels)
         return self.transcriber.frames(self.pipeline.synthesize(mel[None, None])[0])
 
@@ -249,7 +250,8 @@ def measure_baselines(patches: PatchSet, out: Path, args: argparse.Namespace) ->
 def compare_codebooks(args: argparse.Namespace) -> None:
     """Train and measure what is missing.
 
-    The page is written after every seed."""
+    The page is written after every seed.
+    """
     sets = {folder.name: read_patches(folder) for folder in args.patches}
     if len(sets) < len(args.patches):
         raise PatchError("two folders of patches have the same name: rename one")

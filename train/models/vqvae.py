@@ -142,7 +142,7 @@ Codebook = LearnedCodebook | ScalarCodebook | NoCodebook
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions after ReLUs, 3 x 3 and 1 x 1, added to their input."""
+    """Two convolutions with ReLUs before them, added to their input."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
