@@ -13,6 +13,10 @@ def test_written_patches_are_read_back(tmp_path: Path) -> None:
     read = read_patches(write_pictures(tmp_path))
     assert (read.kind, read.channels, read.values, len(read)) == ("image", 3, 3072, 120)
     assert [len(read.rows(split)) for split in ("train", "validation", "test")] == [60, 30, 30]
+    chosen = read.rows("test", 12)
+    assert len(set(chosen)) == 12
+    assert set(chosen) <= set(read.rows("test"))
+    assert chosen.tolist() == read.rows("test", 12).tolist() == sorted(chosen)
     assert read.names == {"class": ["red", "green", "blue"]}
     red = read.tensor(np.flatnonzero(read.labels["class"] == 0))
     assert red.mean(dim=(0, 2, 3)).argmax() == 0

@@ -35,12 +35,14 @@ def test_codes_decode_to_the_reconstruction(quantizer: str) -> None:
     assert 0 <= int(codes.min()) <= int(codes.max()) < vqvae.size
 
 
-def test_the_nearest_vector_is_chosen() -> None:
-    codebook = model().codebook.eval()
+def test_the_nearest_vector_is_chosen_in_training_and_afterwards() -> None:
+    codebook = model(quantizer="loss").codebook
     latents = torch.randn(2, 4, 8, 8)
-    vectors = codebook.codebook.codebook
-    distances = torch.cdist(latents.movedim(1, -1).reshape(-1, 4), vectors)
-    assert codebook(latents).codes.flatten().tolist() == distances.argmin(1).tolist()
+    trained, used = codebook.train()(latents), codebook.eval()(latents)
+    assert used.codes.equal(trained.codes)
+    torch.testing.assert_close(used.latents, trained.latents)
+    nearest = (latents[1, :, 2, 3] - codebook.codebook.codebook).square().sum(1).argmin()
+    assert used.codes[1, 2, 3] == nearest
 
 
 @pytest.mark.parametrize("quantizer", ["loss", "average", "fsq"])

@@ -1,4 +1,4 @@
-"""Pictures of 32 x 32 pixels from CIFAR-10's binary files or from folders.
+"""Patches from CIFAR-10's binary files or from folders of pictures.
 
     python -m train image-patches --images FOLDER --out DIR
 
@@ -26,7 +26,7 @@ TESTED = 10  # one picture in so many is for testing, where there is no folder o
 
 
 def read_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (pictures, 3, 32, 32) and labels of a binary file of CIFAR-10.
+    """Pictures (pictures, 3, 32, 32) and labels of a binary file.
 
     Raises:
         PatchError: the file has another format.

@@ -1,4 +1,4 @@
-"""Patches of 32 bands x 32 frames from a mel cache, labelled by the scores.
+"""Patches of log-mels from a mel cache, labelled by the scores.
 
     python -m train mel-patches --cache MELS --data DATASET --out DIR
 
@@ -27,7 +27,7 @@ TRIES = 50  # positions to try for a patch with sound
 
 
 def read_notes(cache: MelCache, data: Path) -> list[tuple[Note, ...]]:
-    """Notes of each clip of the cache, without those its instrument cannot play.
+    """Notes of each clip of the cache in its instrument's range.
 
     Args:
         data: folder that the clips' files are relative to.
@@ -55,7 +55,7 @@ def onset_frames(notes: tuple[Note, ...], start: int, mel: MelConfig) -> np.ndar
 
 
 def pitch_at(notes: tuple[Note, ...], seconds: float) -> int:
-    """MIDI pitch of the only note that sounds at a time, or -1."""
+    """MIDI pitch of the only sounding note, or -1."""
     sounding = [note.pitch for note in notes if note.start <= seconds < note.end]
     return sounding[0] if len(sounding) == 1 else NO_LABEL
 

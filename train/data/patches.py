@@ -61,8 +61,10 @@ class PatchSet:
         """Values of a patch."""
         return int(np.prod(self.patches.shape[1:]))
 
-    def rows(self, split: str) -> np.ndarray:
+    def rows(self, split: str, limit: int | None = None) -> np.ndarray:
         """Row numbers of a split.
+
+        With a limit it is a random choice of as many, always the same.
 
         Raises:
             PatchError: the split is empty.
@@ -70,7 +72,9 @@ class PatchSet:
         rows = np.flatnonzero(self.splits == SPLITS.index(split))
         if not len(rows):
             raise PatchError(f"the patches have none of the {split} split")
-        return rows
+        if limit is None or limit >= len(rows):
+            return rows
+        return np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
 
     def tensor(self, rows: np.ndarray) -> torch.Tensor:
         """Patches as float32: pictures in 0 to 1, log-mels in nepers."""
@@ -84,13 +88,14 @@ class PatchSet:
 
     def moments(self) -> tuple[float, float]:
         """Mean and deviation over all values of training patches."""
-        rows = self.rows("train")
-        sample = self.tensor(rows[:: -(-len(rows) // MOMENT_PATCHES)]).double()
+        sample = self.tensor(self.rows("train", MOMENT_PATCHES)).double()
         return float(sample.mean()), float(sample.std())
 
 
 def write_patches(folder: Path, patches: PatchSet, source: dict[str, Any]) -> None:
-    """Write patches whose array is already at ``folder / "patches.npy"``, or in memory.
+    """Write patches and their labels.
+
+    A memory-mapped array is already at ``folder / "patches.npy"``.
 
     Args:
         source: description of where they come from, for the reader.

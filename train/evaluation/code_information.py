@@ -1,4 +1,4 @@
-"""What codes stand for: labels of positions, mutual information, and probes."""
+"""Meanings of codes: labels of positions, mutual information, and probes."""
 
 import colorsys
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Label:
 
 
 def over_positions(values: np.ndarray) -> np.ndarray:
-    """Give a patch's label (patches,) to all of its positions, (patches, 8, 8)."""
+    """Repeat labels (patches,) for all positions, (patches, 8, 8)."""
     return np.broadcast_to(values[:, None, None], (len(values), GRID, GRID))
 
 
@@ -45,7 +45,7 @@ def block_means(patches: torch.Tensor) -> torch.Tensor:
 
 
 def name_colours(patches: torch.Tensor) -> np.ndarray:
-    """Index in ``COLOURS`` of the mean colour of each block, (patches, 8, 8).
+    """Indices in ``COLOURS`` of mean colours of blocks, (patches, 8, 8).
 
     Args:
         patches: (patches, 3, 32, 32) in 0 to 1.
@@ -58,7 +58,7 @@ def name_colours(patches: torch.Tensor) -> np.ndarray:
 
 
 def name_edges(patches: torch.Tensor) -> np.ndarray:
-    """Index in ``EDGES`` of the direction of each block's edge, (patches, 8, 8).
+    """Indices in ``EDGES`` of directions in blocks, (patches, 8, 8).
 
     The direction is that of the structure tensor: the edge is perpendicular to the strongest gradient.
 
@@ -112,7 +112,7 @@ def count_pairs(codes: np.ndarray, label: Label, size: int) -> np.ndarray:
 
 
 def plogp(shares: np.ndarray) -> np.ndarray:
-    """Shares times their logarithm to base 2; 0 for a share of 0."""
+    """Shares times their binary logarithms; 0 for a share of 0."""
     return shares * np.log2(np.where(shares > 0, shares, 1.0))
 
 
@@ -127,7 +127,7 @@ def mutual_information(counts: np.ndarray) -> float:
 
 
 def information_of_codes(counts: np.ndarray) -> np.ndarray:
-    """Information between the label and the presence of each code, in bits, (size,).
+    """Information of each code's presence about the label, in bits, (size,).
 
     Args:
         counts: (size, values).
@@ -207,7 +207,7 @@ def probe_accuracy(
 
 
 def swap_table(vectors: np.ndarray, counts: np.ndarray, source: int, target: int) -> np.ndarray:
-    """Code to replace each code with, to turn one instrument into another, (size,).
+    """Replacements of all codes for a change of instrument, (size,).
 
     A code that is more typical of the source than of the target becomes the nearest code that is not. Other codes stay.
 

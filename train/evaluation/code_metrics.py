@@ -1,4 +1,4 @@
-"""Measures of a VQ-VAE: errors, use of its codes, bits, and baselines without a network."""
+"""Errors, use of codes, and bits of a VQ-VAE, and baselines."""
 
 import math
 from typing import Any
@@ -52,7 +52,10 @@ class Errors:
         self.count += len(made)
 
     def means(self) -> dict[str, float]:
-        """Mean errors; the relative error is over the variance of the training data."""
+        """Mean errors.
+
+        The relative error is over the variance of the training data.
+        """
         return {name: value / self.count for name, value in self.sums.items()}
 
 
@@ -74,7 +77,7 @@ def encode(model: VqVae, patches: PatchSet, rows: np.ndarray) -> torch.Tensor:
 
 
 def code_usage(codes: torch.Tensor, size: int) -> dict[str, float]:
-    """Perplexity, share of codes used, and bits of a code by size and by entropy."""
+    """Perplexity, share of codes used, and bits of a code."""
     codes_perplexity = float(perplexity(codes, size))
     return {
         "perplexity": codes_perplexity,
@@ -123,7 +126,10 @@ def description_bits(squared_error: float, code_bits: float, values: int) -> flo
 
 
 def to_blocks(patches: torch.Tensor) -> torch.Tensor:
-    """Cut patches into 4 x 4 blocks, (patches * 64, channels * 16)."""
+    """Cut patches into 4 x 4 blocks.
+
+    The result has the shape (patches * 64, channels * 16).
+    """
     blocks = functional.unfold(patches, STRIDE, stride=STRIDE)  # (patches, channels * 16, 64)
     return blocks.transpose(1, 2).reshape(-1, blocks.shape[1])
 
@@ -135,9 +141,11 @@ def from_blocks(blocks: torch.Tensor) -> torch.Tensor:
 
 
 def measure_block_codebook(patches: PatchSet, size: int, rows: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    """Measure a k-means codebook of raw 4 x 4 blocks: same rate, no network."""
-    trained = patches.rows("train")
-    sample = trained[:: -(-len(trained) * GRID**2 // KMEANS_BLOCKS)]
+    """Measure a k-means codebook of raw blocks.
+
+    It has the same rate and needs no network.
+    """
+    sample = patches.rows("train", KMEANS_BLOCKS // GRID**2)
     kmeans = MiniBatchKMeans(size, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
     kmeans.fit(to_blocks(patches.tensor(sample)).numpy())
     centres = torch.from_numpy(kmeans.cluster_centers_).float()
@@ -150,7 +158,7 @@ def measure_block_codebook(patches: PatchSet, size: int, rows: np.ndarray, seed:
 
 
 def measure_simple(patches: PatchSet, rows: np.ndarray) -> dict[str, dict[str, float]]:
-    """Errors of the mean of all values, and of block means, which are not coded."""
+    """Errors of the overall mean, and of block means without coding."""
     mean, deviation = patches.moments()
     constant, averaged = Errors(patches.kind, deviation), Errors(patches.kind, deviation)
     for batch in patches.batches(rows):

@@ -1,4 +1,4 @@
-"""What does each code stand for?
+"""Which codes stand for an instrument, a pitch, a colour?
 
     python -m train code-meanings --model RUN/vqvae --patches DIR --out DIR [--cache MELS]
 
@@ -23,7 +23,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
-from train.data.mel_cache import CacheError, read_cache
+from train.data.mel_cache import CachedClip, CacheError, read_cache
 from train.data.patches import NO_LABEL, PatchError, PatchSet, read_patches
 from train.evaluation.code_information import (
     Information,
@@ -40,7 +40,7 @@ from train.experiments.codebooks import tile, untile
 from train.models.instrument_classifier import InstrumentClassifier
 from train.models.vqvae import GRID, STRIDE, VqVae
 
-SHOWN = 32  # codes in the picture
+SHOWN = 7  # codes per label in the picture
 EXAMPLES = 10  # patches of each
 CONTEXT = 4  # pixels around a code's 4 x 4 pixels
 NAMED_SHARE, NAMED_LIFT = 0.5, 2.0  # of a value among a code's positions: the code "stands for" it
@@ -90,7 +90,10 @@ def stands_for(information: Information) -> int:
 
 
 def probe(model: VqVae, patches: PatchSet, rows: dict[str, np.ndarray]) -> dict[str, float]:
-    """Accuracy of linear probes of class or instrument, from codes and from raw values."""
+    """Accuracy of linear probes on codes and on raw values.
+
+    They predict the class of a picture or the instrument of a log-mel.
+    """
     name = "class" if patches.kind == "image" else "instrument"
     kept = {split: numbers[patches.labels[name][numbers] != NO_LABEL] for split, numbers in rows.items()}
     train_labels, test_labels = (patches.labels[name][kept[split]] for split in ("train", "test"))
@@ -107,7 +110,10 @@ def probe(model: VqVae, patches: PatchSet, rows: dict[str, np.ndarray]) -> dict[
 
 
 def to_picture(patch: torch.Tensor, kind: str) -> np.ndarray:
-    """Show a patch (channels, height, width) as RGB, low bands at the bottom."""
+    """Show a patch (channels, height, width) as RGB.
+
+    Low bands are at the bottom.
+    """
     if kind == "image":
         return patch.clamp(0, 1).movedim(0, -1).numpy()
     floor = MelConfig().log_floor
@@ -116,7 +122,7 @@ def to_picture(patch: torch.Tensor, kind: str) -> np.ndarray:
 
 @torch.no_grad()
 def decoded_picture(model: VqVae, code: int) -> torch.Tensor:
-    """Centre of a patch that consists of one code only, (channels, 12, 12)."""
+    """Centre of a patch of one code only, (channels, 12, 12)."""
     decoded = model.decode(torch.full((1, GRID, GRID), code))[0]
     width, half = STRIDE + 2 * CONTEXT, decoded.shape[-1] // 2
     return decoded[:, half - width // 2 : half + width // 2, half - width // 2 : half + width // 2]
@@ -125,7 +131,10 @@ def decoded_picture(model: VqVae, code: int) -> torch.Tensor:
 def crop_examples(
     patches: PatchSet, rows: np.ndarray, codes: np.ndarray, code: int, rng: np.random.Generator
 ) -> Iterator[torch.Tensor]:
-    """Yield surroundings of random positions of a code, (channels, 12, 12), edges repeated."""
+    """Yield surroundings of random positions of a code, (channels, 12, 12).
+
+    Edges of patches are repeated.
+    """
     positions = np.argwhere(codes == code)
     for number, row, column in positions[rng.permutation(len(positions))[:EXAMPLES]]:
         patch = patches.tensor(rows[number : number + 1])
@@ -135,28 +144,50 @@ def crop_examples(
 
 
 def plot_codes(
-    model: VqVae, patches: PatchSet, rows: np.ndarray, codes: np.ndarray, described: list[dict[str, Any]]
+    model: VqVae,
+    patches: PatchSet,
+    rows: np.ndarray,
+    codes: np.ndarray,
+    found: dict[str, Information],
+    labels: dict[str, Label],
 ) -> Figure:
-    """Plot the codes that tell most: decoded picture, and places where they occur."""
-    shown = sorted(described, key=lambda entry: -entry.get("bits", 0.0))[:SHOWN]
-    figure = Figure(figsize=(1.0 * (EXAMPLES + 4), 0.85 * len(shown)))
+    """Plot the codes that tell most about each label.
+
+    Each line has a code's decoded picture and places where it occurs.
+    """
+    shown = [(name, int(code)) for name, one in found.items() for code in np.argsort(-one.codes)[:SHOWN]]
+    figure = Figure(figsize=(EXAMPLES + 4.0, 0.85 * len(shown)))
     grid = figure.subplots(len(shown), EXAMPLES + 1, squeeze=False)
     rng = np.random.default_rng(0)
-    for line, entry in zip(grid, shown, strict=True):
-        code = entry["code"]
+    for line, (name, code) in zip(grid, shown, strict=True):
         pictures = [decoded_picture(model, code), *crop_examples(patches, rows, codes, code, rng)]
         for axes in line:
             axes.set_axis_off()
         for axes, picture in zip(line, pictures, strict=False):
             axes.imshow(to_picture(picture, patches.kind), interpolation="nearest")
-        title = f"{code}: {entry['label']} {entry['value']}" if entry["label"] else f"{code}: nothing significant"
+        title = f"{code}: {describe_value(found[name], labels[name], code)}"
         line[0].text(-0.2, 0.5, title, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
     figure.subplots_adjust(left=0.25, right=0.99, top=0.99, bottom=0.01, wspace=0.08, hspace=0.08)
     return figure
 
 
+def describe_value(information: Information, label: Label, code: int) -> str:
+    """The value most typical of a code.
+
+    It comes with its share of the code's positions and of all positions.
+    """
+    counts = information.counts
+    if information.codes[code] <= information.limit:
+        return "not significant"
+    shares, usual = counts[code] / counts[code].sum(), counts.sum(0) / counts.sum()
+    value = int((shares / np.maximum(usual, 1e-9)).argmax())
+    return f"{label.names[value]}, {shares[value]:.0%} (of all {usual[value]:.0%})"
+
+
 def plot_map(vectors: np.ndarray, counts: np.ndarray, names: list[str]) -> Figure:
-    """Plot codes by similarity of their vectors, coloured by the value with the greatest lift.
+    """Plot codes by similarity of their vectors.
+
+    The colour is that of the value with the greatest lift.
 
     Args:
         vectors: (size, code_dim).
@@ -171,17 +202,22 @@ def plot_map(vectors: np.ndarray, counts: np.ndarray, names: list[str]) -> Figur
     sizes = 20 + 300 * counts[used].sum(1) / counts.sum(1).max()
     for value, name in enumerate(names):
         chosen = lifts.argmax(1) == value
-        axes.scatter(
-            points[chosen, 0], points[chosen, 1], sizes[chosen], color=colormaps["tab20"](value), label=name, alpha=0.8
-        )
+        across, up = points[chosen].T
+        axes.scatter(across, up, s=sizes[chosen], color=colormaps["tab20"](value), label=name, alpha=0.8)
     axes.set_axis_off()
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
+def is_clean(clip: CachedClip, instrument: str) -> bool:
+    return clip.role == "target" and clip.instrument == instrument
+
+
 @torch.no_grad()
 def swap_codes(model: VqVae, counts: np.ndarray, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Replace an instrument's codes in whole clips, name the results, and write them as audio.
+    """Replace an instrument's codes in whole clips.
+
+    The classifier names the results, and some are written as audio.
 
     Args:
         counts: positions by code and instrument.
@@ -194,10 +230,10 @@ def swap_codes(model: VqVae, counts: np.ndarray, args: argparse.Namespace) -> li
     for pair in args.swaps:
         source, target = (INSTRUMENT_NAMES.index(name) for name in pair.split(":"))
         table = torch.from_numpy(swap_table(vectors, counts, source, target))
-        clips = [row for row in cache.split("test") if cache.clips[row].instrument == INSTRUMENT_NAMES[source]]
+        clips = [row for row in cache.split("test") if is_clean(cache.clips[row], INSTRUMENT_NAMES[source])]
         shares: dict[str, list[np.ndarray]] = {"clip": [], "codes": [], "swapped": []}
         swapped_share = []
-        for number, row in enumerate(clips[: args.clips]):
+        for number, row in enumerate(np.random.default_rng(0).permutation(clips)[: args.clips]):
             mel = cache.tensor(int(row))[0]
             codes = model.encode(tile(mel))
             swapped_share.append(float((table[codes] != codes).float().mean()))
@@ -248,14 +284,14 @@ def explain_codes(args: argparse.Namespace) -> None:
     model, patches = VqVae.from_pretrained(args.model).eval(), read_patches(args.patches)
     if not model.size:
         raise PatchError(f"{args.model} has no codebook: choose a model with codes")
-    rows = {split: patches.rows(split)[: args.patch_limit] for split in ("train", "test")}
+    rows = {split: patches.rows(split, args.patch_limit) for split in ("train", "test")}
     test = rows["test"]
     codes, labels = encode(model, patches, test).numpy(), label_positions(patches, test)
     found = {name: measure_information(codes, label, model.size, args.permutations) for name, label in labels.items()}
     described = describe_codes(found, labels)
     main_label = "class" if patches.kind == "image" else "instrument"
     args.out.mkdir(parents=True, exist_ok=True)
-    plot_codes(model, patches, test, codes, described).savefig(args.out / "codes.png", dpi=100)
+    plot_codes(model, patches, test, codes, found, labels).savefig(args.out / "codes.png", dpi=100)
     map_figure = plot_map(code_vectors(model), found[main_label].counts, labels[main_label].names)
     map_figure.savefig(args.out / "map.png", dpi=100)
     probes = probe(model, patches, rows)

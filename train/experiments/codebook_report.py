@@ -1,4 +1,4 @@
-"""Page of the comparison of codebooks: tables with deviations over seeds, and curves."""
+"""Page of the comparison of codebooks: tables and curves."""
 
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,10 @@ def values_of(rows: list[Found], name: str, values: int) -> np.ndarray:
 
 
 def show(column: np.ndarray, digits: int) -> str:
-    """Mean and deviation, "0.123 ± 0.004"; the mean alone for a single value."""
+    """Mean and deviation as text, "0.123 ± 0.004".
+
+    A single value has no deviation.
+    """
     if not len(column):
         return ""
     mean = f"{column.mean():.{digits}f}"
@@ -72,7 +75,7 @@ def table_lines(found: list[Found], baselines: list[Found], values: int) -> list
 
 
 def plot_curves(found: list[Found], baselines: list[Found], values: int) -> Figure:
-    """Plot error and perplexity against the number of codes, and error against bits.
+    """Plot error and perplexity by number of codes, and error by bits.
 
     Bars are standard deviations over seeds.
     """
@@ -96,7 +99,8 @@ def plot_curves(found: list[Found], baselines: list[Found], values: int) -> Figu
             rate_axes.plot([rate.mean() for rate in rates], errors, marker="o", label=method)
     for axes in (error_axes, use_axes):
         axes.set(xscale="log", yscale="log", xlabel="codes")
-    use_axes.axline((16, 16), slope=1, color="grey", linestyle=":")
+    ends = [min(size for _, size in rows if size), max(size for _, size in rows)]
+    use_axes.plot(ends, ends, color="grey", linestyle=":")
     error_axes.set_ylabel("relative error")
     use_axes.set_ylabel("perplexity (dotted: all codes equally frequent)")
     rate_axes.set(yscale="log", xlabel="bits per value, by the prior", ylabel="relative error")

@@ -25,7 +25,7 @@ from train.common.cli import run_command
 from train.common.files import FolderError, describe_arguments, lock_settings, write_atomically
 from train.common.job_chain import Job, JobError, run_jobs
 from train.common.precision import fast_autocast
-from train.data.mel_cache import CacheError, MelCache, read_cache
+from train.data.mel_cache import CacheError, read_cache
 from train.data.notes import frame_prf
 from train.data.patches import SIZE, PatchError, PatchSet, read_patches
 from train.data.transcription import NoteTranscriber
@@ -55,7 +55,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "no codebook": {"quantizer": "none"},
 }
 MAIN, BOUND = "averages, k-means, revival", "no codebook"
-TRAINING_SHARE = 0.6  # of the minutes; the rest is for measuring and for priors
+TRAINING_SHARE = 0.75  # of the minutes; the rest is for measuring and for priors
 TIMED_STEPS = 8
 PRIOR_PATCHES = 20_000  # most patches whose codes train a prior
 
@@ -76,7 +76,7 @@ class Variant:
 
 
 def list_variants(sizes: list[int], compared: list[int], seeds: list[int]) -> list[Variant]:
-    """List the models of a data set, all of a seed before the next."""
+    """List the models of a data set, seed by seed."""
     variants = []
     for seed in seeds:
         variants += [Variant(MAIN, size, seed) for size in sizes]
@@ -146,11 +146,6 @@ def choose_steps(sets: dict[str, PatchSet], args: argparse.Namespace) -> int:
     return steps
 
 
-def choose_test_rows(patches: PatchSet, count: int) -> np.ndarray:
-    rows = patches.rows("test")
-    return rows[:: -(-len(rows) // count)]
-
-
 def tile(mel: torch.Tensor) -> torch.Tensor:
     """Cut a log-mel (mels, frames) into patches (patches, 1, 32, 32).
 
@@ -167,31 +162,37 @@ def untile(patches: torch.Tensor, bands: int) -> torch.Tensor:
     return patches.reshape(rows, -1, SIZE, SIZE).transpose(1, 2).reshape(bands, -1)
 
 
-@dataclass(frozen=True)
 class SoundJudge:
-    """Clips, a vocoder and a transcriber: do notes survive the codes?"""
+    """Vocoder and transcriber: do the notes of clips survive the codes?
 
-    cache: MelCache
-    rows: np.ndarray
-    pipeline: StyleTransferPipeline
-    transcriber: NoteTranscriber
+    Args:
+        mels: log-mels of clips, each (mels, frames).
+    """
+
+    def __init__(self, mels: list[torch.Tensor], pipeline: StyleTransferPipeline) -> None:
+        self.clips = [tile(mel) for mel in mels]
+        self.pipeline, self.mel = pipeline, MelConfig()
+        self.transcriber = NoteTranscriber()
+        self.rolls = [self.transcribe(patches) for patches in self.clips]
+
+    @torch.no_grad()
+    def transcribe(self, patches: torch.Tensor) -> np.ndarray:
+        """Keys that sound in a clip, (frames, 88) bool.
+
+        Its patches are put side by side and synthesized.
+        """
+        mel = untile(patches.clamp_min(self.mel.log_floor), self.mel.n_mels)
+        return self.transcriber.frames(self.pipeline.synthesize(mel[None, None])[0])
 
     @torch.no_grad()
     def frame_f(self, model: VqVae) -> float:
-        """Pitch F-measure of reconstructed clips against the clips, both synthesized and transcribed."""
-        scores = []
-        for row in self.rows:
-            patches = tile(self.cache.tensor(int(row))[0])
-            rolls = [
-                self.transcriber.frames(self.pipeline.synthesize(untile(made, self.cache.mel.n_mels)[None, None])[0])
-                for made in (model(patches).patches.clamp_min(self.cache.mel.log_floor), patches)
-            ]
-            scores.append(frame_prf(*rolls)[2])
-        return float(np.mean(scores))
+        """Mean pitch F-measure of reconstructed clips against the clips."""
+        made = (self.transcribe(model(patches).patches) for patches in self.clips)
+        return float(np.mean([frame_prf(roll, true)[2] for roll, true in zip(made, self.rolls, strict=True)]))
 
 
 def build_judge(args: argparse.Namespace) -> SoundJudge | None:
-    """Load what is needed to judge sound, or None without a mel cache.
+    """Build the judge of sound, or None without a mel cache.
 
     Raises:
         CacheError: the cache cannot be read.
@@ -199,9 +200,9 @@ def build_judge(args: argparse.Namespace) -> SoundJudge | None:
     if args.cache is None:
         return None
     cache = read_cache(args.cache, MelConfig())
-    rows = np.array([row for row in cache.split("test") if cache.clips[row].role == "target"])
-    chosen = rows[:: -(-len(rows) // args.clips)]
-    return SoundJudge(cache, chosen, load_model(args.model), NoteTranscriber())
+    clean = [row for row in cache.split("test") if cache.clips[row].role == "target"]
+    chosen = np.random.default_rng(0).permutation(clean)[: args.clips]
+    return SoundJudge([cache.tensor(int(row))[0] for row in chosen], load_model(args.model))
 
 
 def measure_variant(
@@ -212,7 +213,7 @@ def measure_variant(
     if path.is_file():
         return json.loads(path.read_text())
     model = VqVae.from_pretrained(out / "vqvae").eval()
-    rows = choose_test_rows(patches, args.tested)
+    rows = patches.rows("test", args.tested)
     errors, codes = reconstruct(model, patches, rows)
     trained = json.loads((out / "measured.json").read_text())
     found: dict[str, Any] = {"method": variant.method, "size": model.size, "seed": variant.seed}
@@ -220,8 +221,7 @@ def measure_variant(
     if model.size:
         found |= code_usage(codes, model.size)
     if model.size and args.prior_steps:
-        train_rows = patches.rows("train")
-        train_codes = encode(model, patches, train_rows[:: -(-len(train_rows) // PRIOR_PATCHES)])
+        train_codes = encode(model, patches, patches.rows("train", PRIOR_PATCHES))
         prior = fit_prior(train_codes, model.size, args.prior_steps, variant.seed)
         found["prior_bits"] = prior_bits(prior, codes)
         if patches.kind == "image":
@@ -236,7 +236,7 @@ def measure_baselines(patches: PatchSet, out: Path, args: argparse.Namespace) ->
     """Measure what no network reaches, once."""
     path = out / "baselines.json"
     if not path.is_file():
-        rows = choose_test_rows(patches, args.tested)
+        rows = patches.rows("test", args.tested)
         found: list[dict[str, Any]] = [{"method": name} | row for name, row in measure_simple(patches, rows).items()]
         found += [
             {"method": "k-means of 4 x 4 blocks", "size": size} | measure_block_codebook(patches, size, rows)
@@ -248,7 +248,10 @@ def measure_baselines(patches: PatchSet, out: Path, args: argparse.Namespace) ->
 
 
 def compare_codebooks(args: argparse.Namespace) -> None:
-    """Train and measure what is missing, and write the page after every seed."""
+    """Train and measure what is missing.
+
+    The page is written after every seed.
+    """
     sets = {folder.name: read_patches(folder) for folder in args.patches}
     if len(sets) < len(args.patches):
         raise PatchError("two folders of patches have the same name: rename one")

@@ -133,7 +133,7 @@ def codebooks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patches", type=Path, nargs="+", required=True, help="folders of patches")
     add_out(parser)
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64, 256, 512, 1024, 4096])
-    parser.add_argument("--compared", type=int, nargs="*", default=[512, 4096], help="sizes of the other codebooks")
+    parser.add_argument("--compared", type=int, nargs="*", default=[512], help="sizes of the other codebooks")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, default=480.0, help="time of the whole study, roughly")
     parser.add_argument("--steps", type=int, default=0, help="training steps of every run, instead of --minutes")

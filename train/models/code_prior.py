@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 class MaskedConv(nn.Conv2d):
-    """Convolution that sees only codes above and to the left.
+    """Convolution that sees codes before its own in reading order.
 
     Args:
         sees_centre: True to see the position itself, which only the first layer must not.

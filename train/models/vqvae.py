@@ -84,6 +84,10 @@ class LearnedCodebook(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> Quantized:
         """Quantise latents (batch, code_dim, rows, columns)."""
+        if not self.training:  # the package compares one-hot codes here too, which is slow for many codes
+            codes = torch.cdist(latents.movedim(1, -1), self.codebook.codebook[None]).argmin(-1)
+            vectors = self.vectors(codes)
+            return Quantized(vectors, codes, self.commitment * functional.mse_loss(latents, vectors))
         passed, codes, _ = self.codebook(latents)
         # The averages have moved the codebook by now, so the vectors that were passed on are compared.
         vectors = self.vectors(codes) if self.by_loss else passed
@@ -138,7 +142,7 @@ Codebook = LearnedCodebook | ScalarCodebook | NoCodebook
 
 
 class ResidualBlock(nn.Module):
-    """Residual block: 3 x 3 and 1 x 1 convolutions, each after a ReLU."""
+    """Two convolutions with ReLUs before them, added to their input."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -155,7 +159,7 @@ def residual_blocks(width: int, hidden: int, count: int) -> nn.Sequential:
 
 
 def build_encoder(channels: int, width: int, residual_width: int, blocks: int, code_dim: int) -> nn.Sequential:
-    """Two strided convolutions and residual blocks: 32 x 32 to 8 x 8."""
+    """Strided convolutions and residual blocks: 32 x 32 to 8 x 8."""
     return nn.Sequential(
         nn.Conv2d(channels, width // 2, 4, 2, 1),
         nn.ReLU(),
@@ -203,7 +207,7 @@ class VqVae(ModelMixin, ConfigMixin):
         width, residual_width, blocks: channels of the convolutions, of the residual blocks inside, and their number.
         code_dim: values of a code's vector.
         codebook_size: number of codes.
-        quantizer: "loss", "average", "fsq" or "none".
+        quantizer: "loss" and "average" learn a codebook, "fsq" rounds scalars, "none" leaves latents as they are.
         commitment, decay, kmeans, revive, batch_vectors: see LearnedCodebook.
 
     Examples:

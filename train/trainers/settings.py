@@ -353,11 +353,10 @@ class VqvaeSettings(TrainSettings):
 
     Attributes:
         patches: folder that the command image-patches or mel-patches wrote.
-        quantizer: "loss" and "average" learn a codebook, "fsq" rounds scalars, "none" leaves latents as they are.
         commitment: weight of the commitment loss.
         revive: share of the uniform usage below which a code is replaced by a latent of the batch (0: never).
         validate_every: steps between measurements on patches of the validation split (0: only at the end).
-        codebook_size, code_dim, width, residual_width, blocks, decay, kmeans: see VqVae.
+        quantizer, codebook_size, code_dim, width, residual_width, blocks, decay, kmeans: see VqVae.
     """
 
     patches: Path

@@ -85,7 +85,7 @@ def validate(model: VqVae, patches: PatchSet, rows: np.ndarray) -> dict[str, flo
 def train(settings: VqvaeSettings) -> VqVae:
     """Train or resume, and export the model to ``out/vqvae``."""
     patches = read_patches(settings.patches)
-    rows, held_out = patches.rows("train"), patches.rows("validation")[:VALIDATED]
+    rows, held_out = patches.rows("train"), patches.rows("validation", VALIDATED)
     torch.manual_seed(settings.seed)
     model = build_model(settings, patches).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
