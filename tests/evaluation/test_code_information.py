@@ -112,11 +112,14 @@ def test_only_real_information_exceeds_permuted_labels() -> None:
 
 
 def test_histograms_are_unit_vectors_and_a_probe_reads_them() -> None:
-    labels = RNG.integers(0, 3, 120)
-    codes = np.where(RNG.random((120, 8, 8)) < 0.3, labels[:, None, None], RNG.integers(0, 8, (120, 8, 8)))
+    labels = RNG.integers(0, 3, 180)
+    codes = np.where(RNG.random((180, 8, 8)) < 0.3, labels[:, None, None], RNG.integers(0, 8, (180, 8, 8)))
     features = histograms(codes, 8)
     np.testing.assert_allclose((features**2).sum(1), 1)
-    assert probe_accuracy(features[:80], labels[:80], features[80:], labels[80:]) > 0.9
+    parts = [slice(0, 80), slice(80, 120), slice(120, 180)]
+    assert probe_accuracy(*((features[part], labels[part]) for part in parts)) > 0.9
+    shuffled = RNG.permutation(labels)
+    assert probe_accuracy(*((features[part], shuffled[part]) for part in parts)) < 0.6
 
 
 def test_swaps_lead_to_the_nearest_code_of_the_target() -> None:

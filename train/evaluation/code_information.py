@@ -1,11 +1,15 @@
 """Meanings of codes: labels of positions, mutual information, and probes."""
 
 import colorsys
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from stylediff.mel import MelConfig
@@ -18,7 +22,8 @@ COLOURS = [*HUES, "black", "grey", "white"]
 GREY_SATURATION = 0.2
 EDGES = ["flat", "horizontal", "rising", "vertical", "falling"]
 FLAT = 0.02  # root mean square gradient below which a block has no edge, for values in 0 to 1
-LOUDNESS_STEP = 1.0  # nepers
+PROBE_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # inverse regularisation
+PROBE_ITERATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -196,14 +201,25 @@ def histograms(codes: np.ndarray, size: int) -> np.ndarray:
     return np.sqrt(counts / GRID**2)
 
 
-def probe_accuracy(
-    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, iterations: int = 200
-) -> float:
-    """Accuracy of a linear classifier on test features, (patches, features)."""
-    mean, deviation = train.mean(0), train.std(0) + 1e-6
-    probe = LogisticRegression(C=0.1, max_iter=iterations)
-    probe.fit((train - mean) / deviation, train_labels)
-    return float(probe.score((test - mean) / deviation, test_labels))
+Samples = tuple[np.ndarray, np.ndarray]  # features (patches, features) and labels (patches,)
+
+
+def probe_accuracy(train: Samples, validation: Samples, test: Samples) -> float:
+    """Accuracy of a linear classifier on test samples.
+
+    Its regularisation is the best of ``PROBE_STRENGTHS`` on validation samples.
+    """
+    probes = [
+        make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=PROBE_ITERATIONS))
+        for strength in PROBE_STRENGTHS
+    ]
+    with warnings.catch_warnings():
+        # Weak regularisation may not converge within the iterations, which is early stopping.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for one in probes:
+            one.fit(*train)
+    best = max(probes, key=lambda one: one.score(*validation))
+    return float(best.score(*test))
 
 
 def swap_table(vectors: np.ndarray, counts: np.ndarray, source: int, target: int) -> np.ndarray:

@@ -7,7 +7,7 @@ are also played with the codes of one instrument replaced by the nearest of anot
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
+from train.data.manifest import SPLITS
 from train.data.mel_cache import CachedClip, CacheError, read_cache
 from train.data.patches import NO_LABEL, PatchError, PatchSet, read_patches
 from train.evaluation.code_information import (
@@ -96,16 +97,20 @@ def probe(model: VqVae, patches: PatchSet, rows: dict[str, np.ndarray]) -> dict[
     """
     name = "class" if patches.kind == "image" else "instrument"
     kept = {split: numbers[patches.labels[name][numbers] != NO_LABEL] for split, numbers in rows.items()}
-    train_labels, test_labels = (patches.labels[name][kept[split]] for split in ("train", "test"))
-    features = {split: histograms(encode(model, patches, kept[split]).numpy(), model.size) for split in kept}
-    raw = {split: patches.tensor(kept[split]).flatten(1).numpy() for split in kept}
-    means = {split: functional.avg_pool2d(patches.tensor(kept[split]), STRIDE).flatten(1).numpy() for split in kept}
-    most_common = np.bincount(train_labels).argmax()
+    labels = {split: patches.labels[name][numbers] for split, numbers in kept.items()}
+
+    def accuracy(features: Callable[[np.ndarray], np.ndarray]) -> float:
+        return probe_accuracy(*((features(kept[split]), labels[split]) for split in SPLITS))
+
+    def block_features(numbers: np.ndarray) -> np.ndarray:
+        return functional.avg_pool2d(patches.tensor(numbers), STRIDE).flatten(1).numpy()
+
+    most_common = np.bincount(labels["train"]).argmax()
     return {
-        "always the most frequent": float((test_labels == most_common).mean()),
-        "histogram of codes": probe_accuracy(features["train"], train_labels, features["test"], test_labels),
-        "means of 4 x 4 blocks": probe_accuracy(means["train"], train_labels, means["test"], test_labels),
-        "raw patch": probe_accuracy(raw["train"], train_labels, raw["test"], test_labels),
+        "always the most frequent": float((labels["test"] == most_common).mean()),
+        "histogram of codes": accuracy(lambda rows: histograms(encode(model, patches, rows).numpy(), model.size)),
+        "means of 4 x 4 blocks": accuracy(block_features),
+        "raw patch": accuracy(lambda rows: patches.tensor(rows).flatten(1).numpy()),
     }
 
 
@@ -284,7 +289,7 @@ def explain_codes(args: argparse.Namespace) -> None:
     model, patches = VqVae.from_pretrained(args.model).eval(), read_patches(args.patches)
     if not model.size:
         raise PatchError(f"{args.model} has no codebook: choose a model with codes")
-    rows = {split: patches.rows(split, args.patch_limit) for split in ("train", "test")}
+    rows = {split: patches.rows(split, args.patch_limit) for split in SPLITS}
     test = rows["test"]
     codes, labels = encode(model, patches, test).numpy(), label_positions(patches, test)
     found = {name: measure_information(codes, label, model.size, args.permutations) for name, label in labels.items()}
