@@ -96,7 +96,9 @@ def test_the_study_runs_and_resumes(
     flags += ["--width", "8", "--residual-width", "4", "--prior-steps", "2", "--cache", str(cache), "--clips", "2"]
     assert main(flags) == 0
     page = (tmp_path / "study" / "codebooks.md").read_text()
-    assert (tmp_path / "study" / "rgb.png").stat().st_size > 10_000
+    for picture in ("rgb.png", "rgb_patches.png", "mel_patches.png"):
+        assert (tmp_path / "study" / picture).stat().st_size > 10_000
+        assert f"]({picture})" in page
     found = json.loads((tmp_path / "study" / "codebooks.json").read_text())["found"]
     assert [len(rows) for rows in found.values()] == [2, 2]
     for row in found["mel"]:

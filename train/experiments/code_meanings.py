@@ -37,6 +37,7 @@ from train.evaluation.code_information import (
 )
 from train.evaluation.code_metrics import encode
 from train.evaluation.runner import load_model
+from train.experiments.codebook_report import to_picture
 from train.experiments.codebooks import tile, untile
 from train.models.instrument_classifier import InstrumentClassifier
 from train.models.vqvae import GRID, STRIDE, VqVae
@@ -112,17 +113,6 @@ def probe(model: VqVae, patches: PatchSet, rows: dict[str, np.ndarray]) -> dict[
         "means of 4 x 4 blocks": accuracy(block_features),
         "raw patch": accuracy(lambda rows: patches.tensor(rows).flatten(1).numpy()),
     }
-
-
-def to_picture(patch: torch.Tensor, kind: str) -> np.ndarray:
-    """Show a patch (channels, height, width) as RGB.
-
-    Low bands are at the bottom.
-    """
-    if kind == "image":
-        return patch.clamp(0, 1).movedim(0, -1).numpy()
-    floor = MelConfig().log_floor
-    return colormaps["magma"](((patch[0] - floor) / 8).clamp(0, 1).numpy()[::-1])[..., :3]
 
 
 @torch.no_grad()

@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from stylediff.mel import MelConfig
 from train.common.markdown import table_head, table_row, write_page
+from train.data.patches import PatchSet
 from train.evaluation.code_metrics import bits_per_value
+from train.models.vqvae import VqVae
 
 Found = dict[str, Any]
 NOTES = """\
@@ -33,6 +38,7 @@ COLUMNS = {
     "description_bits": ("description, bits", 3),
     "seconds": ("training, s", 0),
 }
+SHOWN = 16  # patches in the picture of reconstructions
 RATES = ("size_bits", "entropy_bits", "prior_bits")
 
 
@@ -108,6 +114,36 @@ def plot_curves(found: list[Found], baselines: list[Found], values: int) -> Figu
     return figure
 
 
+def to_picture(patch: torch.Tensor, kind: str) -> np.ndarray:
+    """Show a patch (channels, height, width) as RGB.
+
+    Low bands are at the bottom.
+    """
+    if kind == "image":
+        return patch.clamp(0, 1).movedim(0, -1).numpy()
+    floor = MelConfig().log_floor
+    return colormaps["magma"](((patch[0] - floor) / 8).clamp(0, 1).numpy()[::-1])[..., :3]
+
+
+@torch.no_grad()
+def plot_reconstructions(models: dict[str, VqVae], patches: PatchSet) -> Figure:
+    """Plot test patches, and below them their reconstructions by each model.
+
+    Args:
+        models: by the title of their line.
+    """
+    originals = patches.tensor(patches.rows("test", SHOWN))
+    lines = {"original": originals} | {title: model(originals).patches for title, model in models.items()}
+    figure = Figure(figsize=(SHOWN + 4.0, 1.03 * len(lines)))
+    for line, (title, made) in zip(figure.subplots(len(lines), SHOWN, squeeze=False), lines.items(), strict=True):
+        for axes, patch in zip(line, made, strict=False):
+            axes.imshow(to_picture(patch, patches.kind), interpolation="nearest")
+            axes.set_axis_off()
+        line[0].text(-0.2, 0.5, title, transform=line[0].transAxes, ha="right", va="center")
+    figure.subplots_adjust(left=0.28, right=0.99, top=0.99, bottom=0.01, wspace=0.05, hspace=0.05)
+    return figure
+
+
 def write_report(
     out: Path, found: dict[str, list[Found]], baselines: dict[str, list[Found]], values: dict[str, int]
 ) -> None:
@@ -124,4 +160,5 @@ def write_report(
         steps = sorted({row["steps"] for row in rows})
         lines += [f"## {name}", "", f"Steps of every run: {', '.join(map(str, steps))}.", ""]
         lines += [*table_lines(rows, baselines[name], values[name]), "", f"![curves of {name}]({name}.png)", ""]
+        lines += [f"![patches of {name} and their reconstructions]({name}_patches.png)", ""]
     write_page(out, "codebooks", {"found": found, "baselines": baselines}, "\n".join(lines))

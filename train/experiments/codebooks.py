@@ -40,7 +40,7 @@ from train.evaluation.code_metrics import (
     reconstruct,
 )
 from train.evaluation.runner import load_model
-from train.experiments.codebook_report import write_report
+from train.experiments.codebook_report import plot_reconstructions, write_report
 from train.models.vqvae import VqVae
 from train.trainers.settings import VqvaeSettings
 from train.trainers.vqvae import build_model, vqvae_loss
@@ -247,6 +247,17 @@ def measure_baselines(patches: PatchSet, out: Path, args: argparse.Namespace) ->
     return json.loads(path.read_text())
 
 
+def draw_reconstructions(variants: list[Variant], patches: PatchSet, folder: Path, path: Path) -> None:
+    """Draw test patches and their reconstructions by all models of a seed."""
+    models = {
+        f"{variant.method}, {variant.size}" if variant.size else variant.method: VqVae.from_pretrained(
+            folder / variant.folder / "vqvae"
+        ).eval()
+        for variant in variants
+    }
+    plot_reconstructions(models, patches).savefig(path, dpi=80)
+
+
 def compare_codebooks(args: argparse.Namespace) -> None:
     """Train and measure what is missing.
 
@@ -269,6 +280,9 @@ def compare_codebooks(args: argparse.Namespace) -> None:
                 print(f"== seed {seed}, {number} of {len(variants)}: {name}, {variant.folder}", flush=True)
                 run_jobs([build_job(variant, folder, out, steps, args)], out)
                 found[name].append(measure_variant(variant, patches, out, judge, args))
+        if seed == args.seeds[0]:
+            for name, patches in sets.items():
+                draw_reconstructions(variants, patches, args.out / name, args.out / f"{name}_patches.png")
         write_report(args.out, found, baselines, {name: patches.values for name, patches in sets.items()})
 
 

@@ -85,7 +85,8 @@ class LearnedCodebook(nn.Module):
     def forward(self, latents: torch.Tensor) -> Quantized:
         """Quantise latents (batch, code_dim, rows, columns)."""
         if not self.training:  # the package compares one-hot codes here too, which is slow for many codes
-            codes = torch.cdist(latents.movedim(1, -1), self.codebook.codebook[None]).argmin(-1)
+            last = latents.movedim(1, -1)
+            codes = torch.cdist(last.flatten(0, -2), self.codebook.codebook).argmin(1).reshape(last.shape[:-1])
             vectors = self.vectors(codes)
             return Quantized(vectors, codes, self.commitment * functional.mse_loss(latents, vectors))
         passed, codes, _ = self.codebook(latents)
