@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from stylediff.mel import MelConfig
 from train.common.markdown import table_head, table_row, write_page
@@ -103,10 +104,12 @@ def plot_curves(found: list[Found], baselines: list[Found], values: int) -> Figu
         if all(len(rate) for rate in rates):
             errors = [pick(method, size, "relative_error").mean() for size in sizes]
             rate_axes.plot([rate.mean() for rate in rates], errors, marker="o", label=method)
+    ticks = sorted({size for method, size in rows if size and method in {row["method"] for row in baselines}})
     for axes in (error_axes, use_axes):
         axes.set(xscale="log", yscale="log", xlabel="codes")
-    ends = [min(size for _, size in rows if size), max(size for _, size in rows)]
-    use_axes.plot(ends, ends, color="grey", linestyle=":")
+        axes.set_xticks(ticks, [f"{size}" for size in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+    use_axes.plot(ticks, ticks, color="grey", linestyle=":")
     error_axes.set_ylabel("relative error")
     use_axes.set_ylabel("perplexity (dotted: all codes equally frequent)")
     rate_axes.set(yscale="log", xlabel="bits per value, by the prior", ylabel="relative error")
