@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylediff.containers import KINDS
+from stylediff.containers import KINDS, UNEXPECTED
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.lazy_imports import import_lazily
 from stylediff.process import prepare_process
@@ -22,8 +22,6 @@ if TYPE_CHECKING:  # slow to import, and arguments are checked first
 
 UNUSED_BY_US = ("scipy.integrate", "scipy.stats")  # imported by other schedulers of diffusers
 DEVICES = ("auto", "cpu", "cuda", "mps")
-# What else a conversion may raise; it ends one file, and not the others.
-UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError)
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
 

@@ -93,9 +93,20 @@ def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> N
     if not path.parent.is_dir():
         raise AudioError(f"cannot write {path.name}: no such folder: {path.parent}")
     samples = waveform.detach().cpu().float().clamp(-1, 1).numpy()
+    write_samples(path, samples.T, sample_rate, "PCM_16")
+
+
+def write_samples(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> None:
+    """Write samples (samples,) or (samples, channels) to a file.
+
+    The file appears when it is complete.
+
+    Raises:
+        OSError: the disk is full, or writing is not allowed there.
+    """
     unfinished = path.with_name(f".stylediff-{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
-        soundfile.write(unfinished, samples.T, sample_rate, subtype="PCM_16")
+        soundfile.write(unfinished, samples, sample_rate, subtype=subtype)
         unfinished.replace(path)
     except (soundfile.LibsndfileError, AssertionError, OSError) as error:  # an AssertionError if less was written
         unfinished.unlink(missing_ok=True)

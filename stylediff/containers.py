@@ -10,6 +10,8 @@ SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".m4a", ".m4b", ".m4r", ".mp4", ".mov",
     ".3gp", ".aac", ".amr", ".webm", ".mka", ".mkv", ".wma", ".caf", ".w64", ".au", ".mp2", ".ac3", ".wv", ".tta",
 )  # fmt: skip
+# Errors beside ValueError that reading or converting a file may raise; each ends that file, and not the others.
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError)
 KINDS = "wav, flac, mp3, ogg, opus, aiff, m4a, mp4, webm and others"
 # Formats of FFmpeg that hold sound. Playlists are left out: they name other files and addresses.
 DEMUXERS = (

@@ -16,8 +16,9 @@ import soundfile
 import torch
 from diffusers.utils import logging
 
-from stylediff.audio import AudioError, check_finite, read_audio, resample
+from stylediff.audio import MIN_SECONDS, AudioError, check_finite, read_audio, resample, write_samples
 from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.containers import KINDS
 from stylediff.damage import Damage, find_damage
 from stylediff.denoising import Noise, denoise, find_noise
 from stylediff.gap_filling import LONGEST_S, PREDICTED_S, Edges, Sampling, fill_gap, predict_gap
@@ -158,8 +159,8 @@ def repair(
     settings = settings or RepairSettings()
     channels = waveform.float().reshape(-1, waveform.shape[-1]).clone()
     check_finite(channels)
-    if channels.shape[1] < 0.5 * sample_rate:
-        raise AudioError(f"clip is {channels.shape[1] / sample_rate:.2f} s; at least 0.5 s is needed")
+    if channels.shape[1] < MIN_SECONDS * sample_rate:
+        raise AudioError(f"clip is {channels.shape[1] / sample_rate:.2f} s; at least {MIN_SECONDS} s is needed")
     found = find_damage(channels.numpy(), sample_rate) if settings.auto else []
     check_gaps(gaps, channels.shape[1] / sample_rate)
     wanted = merge_gaps([*gaps, *found], channels.shape[1], sample_rate)
@@ -227,15 +228,12 @@ def write_exact(path: Path, waveform: torch.Tensor, sample_rate: int, subtype: s
         scale = 2 ** SUBTYPES[subtype]
         whole = np.clip(np.round(samples.astype(np.float64) * scale), -scale, scale - 1)
         samples = (whole * (2**31 // scale)).astype(np.int32)
-    try:
-        soundfile.write(path, samples, sample_rate, subtype=subtype)
-    except (soundfile.LibsndfileError, AssertionError) as error:
-        raise OSError(f"cannot write {path.name}: the disk may be full, or closed to writing ({error})") from error
+    write_samples(path, samples, sample_rate, subtype)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stylediff.repair", description="Repairs gaps and noise in a recording.")
-    parser.add_argument("source", type=Path, help="wav, flac, mp3, ogg, opus, aiff, m4a or webm")
+    parser.add_argument("source", type=Path, help=KINDS)
     parser.add_argument("-o", "--out", type=Path, required=True, help="output file (.wav or .flac)")
     parser.add_argument("--gap", nargs="+", default=[], metavar="S-S", help="damaged parts in seconds, as 1.20-1.45")
     parser.add_argument("--force", action="store_true", help="replace a file that is there already")

@@ -15,6 +15,7 @@ from diffusers.utils import logging
 
 from stylediff.audio import AudioError, check_finite, read_part, resample
 from stylediff.checkpoint import CheckpointError, load_pipeline
+from stylediff.containers import KINDS
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.phone_level import level_for_phone
 from stylediff.phrase_selection import SAMPLE_RATE, Phrase, select_phrase
@@ -197,7 +198,7 @@ def fade_ends(tone: torch.Tensor, sample_rate: int, fade_s: float) -> None:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stylediff.ringtone", description="Makes a ringtone of an audio file.")
-    parser.add_argument("source", type=Path, help="wav, flac, mp3, ogg, opus, aiff, m4a or webm")
+    parser.add_argument("source", type=Path, help=KINDS)
     parser.add_argument(
         "-o", "--out", type=Path, nargs="+", default=[Path()], help=f"files ({', '.join(FORMATS)}), or a folder (.)"
     )

@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 
 from stylediff.audio import write_audio
+from stylediff.containers import UNEXPECTED
 from stylediff.page.api import set_parameters
 from stylediff.page.conversions import Converter, Step
-from stylediff.page.errors import UNEXPECTED, PageError, as_gradio_errors, explain
+from stylediff.page.errors import PageError, as_gradio_errors, explain
 from stylediff.page.handlers import show_status
 from stylediff.page.settings import PRESETS, Choices, whole_stem
 from stylediff.page.temp_folders import new_folder

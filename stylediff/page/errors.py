@@ -7,11 +7,10 @@ from contextlib import contextmanager
 import gradio as gr
 
 from stylediff.audio import AudioError
-from stylediff.containers import MissingFileError
+from stylediff.containers import UNEXPECTED, MissingFileError
 from stylediff.page.translations import FALLBACK, load_texts
 
 LOG = logging.getLogger(__name__)
-UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError)
 
 
 class PageError(ValueError):

@@ -45,6 +45,12 @@ def show_status(text: str, share: float | None = None) -> str:
     return f'<div class="status" role="status">{bar}<span>{html.escape(text)}</span></div>'
 
 
+def show_step(step: Step, words: dict[str, str]) -> str:
+    """Return the status line of a running step."""
+    text = words["step"].format(number=step.number, total=step.total, seconds=f"{step.seconds_left:.0f}")
+    return show_status(text, step.number / step.total)
+
+
 def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
     """Make a button end runs.
 
@@ -146,10 +152,8 @@ class Handlers:
                         yield from self.show_output(clip, event, choices, reference, words, started)
 
     def show_step(self, step: Step, source_mel: torch.Tensor, words: dict[str, str]) -> Updates:
-        text = words["step"].format(number=step.number, total=step.total, seconds=f"{step.seconds_left:.0f}")
-        if step.number == step.total:
-            text = words["vocoding"]
-        updates: Updates = {"status": show_status(text, step.number / step.total)}
+        is_last = step.number == step.total
+        updates: Updates = {"status": show_status(words["vocoding"], 1) if is_last else show_step(step, words)}
         if step.mel is not None:
             updates["side"] = plot_preview(source_mel, step.mel, self.mel)
         return updates

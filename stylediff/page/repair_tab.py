@@ -24,7 +24,7 @@ from stylediff.page.background_jobs import run_steps
 from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
 from stylediff.page.errors import PageError, as_gradio_errors
-from stylediff.page.handlers import connect_stop, show_status
+from stylediff.page.handlers import connect_stop, show_status, show_step
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.player import build_player, player_value
 from stylediff.page.settings import safe_name, sample_seed
@@ -134,9 +134,7 @@ class RepairTab:
             with closing(self.work(clip, gaps, settings)) as events:
                 for event in events:
                     if isinstance(event, Step):
-                        left = f"{event.seconds_left:.0f}"
-                        text = words["step"].format(number=event.number, total=event.total, seconds=left)
-                        yield show_status(text, event.number / event.total), *idle, gr.skip()
+                        yield show_step(event, words), *idle, gr.skip()
                         continue
                     before, after = write_pair(clip, event)
                     done = words["done"].format(seconds=f"{time.monotonic() - started:.1f}")

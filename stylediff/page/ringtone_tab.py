@@ -21,7 +21,7 @@ from stylediff.page.background_jobs import run_steps
 from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
 from stylediff.page.errors import PageError, as_gradio_errors
-from stylediff.page.handlers import connect_stop, show_status
+from stylediff.page.handlers import connect_stop, show_status, show_step
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
@@ -176,11 +176,7 @@ class RingtoneTab:
             with closing(self.toner(path, settings)) as events:
                 for event in events:
                     if isinstance(event, Step):
-                        text = words["step"].format(
-                            number=event.number, total=event.total, seconds=f"{event.seconds_left:.0f}"
-                        )
-                        shown = show_status(text, event.number / event.total)
-                        yield shown, gr.skip(), gr.skip(), gr.skip(), gr.skip()
+                        yield show_step(event, words), gr.skip(), gr.skip(), gr.skip(), gr.skip()
                         continue
                     files = write_tones(event, find_title(title, path))
                     done = words["done"].format(seconds=f"{time.monotonic() - started:.1f}")

@@ -10,13 +10,6 @@ from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tiny_pipeline().save_pretrained(folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
 def advised_model(tmp_path_factory):
     """Folder of a model that recommends a voice and settings for one instrument."""
     folder = tmp_path_factory.mktemp("advised")

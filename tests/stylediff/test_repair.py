@@ -10,16 +10,8 @@ from stylediff.damage import Damage
 from stylediff.repair import GAP, RepairSettings, main, read_gaps, repair
 from stylediff.settings import SettingError
 from tests.helpers.files import ROOT
-from tests.helpers.tiny_pipeline import tiny_pipeline
 
 MINUET = ROOT / "examples" / "violin_minuet.flac"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tiny_pipeline().save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture

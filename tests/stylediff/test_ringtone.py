@@ -14,13 +14,6 @@ from tests.helpers.tiny_pipeline import tiny_pipeline
 ELISE = ROOT / "examples" / "piano_fur_elise.flac"
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tiny_pipeline().save_pretrained(folder)
-    return str(folder)
-
-
 def elise():
     samples, rate = read_audio(ELISE)
     return torch.from_numpy(samples), rate
