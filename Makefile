@@ -10,7 +10,7 @@ type:
 	mypy
 
 test:
-	python -m pytest -m "not slow and not browser"
+	python -m pytest -n 2 -m "not slow and not browser"
 
 test-all:
 	python -m pytest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from stylediff.containers import KINDS, UNEXPECTED
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.lazy_imports import import_lazily
+from stylediff.lazy_imports import import_lazily, without_compiler
 from stylediff.process import prepare_process
 from stylediff.settings import SettingError, TransferSettings, add_flags, read_flags
 from stylediff.sources import find_sources, make_output_printable, result_paths
@@ -159,6 +159,12 @@ def main(arguments: list[str] | None = None) -> int:
     prepare_process()
     for module in UNUSED_BY_US:
         import_lazily(module)
+    with without_compiler():
+        return convert_all(args)
+
+
+def convert_all(args: argparse.Namespace) -> int:
+    """Convert all sources and return the exit status."""
     from diffusers.utils import logging
     from tqdm import tqdm
 

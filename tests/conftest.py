@@ -1,5 +1,6 @@
 """Shared fixtures: tiny but real soundfonts, scores and caches, made here."""
 
+import os
 import shutil
 import socket
 import sys
@@ -16,6 +17,10 @@ from tests.helpers.files import ROOT, write_midi, write_soundfont
 from tests.helpers.tiny_dataset import cached_clip, write_dataset
 from train.data.manifest import ClipGroup, piece_split
 from train.data.mel_cache import create_cache, finish_cache
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of the processes, which otherwise wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [

@@ -108,6 +108,7 @@ def test_an_invalid_recipe_is_named(tmp_path: Path) -> None:
         build_jobs(Recipe((stage,), defaults), args)
 
 
+@pytest.mark.slow
 def test_finished_stages_are_skipped_and_a_failing_one_is_named(
     tmp_path: Path, scores: Path, soundfonts: tuple[Path, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:

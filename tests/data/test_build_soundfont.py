@@ -68,6 +68,7 @@ def play(violin):
     return render
 
 
+@pytest.mark.slow
 def test_every_key_is_in_tune_and_on_time(play):
     for pitch in range(53, 74):
         waveform = play(pitch)
@@ -76,18 +77,21 @@ def test_every_key_is_in_tune_and_on_time(play):
         assert onset < 0.008, pitch
 
 
+@pytest.mark.slow
 def test_levels_are_even_over_the_keys(play):
     levels = [level_db(play(pitch)[10000:50000]) for pitch in range(53, 74)]
     assert np.abs(np.diff(levels)).max() < 1.5
     assert np.ptp(levels) < 4
 
 
+@pytest.mark.slow
 def test_a_long_note_is_steady_beyond_its_recording(play):
     waveform = play(61, seconds=5.0)
     levels = [level_db(waveform[at : at + 4410]) for at in range(SAMPLE_RATE // 2, 4 * SAMPLE_RATE, 4410)]
     assert np.ptp(levels) < 0.5
 
 
+@pytest.mark.slow
 def test_layers_sound_different_at_the_same_level(play):
     soft, loud = play(61, 70), play(61, 71)
     assert level_db(soft) == pytest.approx(level_db(loud), abs=1)
@@ -97,6 +101,7 @@ def test_layers_sound_different_at_the_same_level(play):
     assert brightness[1] > 10 * brightness[0]
 
 
+@pytest.mark.slow
 def test_a_mislabelled_note_is_skipped_with_a_message(violin, capsys):
     flags = ["--notes", str(violin / "notes.csv"), "--samples", str(violin), "--out", str(violin / "Again.sf2")]
     assert main(flags) == 0

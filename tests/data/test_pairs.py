@@ -91,6 +91,17 @@ def test_oversampled_pairs_leave_equalized_targets_alone():
     assert set(zip(rows.sources[3:], rows.targets[3:], strict=True)) <= {(0, 1), (3, 4)}
 
 
+def test_a_share_of_the_sources_is_recorded():
+    clips = (row(0, "piano/Pure-0"), row(0, "violin/Pure-40"), row(0, "violin/recorded"))
+    latents, voices = sampler().latents[:3], [*VOICES, "violin/recorded"]
+    shares = {"oversampled_share": 0.25, "recorded_share": 0.5}
+    rows = PairSampler(clips, latents, voices, "train", **shares).sample(400, torch.Generator().manual_seed(0))
+    pairs = list(zip(rows.sources.tolist(), rows.targets.tolist(), strict=True))
+    assert set(pairs[:100]) == {(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)}
+    assert set(pairs[100:300]) == {(2, 0), (2, 1)}
+    assert set(pairs[300:]) == {(0, 1)}
+
+
 def test_without_a_pair_of_the_oversampled_direction_every_pair_is_as_likely():
     violins = (row(0, "violin/Pure-40"), row(0, "violin/Rich-40"))
     oversampling = PairSampler(violins, np.zeros((2, 2, 3, COLUMNS)), VOICES, "train", oversampled_share=1.0)

@@ -132,6 +132,7 @@ def test_the_score_is_limited_to_the_targets_range(dataset: tuple[Path, list[Cli
     assert piano.notes_within(5.0) == NOTES
 
 
+@pytest.mark.slow
 def test_outputs_are_as_long_as_the_target(
     dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline
 ) -> None:

@@ -62,6 +62,7 @@ def test_vectors_are_those_of_the_codebook(tmp_path: Path) -> None:
     np.testing.assert_allclose(code_vectors(model), model.codebook.codebook.codebook.numpy())
 
 
+@pytest.mark.slow
 def test_pictures_get_a_page(tmp_path: Path) -> None:
     patches = write_pictures(tmp_path / "rgb", 240)
     assert main(flags(save_model(tmp_path / "model", patches), patches, tmp_path / "out")) == 0
@@ -74,6 +75,7 @@ def test_pictures_get_a_page(tmp_path: Path) -> None:
         assert (tmp_path / "out" / picture).stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_sounds_get_swaps_and_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, cache = write_sounds(tmp_path / "sounds")
     patches = tmp_path / "mel"

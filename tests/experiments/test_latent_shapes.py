@@ -69,6 +69,7 @@ def finished(tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return [*arguments, "--shapes", "4x32x56", "16x16x28"]
 
 
+@pytest.mark.slow
 def test_finished_shapes_are_only_measured(finished: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(finished) == 0
     first, second = json.loads((tmp_path / "out" / "latents.json").read_text())

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import soundfile
 
 from tests.helpers.tiny_pipeline import tiny_pipeline
@@ -28,6 +29,7 @@ def test_a_click_at_the_joint_stands_out():
     assert found["rank"] == 0
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_line_for_every_system(tmp_path):
     tiny_pipeline().save_pretrained(tmp_path / "model")
     for name in ("piano", "flute"):

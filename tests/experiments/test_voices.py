@@ -12,6 +12,7 @@ from train.experiments.voices import half_levels, sample_phrases, write_markdown
 main = command("voices")
 
 
+@pytest.mark.slow
 def test_phrases_are_playable_and_reproducible(scores):
     flute = get_instrument("flute")
     phrases = sample_phrases([scores], flute, 3)

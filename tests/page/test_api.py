@@ -152,6 +152,7 @@ def test_silence_comes_back_without_an_error(address, tmp_path):
     assert soundfile.info(audio).frames == RATE
 
 
+@pytest.mark.slow
 def test_a_reference_clip_changes_what_comes_back(address, clip, tmp_path):
     reference = write_tone(tmp_path / "my flute.wav", 50_000)
     client = Client(address, verbose=False)

@@ -21,6 +21,7 @@ def test_the_requested_time_grows_with_the_work_and_stays_short():
     assert seconds_needed(clip(60), Choices(steps=50, guidance=4.0)) <= 60 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.5, 5.2, 5.25, 10, 20])
 def test_there_is_time_for_every_window_of_every_step_and_preview(seconds):
     pipeline, taken, calls = tiny_pipeline(), clip(seconds), []

@@ -11,7 +11,7 @@ from tests.helpers.files import ROOT
 SLOW = ("diffusers", "librosa", "matplotlib", "numpy", "scipy", "soundfile", "soxr", "torch")
 # not needed for a conversion; lazy modules are represented by a submodule
 RARELY_NEEDED = (
-    *("gradio", "librosa", "matplotlib", "numba", "pandas"),
+    *("gradio", "librosa", "matplotlib", "numba", "pandas", "sympy", "torch._dynamo.eval_frame"),
     *("scipy.integrate._quadrature", "scipy.optimize", "scipy.signal", "scipy.stats._stats_py"),
 )
 
@@ -34,6 +34,7 @@ def test_help_imports_nothing_slow():
     assert imported(program, SLOW) == []
 
 
+@pytest.mark.slow
 def test_a_conversion_imports_nothing_that_is_rarely_needed(tmp_path):
     program = "import sys\nfrom stylediff.__main__ import main\nassert main(sys.argv[1:]) == 0"
     clip, out = ROOT / "examples" / "violin_minuet.flac", tmp_path / "out.wav"
@@ -46,6 +47,26 @@ def test_every_public_name_can_be_imported():
     program = "import stylediff\nassert set(stylediff.__all__) <= set(dir(stylediff))\nfrom stylediff import *"
     assert imported(program, ("stylediff.vocoder",)) == ["stylediff.vocoder"]
     assert imported("import stylediff\nassert not hasattr(stylediff, 'Vocode')", SLOW) == []
+
+
+def test_the_compiler_can_be_used_after_a_block_without_it():
+    program = """
+import sys, torch
+from stylediff.lazy_imports import without_compiler
+with without_compiler():
+    @torch.compiler.disable
+    def twice(number): return 2 * number
+    @torch.compiler.disable(recursive=False)
+    def thrice(number): return 3 * number
+    assert (twice(2), thrice(2)) == (4, 6)
+    import diffusers.hooks
+assert "torch._dynamo" not in sys.modules
+doubled = torch.compile(lambda tensor: 2 * tensor, backend="eager")
+assert doubled(torch.ones(2)).tolist() == [2, 2]
+with without_compiler():
+    assert torch.compile(twice, backend="eager")(torch.ones(2)).tolist() == [2, 2]
+"""
+    assert imported(program, ("torch._dynamo.eval_frame",)) == ["torch._dynamo.eval_frame"]
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_an_error_names_its_file(model, clip, tmp_path, capsys):
     assert "error: short.wav: clip is 0.10 s; at least 0.5 s is needed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sources_of_the_same_name_do_not_overwrite_each_other(model, clip, tmp_path, capsys):
     folder, sources = tmp_path / "all", [clip]
     for number, name in enumerate(("a/my clip ü.wav", "a/my clip ü.flac", "other.wav"), 2):

@@ -37,6 +37,7 @@ def test_a_dropout_is_found_and_filled_and_every_other_sample_is_the_same(damage
     assert np.abs(repaired[40000:44410]).max() > 100
 
 
+@pytest.mark.slow
 def test_named_gaps_and_the_seed_decide_the_bytes(model, tmp_path):
     contents = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):

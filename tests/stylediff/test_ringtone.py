@@ -48,6 +48,7 @@ def test_a_folder_gets_a_name_that_a_person_would_give_and_nothing_is_overwritte
     assert path.read_bytes() != before
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_bytes(model, tmp_path):
     contents = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):

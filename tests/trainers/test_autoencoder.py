@@ -51,6 +51,7 @@ def test_two_steps_change_the_weights_and_export_the_model(settings):
     assert json.loads((settings.out / "settings.json").read_text())["steps"] == 2
 
 
+@pytest.mark.slow
 def test_a_resumed_run_gives_the_same_weights(settings, tmp_path):
     train(settings)
     parts = replace(settings, out=tmp_path / "parts")
@@ -72,6 +73,7 @@ def test_exported_latents_have_zero_mean_and_unit_variance(settings):
     assert torch.allclose(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_decoder_trained_alone_keeps_the_latents(settings, tmp_path, capsys):
     train(settings)
     begun = MelAutoencoder.from_pretrained(settings.out / "autoencoder")

@@ -101,6 +101,7 @@ def test_two_steps_leave_a_classifier_and_its_accuracy(cache: Path, tmp_path: Pa
     assert set(accuracy["validation"]) == {*INSTRUMENT_NAMES, "mean"}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(cache: Path, tmp_path: Path) -> None:
     whole = train(settings(cache, tmp_path / "whole")).state_dict()
     train(settings(cache, tmp_path / "parts", minutes=1e-9))

@@ -81,6 +81,7 @@ def test_two_steps_train_and_export_averaged_weights(settings):
     assert StyleEncoder.from_pretrained(settings.out / "style_encoder").config.voices == VOICES
 
 
+@pytest.mark.slow
 def test_a_resumed_run_gives_the_same_weights(settings, tmp_path):
     train(settings)
     parts = replace(settings, out=tmp_path / "parts")
@@ -101,6 +102,7 @@ def test_the_log_shows_a_sample_beside_its_source_and_target(settings, tmp_path)
     assert event.height == 3 * 8 * 4 + 2 * 2  # the tiny latents cover 32 bands; two lines separate the pictures
 
 
+@pytest.mark.slow
 def test_validation_uses_averaged_weights_and_changes_nothing(settings, tmp_path):
     measured = replace(settings, out=tmp_path / "measured", log_every=1, validate_every=2)
     train(measured)
@@ -195,6 +197,7 @@ def test_a_reference_replaces_the_name_unless_the_style_is_dropped(settings):
         torch.testing.assert_close(by_name[1:], by_clip[1:])
 
 
+@pytest.mark.slow
 def test_reference_encoding_is_trained_and_can_start_from_a_model_without_it(settings, tmp_path):
     train(settings)
     listening = replace(settings, out=tmp_path / "more", initial=str(settings.out), reference_width=16)
@@ -206,6 +209,7 @@ def test_reference_encoding_is_trained_and_can_start_from_a_model_without_it(set
         train(replace(listening, out=tmp_path / "other", tokens=3))
 
 
+@pytest.mark.slow
 def test_voices_of_the_initial_weights_are_kept_and_new_ones_start_from_their_instruments(settings, tmp_path):
     train(settings)
     model = build_model(settings, 4, VOICES)

@@ -90,6 +90,7 @@ def test_two_steps_train_and_export_averaged_weights(settings, capsys):
     assert "nepers, " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_resumed_run_gives_the_same_weights(settings, tmp_path):
     train(settings)
     parts = replace(settings, out=tmp_path / "parts")

@@ -84,6 +84,7 @@ def test_a_resumed_run_reaches_the_same_weights(tmp_path):
     assert all(torch.equal(ours, theirs) for ours, theirs in shadows)
 
 
+@pytest.mark.slow
 def test_a_finished_run_makes_no_more_steps(tmp_path):
     train(LineSettings(out=tmp_path))
     run, _ = start(LineSettings(out=tmp_path))

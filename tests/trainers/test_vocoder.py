@@ -123,6 +123,7 @@ def test_before_the_discriminators_only_magnitudes_are_trained(settings: Vocoder
     assert float(loss.detach()) == pytest.approx(5 * float(parts["magnitude"]))
 
 
+@pytest.mark.slow
 def test_a_run_stopped_and_resumed_ends_bit_for_bit_the_same(
     settings: VocoderSettings, capsys: pytest.CaptureFixture
 ) -> None:

@@ -80,6 +80,7 @@ def settings(base, caches, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_steps_change_only_the_new_row(settings, base):
     start = train(replace(settings, steps=1, learning_rate=0.0, out=settings.out / "still"))
     row = train(settings)
@@ -91,6 +92,7 @@ def test_two_steps_change_only_the_new_row(settings, base):
     assert [list(part) for part in checkpoint["models"].values()] == [["row"]]  # the model is not saved with it
 
 
+@pytest.mark.slow
 def test_a_resumed_run_gives_the_same_row(settings, tmp_path):
     parts = replace(settings, out=tmp_path / "parts")
     train(replace(parts, minutes=1e-9))
@@ -152,6 +154,7 @@ def test_training_starts_from_the_best_candidate(settings, base, caches):
     torch.testing.assert_close(own, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_default", [False, True])
 def test_the_rest_of_the_saved_model_stays_the_same(base, tmp_path, as_default):
     row = torch.full((32,), 0.25)

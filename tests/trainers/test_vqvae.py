@@ -55,6 +55,7 @@ def test_two_steps_leave_a_model_and_its_measures(pictures: Path, tmp_path: Path
     assert 1 <= measured["perplexity"] <= 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{"quantizer": "loss"}, {"kmeans": True, "revive": 0.5}, {"quantizer": "fsq"}], ids=str
 )
@@ -66,6 +67,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(options: dict, pictures: Path
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_it_learns_to_reconstruct_colours(pictures: Path, tmp_path: Path) -> None:
     options = {"steps": 150, "batch_size": 16, "warmup_steps": 5, "log_every": 150, "validate_every": 0}
     model = train(settings(pictures, tmp_path, learning_rate=5e-3, **options))

@@ -28,6 +28,7 @@ from train.common.parallel import parallel_map
 from train.data.excerpts import separate_repeats
 from train.data.manifest import ClipGroup, ClipRecord, ManifestError, is_finished, save_group, write_manifest
 from train.data.notes import Note, clip_notes, frame_prf, note_f1, playable_by
+from train.data.pairs import RECORDED
 from train.data.performance import note_shapes, sample_gestures
 from train.data.recordings import (
     TRAIN,
@@ -42,7 +43,6 @@ from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synt
 from train.data.transcription import NoteTranscriber
 
 FRAMES = 448  # length of a clip, as for rendered ones
-RECORDED = "recorded"  # the voice of a recording is ``instrument/recorded``
 ONSET_SEARCH_S = 0.04
 ONSET_HOP = 128
 NOTE_F1, FRAME_F = 0.5, 0.55  # smallest agreement of a clip with the render of its notes

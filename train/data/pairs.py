@@ -1,5 +1,6 @@
 """Aligned pairs of clips, sampled from a latent cache."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from stylediff.instruments import get_instrument
 from train.data.augmentation import EqualizedClips, apply_eq
 from train.data.mel_cache import CachedClip, CacheError, ClipArray, gather_crops
 
+RECORDED = "recorded"  # the voice of a recording is ``instrument/recorded``
 SHORTEST_REFERENCE = 172  # frames, two seconds
 OVERSAMPLED_DIRECTION = (
     "piano",
@@ -52,6 +54,14 @@ class PairRows:
     equalized: np.ndarray
 
 
+def is_oversampled(source: CachedClip, target: CachedClip) -> bool:
+    return (source.instrument, target.instrument) == OVERSAMPLED_DIRECTION
+
+
+def has_recorded_source(source: CachedClip, target: CachedClip) -> bool:
+    return source.voice.endswith(f"/{RECORDED}") and target.voice != source.voice
+
+
 def default_first(voices: set[str]) -> list[str]:
     """Voice names sorted by instrument, with the default voice first."""
     return sorted(voices, key=lambda v: (v.split("/")[0], v != get_instrument(v.split("/")[0]).default_voice, v))
@@ -67,6 +77,7 @@ class PairSampler:
             curve.
         floor: value of silence in the log-mels of references.
         oversampled_share: share of the pairs of a batch, the last ones, in ``OVERSAMPLED_DIRECTION``.
+        recorded_share: share of the pairs of a batch, the ones before those, whose source is a recording.
     """
 
     def __init__(
@@ -78,9 +89,10 @@ class PairSampler:
         equalized: EqualizedClips | None = None,
         floor: float = -np.inf,
         oversampled_share: float = 0.0,
+        recorded_share: float = 0.0,
     ) -> None:
         self.latents, self.voices, self.split, self.floor = latents, voices, split, floor
-        self.oversampled_share = oversampled_share
+        self.oversampled_share, self.recorded_share = oversampled_share, recorded_share
         self.voice_of = {number: voices.index(clip.voice) for number, clip in enumerate(clips) if clip.voice in voices}
         groups: dict[int, list[int]] = {}
         for number, clip in enumerate(clips):
@@ -94,7 +106,8 @@ class PairSampler:
         }
         self.targets = np.array(sorted(self.sources_of))
         self.clips = clips
-        self.oversampled = self._pairs_of(*OVERSAMPLED_DIRECTION) if oversampled_share else np.empty((0, 2), int)
+        self.oversampled = self._pairs_of(is_oversampled) if oversampled_share else np.empty((0, 2), int)
+        self.recorded = self._pairs_of(has_recorded_source) if recorded_share else np.empty((0, 2), int)
         self.equalized = None
         if equalized is not None:
             usable = np.isin(equalized.rows, self.targets)
@@ -105,11 +118,15 @@ class PairSampler:
             if clip.split == split:
                 self.of_voice.setdefault(clip.voice, []).append(number)
 
-    def _pairs_of(self, source: str, target: str) -> np.ndarray:
-        """Rows (source, target) of all pairs of two instruments, (pairs, 2)."""
-        chosen = [number for number in self.targets if self.clips[number].instrument == target]
-        pairs = [(other, number) for number in chosen for other in self.sources_of[int(number)]]
-        return np.array([pair for pair in pairs if self.clips[pair[0]].instrument == source]).reshape(-1, 2)
+    def _pairs_of(self, wanted: Callable[[CachedClip, CachedClip], bool]) -> np.ndarray:
+        """Rows (source, target) of all pairs that are wanted, (pairs, 2)."""
+        pairs = [
+            (source, int(target))
+            for target in self.targets
+            for source in self.sources_of[int(target)]
+            if wanted(self.clips[source], self.clips[target])
+        ]
+        return np.array(pairs).reshape(-1, 2)
 
     def require_pairs(self) -> None:
         """Raise CacheError if the split has no pair; the message names it."""
@@ -159,10 +176,13 @@ class PairSampler:
         draws = torch.rand(size, 2, generator=generator).numpy()
         of = [self.sources_of[int(number)] for number in targets]
         sources = np.array([rows[int(draw * len(rows))] for rows, draw in zip(of, draws[:, 0], strict=True)])
-        oversampled = min(round(self.oversampled_share * size), size - len(picks)) if len(self.oversampled) else 0
-        if oversampled:
-            pairs = torch.randint(len(self.oversampled), (oversampled,), generator=generator).numpy()
-            sources[-oversampled:], targets[-oversampled:] = self.oversampled[pairs].T
+        end = size
+        for pairs, share in ((self.oversampled, self.oversampled_share), (self.recorded, self.recorded_share)):
+            count = min(round(share * size), end - len(picks)) if len(pairs) else 0
+            if count:
+                drawn = torch.randint(len(pairs), (count,), generator=generator).numpy()
+                sources[end - count : end], targets[end - count : end] = pairs[drawn].T
+                end -= count
         return PairRows(sources, targets, draws[:, 1], picks)
 
     def sample_references(self, targets: np.ndarray, mels: ClipArray, generator: torch.Generator) -> torch.Tensor:

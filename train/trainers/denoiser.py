@@ -111,8 +111,9 @@ def read_data(
     if equalized is not None:
         equalized = EqualizedClips(equalized.rows, equalized.curves, to_model_device(equalized.latents, device))
     references = round(settings.reference_share * settings.batch_size) if settings.reference_width else 0
+    shares = {"oversampled_share": settings.favoured_share, "recorded_share": settings.recorded_share}
     return DenoiserData(
-        PairSampler(rows, near, voices, "train", equalized, cache.mel.log_floor, settings.favoured_share),
+        PairSampler(rows, near, voices, "train", equalized, cache.mel.log_floor, **shares),
         PairSampler(rows, near, voices, "validation"),
         to_model_device(cache.mels, device) if references else None,
         references,

@@ -166,6 +166,7 @@ class DenoiserSettings(TrainSettings):
         reference_width: channels of the network that encodes reference clips (0: none).
         reference_share: share of samples whose style comes from a reference clip instead of a name.
         favoured_share: share of samples in the direction piano to violin (``pairs.OVERSAMPLED_DIRECTION``).
+        recorded_share: share of samples whose source is a recording (from ``pair-recordings``).
         shortest_columns: latent columns of the shortest training crop; the longest is the whole clip.
         validate_every: steps between measurements of the EMA weights on validation pairs.
         style_dropout: share of samples whose style is replaced by the null tokens.
@@ -190,6 +191,7 @@ class DenoiserSettings(TrainSettings):
     reference_width: int = 0
     reference_share: float = 0.5
     favoured_share: float = 0.0
+    recorded_share: float = 0.0
     shortest_columns: int = 12
     style_dropout: float = 0.1
     noise_power: float = 0.7
