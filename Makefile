@@ -10,10 +10,10 @@ type:
 	mypy
 
 test:
-	python -m pytest -n 2 -m "not slow and not browser"
+	python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
 
 test-all:
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 app:
 	python app.py

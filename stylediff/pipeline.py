@@ -23,7 +23,7 @@ from stylediff.room import add_room
 from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
 from stylediff.settings import START, VOICE, TransferSettings, check_recommended, takes_settings
 from stylediff.style_encoder import StyleEncoder
-from stylediff.tuning import estimate_tuning
+from stylediff.tuning import estimate_tuning, transpose
 from stylediff.vocoder import Vocoder
 from stylediff.waveform import fade_edges
 from stylediff.windows import map_windows
@@ -213,7 +213,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         self.check_inputs(target, output_type)
         used = TransferSettings.from_kwargs(settings).resolve(self.recommended_settings(target))
         mono, mono_rate = self.tuned_mono(waveform, sample_rate)
-        source_mel, gain = normalized_mel(mono, self.mel)
+        source_mel, gain = normalized_mel(transpose(mono, self.mel.sample_rate, used.transpose), self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
         start = (used.steps, used.strength, used.temperature, generator, used.refine_from)

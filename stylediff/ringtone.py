@@ -23,6 +23,7 @@ from stylediff.pipeline import StyleTransferPipeline
 from stylediff.ring import Callback, transfer_ring
 from stylediff.settings import SettingError, TransferSettings, add_flags, declarations, declare, read_flags
 from stylediff.tone_files import FORMATS, check_tone_path, read_title, title_from, tone_name, write_tone
+from stylediff.tuning import transpose
 
 ORIGINAL = "original"  # the sound of the clip itself
 TONE_RATES = (44_100, 48_000)  # others become the first
@@ -148,7 +149,7 @@ def play(
     """Play samples ``first`` to ``last`` on the instrument, (1, samples)."""
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.loop:
-        part = mono[first:last]
+        part = transpose(mono, sample_rate, settings.transpose)[first:last]
         return transfer_ring(pipeline, part, sample_rate, settings.to, settings, generator, callback)[None]
     context = round(CONTEXT_S * sample_rate)
     begin, end = max(0, first - context), min(len(mono), last + context)

@@ -234,6 +234,13 @@ class TransferSettings(CheckedSettings):
     enhance: bool = declare(True, "correct the generated spectrogram", is_auto=True)
     room: str = declare(ROOM, "room added to the result", choices=tuple(ROOMS), is_auto=True)
     keep_tail: bool = declare(False, "let the room ring out after the end; the result is then longer", is_shown=False)
+    transpose: float = declare(
+        0.0,
+        "semitones by which the notes are moved first, up or down; fractions are cents",
+        low=-24,
+        high=24,
+        step=1,
+    )
 
     @classmethod
     def from_kwargs(cls, arguments: Mapping[str, Any]) -> Self:

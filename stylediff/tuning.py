@@ -1,4 +1,4 @@
-"""Tuning of a recording against A = 440 Hz."""
+"""Pitch of a recording: tuning against A = 440 Hz, and transposition."""
 
 import math
 
@@ -43,3 +43,17 @@ def estimate_tuning(waveform: torch.Tensor, sample_rate: int) -> float:
     cents = math.atan2(imaginary, real) * 50 / math.pi
     agree = math.hypot(real, imaginary) > AGREEMENT
     return cents if agree and abs(cents) > NEGLIGIBLE_CENTS else 0.0
+
+
+def transpose(waveform: torch.Tensor, sample_rate: int, semitones: float) -> torch.Tensor:
+    """Move all notes by some semitones, at the same speed.
+
+    Args:
+        waveform: (samples,), which keeps its length, device and type.
+    """
+    if not semitones:
+        return waveform
+    from librosa.effects import pitch_shift
+
+    shifted = pitch_shift(waveform.cpu().numpy(), sr=sample_rate, n_steps=semitones)
+    return torch.from_numpy(shifted).to(waveform)

@@ -111,7 +111,7 @@ def test_the_index_lists_every_decision_with_its_status():
 
 
 def test_the_test_command_is_the_same_everywhere():
-    command = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("python -m pytest"))
-    install = command.removesuffix(" && python -m pytest")
+    command = next(line for line in (ROOT / "README.md").read_text().splitlines() if "&& python -m pytest" in line)
+    install = command.partition(" && python -m pytest")[0]
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
     assert f"\t{install}\n" in (ROOT / "Makefile").read_text()

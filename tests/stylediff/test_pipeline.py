@@ -332,6 +332,16 @@ def test_a_detuned_clip_is_played_in_tune_and_back(pipeline):
     assert pipeline.tuned_mono(0.3 * torch.sin(2 * torch.pi * 440 * time), 22_050)[1] == 22_050
 
 
+def test_notes_are_moved_before_the_transfer(pipeline):
+    clip = tone(1)
+    plain, higher = run(pipeline, clip), run(pipeline, clip, transpose=12)
+    assert higher.audio.shape == clip.shape
+    bands = [int(result.source_mel.mean(dim=1).argmax()) for result in (plain, higher)]
+    assert bands[1] > bands[0]
+    with pytest.raises(ValueError, match="transpose must be -24 to 24, got 25"):
+        run(pipeline, clip, transpose=25)
+
+
 def test_half_precision_is_refused(pipeline):
     for dtype in (torch.float16, torch.bfloat16):
         with pytest.raises(ValueError, match="computes in float32, not torch"):

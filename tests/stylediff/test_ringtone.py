@@ -111,3 +111,14 @@ def test_files_that_cannot_be_used_are_a_sentence(tmp_path, capsys):
 def test_samples_that_are_no_numbers_are_refused():
     with pytest.raises(AudioError, match="not finite"):
         make_ringtone(None, torch.full((1, 90000), torch.nan), 22050, RingtoneSettings())
+
+
+def test_a_loop_is_transposed_too():
+    waveform, rate = elise()
+    settings = {"to": "violin", "loop": True, "seconds": 3, "steps": 1, "start_s": 0.0}
+    plain, higher = (
+        make_ringtone(tiny_pipeline(), waveform, rate, RingtoneSettings(**settings, transpose=semitones)).audio
+        for semitones in (0, 12)
+    )
+    assert plain.shape == higher.shape
+    assert not np.allclose(plain, higher, atol=1e-3)

@@ -163,10 +163,8 @@ class DenoiserSettings(TrainSettings):
         widths, layers: channels and residual blocks of the U-Net's levels.
         head_width: channels of an attention head.
         tokens, token_width: number and channels of style tokens.
-        reference_width: channels of the network that encodes reference clips (0: none).
-        reference_share: share of samples whose style comes from a reference clip instead of a name.
-        favoured_share: share of samples in the direction piano to violin (``pairs.OVERSAMPLED_DIRECTION``).
-        recorded_share: share of samples whose source is a recording (from ``pair-recordings``).
+        reference_width, reference_share: channels of the encoder of reference clips (0: none), share of samples with one.
+        favoured_share, recorded_share: shares of samples from piano to violin, and of samples with a recorded source.
         shortest_columns: latent columns of the shortest training crop; the longest is the whole clip.
         validate_every: steps between measurements of the EMA weights on validation pairs.
         style_dropout: share of samples whose style is replaced by the null tokens.
