@@ -163,7 +163,7 @@ class DenoiserSettings(TrainSettings):
         widths, layers: channels and residual blocks of the U-Net's levels.
         head_width: channels of an attention head.
         tokens, token_width: number and channels of style tokens.
-        reference_width, reference_share: channels of the encoder of reference clips (0: none), share of samples with one.
+        reference_width, reference_share: channels of the encoder of clips (0: none), share of samples with a clip.
         favoured_share, recorded_share: shares of samples from piano to violin, and of samples with a recorded source.
         shortest_columns: latent columns of the shortest training crop; the longest is the whole clip.
         validate_every: steps between measurements of the EMA weights on validation pairs.
