@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylediff.containers import KINDS, UNEXPECTED
+from stylediff.containers import KINDS, LOSSLESS, LOSSY, UNEXPECTED, AudioError, check_format
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.lazy_imports import import_lazily, without_compiler
 from stylediff.process import prepare_process
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # slow to import, and arguments are checked first
     from stylediff.pipeline import StyleTransferPipeline
 
 UNUSED_BY_US = ("scipy.integrate", "scipy.stats")  # imported by other schedulers of diffusers
+FORMATS = tuple(ending[1:] for ending in (*LOSSLESS, *LOSSY))
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
@@ -31,8 +32,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--to", metavar="INSTRUMENT", help=", ".join(INSTRUMENT_NAMES))
     parser.add_argument("--like", type=Path, metavar="CLIP", help="sound like the instrument in this clip")
     parser.add_argument("--like-weight", type=float, default=1.0, help="weight of --like against --to (1)")
-    parser.add_argument("-o", "--out", type=Path, help="output file (.wav or .flac), for one source")
+    parser.add_argument("-o", "--out", type=Path, help="output file, for one source; its ending is the format")
     parser.add_argument("--out-dir", type=Path, help="output folder, for several sources")
+    parser.add_argument("--format", choices=FORMATS, help="format of the files in --out-dir (wav)")
+    parser.add_argument("--subtype", choices=LOSSLESS[".wav"], help="bits of a sample in wav (16) and flac (16)")
     add_flags(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--force", action="store_true", help="replace results that are there")
@@ -73,10 +76,12 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
 
 def check_outputs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exit with a sentence and code 2 if outputs cannot be written."""
-    if args.out:
-        import soundfile
-    if args.out and not soundfile.check_format(args.out.suffix[1:], "PCM_16"):
-        parser.error(f"cannot write {args.out.name}: name it .wav or .flac")
+    if args.out and args.format:
+        parser.error("the ending of -o FILE is its format; --format is for --out-dir DIR")
+    try:
+        check_format(args.out.name if args.out else f"results.{args.format or FORMATS[0]}", args.subtype)
+    except AudioError as error:
+        parser.error(str(error))
     if args.spectrogram and args.spectrogram.suffix.lower() not in PICTURE_ENDINGS:
         parser.error(f"cannot write {args.spectrogram.name}: name it {', '.join(PICTURE_ENDINGS)}")
     for path in filter(None, (args.out, args.spectrogram)):
@@ -90,7 +95,8 @@ def output_paths(args: argparse.Namespace) -> list[Path]:
     """Return the output path of each source."""
     if args.out:
         return [args.out]
-    return result_paths(args.sources, args.out_dir, args.to if args.like is None else args.like.stem, args.seed)
+    style = args.to if args.like is None else args.like.stem
+    return result_paths(args.sources, args.out_dir, style, args.seed, f".{args.format or FORMATS[0]}")
 
 
 def read_style(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> "str | torch.Tensor":
@@ -132,7 +138,8 @@ def convert(
     """
     import torch
 
-    from stylediff.audio import read_sound, write_audio
+    from stylediff.audio import read_sound
+    from stylediff.output_files import describe_result, write_result
 
     sound = read_sound(source)
     if sound.note:
@@ -144,7 +151,9 @@ def convert(
         generator=torch.Generator().manual_seed(args.seed),
         **args.settings.kwargs(),
     )
-    write_audio(path, result.audio, result.sample_rate)
+    style_name = args.to if args.like is None else f"like {args.like.name}"
+    tags = describe_result(source.name, result.voice or style_name, args.settings.describe())
+    write_result(path, result.audio, result.sample_rate, args.subtype, tags)
     if args.spectrogram:
         from PIL import Image
 

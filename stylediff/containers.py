@@ -13,6 +13,9 @@ SUFFIXES = (
 # Errors beside ValueError that reading or converting a file may raise; each ends that file, and not the others.
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError)
 KINDS = "wav, flac, mp3, ogg, opus, aiff, m4a, mp4, webm and others"
+# Endings of results: the precisions of formats without loss, the usual one first, and formats with loss.
+LOSSLESS = {".wav": ("16", "24", "float"), ".flac": ("16", "24")}
+LOSSY = (".mp3", ".m4a", ".ogg", ".opus")
 # Formats of FFmpeg that hold sound. Playlists are left out: they name other files and addresses.
 DEMUXERS = (
     "aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "eac3", "flac",
@@ -49,6 +52,24 @@ class AudioError(ValueError):
 
 class MissingFileError(AudioError):
     """A clip whose file is not there."""
+
+
+def check_format(name: str, subtype: str | None = None) -> None:
+    """Check that results can be written to files of this name.
+
+    Args:
+        subtype: precision; None means the usual one.
+
+    Raises:
+        AudioError: another ending, or a precision that the format does not have.
+    """
+    ending = Path(name).suffix.lower()
+    if ending not in LOSSLESS and ending not in LOSSY:
+        raise AudioError(f"cannot write {name}: name it {', '.join([*LOSSLESS, *LOSSY[:-1]])} or {LOSSY[-1]}")
+    allowed = LOSSLESS.get(ending, ())
+    if subtype is not None and subtype not in allowed:
+        choice = f"one of {', '.join(allowed)}" if allowed else f"left out for {ending}, which is compressed"
+        raise AudioError(f"cannot write {name}: the subtype must be {choice}, got {subtype!r}")
 
 
 def refusal(path: Path) -> AudioError:

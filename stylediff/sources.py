@@ -27,7 +27,7 @@ def find_sources(paths: list[Path]) -> list[Path]:
     return found
 
 
-def result_paths(sources: list[Path], folder: Path, style: str, seed: int) -> list[Path]:
+def result_paths(sources: list[Path], folder: Path, style: str, seed: int, suffix: str = ".wav") -> list[Path]:
     """Return the path of each source's result in a folder.
 
     A name that several sources share is numbered from the second on. Long names are cut at their beginning's end.
@@ -35,7 +35,7 @@ def result_paths(sources: list[Path], folder: Path, style: str, seed: int) -> li
     ending = f"_to_{style.replace('/', '_')}_seed{seed}"
     stems = [source.stem for source in sources]
     numbers = [stems[:place].count(stem) + 1 for place, stem in enumerate(stems)]
-    endings = [f"{ending}.wav" if number == 1 else f"{ending}_{number}.wav" for number in numbers]
+    endings = [f"{ending}{suffix}" if number == 1 else f"{ending}_{number}{suffix}" for number in numbers]
     room = LONGEST_NAME - len(max(map(os.fsencode, endings), key=len))
     return [folder / f"{cut_name(stem, room)}{end}" for stem, end in zip(stems, endings, strict=True)]
 

@@ -1,45 +1,16 @@
-"""Ringtones as files: formats, tags and names."""
+"""Ringtones as files: endings, titles and names."""
 
-import io
 import re
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import soundfile
 
 from stylediff.audio import AudioError
+from stylediff.output_files import write_compressed, write_lossless
 
-FRAME_SAMPLES = 1024
-BLOCK_SAMPLES = 65_536  # libsndfile overflows its stack where much is written at once
-VORBIS = "vorbis"
 LONGEST_NAME = 60
 
-
-@dataclass(frozen=True)
-class Format:
-    """A kind of file.
-
-    Attributes:
-        container, codec: names that PyAV knows.
-        sample_format: of the encoder's input.
-        bit_rate: bits a second for one channel; 0 where the codec has none.
-    """
-
-    container: str
-    codec: str
-    sample_format: str
-    bit_rate: int = 0
-
-
-FORMATS = {
-    ".m4r": Format("ipod", "aac", "fltp", 128_000),
-    ".ogg": Format("ogg", VORBIS, "fltp"),
-    ".mp3": Format("mp3", "libmp3lame", "fltp", 128_000),
-    ".wav": Format("wav", "pcm_s16le", "s16"),
-}
+FORMATS = (".m4r", ".ogg", ".mp3", ".wav")
 
 
 def check_tone_path(path: Path, is_forced: bool) -> None:
@@ -68,61 +39,12 @@ def write_tone(path: Path, samples: np.ndarray, sample_rate: int, title: str, is
     Raises:
         OSError: the disk is full, or writing is not allowed there.
     """
-    import av  # slow to import
-
-    kind = FORMATS[path.suffix.lower()]
-    tags = {"title": title} | ({"ANDROID_LOOP": "true"} if is_loop and kind.container == "ogg" else {})
-    try:
-        with av.open(str(path), "w", format=kind.container, options={"fflags": "+bitexact"}) as file:
-            file.metadata.update(tags)
-            if kind.codec == VORBIS:
-                copy_vorbis(file, samples, sample_rate, tags)
-            else:
-                encode(file, kind, samples, sample_rate)
-    except av.FFmpegError as error:
-        raise OSError(f"cannot write {path.name}: the disk may be full, or closed to writing ({error})") from error
-
-
-def encode(file: Any, kind: Format, samples: np.ndarray, sample_rate: int) -> None:
-    """Encode (channels, samples) into an open file of PyAV."""
-    import av
-
-    layout = "mono" if len(samples) == 1 else "stereo"
-    stream = file.add_stream(kind.codec, rate=sample_rate, layout=layout, format=kind.sample_format)
-    stream.codec_context.options = {"flags": "+bitexact"}
-    if kind.bit_rate:
-        stream.bit_rate = kind.bit_rate * len(samples)
-    resampler = av.AudioResampler(format=kind.sample_format, layout=layout, rate=sample_rate)
-    for start in range(0, samples.shape[1], FRAME_SAMPLES):
-        block = np.ascontiguousarray(samples[:, start : start + FRAME_SAMPLES], np.float32)
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-        frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
-        for ready in resampler.resample(frame):
-            file.mux(stream.encode(ready))
-    for ready in resampler.resample(None):
-        file.mux(stream.encode(ready))
-    file.mux(stream.encode(None))
-
-
-def copy_vorbis(file: Any, samples: np.ndarray, sample_rate: int, tags: dict[str, str]) -> None:
-    """Encode Vorbis by libsndfile and copy it into a file.
-
-    PyAV's wheels come without libvorbis, and libsndfile writes no tags of one's own.
-    """
-    import av
-
-    encoded = io.BytesIO()
-    with soundfile.SoundFile(encoded, "w", sample_rate, len(samples), "VORBIS", format="OGG") as plain:
-        for start in range(0, samples.shape[1], BLOCK_SAMPLES):
-            plain.write(samples[:, start : start + BLOCK_SAMPLES].T)
-    encoded.seek(0)
-    with av.open(encoded) as source:
-        stream = file.add_stream_from_template(source.streams.audio[0])
-        stream.metadata.update(tags)
-        for packet in source.demux(source.streams.audio[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                file.mux(packet)
+    tags = {"title": title}
+    if path.suffix.lower() == ".wav":
+        write_lossless(path, samples, sample_rate, "16", tags)
+    else:
+        is_ogg = path.suffix.lower() == ".ogg"
+        write_compressed(path, samples, sample_rate, tags | ({"ANDROID_LOOP": "true"} if is_loop and is_ogg else {}))
 
 
 def read_title(path: Path) -> str | None:

@@ -18,6 +18,7 @@ LAYERS = (
     {"public", "hub", "instruments", "containers", "lazy_imports", "process", "tuning", "waveform"},
     {"decoding", "sources"},
     {"audio"},
+    {"output_files"},
     {"mel", "room", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
     {"autoencoder", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},

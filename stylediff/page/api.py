@@ -8,7 +8,8 @@ import gradio as gr
 from gradio.data_classes import FileData
 from gradio_client.utils import is_file_obj_with_meta
 
-from stylediff.audio import write_audio
+from stylediff.containers import LOSSLESS
+from stylediff.output_files import describe_result, write_result
 from stylediff.page.conversions import Converter
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.result_files import style_name
@@ -86,7 +87,7 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
     def convert_one(*values: Any) -> tuple[FileData, dict[str, Any]]:
         """Play a clip with another instrument, by name or by clip.
 
-        Returns a wav file, the settings used, and the part of the clip used.
+        Returns a file, the settings used, and the part of the clip used.
         """
         given = dict(zip((parameter.name for parameter in parameters), values, strict=True))
         with as_gradio_errors():
@@ -95,8 +96,11 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
             clip = load_clip(path_of(source, "no_clip"), choices.start_s, choices.length_s)
             reference_clip = load_clip(path_of(reference, "no_reference"), 0.0, MAX_SECONDS) if reference else None
             output = next(e for e in converter(clip, choices, reference_clip) if isinstance(e, StyleTransferOutput))
-            file = new_folder() / f"{file_stem(clip.name, style_name(choices, reference_clip), choices.seed)}.wav"
-            write_audio(file, output.audio, output.sample_rate)
+            style = style_name(choices, reference_clip)
+            file = new_folder() / f"{file_stem(clip.name, style, choices.seed)}.{choices.format}"
+            subtype = choices.subtype if file.suffix in LOSSLESS else None
+            tags = describe_result(clip.name, output.voice or style, choices.describe())
+            write_result(file, output.audio, output.sample_rate, subtype, tags)
             facts = choices.to_dict() | {"voice": output.voice, "clip": clip.describe(converter.pipeline.mel)}
             if notes := clip.notes(load_texts()[FALLBACK]):
                 facts["notes"] = notes

@@ -6,9 +6,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from stylediff.containers import LOSSLESS, LOSSY
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.settings import SettingError, TransferSettings, declarations, declare
 
+FORMATS = tuple(ending[1:] for ending in (*LOSSLESS, *LOSSY))
 LARGEST_SEED = 2**31 - 1
 LATEST_START_S = 86_400.0
 # Settings by preset; None leaves a setting to the model.
@@ -28,6 +30,7 @@ class Choices(TransferSettings):
         seed: seed of the noise.
         start_s, length_s: part of the clip to convert, in seconds.
         like: weight of the reference clip, if there is one, against the named instrument.
+        format, subtype: of the result that the API returns; the subtype is the bits of a sample.
     """
 
     target: str = declare("violin", choices=INSTRUMENT_NAMES)
@@ -35,6 +38,8 @@ class Choices(TransferSettings):
     start_s: float = declare(0.0, low=0, high=LATEST_START_S)
     length_s: float = declare(10.0, low=0.5)
     like: float = declare(1.0, low=0, high=1)
+    format: str = declare(FORMATS[0], choices=FORMATS)
+    subtype: str = declare("16", choices=LOSSLESS[".wav"])
 
     IS_SERVED: ClassVar[bool] = True
 

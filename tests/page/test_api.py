@@ -64,6 +64,16 @@ def test_any_rate_and_number_of_channels_comes_back_as_long_as_it_was(address, t
     assert soundfile.info(audio).frames == soundfile.info(path).frames
 
 
+@pytest.mark.parametrize(("chosen", "ending"), [({"format": "mp3"}, "mp3"), ({"subtype": "24"}, "wav")])
+def test_a_result_has_the_format_that_was_chosen(address, tmp_path, chosen, ending):
+    path = write_tone(tmp_path / "clip.wav", RATE, RATE)
+    audio, _ = Client(address, verbose=False).predict(
+        source=handle_file(str(path)), steps=1, **chosen, api_name="/convert"
+    )
+    assert audio.endswith(f".{ending}")
+    assert soundfile.info(audio).subtype == {"mp3": "MPEG_LAYER_III", "wav": "PCM_24"}[ending]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

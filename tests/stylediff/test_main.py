@@ -1,3 +1,4 @@
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -171,8 +172,11 @@ def test_neither_or_both_outputs_are_refused(clip):
 @pytest.mark.parametrize(
     ("extra", "sentence"),
     [
-        (["-o", "a.mp3"], "cannot write a.mp3: name it .wav or .flac"),
-        (["-o", "a"], "cannot write a: name it .wav or .flac"),
+        (["-o", "a.txt"], "cannot write a.txt: name it .wav, .flac, .mp3, .m4a, .ogg or .opus"),
+        (["-o", "a"], "cannot write a: name it .wav, .flac, .mp3, .m4a, .ogg or .opus"),
+        (["-o", "a.wav", "--format", "flac"], "the ending of -o FILE is its format; --format is for --out-dir DIR"),
+        (["-o", "a.flac", "--subtype", "float"], "the subtype must be one of 16, 24, got 'float'"),
+        (["--out-dir", "a", "--format", "mp3", "--subtype", "24"], "which is compressed, got '24'"),
         (["-o", "nowhere/a.wav"], "cannot write a.wav: no such folder: nowhere"),
         (["-o", "a.wav", "--spectrogram", "a.xyz"], "cannot write a.xyz: name it .png, .jpg"),
         (["-o", "a.wav", "--spectrogram", "a"], "cannot write a: name it .png, .jpg"),
@@ -189,7 +193,20 @@ def test_outputs_and_seeds_are_checked_before_loading(extra, sentence, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["none.wav", "--to", "violin", "--model", "none", *extra])
     assert stopped.value.code == 2
-    assert f"error: {sentence}" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "error: " in shown
+    assert sentence in shown
+
+
+def test_results_have_the_format_that_was_chosen(model, clip, tmp_path):
+    common = [str(clip), "--to", "violin", "--steps", "1", "--model", model]
+    assert main([*common, "-o", str(tmp_path / "a.mp3")]) == 0
+    assert main([*common, "--out-dir", str(tmp_path), "--format", "flac", "--subtype", "24"]) == 0
+    (lossless,) = tmp_path.glob("*_to_violin_seed0.flac")
+    assert soundfile.info(lossless).subtype == "PCM_24"
+    with av.open(str(tmp_path / "a.mp3")) as file:
+        assert file.metadata["title"].startswith(f"{clip.stem} (violin/")
+        assert "steps 1" in file.metadata["comment"]
 
 
 @pytest.mark.parametrize("ending", PICTURE_ENDINGS)
