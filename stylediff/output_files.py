@@ -112,7 +112,7 @@ def write_lossless(
 
 
 def dither(samples: np.ndarray) -> np.ndarray:
-    """Add triangular noise of one 16-bit step, so that rounding does not distort.
+    """Add triangular noise of one 16-bit step against distortion by rounding.
 
     Digital silence stays silent.
     """

@@ -22,6 +22,7 @@ from stylediff.public import public
 from stylediff.room import add_room
 from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
 from stylediff.settings import START, VOICE, TransferSettings, check_recommended, takes_settings
+from stylediff.stereo import is_stereo, spread
 from stylediff.style_encoder import StyleEncoder
 from stylediff.tuning import estimate_tuning, transpose
 from stylediff.vocoder import Vocoder
@@ -40,8 +41,8 @@ class StyleTransferOutput(BaseOutput):
     """Result of a transfer.
 
     Attributes:
-        audio: (samples,), with the length and sample rate of the input (longer by the tail of a room if it is kept),
-            and as loud unless that would clip; None for "mel" and "latent".
+        audio: (samples,), or (2, samples) of a stereo clip, with the length and sample rate of the input (longer by the
+            tail of a room if it is kept), and as loud unless that would clip; None for "mel" and "latent".
         sample_rate: of ``audio``, Hz.
         mel: (mels, frames) generated log-mel at working loudness; None for "latent".
         source_mel: (mels, frames) log-mel of the input at working loudness.
@@ -232,6 +233,8 @@ class StyleTransferPipeline(DiffusionPipeline):
             made = self.synthesize(mel)[0]
             audio = at_level(made, gain, mono_rate, sample_rate, waveform.shape[-1])
             audio = fade_edges(audio, sample_rate, gain)
+            source_sound = torch.as_tensor(waveform)
+            audio = spread(audio, source_sound, sample_rate) if used.stereo and is_stereo(source_sound) else audio
             audio = fade_edges(add_room(audio, sample_rate, used.room, used.keep_tail), sample_rate)
             audio = audio.cpu().numpy() if output_type == "np" else audio
         self.maybe_free_model_hooks()

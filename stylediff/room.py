@@ -73,7 +73,7 @@ def resample_response(response: "np.ndarray", sample_rate: int) -> "np.ndarray":
 
 
 @lru_cache(maxsize=8)
-def impulse_response(room: Room, sample_rate: int) -> "np.ndarray":
+def impulse_response(room: Room, sample_rate: int, seed: int = SEED) -> "np.ndarray":
     """Return a room's response to an impulse, without the direct sound.
 
     The room is the same at every rate.
@@ -87,7 +87,7 @@ def impulse_response(room: Room, sample_rate: int) -> "np.ndarray":
     import numpy as np
     import scipy.signal
 
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     samples = round(room.decay_s * RESPONSE_RATE)
     time = np.arange(samples) / RESPONSE_RATE
     noise = rng.standard_normal(samples)
@@ -112,12 +112,13 @@ def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: b
     If the result would exceed [-1, 1], the whole clip is made quieter instead of clipped.
 
     Args:
-        waveform: (samples,) in [-1, 1].
+        waveform: (samples,) or (channels, samples) in [-1, 1]; each channel has its own reflections.
         name: a key of ``ROOMS``.
         keep_tail: True to let the room decay after the end; the result is then longer.
 
     Returns:
-        (samples,), or with the tail (samples + decay_s * sample_rate - 1,). Equal to the input if the room is "dry".
+        As many channels of as many samples, or with the tail decay_s * sample_rate - 1 more. Equal to the input if the
+        room is "dry".
 
     Raises:
         ValueError: no such room.
@@ -132,9 +133,19 @@ def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: b
     from stylediff.audio import limit_peak
 
     dry = waveform.detach().cpu().numpy().astype(np.float64)
-    response = room.mix * impulse_response(room, sample_rate)  # a copy
-    response[0] += 1 - room.mix
-    wet = scipy.signal.oaconvolve(dry, response)
-    wet = wet if keep_tail else wet[: len(dry)]
+    wet = np.stack(
+        [
+            scipy.signal.oaconvolve(channel, room_filter(room, sample_rate, SEED + number))
+            for number, channel in enumerate(dry.reshape(-1, dry.shape[-1]))
+        ]
+    ).reshape(*dry.shape[:-1], -1)
+    wet = wet if keep_tail else wet[..., : dry.shape[-1]]
     wet *= np.sqrt(np.sum(dry**2) / np.sum(wet**2))
     return limit_peak(torch.from_numpy(wet.astype(np.float32)).to(waveform))
+
+
+def room_filter(room: Room, sample_rate: int, seed: int) -> "np.ndarray":
+    """Response of a room with the direct sound."""
+    response = room.mix * impulse_response(room, sample_rate, seed)  # a copy
+    response[0] += 1 - room.mix
+    return response

@@ -19,7 +19,7 @@ LAYERS = (
     {"decoding", "sources"},
     {"audio"},
     {"output_files"},
-    {"mel", "room", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
+    {"mel", "room", "stereo", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
     {"autoencoder", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
     {"pipeline"},

@@ -332,6 +332,18 @@ def test_a_detuned_clip_is_played_in_tune_and_back(pipeline):
     assert pipeline.tuned_mono(0.3 * torch.sin(2 * torch.pi * 440 * time), 22_050)[1] == 22_050
 
 
+def test_a_stereo_clip_gives_a_stereo_result_with_the_same_mean(pipeline):
+    left, right = tone(2), torch.randn(44_100, generator=torch.Generator().manual_seed(0)) / 20
+    clip = torch.stack([left[: len(right)], right])
+    wide, mono = run(pipeline, clip).audio, run(pipeline, clip, stereo=False).audio
+    assert wide.shape == clip.shape
+    assert mono.shape == clip.shape[1:]
+    inner = slice(1000, -1000)  # ends may be faded
+    assert torch.allclose(wide.mean(0)[inner], mono[inner], atol=1e-5)
+    assert run(pipeline, clip[:1].repeat(2, 1)).audio.shape == mono.shape
+    assert run(pipeline, clip, room="hall", keep_tail=True).audio.shape[0] == 2
+
+
 def test_notes_are_moved_before_the_transfer(pipeline):
     clip = tone(1)
     plain, higher = run(pipeline, clip), run(pipeline, clip, transpose=12)

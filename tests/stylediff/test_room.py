@@ -96,3 +96,13 @@ def test_an_onset_stays_where_it_is():
 def test_an_unknown_room_is_named():
     with pytest.raises(ValueError, match="unknown room 'cave'; choose one of dry, studio, room, hall"):
         add_room(torch.ones(RATE), RATE, "cave")
+
+
+def test_each_channel_has_its_own_reflections():
+    click = torch.zeros(2, 22_050)
+    click[:, 100] = 0.5
+    wet = add_room(click, 22_050, "room", keep_tail=True)
+    assert wet.shape[0] == 2
+    assert torch.allclose(wet[0], add_room(click[0], 22_050, "room", keep_tail=True), atol=0.01)
+    tails = wet[:, 2000:].numpy()
+    assert abs(np.corrcoef(tails)[0, 1]) < 0.1
