@@ -146,7 +146,7 @@ def write_compressed(path: Path, samples: np.ndarray, sample_rate: int, tags: Ma
 
 @contextmanager
 def complete_file(path: Path, errors: tuple[type[Exception], ...]) -> Iterator[str]:
-    """Name of a file to write, which gets its own name at the end.
+    """Temporary name of a file, replaced when it is complete.
 
     Args:
         errors: what writing may raise.

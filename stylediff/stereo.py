@@ -21,7 +21,7 @@ def is_stereo(waveform: torch.Tensor) -> bool:
 
 
 def spread(waveform: torch.Tensor, source: torch.Tensor, sample_rate: int) -> torch.Tensor:
-    """Give a mono sound the panning and the width of a stereo source.
+    """Give a mono sound the panning and width of a source.
 
     In each band and moment the side signal is a panned and a decorrelated share of the mono signal. Both shares follow
     from the source's balance b and correlation k, relative to its power: b / (1 + k) and sqrt(1 - k^2 - b^2) / (1 + k).
