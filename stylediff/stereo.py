@@ -68,7 +68,7 @@ def smooth(bands: torch.Tensor, power: torch.Tensor, frames: int) -> torch.Tenso
 
 
 def band_filters(bins: int, sample_rate: int) -> torch.Tensor:
-    """Overlapping triangles, equal on the mel scale, that sum to 1; (bands, bins)."""
+    """Triangles of equal width in mels that sum to 1; (bands, bins)."""
     mels = 2595 * torch.log10(1 + torch.linspace(0, sample_rate / 2, bins) / 700)
     places = mels / mels[-1] * (BANDS - 1)
     return (1 - (places - torch.arange(BANDS)[:, None]).abs()).clamp_min(0)
