@@ -75,7 +75,7 @@ def band_filters(bins: int, sample_rate: int) -> torch.Tensor:
 
 
 def decorrelate(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
-    """Return a sound as loud as (samples,) at every frequency, and uncorrelated with it.
+    """Return an uncorrelated sound, (samples,), of the same spectrum as another.
 
     The phases turn by ``RIPPLE * sin(2 pi f / RIPPLE_HZ)``. By the Jacobi-Anger expansion this is a sum of shifted
     copies, weighted by Bessel functions.
