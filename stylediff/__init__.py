@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from diffusers import ModelMixin, SchedulerMixin
 
     from stylediff.autoencoder import MelAutoencoder
+    from stylediff.bandwidth import BandExtender
     from stylediff.enhancer import MelEnhancer
     from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
     from stylediff.style_encoder import StyleEncoder
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BandExtender",
     "MelAutoencoder",
     "MelEnhancer",
     "ModelMixin",
@@ -28,6 +30,7 @@ __all__ = [
 # Classes are imported when they are first used: torch and diffusers take seconds.
 # diffusers looks the base classes of saved components up in the module that their index names.
 MODULES = {
+    "BandExtender": "stylediff.bandwidth",
     "MelAutoencoder": "stylediff.autoencoder",
     "MelEnhancer": "stylediff.enhancer",
     "ModelMixin": "diffusers",

@@ -1,7 +1,6 @@
 """The pipeline: waveform to latents, denoising, and back to a waveform."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
-from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
 from stylediff.audio import AudioError, at_level, resample, to_mono
 from stylediff.autoencoder import MelAutoencoder
+from stylediff.bandwidth import FACTOR, BandExtender, add_upper_band
 from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
@@ -24,6 +23,7 @@ from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
 from stylediff.settings import START, VOICE, TransferSettings, check_recommended, takes_settings
 from stylediff.stereo import is_stereo, spread
 from stylediff.style_encoder import StyleEncoder
+from stylediff.transfer_output import StyleTransferOutput
 from stylediff.tuning import estimate_tuning, transpose
 from stylediff.vocoder import Vocoder
 from stylediff.waveform import fade_edges
@@ -33,46 +33,6 @@ WINDOW_FRAMES, OVERLAP_FRAMES = 448, 128
 COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
 SHORTEST_FRAMES = 192  # the shortest crop the denoiser saw in training
 OUTPUT_TYPES = ("pt", "np", "mel", "latent")
-
-
-@public
-@dataclass
-class StyleTransferOutput(BaseOutput):
-    """Result of a transfer.
-
-    Attributes:
-        audio: (samples,), or (2, samples) of a stereo clip, with the length and sample rate of the input (longer by the
-            tail of a room if it is kept), and as loud unless that would clip; None for "mel" and "latent".
-        sample_rate: of ``audio``, Hz.
-        mel: (mels, frames) generated log-mel at working loudness; None for "latent".
-        source_mel: (mels, frames) log-mel of the input at working loudness.
-        latents: (1, channels, rows, columns).
-        settings: the settings used.
-        voice: the target's voice, ``instrument/soundfont-program``; None for style tokens.
-
-    Examples:
-        >>> import torch
-        >>> from stylediff import StyleTransferOutput
-        >>> from stylediff.settings import TransferSettings
-        >>> output = StyleTransferOutput(
-        ...     audio=torch.zeros(22050),
-        ...     sample_rate=22050,
-        ...     mel=None,
-        ...     source_mel=torch.zeros(256, 87),
-        ...     latents=torch.zeros(1, 32, 16, 6),
-        ...     settings=TransferSettings(steps=8),
-        ... )
-        >>> len(output.audio) / output.sample_rate, output.settings.steps
-        (1.0, 8)
-    """
-
-    audio: Any
-    sample_rate: int
-    mel: Any
-    source_mel: torch.Tensor
-    latents: torch.Tensor
-    settings: TransferSettings
-    voice: str | None = None
 
 
 @public
@@ -109,8 +69,8 @@ class StyleTransferPipeline(DiffusionPipeline):
         (torch.Size([22050]), 'violin/OPEN_small-40')
     """
 
-    model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder"
-    _optional_components = ["vocoder", "enhancer"]
+    model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder->band_extender"
+    _optional_components = ["vocoder", "enhancer", "band_extender"]
 
     def __init__(
         self,
@@ -120,13 +80,14 @@ class StyleTransferPipeline(DiffusionPipeline):
         style_encoder: StyleEncoder,
         vocoder: Vocoder | None = None,
         enhancer: MelEnhancer | None = None,
+        band_extender: BandExtender | None = None,
         recommended: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         check_recommended(recommended or {})
         if recommended:
             self.register_to_config(recommended=recommended)
-        optional = {"vocoder": vocoder, "enhancer": enhancer}
+        optional = {"vocoder": vocoder, "enhancer": enhancer, "band_extender": band_extender}
         self.register_modules(
             autoencoder=autoencoder, unet=unet, scheduler=scheduler, style_encoder=style_encoder, **optional
         )
@@ -230,8 +191,10 @@ class StyleTransferPipeline(DiffusionPipeline):
             mel = follow_dynamics(mel, source_mel, used.dynamics, self.mel)
             mel = mel if is_sounding(source_mel, self.mel) else torch.full_like(mel, self.mel.log_floor)
         if mel is not None and output_type != "mel":
-            made = self.synthesize(mel)[0]
-            audio = at_level(made, gain, mono_rate, sample_rate, waveform.shape[-1])
+            made, made_rate = self.synthesize(mel)[0], mono_rate
+            if used.full_band and sample_rate > mono_rate:
+                made, made_rate = self.extend_band(made, mel), FACTOR * mono_rate
+            audio = at_level(made, gain, made_rate, sample_rate, waveform.shape[-1])
             audio = fade_edges(audio, sample_rate, gain)
             source_sound = torch.as_tensor(waveform)
             audio = spread(audio, source_sound, sample_rate) if used.stereo and is_stereo(source_sound) else audio
@@ -398,3 +361,15 @@ class StyleTransferPipeline(DiffusionPipeline):
         Without a vocoder, Griffin-Lim is used.
         """
         return griffin_lim(mel, self.mel) if self.vocoder is None else self.vocoder(mel)
+
+    def extend_band(self, waveform: torch.Tensor, mel: torch.Tensor) -> torch.Tensor:
+        """Double the rate of a sound, and add the upper band.
+
+        Without a network for it, the new band stays empty.
+
+        Args:
+            waveform: (samples,).
+            mel: log-mel (1, 1, mels, frames) of the sound.
+        """
+        full = resample(waveform, 1, FACTOR)
+        return full if self.band_extender is None else add_upper_band(full, self.band_extender(mel)[0])

@@ -234,6 +234,7 @@ class TransferSettings(CheckedSettings):
     enhance: bool = declare(True, "correct the generated spectrogram", is_auto=True)
     room: str = declare(ROOM, "room added to the result", choices=tuple(ROOMS), is_auto=True)
     keep_tail: bool = declare(False, "let the room ring out after the end; the result is then longer", is_shown=False)
+    full_band: bool = declare(True, "add the sound above 11 kHz, if the clip's rate has room for it", is_shown=False)
     stereo: bool = declare(True, "give a stereo clip's panning to the result", is_shown=False)
     transpose: float = declare(
         0.0,

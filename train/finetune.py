@@ -68,7 +68,7 @@ def finetune(args: argparse.Namespace) -> int:
 
     from stylediff.hub import local_folder
     from train.trainers import voice as voice_trainer
-    from train.trainers.settings import SettingsError
+    from train.trainers.base_settings import SettingsError
 
     voice = f"{args.instrument}/{args.name}"
     try:

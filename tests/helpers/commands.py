@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from train.__main__ import COMMANDS
-from train.trainers.settings import Settings, add_settings, read_settings
+from train.trainers.base_settings import Settings, add_settings, read_settings
 
 
 def command(name: str) -> Callable[[Sequence[str]], int]:

@@ -15,9 +15,10 @@ from tests.helpers.commands import command
 from train.data.latent_cache import record_origin
 from train.data.mel_cache import CacheError, read_cache
 from train.data.pairs import PairBatch
+from train.trainers.base_settings import SettingsError
 from train.trainers.denoiser import build_model, denoiser_loss, train
 from train.trainers.loop import generator_at, grow_embedding
-from train.trainers.settings import DenoiserSettings, SettingsError
+from train.trainers.settings import DenoiserSettings
 
 main = command("denoiser")
 

@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from stylediff import StyleEncoder, Vocoder
 from train.common.precision import choose_precision
 from train.trainers import loop
+from train.trainers.base_settings import SettingsError, TrainSettings, is_due
 from train.trainers.loop import TrainingError, TrainingRun, count_steps, generator_at, load_initial_weights, run_trainer
-from train.trainers.settings import SettingsError, TrainSettings, is_due
 
 
 @dataclass(frozen=True, kw_only=True)

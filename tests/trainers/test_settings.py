@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import settings_from
-from train.trainers.settings import SettingsError, TrainSettings
+from train.trainers.base_settings import SettingsError, TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)

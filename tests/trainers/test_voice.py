@@ -10,8 +10,9 @@ from stylediff.mel import MelConfig
 from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.mel_cache import CachedClip, CacheError, create_cache, finish_cache, read_cache
+from train.trainers.base_settings import SettingsError
 from train.trainers.loop import generator_at
-from train.trainers.settings import SettingsError, VoiceSettings
+from train.trainers.settings import VoiceSettings
 from train.trainers.voice import (
     NewVoice,
     add_voice,

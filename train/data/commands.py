@@ -18,6 +18,18 @@ def render_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
+def full_band_clips(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
+    parser.add_argument("--soundfont", nargs="+", required=True, help="training soundfonts, FILE or FILE:program,...")
+    parser.add_argument("--test-soundfont", required=True, help="soundfont of the test clips, not used in training")
+    parser.add_argument("--recordings", type=Path, help="folder of recordings, named by instrument")
+    add_out(parser)
+    parser.add_argument("--excerpts", type=int, default=600, help="excerpts for training and validation")
+    parser.add_argument("--test-excerpts", type=int, default=40)
+    add_workers(parser)
+    parser.add_argument("--seed", type=int, default=0)
+
+
 def import_recordings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--in", dest="folder", type=Path, required=True, help="folder of recordings")
     parser.add_argument("--instrument", required=True, help="instrument that plays, such as violin")
@@ -121,6 +133,12 @@ COMMANDS = (
         summary="Render aligned clips: the same excerpts of scores, played by many instruments and voices.",
         function="data.render_dataset:render_dataset",
         add_arguments=render_dataset,
+    ),
+    Command(
+        name="full-band-clips",
+        summary="Render clips at twice the rate, for training the upper band.",
+        function="data.full_band:main",
+        add_arguments=full_band_clips,
     ),
     Command(
         name="import-recordings",

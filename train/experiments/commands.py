@@ -27,6 +27,15 @@ def check_sampling(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
         parser.error("--steps must be at least 1")
 
 
+def bandwidth(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--midi", type=Path, nargs="+", required=True, help="folders of MIDI files")
+    parser.add_argument("--test-soundfont", required=True, help="soundfont that was not used in training")
+    parser.add_argument("--recordings", type=Path, required=True, help="folder of recordings, named by instrument")
+    parser.add_argument("--extender", type=Path, help="folder of the network (default: the one that ships)")
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=40, help="number of renders")
+
+
 def latent_shapes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
     parser.add_argument("--data", type=Path, required=True, help="data set of the cache")
@@ -173,6 +182,12 @@ def check_meanings(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
 
 
 COMMANDS = (
+    Command(
+        name="bandwidth",
+        summary="Compare upper bands with those of unseen renders and recordings.",
+        function="experiments.bandwidth:main",
+        add_arguments=bandwidth,
+    ),
     Command(
         name="real-recordings",
         summary="Transfers of recordings, compared with recordings of the target by musicnn: do they sound real?",

@@ -15,8 +15,9 @@ from stylediff.mel import MelConfig
 from stylediff.plotting import mels_to_image
 from train.data.mel_cache import MelCache, read_cache
 from train.models.losses import edge_loss
+from train.trainers.base_settings import SettingsError, is_due, read_settings
 from train.trainers.loop import TrainingRun, generator_at, load_initial_weights, run_trainer
-from train.trainers.settings import AutoencoderSettings, SettingsError, is_due, read_settings
+from train.trainers.settings import AutoencoderSettings
 
 
 def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder:

@@ -17,8 +17,9 @@ from stylediff.mel import MelConfig
 from train.common.files import write_atomically
 from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.models.instrument_classifier import InstrumentClassifier
+from train.trainers.base_settings import read_settings
 from train.trainers.loop import TrainingRun, generator_at, run_trainer
-from train.trainers.settings import ClassifierSettings, read_settings
+from train.trainers.settings import ClassifierSettings
 
 
 def training_rows(cache: MelCache) -> list[np.ndarray]:

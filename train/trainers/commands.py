@@ -5,16 +5,16 @@ from functools import partial
 from pathlib import Path
 
 from train.common.cli import Command, add_out
+from train.trainers.base_settings import TrainSettings, add_settings
 from train.trainers.settings import (
     AutoencoderSettings,
+    BandExtenderSettings,
     ClassifierSettings,
     DenoiserSettings,
     EnhancerSettings,
-    TrainSettings,
     VocoderSettings,
     VoiceSettings,
     VqvaeSettings,
-    add_settings,
 )
 
 
@@ -30,6 +30,7 @@ def export_pipeline(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--denoiser", type=Path, required=True, help="folder of a denoiser's run")
     parser.add_argument("--vocoder", type=Path)
     parser.add_argument("--enhancer", type=Path)
+    parser.add_argument("--band-extender", type=Path)
     add_out(parser)
 
 
@@ -52,6 +53,12 @@ COMMANDS = (
     trainer("enhancer", EnhancerSettings, "Train the enhancer of generated mels."),
     trainer("voice", VoiceSettings, "Train the style tokens of one new voice of a saved pipeline."),
     trainer("classifier", ClassifierSettings, "Train the instrument classifier on renders."),
+    Command(
+        name="band-extender",
+        summary="Train the network that predicts the levels of the upper band.",
+        function="trainers.band_extender:main",
+        add_arguments=partial(add_settings, cls=BandExtenderSettings),
+    ),
     trainer("vqvae", VqvaeSettings, "Train a VQ-VAE on patches: pictures or pieces of log-mels as discrete codes."),
     Command(
         name="export-pipeline",

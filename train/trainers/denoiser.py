@@ -28,8 +28,9 @@ from train.data.augmentation import EqualizedClips, read_equalized
 from train.data.latent_cache import load_autoencoder, read_latents
 from train.data.mel_cache import ClipArray, MelCache, read_cache, to_model_device
 from train.data.pairs import PairBatch, PairSampler, default_first
+from train.trainers.base_settings import is_due, read_settings
 from train.trainers.loop import TrainingRun, ema_weights, generator_at, load_initial_weights, run_trainer, saved_voices
-from train.trainers.settings import DenoiserSettings, is_due, read_settings
+from train.trainers.settings import DenoiserSettings
 
 
 class Denoiser(nn.Module):

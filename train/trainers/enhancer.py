@@ -24,8 +24,9 @@ from train.data.mel_cache import MelCache, read_cache
 from train.data.transfer_cache import TransferCache, read_transfers
 from train.models.discriminators import MelDiscriminator, discriminator_step_loss, generator_losses
 from train.models.losses import edge_loss, level_loss
+from train.trainers.base_settings import read_settings
 from train.trainers.loop import TrainingRun, generator_at, load_initial_weights, run_trainer
-from train.trainers.settings import EnhancerSettings, read_settings
+from train.trainers.settings import EnhancerSettings
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Combine trained components in a pipeline folder, in half precision.
 
-python -m train export-pipeline --autoencoder DIR --denoiser DIR [--vocoder DIR] [--enhancer DIR] --out DIR
+python -m train export-pipeline --autoencoder DIR --denoiser DIR [--vocoder DIR] [--enhancer DIR] ... --out DIR
 """
 
 import argparse
@@ -9,12 +9,16 @@ from pathlib import Path
 
 from diffusers import DDIMScheduler, ModelMixin, UNet2DConditionModel
 
-from stylediff import MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline, Vocoder
+from stylediff import BandExtender, MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline, Vocoder
 from train.common.cli import run_command
 
 
 def build_pipeline(
-    autoencoder: Path, denoiser: Path, vocoder: Path | None, enhancer: Path | None = None
+    autoencoder: Path,
+    denoiser: Path,
+    vocoder: Path | None,
+    enhancer: Path | None = None,
+    band_extender: Path | None = None,
 ) -> StyleTransferPipeline:
     """Load a pipeline from its trained components.
 
@@ -23,6 +27,7 @@ def build_pipeline(
         denoiser: folder with ``unet``, ``style_encoder`` and ``scheduler``.
         vocoder: folder of a Vocoder; without one the pipeline uses Griffin-Lim.
         enhancer: folder of a MelEnhancer, or None.
+        band_extender: folder of a BandExtender, or None.
     """
     return StyleTransferPipeline(
         autoencoder=MelAutoencoder.from_pretrained(autoencoder),
@@ -31,6 +36,7 @@ def build_pipeline(
         style_encoder=StyleEncoder.from_pretrained(denoiser, subfolder="style_encoder"),
         vocoder=None if vocoder is None else Vocoder.from_pretrained(vocoder),
         enhancer=None if enhancer is None else MelEnhancer.from_pretrained(enhancer),
+        band_extender=None if band_extender is None else BandExtender.from_pretrained(band_extender),
     )
 
 
@@ -44,7 +50,7 @@ def forget_origin(folder: Path) -> None:
 
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
-        pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder, args.enhancer)
+        pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder, args.enhancer, args.band_extender)
         for part in pipeline.components.values():
             if isinstance(part, ModelMixin):
                 part.half()

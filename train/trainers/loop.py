@@ -23,7 +23,7 @@ from torch import nn
 from train.common.cli import run_command
 from train.common.precision import choose_precision
 from train.data.mel_cache import CacheError
-from train.trainers.settings import Settings, SettingsError, TrainSettings, is_due
+from train.trainers.base_settings import Settings, SettingsError, TrainSettings, is_due
 
 
 class TrainingError(RuntimeError):

@@ -24,8 +24,9 @@ from train.data.mel_cache import MelCache, read_cache
 from train.data.waveforms import read_clips, read_waveform
 from train.models.discriminators import Discriminators, discriminator_step_loss, generator_losses
 from train.models.losses import magnitude_loss, mel_loss, stft_loss
+from train.trainers.base_settings import is_due, read_settings
 from train.trainers.loop import TrainingRun, ema_weights, generator_at, load_initial_weights, run_trainer
-from train.trainers.settings import VocoderSettings, is_due, read_settings
+from train.trainers.settings import VocoderSettings
 
 EDGE_FRAMES = 8  # context around a crop, so that the edges of its mel are right
 

@@ -25,9 +25,10 @@ from stylediff.style_encoder import StyleEncoder
 from train.data.latent_cache import load_autoencoder, read_latents
 from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.data.pairs import PairSampler
+from train.trainers.base_settings import SettingsError, read_settings
 from train.trainers.denoiser import denoiser_loss
 from train.trainers.loop import TrainingRun, generator_at, run_trainer
-from train.trainers.settings import DenoiserSettings, SettingsError, VoiceSettings, read_settings
+from train.trainers.settings import DenoiserSettings, VoiceSettings
 
 SHORTEST_COLUMNS = 12
 START_BATCHES, START_SIZE = 2, 8  # pairs that the starting point is chosen on

@@ -1,0 +1,155 @@
+"""How good is the upper band?
+
+    python -m train bandwidth --midi DIR... --test-soundfont FILE --recordings DIR --out DIR
+
+Unseen renders and held-out recordings lose what is above 11 kHz and get it back from the network, by copying the octave
+below, or not at all. The network sees the log-mel of the clip itself.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stylediff.audio import AudioError, loudness_gain, resample
+from stylediff.bandwidth import BANDS, FIRST_BIN, BandExtender, add_upper_band, full_spectrum, upper_levels
+from stylediff.checkpoint import load_pipeline
+from stylediff.mel import waveform_to_mel
+from train.common.cli import run_command
+from train.common.markdown import table_head, table_row, write_page
+from train.data.augmentation import Degradation
+from train.data.excerpts import ScoreError, find_pieces
+from train.data.full_band import FRAMES, FULL, WHOLE
+from train.data.performance import sample_gestures
+from train.data.recordings import HELD_OUT, RecordingError, list_recordings, load_recording
+from train.data.render_dataset import Plan, render_clip, sample_excerpt, sample_roles
+from train.data.soundfonts import SynthesisError, soundfont_voices
+
+HIGHEST_HZ = 20_000.0
+FLOOR = 1e-3  # of a magnitude; white noise at -89 dBFS
+SILENCE, COPY, OURS, TRUE = "silence", "octave below, copied", "network", "network, true levels"
+NOTES = """\
+*Log-spectral distance*: from 11 to 20 kHz, root of the mean square over frequencies, mean over frames, in dB.
+Magnitudes below that of noise at -89 dBFS count as that. *Level*: of the whole band against the original's, absolute
+difference in dB, median over clips. *True levels*: the waveform is made from the original's levels, which the network only
+predicts. Clips whose upper band is silent are left out.
+"""
+
+
+def unseen_renders(midi: list[Path], soundfont: str, count: int, seed: int = 0) -> Iterator[torch.Tensor]:
+    """Waveforms of test excerpts in voices of the test soundfont."""
+    voices = soundfont_voices(soundfont)
+    plan = Plan(
+        groups=find_pieces(midi),
+        voices=voices,
+        test_voices=voices,
+        out=Path(),
+        samples=FRAMES * FULL.hop_length,
+        excerpts=count,
+        test_excerpts=count,
+        seed=seed,
+        mel=FULL,
+    )
+    for index in range(count):
+        rng = np.random.default_rng([seed, index])
+        excerpt = sample_excerpt(plan, "test", rng)
+        gestures = sample_gestures(excerpt.notes, rng)
+        roles = sample_roles(plan, excerpt, "test", rng)
+        voice = roles[int(rng.integers(len(roles)))][0]
+        yield torch.from_numpy(render_clip(plan, excerpt, gestures, voice, Degradation(), rng)[0]).float()
+
+
+def unseen_recordings(folder: Path) -> Iterator[torch.Tensor]:
+    """Waveforms from the middle of held-out recordings."""
+    samples = FRAMES * FULL.hop_length
+    for recording in list_recordings(folder):
+        if recording.split == HELD_OUT:
+            try:
+                waveform = load_recording(recording.path, FULL.sample_rate)
+            except AudioError:
+                continue
+            if len(waveform) > samples:
+                first = (len(waveform) - samples) // 2
+                yield waveform[first : first + samples]
+
+
+def systems(extender: BandExtender) -> dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
+    """Systems by name.
+
+    Each takes the lower band, at the full rate, and the original.
+    """
+
+    def predict(lower: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+        mel = waveform_to_mel(resample(original, FULL.sample_rate, WHOLE.sample_rate)[None], WHOLE)
+        with torch.no_grad():
+            return add_upper_band(lower, extender(mel)[0])
+
+    def copy(lower: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        below = full_spectrum(lower)[FIRST_BIN - 32 * BANDS // 2 : FIRST_BIN]
+        power = below.abs().square().reshape(BANDS // 2, 32, -1).mean(1)
+        return add_upper_band(lower, 0.5 * power.clamp_min(1e-20).log().repeat(2, 1), noise_share=0.0)
+
+    return {
+        SILENCE: lambda lower, _: lower,
+        COPY: copy,
+        OURS: predict,
+        TRUE: lambda lower, original: add_upper_band(lower, upper_levels(original)),
+    }
+
+
+def compare(made: torch.Tensor, original: torch.Tensor) -> tuple[float, float]:
+    """Return log-spectral distance and level difference of the upper band, in dB."""
+    width = FULL.sample_rate / 2048
+    bins = slice(round(11_025 / width), round(HIGHEST_HZ / width))
+    ours, theirs = (full_spectrum(waveform)[bins].abs() for waveform in (made, original))
+    decibels = [20 * part.clamp_min(FLOOR).log10() for part in (ours, theirs)]
+    distance = (decibels[0] - decibels[1]).square().mean(0).sqrt().mean()
+    level = 10 * (ours.square().mean().clamp_min(FLOOR**2) / theirs.square().mean()).log10()
+    return float(distance), float(level.abs())
+
+
+def measure(waveforms: Iterable[torch.Tensor], extender: BandExtender) -> tuple[int, dict[str, tuple[float, float]]]:
+    """Number of clips that count, and both measures of each system."""
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in systems(extender)}
+    count = 0
+    for waveform in waveforms:
+        original = waveform * loudness_gain(waveform)
+        upper = full_spectrum(original)[FIRST_BIN:]
+        if float(upper.abs().square().mean().sqrt()) < 2 * FLOOR:
+            continue
+        count += 1
+        lower = resample(resample(original, FULL.sample_rate, WHOLE.sample_rate), WHOLE.sample_rate, FULL.sample_rate)
+        for name, system in systems(extender).items():
+            results[name].append(compare(system(lower[: len(original)], original), original))
+    return count, {
+        name: (float(np.mean([pair[0] for pair in pairs])), float(np.median([pair[1] for pair in pairs])))
+        for name, pairs in results.items()
+        if pairs
+    }
+
+
+def main(args: argparse.Namespace) -> int:
+    def work() -> None:
+        extender = BandExtender.from_pretrained(args.extender) if args.extender else load_pipeline().band_extender
+        if extender is None:
+            raise ScoreError("the model has no network for the upper band; give one with --extender")
+        torch.set_num_threads(1)
+        lines = ["# Upper band", "", NOTES]
+        sources = {
+            "unseen renders": unseen_renders(args.midi, args.test_soundfont, args.clips),
+            "held-out recordings": unseen_recordings(args.recordings),
+        }
+        values = {}
+        for title, waveforms in sources.items():
+            count, results = measure(tqdm(waveforms, unit="clip"), extender)
+            values[title] = {"clips": count, "systems": results}
+            lines += [f"**{count} {title}**", ""]
+            lines += table_head(["upper band", "log-spectral distance, dB ↓", "level, dB ↓"])
+            lines += [table_row([name, f"{lsd:.1f}", f"{level:.1f}"]) for name, (lsd, level) in results.items()]
+            lines.append("")
+        write_page(args.out, "bandwidth", values, "\n".join(lines))
+
+    return run_command(work, ScoreError, SynthesisError, RecordingError, OSError)
