@@ -197,20 +197,19 @@ def repair_figure(
     return to_image(figure)
 
 
-def difference_figure(source: torch.Tensor, target: torch.Tensor, config: MelConfig) -> Image.Image:
-    """Plot the level difference of a log-mel to its source.
+def change_image(source: torch.Tensor, target: torch.Tensor, config: MelConfig) -> np.ndarray:
+    """Draw the level difference of a log-mel to its source.
 
-    Louder is red, quieter is blue, in decibels.
-
-    Where both lie below the shown range, they count as equal.
+    Louder is red, quieter is blue, the same is black. Where both lie below the shown range, they count as equal.
 
     Args:
         source, target: (mels, frames) in nepers.
+
+    Returns:
+        (mels, frames, 3) uint8, low bands at the bottom.
     """
     floor = brightest([source, target], config) - DYNAMIC_RANGE
-    change = (target.float().clamp_min(floor) - source.float().clamp_min(floor)) * DECIBELS
-    figure = Figure(figsize=(12, 4), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    shown = show_bands(axes, change, "RdBu_r", (-SHOWN_CHANGE_DB, SHOWN_CHANGE_DB), config)
-    figure.colorbar(shown, ax=axes, pad=0.01).set_label("dB louder than the input")
-    return to_image(figure)
+    change = (target.float().clamp_min(floor) - source.float().clamp_min(floor)) * DECIBELS / SHOWN_CHANGE_DB
+    red, blue = change.clamp(0, 1), (-change).clamp(0, 1)
+    colours = torch.stack([red, 0.4 * (red + blue), blue], dim=-1)
+    return (colours.numpy()[::-1] * 255).round().astype(np.uint8)

@@ -153,7 +153,8 @@ def visit(browser, address):
         visitor.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or outside.append(r.url))
         visitor.on("pageerror", lambda error: failures.append(str(error)))
         visitor.goto(address + query, wait_until="domcontentloaded")
-        visitor.wait_for_selector("#go")
+        visitor.on("dialog", lambda dialog: dialog.accept())
+        visitor.wait_for_selector("#player .ab:not([hidden])")
         return visitor
 
     yield open_page

@@ -56,7 +56,7 @@ def test_a_space_gets_everything_the_page_needs_and_no_tests():
         "requirements.txt",
         "README.md",
         "stylediff/pretrained/model_index.json",
-        "stylediff/page/about.md",
+        "stylediff/page/translations.json",
     } <= names
     assert not [name for name in names if name.startswith(("tests/", ".ci/"))]
 

@@ -4,7 +4,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import wait
 from typing import Any, TypeVar
 
 from stylediff.page.conversions import Reporter, Step, StoppedError
@@ -35,7 +34,7 @@ def run_steps(job: Callable[[Reporter], Result], total: int) -> Generator[Step |
         except BaseException as error:  # whatever it is, it belongs to whoever waits for the result
             events.put(error)
 
-    running = compute(work)
+    compute(work)
     try:
         while True:
             event = events.get()
@@ -46,5 +45,4 @@ def run_steps(job: Callable[[Reporter], Result], total: int) -> Generator[Step |
                 return
             yield event
     finally:
-        reporter.stop.set()
-        wait([running])
+        reporter.stop.set()  # and no wait for the running step, which would hold up the next click

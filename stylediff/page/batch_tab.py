@@ -15,8 +15,8 @@ from stylediff.containers import UNEXPECTED
 from stylediff.page.api import set_parameters
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.errors import PageError, as_gradio_errors, explain
-from stylediff.page.handlers import show_status
 from stylediff.page.settings import PRESETS, Choices, whole_stem
+from stylediff.page.status import show_status
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip

@@ -1,5 +1,6 @@
 """Controls: instrument or reference clip, quality, seed, part of the clip."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ import gradio as gr
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.page.errors import as_gradio_errors
 from stylediff.page.handlers import Submission
-from stylediff.page.settings import LARGEST_SEED, LATEST_START_S, PRESETS, Choices
+from stylediff.page.inference_thread import IN_BROWSER, LIGHT
+from stylediff.page.settings import LARGEST_SEED, LATEST_START_S, PRESETS, Choices, control_value, show_choices
+from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS
 from stylediff.settings import AUTO, Setting, SettingError, TransferSettings, declarations
 
 Labels = Callable[[str], Any]
 Components = dict[str, Any]  # by setting
+Style = tuple[gr.Radio, gr.Audio, gr.Slider, gr.State]  # instrument, clip to match, its weight, True for the clip
 
 
 def copy_link(names: list[str]) -> str:
@@ -28,7 +32,16 @@ def copy_link(names: list[str]) -> str:
   {names}.forEach((name, place) => {{
     if (![null, "", "{AUTO}"].includes(values[place])) query.set(name, values[place]);
   }});
-  navigator.clipboard.writeText(location.origin + location.pathname + "?" + query);
+  window.stylediff.copy(location.origin + location.pathname + "?" + query, document.querySelector("#link"));
+}}"""
+
+
+def which_preset() -> str:
+    """Return a script that says which preset the settings are, if any."""
+    presets = {name: list(show_choices(values).values()) for name, values in PRESETS.items()}
+    return f"""(...values) => {{
+  const same = ([, preset]) => preset.every((value, place) => String(value) === String(values[place] ?? ""));
+  return Object.entries({json.dumps(presets)}).find(same)?.[0] ?? null;
 }}"""
 
 
@@ -41,12 +54,14 @@ class Controls:
         random_seed: checkbox for a new seed each time.
         is_matching: whether a reference clip is the target.
         reference: clip of the instrument to sound like.
+        preset: choice of a preset.
     """
 
     choices: Components
     random_seed: gr.Checkbox
     is_matching: gr.State
     reference: gr.Audio
+    preset: gr.Radio
 
     def inputs(self) -> set[Any]:
         """Components whose values ``read`` takes."""
@@ -66,14 +81,6 @@ class Controls:
             is_matching=values[self.is_matching],
             reference=values[self.reference] or "",
         )
-
-
-def control_value(setting: Setting, value: Any) -> Any:
-    """Value that a control shows for a setting's value."""
-    if not setting.is_auto:
-        return value
-    nothing = "" if setting.kind in (int, float) else AUTO
-    return nothing if value is None else str(value).lower()
 
 
 def build_control(name: str, setting: Setting, t: Labels, elem_id: str, visible: bool = True) -> Any:
@@ -112,8 +119,10 @@ def build_transfer_controls(t: Labels, has_enhancer: bool, prefix: str = "") -> 
     return {n: build_control(n, setting, t, prefix + n, visible.get(n, True)) for n, setting in shown.items()}
 
 
-def instrument_buttons(label: Any, elem_id: str) -> gr.Radio:
-    return gr.Radio(list(INSTRUMENT_NAMES), value="violin", label=label, elem_id=elem_id, elem_classes="buttons")
+def instrument_tiles(t: Labels, elem_id: str) -> gr.Radio:
+    """Build a tile for each instrument."""
+    choices = [(t(name), name) for name in INSTRUMENT_NAMES]
+    return gr.Radio(choices, value="violin", label=t("target"), elem_id=elem_id, elem_classes="tiles")
 
 
 def preset_buttons(t: Labels, elem_id: str) -> gr.Radio:
@@ -121,7 +130,7 @@ def preset_buttons(t: Labels, elem_id: str) -> gr.Radio:
     return gr.Radio(choices, value="balanced", label=t("quality"), elem_id=elem_id, elem_classes="buttons")
 
 
-def build_style(t: Labels, accepts_reference: bool) -> tuple[gr.Radio, gr.Audio, gr.Slider, gr.State]:
+def build_style(t: Labels, accepts_reference: bool) -> Style:
     """Build the choice of an instrument by name or by a clip.
 
     The tab for clips is hidden if the model accepts none.
@@ -129,10 +138,12 @@ def build_style(t: Labels, accepts_reference: bool) -> tuple[gr.Radio, gr.Audio,
     is_matching = gr.State(False)
     with gr.Tabs(elem_id="style"):
         with gr.Tab(t("instrument_tab"), id="name") as by_name:
-            target = instrument_buttons(t("target"), "target")
+            target = instrument_tiles(t, "target")
+            hear = gr.Button(t("hear"), size="sm", elem_id="hear")
+            hear.click(None, None, None, js="() => window.stylediff.hear()", **IN_BROWSER)
         with gr.Tab(t("match_tab"), id="clip", visible=accepts_reference) as by_clip:
             reference = gr.Audio(
-                label=t("reference"), sources=["upload", "microphone"], type="filepath", elem_id="reference"
+                label=t("reference"), sources=["upload", "microphone"], type="filepath", buttons=[], elem_id="reference"
             )
             like = gr.Slider(0, 1, 1, step=0.05, label=t("like"), elem_id="like")
     for tab, matches in ((by_name, False), (by_clip, True)):
@@ -140,23 +151,29 @@ def build_style(t: Labels, accepts_reference: bool) -> tuple[gr.Radio, gr.Audio,
     return target, reference, like, is_matching
 
 
-def build_controls(t: Labels, accepts_reference: bool, has_enhancer: bool) -> Controls:
-    """Build the settings of a conversion, the rarer ones folded away.
+def build_part(t: Labels) -> Components:
+    """Build the choice of a part of the clip, folded away.
+
+    Usually all of it is converted.
+    """
+    with gr.Accordion(t("part"), open=False, elem_id="part"), gr.Row():
+        start = gr.Number(0, label=t("start"), minimum=0, maximum=LATEST_START_S, step=0.5, elem_id="start")
+        length = gr.Slider(0.5, MAX_SECONDS, MAX_SECONDS, step=0.5, label=t("length"), elem_id="length")
+    return {"start_s": start, "length_s": length}
+
+
+def build_controls(t: Labels, style: Style, part: Components, has_enhancer: bool) -> Controls:
+    """Build the rarer settings of a conversion, folded away.
 
     Args:
-        accepts_reference, has_enhancer: abilities of the model.
+        style: what ``build_style`` built.
+        part: what ``build_part`` built.
+        has_enhancer: False hides the enhancer's control.
     """
-    target, reference, like, is_matching = build_style(t, accepts_reference)
-    choices: Components = {"target": target, "like": like}
-    preset = preset_buttons(t, "preset")
-    with gr.Accordion(t("part"), open=False), gr.Row():
-        choices["start_s"] = gr.Number(
-            0, label=t("start"), minimum=0, maximum=LATEST_START_S, step=0.5, elem_id="start"
-        )
-        choices["length_s"] = gr.Slider(
-            0.5, MAX_SECONDS, min(10.0, MAX_SECONDS), step=0.5, label=t("length"), elem_id="length"
-        )
+    target, reference, like, is_matching = style
+    choices: Components = {"target": target, "like": like} | part
     with gr.Accordion(t("advanced"), open=False, elem_id="advanced"):
+        preset = preset_buttons(t, "preset")
         choices |= build_transfer_controls(t, has_enhancer)
         with gr.Row():
             choices["seed"] = gr.Number(
@@ -168,31 +185,22 @@ def build_controls(t: Labels, accepts_reference: bool, has_enhancer: bool) -> Co
             link = gr.Button(t("copy_link"), size="sm", elem_id="link")
     names, components = list(choices), list(choices.values())
     follow_preset(preset, choices)
-    load.upload(
-        lambda path: in_order(load_settings(path), names), load, components, api_visibility="private", queue=False
-    )
-    link.click(None, components, None, js=copy_link(names))
-    return Controls(choices, random_seed, is_matching, reference)
+    load.upload(load_in_order(names), load, components, **LIGHT)
+    link.click(None, components, None, js=copy_link(names), **IN_BROWSER)
+    return Controls(choices, random_seed, is_matching, reference, preset)
 
 
 def follow_preset(preset: gr.Radio, choices: Components) -> None:
-    """Make the controls show the chosen preset's settings."""
+    """Make the controls follow the preset, and the preset the controls."""
     names = list(next(iter(PRESETS.values())))
+    components = [choices[name] for name in names]
 
     def choose(name: str) -> list[Any]:
         return in_order(show_choices(PRESETS[name]), names)
 
-    preset.input(choose, preset, [choices[name] for name in names], api_visibility="private", queue=False)
-
-
-def show_choices(values: dict[str, Any]) -> dict[str, Any]:
-    """Convert settings to the values that their controls show.
-
-    The length is limited to the longest clip that the page converts.
-    """
-    settings = declarations(Choices)
-    shown = {name: control_value(settings[name], value) for name, value in values.items()}
-    return shown | ({"length_s": min(shown["length_s"], MAX_SECONDS)} if "length_s" in shown else {})
+    preset.input(choose, preset, components, **LIGHT)
+    for component in components:
+        component.change(None, components, preset, js=which_preset(), **IN_BROWSER)
 
 
 def in_order(values: dict[str, Any], names: list[str]) -> list[Any]:
@@ -203,11 +211,19 @@ def in_order(values: dict[str, Any], names: list[str]) -> list[Any]:
     return [values.get(name, gr.skip()) for name in names]
 
 
+def load_in_order(names: list[str]) -> Callable[[str, gr.Request], list[Any]]:
+    """Return a handler that reads a settings file for the controls."""
+
+    def load(path: str, request: gr.Request) -> list[Any]:
+        with as_gradio_errors(words_for(request.headers.get("accept-language"))):
+            return in_order(load_settings(path), names)
+
+    return load
+
+
 def load_settings(path: str) -> dict[str, Any]:
     """Read values for the controls from a settings file."""
-    with as_gradio_errors():
-        choices = Choices.from_json(Path(path).read_text(encoding="utf-8", errors="replace"))
-    return show_choices(choices.to_dict())
+    return show_choices(Choices.from_json(Path(path).read_text(encoding="utf-8", errors="replace")).to_dict())
 
 
 def read_query(names: list[str], request: gr.Request) -> list[Any]:

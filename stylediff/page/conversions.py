@@ -5,7 +5,6 @@ import queue
 import threading
 import time
 from collections.abc import Generator
-from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -154,7 +153,7 @@ def convert(
         stop=threading.Event(),
         started=time.monotonic(),
     )
-    work = compute(partial(run, pipeline, clip, choices, reference, reporter))
+    compute(partial(run, pipeline, clip, choices, reference, reporter))
     try:
         while True:
             event = reporter.events.get()
@@ -164,8 +163,7 @@ def convert(
             if isinstance(event, StyleTransferOutput):
                 return
     finally:
-        reporter.stop.set()
-        wait([work])
+        reporter.stop.set()  # and no wait for the running step, which would hold up the next click
 
 
 class Converter:

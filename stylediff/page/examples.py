@@ -18,8 +18,12 @@ def result_settings(result: Path) -> tuple[str, int]:
     return target, int(seed)
 
 
-def example_label(source: Path, result: Path) -> str:
-    """Label of an example, such as "piano → violin: fur elise"."""
+def example_label(source: Path, result: Path, words: dict[str, str]) -> str:
+    """Label of an example, such as "Piano → Violin: fur elise".
+
+    Args:
+        words: the page's texts in the visitor's language.
+    """
     instrument, _, title = source.stem.partition("_")
     target, _ = result_settings(result)
-    return f"{instrument} → {target}: {title.replace('_', ' ')}"
+    return f"{words.get(instrument, instrument)} → {words[target]}: {title.replace('_', ' ')}"

@@ -1,33 +1,35 @@
 """Event handlers: conversions as streams of page updates."""
 
-import html
-import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import torch
 
 from stylediff.audio import read_audio, to_mono
 from stylediff.mel import MelConfig, normalized_mel
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.errors import PageError, as_gradio_errors
-from stylediff.page.examples import result_settings
-from stylediff.page.player import player_value
-from stylediff.page.result_files import ResultFiles, louder_by_db, plot_preview, show_facts, style_name, write_files
-from stylediff.page.settings import Choices, sample_seed
+from stylediff.page.examples import example_label, result_settings
+from stylediff.page.player import Shown, player_value, player_words
+from stylediff.page.result_files import draw_preview, louder_by_db, write_files, write_picture
+from stylediff.page.sentences import describe_result
+from stylediff.page.settings import Choices, sample_seed, show_choices
+from stylediff.page.status import DRAWING, READING, SOUND_S, show_status, show_step
+from stylediff.page.takes import keep_take, read_take
+from stylediff.page.temp_folders import name_of
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
 from stylediff.pipeline import StyleTransferOutput
-from stylediff.plotting import brightest, difference_figure, drawable, spectrogram_figure
+from stylediff.plotting import brightest, change_image, colour_image
 
-LOG = logging.getLogger(__name__)
-LAST_STEP_SECONDS = 1.0
-OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts", "result")
+CONTROLS = ("target", "steps", "guidance", "strength", "seed", "start_s", "length_s")  # that an example sets
+OUTPUTS = ("status", "player", "source", "preset", *CONTROLS)
 Updates = dict[str, Any]  # new values by name of OUTPUTS
 
 
@@ -39,36 +41,35 @@ def fill(updates: Updates) -> tuple[Any, ...]:
     return tuple(updates.get(name, gr.skip()) for name in OUTPUTS)
 
 
-def show_status(text: str, share: float | None = None) -> str:
-    """Return the status line with a progress bar."""
-    bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="{html.escape(text)}"></progress>'
-    return f'<div class="status" role="status">{bar}<span>{html.escape(text)}</span></div>'
+def readable(name: str) -> str:
+    """Name of a file without underscores."""
+    return name.replace("_", " ")
 
 
-def show_step(step: Step, words: dict[str, str]) -> str:
-    """Return the status line of a running step."""
-    text = words["step"].format(number=step.number, total=step.total, seconds=f"{step.seconds_left:.0f}")
-    return show_status(text, step.number / step.total)
+def draw_lanes(source: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> tuple[np.ndarray, ...]:
+    """Draw the lanes of a player: input, result and difference.
 
-
-def connect_stop(stop: gr.Button, runs: list[Any], status: gr.HTML) -> None:
-    """Make a button end runs.
-
-    gradio cancels once a listener is done, so the text has a listener of its own.
+    The first two share one colour scale.
     """
-    stop.click(None, None, None, cancels=runs, queue=False, api_visibility="private")
-    stop.click(say_stopped, None, status, concurrency_limit=None, api_visibility="private")
+    frames = min(source.shape[-1], mel.shape[-1])
+    top = brightest([source, mel], config)
+    change = change_image(source[:, :frames], mel[:, :frames], config)
+    return colour_image(source, top), colour_image(mel, top), change
 
 
-def say_stopped(request: gr.Request) -> Iterator[str]:
-    """Say "stopped" twice, since a running step may report in between.
+@dataclass(frozen=True)
+class Compared:
+    """An example beside its shipped result.
 
-    The same text again would not be sent.
+    Attributes:
+        clip: the example.
+        pictures: lanes of the player.
+        gain_db: by how much the result is louder.
     """
-    status = show_status(words_for(request.headers.get("accept-language"))["stopped"])
-    yield status
-    time.sleep(LAST_STEP_SECONDS)
-    yield f"{status}<!-- again -->"
+
+    clip: Clip
+    pictures: tuple[np.ndarray, ...]
+    gain_db: float
 
 
 @dataclass(frozen=True)
@@ -110,53 +111,42 @@ class Handlers:
     Attributes:
         converter: function that converts a clip.
         mel: configuration of its spectrograms.
-        player: component that compares input and output.
-        examples: shipped results, by the stem of the example clip.
+        player: component that shows results.
+        examples: shipped results by example clip.
     """
 
-    def __init__(self, converter: Converter, mel: MelConfig, player: gr.HTML, examples: dict[str, Path]) -> None:
+    def __init__(self, converter: Converter, player: gr.HTML, examples: dict[Path, Path]) -> None:
         self.converter = converter
-        self.mel = mel
+        self.mel = converter.pipeline.mel
         self.player = player
         self.examples = examples
+        self.compared: dict[Path, Compared] = {}  # examples that were shown before
 
     def convert(self, submission: Submission, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Convert a clip and yield updates at every step."""
         words = words_for(request.headers.get("accept-language"))
-        has_status = False
         try:
-            for update in self.run(submission, words):
-                yield update
-                has_status = True
+            yield from self.run(submission, words)
         except gr.Error:
-            if has_status:
-                yield fill({"status": ""})
+            yield fill({"status": ""})
             raise
 
     def run(self, submission: Submission, words: dict[str, str]) -> Iterator[tuple[Any, ...]]:
         """Convert a clip; errors are sentences."""
         with as_gradio_errors(words):
             choices = self.converter.resolve(submission.read(), submission.is_matching)
-            yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
+            yield fill({"status": show_status(words["reading"], READING), "seed": choices.seed})
             started = time.monotonic()
             clip = load_clip(submission.source, choices.start_s, choices.length_s)
             reference = load_clip(submission.reference, 0.0, MAX_SECONDS) if submission.is_matching else None
-            for note in clip.notes(words):
-                gr.Warning(note)
             source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
             with closing(self.converter(clip, choices, reference, shows_previews=True)) as events:
                 for event in events:
                     if isinstance(event, Step):
-                        yield fill(self.show_step(event, source_mel, words))
+                        picture = "" if event.mel is None else draw_preview(source_mel, event.mel, self.mel)
+                        yield fill({"status": show_step(event, words, 1 + SOUND_S * clip.seconds, picture)})
                     else:
                         yield from self.show_output(clip, event, choices, reference, words, started)
-
-    def show_step(self, step: Step, source_mel: torch.Tensor, words: dict[str, str]) -> Updates:
-        is_last = step.number == step.total
-        updates: Updates = {"status": show_status(words["vocoding"], 1) if is_last else show_step(step, words)}
-        if step.mel is not None:
-            updates["side"] = plot_preview(source_mel, step.mel, self.mel)
-        return updates
 
     def show_output(
         self,
@@ -167,56 +157,93 @@ class Handlers:
         words: dict[str, str],
         started: float,
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield updates of the sound, then of the pictures."""
+        """Yield updates of the sound, then of the picture to download."""
         files = write_files(clip, output.audio, output.sample_rate, choices, output.voice, reference)
-        gain_db = louder_by_db(clip, output.audio, output.sample_rate, self.mel)
-        seconds = f"{time.monotonic() - started:.1f}"
-        yield fill(self.show_files(files, gain_db, words) | {"status": show_status(words["drawing"], 1)})
-        updates = self.show_pictures(output.source_mel, output.mel, style_name(choices, reference), words)
-        updates["facts"] = show_facts(clip, choices, output.voice, self.mel)
-        yield fill(updates | {"status": show_status(words["done"].format(seconds=seconds))})
-
-    def show_files(self, files: ResultFiles, gain_db: float, words: dict[str, str]) -> Updates:
-        value = player_value(self.player, files.source, files.wav, gain_db, words)
-        wav, others = str(files.wav), [str(files.flac), str(files.settings)]
-        return {"output": wav, "result": wav, "player": value, "files": others}
-
-    def show_pictures(self, source: torch.Tensor, mel: torch.Tensor, target: str, words: dict[str, str]) -> Updates:
-        """Plot both spectrograms: side by side, as a slider, and their difference.
-
-        They share one colour scale.
-        """
-        top = brightest([source, mel], self.mel)
-        names = (drawable(words["input"].lower(), "input"), drawable(target, "output"))
-        pair = (
-            spectrogram_figure([source], names[:1], self.mel, top, "left"),
-            spectrogram_figure([mel], names[1:], self.mel, top, "right"),
+        target = (
+            words[choices.target] if reference is None else words["like_clip"].format(name=readable(reference.name))
         )
-        return {
-            "side": spectrogram_figure([source, mel], names, self.mel, top),
-            "slider": pair,
-            "difference": difference_figure(source, mel, self.mel),
-        }
+        shown = Shown(
+            title=f"{readable(clip.name)} → {target}",
+            target=target,
+            sounds=(files.source, files.flac),
+            pictures=draw_lanes(output.source_mel, output.mel, self.mel),
+            seconds=clip.seconds,
+            gain_db=louder_by_db(clip, output.audio, output.sample_rate, self.mel),
+            files={"WAV": files.wav, "FLAC": files.flac, "MP3": files.mp3, words["settings"]: files.settings},
+            facts=describe_result(clip, choices, output.voice, words, self.mel),
+            take=name_of(files.wav.parent),
+        )
+        value = player_value(self.player, shown, words)
+        yield fill({"player": value, "status": show_status(words["drawing"], DRAWING)})
+        write_picture(files.picture, output.source_mel, output.mel, (words["input"], target), self.mel)
+        value = player_value(self.player, replace(shown, files=shown.files | {words["picture"]: files.picture}), words)
+        keep_take(files.wav.parent, value)
+        done = words["done"].format(seconds=f"{time.monotonic() - started:.1f}")
+        yield fill({"player": value, "status": show_status(done)})
 
     def normalize(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
         """Return the log-mel (mels, frames) of a waveform at working loudness."""
         mel, _ = normalized_mel(to_mono(waveform, sample_rate, self.mel.sample_rate), self.mel)
         return mel[0, 0]
 
-    def show_example(self, path: str, request: gr.Request) -> tuple[Any, ...]:
-        """Show an example with its shipped result."""
-        words = words_for(request.headers.get("accept-language"))
-        result = self.examples[Path(path).stem]
-        clip = load_clip(path, 0.0, MAX_SECONDS)
-        samples, sample_rate = read_audio(result)
-        audio = torch.from_numpy(samples)
+    def compare(self, path: Path) -> Compared:
+        """Compare an example with its shipped result, once."""
+        if path not in self.compared:
+            clip = load_clip(path, 0.0, MAX_SECONDS)
+            samples, sample_rate = read_audio(self.examples[path])
+            audio = torch.from_numpy(samples)
+            mels = (
+                self.normalize(torch.from_numpy(clip.samples), clip.sample_rate),
+                self.normalize(audio, sample_rate),
+            )
+            gain_db = louder_by_db(clip, audio, sample_rate, self.mel)
+            self.compared[path] = Compared(clip, draw_lanes(*mels, self.mel), gain_db)
+        return self.compared[path]
+
+    def example_value(self, path: Path, words: dict[str, str], is_arrival: bool = False) -> dict[str, Any]:
+        """Value of the player that shows an example with its shipped result."""
+        compared, result = self.compare(path), self.examples[path]
         target, seed = result_settings(result)
-        choices = self.converter.resolve(Choices(target=target, seed=seed, length_s=MAX_SECONDS))
+        choices = self.converter.resolve(Choices(target=target, seed=seed))
         voice = self.converter.pipeline.choose_voice(target)
-        mel = self.normalize(audio, sample_rate)
-        source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
-        files = write_files(clip, audio, sample_rate, choices, voice)
-        updates = self.show_files(files, louder_by_db(clip, audio, sample_rate, self.mel), words)
-        updates |= self.show_pictures(source_mel, mel, target, words)
-        facts = show_facts(clip, choices, voice, self.mel)
-        return fill(updates | {"status": "", "seed": choices.seed, "facts": facts})
+        shown = Shown(
+            title=example_label(path, result, words),
+            target=words[target],
+            sounds=(path, result),
+            pictures=compared.pictures,
+            seconds=compared.clip.seconds,
+            gain_db=compared.gain_db,
+            files={"FLAC": result},
+            facts=describe_result(compared.clip, choices, voice, words, self.mel),
+            is_arrival=is_arrival,
+        )
+        return player_value(self.player, shown, words)
+
+    def show_example(self, path: Path, request: gr.Request) -> tuple[Any, ...]:
+        """Show an example, its shipped result and what made it."""
+        words = words_for(request.headers.get("accept-language"))
+        target, seed = result_settings(self.examples[path])
+        usual = Choices(target=target, seed=seed)
+        return fill(
+            {"status": "", "source": str(path), "player": self.example_value(path, words), "preset": "balanced"}
+            | {name: value for name, value in show_choices(usual.to_dict()).items() if name in CONTROLS}
+        )
+
+    def example_handler(self, path: Path) -> Callable[[gr.Request], tuple[Any, ...]]:
+        """Return the handler of an example's button."""
+
+        def show(request: gr.Request) -> tuple[Any, ...]:
+            return self.show_example(path, request)
+
+        return show
+
+    def arrive(self, request: gr.Request) -> tuple[Any, ...]:
+        """Show the take that a link names, or an example."""
+        words = words_for(request.headers.get("accept-language"))
+        if take := request.query_params.get("take"):
+            with as_gradio_errors(words):
+                return fill({"player": read_take(take) | {"words": player_words(words)}})
+        if not self.examples:
+            return fill({})
+        first = next((path for path in self.examples if path.stem.startswith("piano")), next(iter(self.examples)))
+        return fill({"source": str(first), "player": self.example_value(first, words, is_arrival=True)})

@@ -22,6 +22,10 @@ from stylediff.page.zero_gpu import FORKS
 CONCURRENCY = int(read_number("STYLEDIFF_CONCURRENCY", 1, 1))  # conversions at the same time
 MODEL = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # shared by all events that run the model
 
+# Shared by all others. Listeners outside the queue are no alternative: their errors reach no visitor.
+LIGHT = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+IN_BROWSER = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}  # without a function here
+
 Result = TypeVar("Result")
 Job = Callable[[], None]
 

@@ -1,5 +1,6 @@
 """Layout of the page, and the handler that each part calls."""
 
+import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,116 +8,120 @@ from typing import Any
 
 import gradio as gr
 from gradio.queueing import Queue
+from starlette.middleware import Middleware
 
-from stylediff.containers import SUFFIXES
-from stylediff.page.about import draw_flow, read_about
+from stylediff.containers import SUFFIXES, UNEXPECTED
+from stylediff.page.about import build_about
 from stylediff.page.api import build_endpoint
 from stylediff.page.batch_tab import Batches
 from stylediff.page.controls import (
+    Components,
     Controls,
     Labels,
     build_controls,
+    build_part,
+    build_style,
     build_transfer_controls,
-    instrument_buttons,
+    instrument_tiles,
     preset_buttons,
     read_query,
 )
 from stylediff.page.conversions import Converter
 from stylediff.page.environment import read_number
-from stylediff.page.errors import PageError, as_gradio_errors
+from stylediff.page.errors import explain
 from stylediff.page.examples import example_label, find_results
-from stylediff.page.handlers import OUTPUTS, Handlers, connect_stop
-from stylediff.page.inference_thread import MODEL
+from stylediff.page.handlers import OUTPUTS, Handlers
+from stylediff.page.inference_thread import IN_BROWSER, LIGHT, MODEL
+from stylediff.page.link_previews import BRAND, ICON, OwnHead
 from stylediff.page.player import build_player
 from stylediff.page.repair_tab import RepairTab
 from stylediff.page.ringtone_tab import RingtoneTab
+from stylediff.page.sentences import describe_part, warn_of
 from stylediff.page.settings import LARGEST_SEED
-from stylediff.page.translations import build_labels, words_for
-from stylediff.page.uploads import MAX_UPLOAD_MB, describe_limits
+from stylediff.page.status import connect_stop, show_start
+from stylediff.page.takes import take_as_source
+from stylediff.page.theme import build_theme
+from stylediff.page.tiles import PREVIEWS, tile_styles
+from stylediff.page.translations import FALLBACK, build_labels, load_texts, words_for
+from stylediff.page.uploads import MAX_SECONDS, MAX_UPLOAD_MB, describe_limits, load_clip
 from stylediff.pipeline import StyleTransferPipeline
 
+TITLE = "StyleDiff"
+SCRIPT_WORDS = ("waiting", "stopped", "copied", "copy_yourself")
 QUEUE_SIZE = int(read_number("STYLEDIFF_QUEUE", 16, 1))
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 
 
-def build_result(t: Labels) -> dict[str, Any]:
-    """Components that show a result; handlers use their names."""
-    parts: dict[str, Any] = {"status": gr.HTML("", elem_id="status")}
-    parts["output"] = gr.Audio(
-        label=t("output"), type="filepath", interactive=False, elem_id="output", buttons=["download"]
-    )
-    parts["use"] = gr.Button(t("use_as_source"), size="sm", elem_id="use")
-    # Keeps the result's file: after a stream of updates, the value that the browser sends for the output has no file.
-    parts["result"] = gr.State(None)
-    parts["files"] = gr.File(
-        label=t("downloads"), file_count="multiple", interactive=False, height=160, elem_id="downloads"
-    )
-    parts["facts"] = gr.Markdown(elem_id="facts")
-    return parts
+def build_source(t: Labels) -> tuple[gr.Audio, gr.Row, gr.HTML]:
+    """Build the first step: clip, facts about it, place for examples."""
+    gr.Markdown(t("step_clip"), elem_classes="step")
+    source = gr.Audio(
+        label=t("source"), show_label=False, sources=["upload", "microphone"], type="filepath", format=None,
+        buttons=[], elem_id="source",
+    )  # fmt: skip
+    facts = gr.HTML("", elem_id="clip_facts")
+    gallery = gr.Row(elem_id="examples")
+    return source, gallery, facts
 
 
-def build_pictures(t: Labels) -> dict[str, Any]:
-    """Build three views of both spectrograms."""
-    with gr.Tabs(elem_id="pictures"):
-        with gr.Tab(t("side_by_side")):
-            side = gr.Image(
-                show_label=False, label=t("side_by_side"), type="pil", format="png", interactive=False, elem_id="side"
-            )
-        with gr.Tab(t("slider_view")):
-            slider = gr.ImageSlider(
-                show_label=False, label=t("slider_view"), type="pil", format="png", interactive=False, elem_id="slider"
-            )
-        with gr.Tab(t("difference")):
-            difference = gr.Image(
-                show_label=False,
-                label=t("difference"),
-                type="pil",
-                format="png",
-                interactive=False,
-                elem_id="difference",
-            )
-    return {"side": side, "slider": slider, "difference": difference}
-
-
-def build_convert_tab(converter: Converter, t: Labels, examples: list[Path]) -> Controls:
-    """Build the tab for one clip: source, settings, result, pictures."""
-    mel, accepts_reference = converter.pipeline.mel, converter.pipeline.style_encoder.reference is not None
+def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path], page: gr.Blocks) -> Controls:
+    """Build the tab for one clip: the steps, and the result."""
     with gr.Row():
-        with gr.Column():
-            source = gr.Audio(
-                label=t("source"), sources=["upload", "microphone"], type="filepath", format=None, elem_id="source"
-            )
-            gallery = gr.Column()
-            controls = build_controls(t, accepts_reference, converter.pipeline.enhancer is not None)
-        with gr.Column():
-            with gr.Row():
-                go = gr.Button(t("convert"), variant="primary", elem_id="go")
-                stop = gr.Button(t("stop"), variant="stop", elem_id="stop")
-                again = gr.Button(t("reroll"), elem_id="reroll")
-            parts = build_result(t)
-            parts["player"] = build_player()
-    parts |= build_pictures(t) | {"seed": controls.choices["seed"]}
-    results = find_results(examples)
-    handlers = Handlers(converter, mel, parts["player"], {path.stem: result for path, result in results.items()})
+        with gr.Column(scale=5, min_width=340, elem_id="order"):
+            source, gallery, facts = build_source(t)
+            part = build_part(t)
+            gr.Markdown(t("step_instrument"), elem_classes="step")
+            style = build_style(t, converter.pipeline.style_encoder.reference is not None)
+            with gr.Row(elem_id="actions", elem_classes="actions"):
+                go = gr.Button(t("convert"), variant="primary", elem_id="go", elem_classes="go")
+                stop = gr.Button(t("stop"), variant="stop", elem_id="stop", elem_classes="stop")
+            status = gr.HTML("", elem_id="status")
+            controls = build_controls(t, style, part, converter.pipeline.enhancer is not None)
+        with gr.Column(scale=7, min_width=340):
+            player = build_player(elem_classes="reserved" if results else None)
+            again = gr.Button(t("reroll"), elem_id="reroll", elem_classes="go")
+    handlers = Handlers(converter, player, results)
+    parts = controls.choices | {"status": status, "player": player, "source": source, "preset": controls.preset}
     outputs = [parts[name] for name in OUTPUTS]
     runs = [
         connect_run(button, new_seed, handlers, source, controls, outputs)
         for button, new_seed in ((go, controls.random_seed), (again, gr.State(True)))
     ]
-    connect_stop(stop, runs, parts["status"])
-    parts["use"].click(take_result, parts["result"], source, api_visibility="private", queue=False)
+    connect_stop(stop, runs, status)
+    connect_clip(source, part, facts)
+    player.select(take_as_source, None, source, **LIGHT)
     if results:
         with gallery:
-            build_gallery(results, t, handlers, source, outputs)
+            gr.Markdown(t("examples"))
+    for path in results:
+        with gallery:
+            button = gr.Button(t(f"example_{path.stem}"), size="sm")
+        button.click(handlers.example_handler(path), None, outputs, **LIGHT)
+    page.load(handlers.arrive, None, outputs, **LIGHT)
     return controls
 
 
-def take_result(path: str | None, request: gr.Request | None = None) -> Any:
-    """Return a result as the next source."""
-    with as_gradio_errors(words_for(request and request.headers.get("accept-language"))):
-        if path and not Path(path).is_file():
-            raise PageError("result_gone")
-    return path or gr.skip()
+def connect_clip(source: gr.Audio, part: Components, facts: gr.HTML) -> None:
+    """Tell what will be converted, and mark the result of an earlier clip as such."""
+    inputs = [source, *part.values()]
+    gr.on([component.change for component in inputs], check_clip, inputs, facts, **LIGHT)
+    gr.on(
+        [source.upload, source.stop_recording, source.clear], None, None, None,
+        js="() => window.stylediff.markOld()", **IN_BROWSER,
+    )  # fmt: skip
+
+
+def check_clip(path: str | None, start_s: float | None, length_s: float | None, request: gr.Request) -> str:
+    """Say which part of a clip is converted, and what may be wrong with it."""
+    words = words_for(request.headers.get("accept-language"))
+    if not path:
+        return ""
+    try:
+        clip = load_clip(path, start_s or 0.0, length_s or MAX_SECONDS)
+        lines = [describe_part(clip, words), *warn_of(clip, words)]
+    except (ValueError, *UNEXPECTED) as error:
+        lines = [explain(error, words)]
+    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
 def connect_run(
@@ -130,30 +135,15 @@ def connect_run(
     def convert(values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
         yield from handlers.convert(controls.read(values, source, new_seed), request)
 
+    show_start(button, outputs[OUTPUTS.index("status")])
     return button.click(
         convert,
         {source, new_seed} | controls.inputs(),
         outputs,
         show_progress="hidden",
         api_visibility="private",
+        trigger_mode="multiple",
         **MODEL,
-    )
-
-
-def build_gallery(
-    results: dict[Path, Path], t: Labels, handlers: Handlers, source: gr.Audio, outputs: list[Any]
-) -> None:
-    """Build the gallery of examples with shipped results."""
-    gr.Examples(
-        [str(path) for path in results],
-        source,
-        outputs,
-        handlers.show_example,
-        run_on_click=True,
-        cache_examples=False,
-        label=t("examples"),
-        example_labels=[example_label(path, result) for path, result in results.items()],
-        api_visibility="private",
     )
 
 
@@ -164,7 +154,7 @@ def connect_link(page: gr.Blocks, controls: Controls) -> None:
     def read(request: gr.Request) -> list[Any]:
         return read_query(names, request)
 
-    page.load(read, None, list(controls.choices.values()), api_visibility="private", concurrency_limit=None)
+    page.load(read, None, list(controls.choices.values()), **LIGHT)
 
 
 def build_batch_tab(converter: Converter, t: Labels) -> None:
@@ -172,15 +162,16 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
 
     The order of the inputs is that of the parameters of ``/batch``.
     """
-    files = gr.File(file_count="multiple", file_types=list(SUFFIXES), label=t("files"), elem_id="files")
-    target = instrument_buttons(t("target"), "batch_target")
+    # Every kind of file is taken: gradio would refuse all of a drop for one, and the table says which was none.
+    files = gr.File(file_count="multiple", label=t("files"), elem_id="files")
+    target = instrument_tiles(t, "batch_target")
     preset = preset_buttons(t, "batch_preset")
     seed = gr.Number(0, label=t("seed"), precision=0, minimum=0, maximum=LARGEST_SEED)
     with gr.Accordion(t("advanced"), open=False):
         settings = build_transfer_controls(t, converter.pipeline.enhancer is not None, "batch_")
-    with gr.Row():
-        go = gr.Button(t("convert_all"), variant="primary", elem_id="batch_go")
-        stop = gr.Button(t("stop"), variant="stop")
+    with gr.Row(elem_classes="actions"):
+        go = gr.Button(t("convert_all"), variant="primary", elem_id="batch_go", elem_classes="go")
+        stop = gr.Button(t("stop"), variant="stop", elem_id="batch_stop", elem_classes="stop")
     status, table = gr.HTML("", elem_id="batch_status"), gr.Markdown(elem_id="outcomes")
     archive = gr.File(label=t("zip"), file_count="multiple", interactive=False, elem_id="zip")
     run = go.click(
@@ -188,7 +179,25 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
         [status, table, archive],
         show_progress="hidden", api_name="batch", **MODEL,
     )  # fmt: skip
+    show_start(go, status)
     connect_stop(stop, [run], status)
+
+
+def label_examples(results: dict[Path, Path]) -> dict[str, dict[str, str]]:
+    """Labels of the examples, by language and key."""
+    return {
+        language: {
+            f"example_{path.stem}": example_label(path, result, words).split(":")[0] for path, result in results.items()
+        }
+        for language, words in load_texts().items()
+    }
+
+
+def build_script() -> str:
+    """Return the page's script, with the texts and names that it needs."""
+    words = {language: {key: texts[key] for key in SCRIPT_WORDS} for language, texts in load_texts().items()}
+    script = SCRIPT.read_text(encoding="utf-8").replace("SUFFIXES", json.dumps(SUFFIXES))
+    return script.replace("WORDS", json.dumps(words)).replace("PREVIEWS", f"gradio_api/file={PREVIEWS}")
 
 
 class SpeakingQueue(Queue):
@@ -216,16 +225,20 @@ class Page(gr.Blocks):
 
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """Build the page of a pipeline; return it and its launch arguments."""
-    t, converter, tones, repairs = build_labels(), Converter(pipeline), RingtoneTab(pipeline), RepairTab(pipeline)
-    with Page(title="StyleDiff", delete_cache=(3600, 3600)) as page:
+    results = find_results(examples)
+    t, converter, tones, repairs = (
+        build_labels(label_examples(results)), Converter(pipeline), RingtoneTab(pipeline), RepairTab(pipeline)
+    )  # fmt: skip
+    with Page(title=TITLE, delete_cache=(3600, 3600)) as page:
         gr.api(build_endpoint(converter), api_name="convert", **MODEL)
         gr.api(tones.endpoint(), api_name="ringtone", **MODEL)
         gr.api(repairs.endpoint(), api_name="repair", **MODEL)
-        gr.Markdown("# StyleDiff")
-        gr.Markdown(t("intro"), elem_id="intro")
-        gr.Markdown(describe_limits(), elem_id="limits")
+        with gr.Column(elem_id="head"):
+            gr.Markdown(f"# {TITLE}", elem_id="title")
+            gr.Markdown(t("intro"), elem_id="intro")
+            gr.Markdown(describe_limits(), elem_id="limits")
         with gr.Tab(t("convert_tab")):
-            controls = build_convert_tab(converter, t, examples)
+            controls = build_convert_tab(converter, t, results, page)
         with gr.Tab(t("batch_tab")):
             build_batch_tab(converter, t)
         with gr.Tab(t("tone_tab")):
@@ -233,19 +246,21 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
         with gr.Tab(t("repair_tab")):
             repairs.build(t)
         with gr.Tab(t("about_tab")):
-            gr.HTML(draw_flow())
-            gr.Markdown(read_about())
+            build_about(t)
         connect_link(page, controls)
     options = {
         "max_file_size": f"{MAX_UPLOAD_MB}mb",
-        "theme": gr.themes.Soft(),
-        "css_paths": CSS,
-        "js": SCRIPT.read_text().replace("SUFFIXES", json.dumps(SUFFIXES)),
+        "theme": build_theme(),
+        "css": f"{CSS.read_text(encoding='utf-8')}\n{tile_styles()}",
+        "js": build_script(),
         "i18n": t,
+        "favicon_path": str(ICON),
+        "app_kwargs": {"middleware": [Middleware(OwnHead, title=TITLE, description=load_texts()[FALLBACK]["tagline"])]},
         "footer_links": ["api", "gradio", "settings"],
         "enable_monitoring": False,
         "show_error": True,
     }
+    gr.set_static_paths([PREVIEWS, BRAND])
     page.queue(max_size=QUEUE_SIZE)
     page._queue.__class__ = SpeakingQueue
     return page, options

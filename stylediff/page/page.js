@@ -1,4 +1,8 @@
 () => {
+  const LATE_MS = 2000;
+  const words = WORDS[navigator.language.split("-")[0].toLowerCase()] ?? WORDS.en;
+  const escaped = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
   // Browsers call every .webm and .mp4 a video, and some kinds of sound nothing; the upload takes nothing but audio.
   const endings = SUFFIXES;
   const ours = (input) => input.matches?.(":is(#source, #reference, #tone_source, #repair_source) input[type=file]");
@@ -16,10 +20,88 @@
     target.files = files.files;
   }, true);
 
-  // Pictures come without a text; the name of their tab says what they show.
-  const describe = () => {
-    const tab = document.querySelector("#pictures [role=tab][aria-selected=true]");
-    for (const picture of document.querySelectorAll("#pictures img")) picture.alt ||= tab?.innerText ?? "";
+  // Only one thing sounds at a time. Players say with the event "sound" that they start.
+  const start = HTMLMediaElement.prototype.play;
+  let sounding = null;
+  HTMLMediaElement.prototype.play = function () {
+    document.dispatchEvent(new CustomEvent("sound", { detail: this }));
+    sounding = this;
+    return start.call(this);
   };
-  new MutationObserver(describe).observe(document.body, { childList: true, subtree: true });
+  document.addEventListener("sound", ({ detail }) => { if (sounding !== detail) sounding?.pause(); });
+
+  // Three seconds of the chosen instrument.
+  const preview = new Audio();
+  const hear = () => {
+    const chosen = document.querySelector("#target input:checked");
+    if (!chosen) return;
+    if (!preview.paused) { preview.pause(); return; }
+    preview.src = `PREVIEWS/${chosen.value}.mp3`;
+    preview.play();
+  };
+
+  // gradio gives each button of a set a name of its own. With a common one, a set is one stop of the tab key, and the
+  // arrows choose.
+  const group = () => {
+    document.querySelectorAll("fieldset:has(input[type=radio])").forEach((set, number) => {
+      for (const input of set.querySelectorAll("input[type=radio]")) input.name = `set-${set.id || number}`;
+    });
+  };
+
+  // What the server will say later is said at once: a click has started something, or stopped it.
+  const status = (text, kind) => `<div class="status ${kind}" role="status" data-at="${Date.now()}">
+    ${kind && '<div class="bar"><i></i></div>'}<span>${escaped(text)}</span></div>`;
+  const refused = () => {  // whatever failed has said so, and no longer runs
+    for (const part of document.querySelectorAll(".status.running")) part.parentElement.replaceChildren();
+  };
+
+  // A step that was under way when Stop was pressed may still report.
+  let stoppedAt = -Infinity;
+  const stop = () => {
+    stoppedAt = Date.now();
+    return status(words.stopped, "");
+  };
+  const keepStopped = () => {
+    if (Date.now() - stoppedAt > LATE_MS) return;
+    for (const part of document.querySelectorAll(".status.running:not(.waiting)"))
+      part.parentElement.innerHTML = status(words.stopped, "");
+  };
+  const begin = () => {
+    stoppedAt = -Infinity;
+    return status(words.waiting, "running waiting");
+  };
+
+  const say = (text, place) => {
+    const before = place.textContent;
+    place.textContent = text;
+    setTimeout(() => { place.textContent = before; }, 2000);
+  };
+  const copy = async (text, place) => {
+    try {
+      await navigator.clipboard.writeText(text);
+      say(words.copied, place);
+    } catch {  // an address without https, or a browser that refuses
+      prompt(words.copy_yourself, text);
+    }
+  };
+
+  window.stylediff = {
+    copy,
+    hear,
+    starting: begin,
+    stopped: stop,
+    markOld: () => { document.body.classList.add("old-result"); },
+  };
+
+  window.addEventListener("beforeunload", (event) => {
+    if (document.querySelector(".status.running")) event.preventDefault();
+  });
+
+  new MutationObserver((changes) => {
+    group();
+    keepStopped();
+    const added = changes.flatMap(({ addedNodes }) => [...addedNodes]);
+    if (added.some((node) => node.querySelector?.(".toast-body.error") || node.matches?.(".toast-body.error"))) refused();
+  }).observe(document.body, { childList: true, subtree: true });
+  group();
 }

@@ -1,101 +1,100 @@
-"""Player that switches between input and output at equal loudness."""
+"""Player of a result: spectrograms and two sounds at one position."""
 
+import base64
+import io
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+from PIL import Image
 
-TEMPLATE = """
-${value ? `
-<div class="ab" role="group" aria-label="${value.words.compare}" data-gain-db="${value.gain_db}">
-  <audio class="ab-a" preload="auto" src="${value.a}"></audio>
-  <audio class="ab-b" preload="auto" src="${value.b}"></audio>
-  <button type="button" class="ab-play" aria-label="${value.words.play_pause}">▶</button>
-  <div class="ab-swap" role="radiogroup" aria-label="${value.words.listening}">
-    <button type="button" role="radio" class="ab-side" data-side="a" aria-checked="false">${value.words.input}</button>
-    <button type="button" role="radio" class="ab-side" data-side="b" aria-checked="true">${value.words.output}</button>
-  </div>
-  <input type="range" class="ab-seek" min="0" max="1000" value="0" aria-label="${value.words.position}">
-  <span class="ab-time" aria-live="off">0.0 s</span>
-  <label class="ab-match"><input type="checkbox" class="ab-level" checked>
-    ${value.words.match_loudness} (${value.gain_db > 0 ? "+" : ""}${value.gain_db.toFixed(1)} dB)</label>
-</div>` : ""}
-"""
-
-STYLE = """
-.ab { display: flex; flex-wrap: wrap; gap: .6rem; align-items: center; padding: .6rem .8rem;
-  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
-  background: var(--block-background-fill); color: var(--body-text-color); }
-.ab-play { width: 2.6rem; height: 2.6rem; border-radius: 50%; font-size: 1.1rem;
-  background: var(--button-primary-background-fill); color: var(--button-primary-text-color); }
-.ab-swap { display: inline-flex; border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
-  overflow: hidden; }
-.ab-side { padding: .45rem .9rem; }
-.ab-side[aria-checked="true"] { background: var(--button-primary-background-fill);
-  color: var(--button-primary-text-color); font-weight: 600; }
-.ab-seek { flex: 1 1 8rem; min-width: 6rem; accent-color: var(--color-accent); }
-.ab-time { font-variant-numeric: tabular-nums; min-width: 3.6rem; text-align: right; }
-.ab-match { display: inline-flex; gap: .4rem; align-items: center; }
-.ab button:focus-visible, .ab input:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 2px; }
-"""
-
-# Only one of the two plays at a time. The louder one is turned down: turning the other up could clip it.
-SCRIPT = """
-let side = "b", shown = null;
-const find = (name) => element.querySelector(name);
-const sound = (which) => find(".ab-" + which);
-const level = () => {
-  if (!find(".ab")) return;
-  const gain = find(".ab-level").checked ? Number(find(".ab").dataset.gainDb) : 0;
-  sound("a").volume = gain < 0 ? 10 ** (gain / 20) : 1;
-  sound("b").volume = gain > 0 ? 10 ** (-gain / 20) : 1;
-};
-const choose = (next) => {
-  if (next === side) return;
-  const from = sound(side), to = sound(next), playing = !from.paused;
-  to.currentTime = Math.min(from.currentTime, to.duration || from.currentTime);
-  from.pause();
-  side = next;
-  if (playing) to.play();
-};
-const tick = () => {
-  if (!find(".ab")) return;
-  const now = sound(side);
-  if (shown !== now.src) { shown = now.src; level(); }
-  for (const button of element.querySelectorAll(".ab-side"))
-    button.setAttribute("aria-checked", String(button.dataset.side === side));
-  find(".ab-play").textContent = now.paused ? "▶" : "❚❚";
-  find(".ab-time").textContent = now.currentTime.toFixed(1) + " s";
-  if (now.duration && document.activeElement !== find(".ab-seek"))
-    find(".ab-seek").value = 1000 * now.currentTime / now.duration;
-};
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (!button) return;
-  if (button.classList.contains("ab-play")) { const now = sound(side); now.paused ? now.play() : now.pause(); }
-  if (button.classList.contains("ab-side")) choose(button.dataset.side);
-  tick();
-});
-element.addEventListener("input", (event) => {
-  if (event.target.classList.contains("ab-level")) level();
-  if (event.target.classList.contains("ab-seek")) {
-    const now = sound(side);
-    now.currentTime = event.target.value / 1000 * (now.duration || 0);
-  }
-});
-setInterval(tick, 100);
-"""
+TEMPLATE, SCRIPT = (Path(__file__).with_name(name) for name in ("player.html", "player.js"))
+LANE_SIZE = (1600, 160)  # width at most, and height
+WORDS = (
+    "old_result", "position", "difference", "difference_of", "play_pause", "listening", "match_loudness", "loop",
+    "zoom_in", "zoom_out", "downloads", "takes", "facts", "input", "output", "cannot_play", "copy_result",
+    "use_as_source", "compare_with",
+)  # fmt: skip
 
 
-def build_player(elem_id: str = "player") -> gr.HTML:
+@dataclass(frozen=True)
+class Shown:
+    """Contents of a player.
+
+    Attributes:
+        title, target: name of the result, and of what plays it.
+        sounds: files of the input and of the result.
+        pictures: input, result and their difference, each (height, width, 3) uint8; none is fine.
+        seconds: length of the sounds.
+        gain_db: by how much the result is louder.
+        files: files to download, by the label of their button.
+        facts: sentences about the result.
+        take: name of the result on this server; empty if it is not kept.
+        is_arrival: True for the example that the page opens with.
+    """
+
+    title: str
+    target: str
+    sounds: tuple[Path, Path]
+    pictures: tuple[np.ndarray, ...]
+    seconds: float
+    gain_db: float = 0.0
+    files: dict[str, Path] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
+    take: str = ""
+    is_arrival: bool = False
+
+
+def build_player(elem_id: str = "player", **options: Any) -> gr.HTML:
     """Build an empty player."""
-    return gr.HTML(value=None, html_template=TEMPLATE, css_template=STYLE, js_on_load=SCRIPT, elem_id=elem_id)
+    return gr.HTML(
+        value=None,
+        html_template=TEMPLATE.read_text(encoding="utf-8"),
+        js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=elem_id,
+        **options,
+    )
 
 
-def player_value(player: gr.HTML, source: Path, output: Path, gain_db: float, words: dict[str, str]) -> dict[str, Any]:
-    """Value of the player: two files and their loudness difference.
+def lane_address(picture: np.ndarray) -> str:
+    """Return a picture of a lane, as an address that contains it."""
+    width, height = LANE_SIZE
+    lane = Image.fromarray(picture).resize((min(width, picture.shape[1] * 4), height))
+    encoded = io.BytesIO()
+    lane.save(encoded, "WEBP", quality=75)
+    return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode()}"
+
+
+def player_words(words: dict[str, str]) -> dict[str, str]:
+    """Texts that the player needs."""
+    return {key: words[key] for key in WORDS}
+
+
+def player_value(player: gr.HTML, shown: Shown, words: dict[str, str]) -> dict[str, Any]:
+    """Value of the player.
 
     The files are copied to the folder that gradio serves, and removed with its other copies.
+
+    Args:
+        words: the page's texts in the visitor's language.
     """
-    urls = [f"gradio_api/file={player.move_resource_to_block_cache(path)}" for path in (source, output)]
-    return {"a": urls[0], "b": urls[1], "gain_db": round(gain_db, 1), "words": words}
+
+    def address(path: Path) -> str:
+        return f"gradio_api/file={player.move_resource_to_block_cache(path)}"
+
+    return {
+        "id": shown.take,
+        "title": shown.title,
+        "target": shown.target,
+        "sounds": [address(path) for path in shown.sounds],
+        "pictures": [lane_address(picture) for picture in shown.pictures],
+        "seconds": round(shown.seconds, 3),
+        "gain_db": round(shown.gain_db, 1),
+        "files": [[label, address(path), path.name] for label, path in shown.files.items()],
+        "facts": list(shown.facts),
+        "is_arrival": shown.is_arrival,
+        "words": player_words(words),
+    }

@@ -24,10 +24,10 @@ from stylediff.page.background_jobs import run_steps
 from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
 from stylediff.page.errors import PageError, as_gradio_errors
-from stylediff.page.handlers import connect_stop, show_status, show_step
 from stylediff.page.inference_thread import MODEL
-from stylediff.page.player import build_player, player_value
+from stylediff.page.player import Shown, build_player, player_value
 from stylediff.page.settings import safe_name, sample_seed
+from stylediff.page.status import connect_stop, show_start, show_status, show_step
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
@@ -75,7 +75,11 @@ class RepairTab:
             with gr.Column():
                 gr.Markdown(t("repair_intro"))
                 source = gr.Audio(
-                    label=t("source"), sources=["upload", "microphone"], type="filepath", elem_id="repair_source"
+                    label=t("source"),
+                    sources=["upload", "microphone"],
+                    type="filepath",
+                    buttons=[],
+                    elem_id="repair_source",
                 )
                 gr.Markdown(t("repair_mark"))
                 strip = gr.Image(
@@ -84,11 +88,11 @@ class RepairTab:
                 )  # fmt: skip
                 controls = build_repair_controls(t)
             with gr.Column():
-                with gr.Row():
-                    go = gr.Button(t("repair_go"), variant="primary", elem_id="repair_go")
-                    stop = gr.Button(t("stop"), variant="stop", elem_id="repair_stop")
-                    again = gr.Button(t("reroll"), elem_id="repair_again")
-                outputs = build_repair_outputs(t)
+                with gr.Row(elem_classes="actions"):
+                    go = gr.Button(t("repair_go"), variant="primary", elem_id="repair_go", elem_classes="go")
+                    stop = gr.Button(t("stop"), variant="stop", elem_id="repair_stop", elem_classes="stop")
+                    again = gr.Button(t("reroll"), elem_id="repair_again", elem_classes="go")
+                outputs = build_repair_outputs()
         outputs["picture"] = gr.Image(
             show_label=False, label=t("repair_parts"), type="pil", format="png", interactive=False,
             elem_id="repair_parts",
@@ -103,7 +107,8 @@ class RepairTab:
         self, button: gr.Button, new_seed: bool, source: gr.Audio, controls: Components, outputs: list[Any]
     ) -> Any:
         """Make a button repair the recording, perhaps with a new seed."""
-        names, player = list(controls), outputs[2]
+        names, player = list(controls), outputs[1]
+        show_start(button, outputs[0])
 
         def run(path: str | None, *values: Any, request: gr.Request) -> Iterator[Any]:
             given = dict(zip(names, values, strict=True))
@@ -122,8 +127,8 @@ class RepairTab:
     def show(
         self, path: str | None, values: dict[str, Any], player: gr.HTML, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
-        """Repair a recording; updates are status, sound, player, facts, picture and seed."""
-        words, idle = words_for(request.headers.get("accept-language")), (gr.skip(),) * 4
+        """Repair a recording; updates are status, player, facts, picture and seed."""
+        words, idle = words_for(request.headers.get("accept-language")), (gr.skip(),) * 3
         with as_gradio_errors(words):
             if not path:
                 raise PageError("no_clip")
@@ -138,9 +143,12 @@ class RepairTab:
                         continue
                     before, after = write_pair(clip, event)
                     done = words["done"].format(seconds=f"{time.monotonic() - started:.1f}")
-                    value = player_value(player, before, after, 0.0, words)
-                    shown = (str(after), value, describe(event), self.plot(clip, event, words))
-                    yield show_status(done), *shown, settings.seed
+                    shown = Shown(
+                        title=after.stem, target=words["repair_output"], sounds=(before, after), pictures=(),
+                        seconds=clip.seconds, files={"WAV": after},
+                    )  # fmt: skip
+                    value = player_value(player, shown, words)
+                    yield show_status(done), value, describe(event), self.plot(clip, event, words), settings.seed
 
     def plot(self, clip: Clip, result: Repair, words: dict[str, str]) -> Image.Image:
         """Plot both spectrograms with the repaired parts marked."""
@@ -192,7 +200,7 @@ def build_repair_controls(t: Labels) -> Components:
     shown["gaps"] = gr.Textbox("", label=label("gaps"), max_lines=2, elem_id="repair_gaps")
     shown["denoise"] = build_control("denoise", settings["denoise"], label, "repair_denoise")
     with gr.Accordion(t("advanced"), open=False, elem_id="repair_advanced"):
-        choices = [(t("repair_recognised"), RECOGNISED), *((name, name) for name in INSTRUMENT_NAMES)]
+        choices = [(t("repair_recognised"), RECOGNISED), *((t(name), name) for name in INSTRUMENT_NAMES)]
         shown["instrument"] = gr.Radio(
             choices, value=RECOGNISED, label=label("instrument"), elem_id="repair_instrument", elem_classes="buttons"
         )
@@ -202,11 +210,10 @@ def build_repair_controls(t: Labels) -> Components:
     return shown
 
 
-def build_repair_outputs(t: Labels) -> Components:
+def build_repair_outputs() -> Components:
     """Components that show a repaired recording, in the order of ``show``."""
     return {
         "status": gr.HTML("", elem_id="repair_status"),
-        "output": gr.Audio(label=t("repair_output"), type="filepath", interactive=False, elem_id="repair_output"),
         "player": build_player("repair_player"),
         "facts": gr.Markdown(elem_id="repair_facts"),
     }

@@ -1,5 +1,7 @@
-"""Files of a result: sound, settings, pictures, and a description."""
+"""Files of a result: sounds, settings, and a picture."""
 
+import base64
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +10,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylediff.audio import loudness_gain, to_mono, write_audio
+from stylediff.audio import loudness_gain, resample, to_mono, write_audio
 from stylediff.mel import MelConfig
 from stylediff.page.settings import Choices, file_stem
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.uploads import Clip
-from stylediff.plotting import mels_to_image
+from stylediff.plotting import brightest, drawable, mels_to_image, spectrogram_figure
+from stylediff.tone_files import write_tone
+from stylediff.waveform import mix_channels
 
-PREVIEW_SIZE = (1200, 400)
+PREVIEW_SIZE = (900, 240)
+MP3_RATES = (22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True)
@@ -28,20 +33,14 @@ class ResultFiles:
     source: Path
     wav: Path
     flac: Path
+    mp3: Path
     settings: Path
+    picture: Path
 
 
 def style_name(choices: Choices, reference: Clip | None) -> str:
     """Name of the target: instrument or reference clip."""
     return choices.target if reference is None else f"like_{reference.name}"
-
-
-def show_facts(clip: Clip, choices: Choices, voice: str | None, config: MelConfig) -> str:
-    """Describe a conversion in two lines of Markdown.
-
-    The first line is the part of the clip, the second voice and settings.
-    """
-    return f"{clip.describe(config)}\n\n{f'{voice}, ' if voice else ''}{choices.describe()}"
 
 
 def write_files(
@@ -52,7 +51,9 @@ def write_files(
     voice: str | None,
     reference: Clip | None = None,
 ) -> ResultFiles:
-    """Write a result as wav and flac, with its settings.
+    """Write a result as wav, flac and mp3, with its settings.
+
+    ``write_picture`` writes the picture.
 
     Args:
         choices: the settings used.
@@ -61,14 +62,31 @@ def write_files(
     """
     folder = new_folder()
     stem = file_stem(clip.name, style_name(choices, reference), choices.seed)
-    files = ResultFiles(*(folder / name for name in ("source.wav", f"{stem}.wav", f"{stem}.flac", f"{stem}.json")))
-    write_audio(files.source, torch.from_numpy(clip.samples), clip.sample_rate)
+    endings = ("wav", "flac", "mp3", "json", "png")
+    files = ResultFiles(folder / "source.flac", *(folder / f"{stem}.{ending}" for ending in endings))
+    samples = torch.from_numpy(clip.samples)
+    write_audio(files.source, samples if len(samples) <= 2 else mix_channels(samples), clip.sample_rate)
     write_audio(files.wav, audio, sample_rate)
     write_audio(files.flac, audio, sample_rate)
+    mp3_rate = sample_rate if sample_rate in MP3_RATES else 44100
+    write_tone(files.mp3, resample(audio, sample_rate, mp3_rate).clamp(-1, 1)[None].numpy(), mp3_rate, stem)
     names = {"source": clip.name, "reference": reference and reference.name, "voice": voice}
     named = {key: name for key, name in names.items() if name is not None}
     files.settings.write_text(json.dumps(choices.to_dict() | named, indent=1))
     return files
+
+
+def write_picture(
+    path: Path, source: torch.Tensor, mel: torch.Tensor, names: tuple[str, str], config: MelConfig
+) -> None:
+    """Write a picture of both spectrograms, on one colour scale.
+
+    Args:
+        source, mel: (mels, frames).
+        names: their titles; English stands in for what the font of pictures lacks.
+    """
+    shown = (drawable(names[0], "input"), drawable(names[1], "output"))
+    spectrogram_figure([source, mel], shown, config, brightest([source, mel], config)).save(path)
 
 
 def louder_by_db(clip: Clip, audio: torch.Tensor, sample_rate: int, config: MelConfig) -> float:
@@ -81,11 +99,13 @@ def louder_by_db(clip: Clip, audio: torch.Tensor, sample_rate: int, config: MelC
     return 20 * float(np.log10(source / result))
 
 
-def plot_preview(source_mel: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> Image.Image:
-    """Plot a log-mel that is still being denoised beside its source.
+def draw_preview(source_mel: torch.Tensor, mel: torch.Tensor, config: MelConfig) -> str:
+    """Draw a log-mel that is still being denoised beside its source.
 
-    Both have the shape (mels, frames). Without axes, this is fast.
+    Both have the shape (mels, frames). Returns the address of a picture that contains it.
     """
     before, now = (mels_to_image([one], config) for one in (source_mel, mel))
     gap = np.full((before.shape[0], 4, 3), 128, np.uint8)
-    return Image.fromarray(np.concatenate([before, gap, now], axis=1)).resize(PREVIEW_SIZE)
+    encoded = io.BytesIO()
+    Image.fromarray(np.concatenate([before, gap, now], axis=1)).resize(PREVIEW_SIZE).save(encoded, "WEBP", quality=60)
+    return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode()}"

@@ -21,8 +21,8 @@ from stylediff.page.background_jobs import run_steps
 from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
 from stylediff.page.errors import PageError, as_gradio_errors
-from stylediff.page.handlers import connect_stop, show_status, show_step
 from stylediff.page.inference_thread import MODEL
+from stylediff.page.status import connect_stop, show_start, show_status, show_step
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.zero_gpu import PASS_SECONDS, START_SECONDS, on_gpu, window_count
@@ -106,7 +106,7 @@ def build_tone_controls(t: Labels) -> Components:
         return t(key) if key in ("auto", "on", "off") else t(f"tone_{key}")
 
     settings = declarations(RingtoneSettings)
-    choices = [(t("tone_original"), ORIGINAL), *((name, name) for name in INSTRUMENT_NAMES)]
+    choices = [(t("tone_original"), ORIGINAL), *((t(name), name) for name in INSTRUMENT_NAMES)]
     to = gr.Radio(choices, value=ORIGINAL, label=t("target"), elem_id="tone_to", elem_classes="buttons")
     shown: Components = {"to": to}
     shown |= {name: build_control(name, settings[name], label, f"tone_{name}") for name in ("seconds", "loop")}
@@ -128,14 +128,18 @@ class RingtoneTab:
             with gr.Column():
                 gr.Markdown(t("tone_intro"))
                 source = gr.Audio(
-                    label=t("source"), sources=["upload", "microphone"], type="filepath", elem_id="tone_source"
+                    label=t("source"),
+                    sources=["upload", "microphone"],
+                    type="filepath",
+                    buttons=[],
+                    elem_id="tone_source",
                 )
                 controls = build_tone_controls(t)
                 title = gr.Textbox(label=t("tone_title"), placeholder=t("auto"), max_lines=1, elem_id="tone_title")
             with gr.Column():
-                with gr.Row():
-                    go = gr.Button(t("tone_go"), variant="primary", elem_id="tone_go")
-                    stop = gr.Button(t("stop"), variant="stop", elem_id="tone_stop")
+                with gr.Row(elem_classes="actions"):
+                    go = gr.Button(t("tone_go"), variant="primary", elem_id="tone_go", elem_classes="go")
+                    stop = gr.Button(t("stop"), variant="stop", elem_id="tone_stop", elem_classes="stop")
                 status = gr.HTML("", elem_id="tone_status")
                 output = gr.Audio(
                     label=t("tone_output"), type="filepath", interactive=False, loop=True, elem_id="tone_output"
@@ -160,6 +164,7 @@ class RingtoneTab:
             api_visibility="private",
             **MODEL,
         )
+        show_start(go, status)
         connect_stop(stop, [run], status)
 
     def show(

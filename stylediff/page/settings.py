@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 
 from stylediff.containers import LOSSLESS, LOSSY
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.settings import SettingError, TransferSettings, declarations, declare
+from stylediff.page.uploads import MAX_SECONDS
+from stylediff.settings import AUTO, Setting, SettingError, TransferSettings, declarations, declare
 
 FORMATS = tuple(ending[1:] for ending in (*LOSSLESS, *LOSSY))
 LARGEST_SEED = 2**31 - 1
@@ -36,7 +37,7 @@ class Choices(TransferSettings):
     target: str = declare("violin", choices=INSTRUMENT_NAMES)
     seed: int = declare(0, low=0, high=LARGEST_SEED)
     start_s: float = declare(0.0, low=0, high=LATEST_START_S)
-    length_s: float = declare(10.0, low=0.5)
+    length_s: float = declare(float(MAX_SECONDS), low=0.5)
     like: float = declare(1.0, low=0, high=1)
     format: str = declare(FORMATS[0], choices=FORMATS)
     subtype: str = declare("16", choices=LOSSLESS[".wav"])
@@ -57,6 +58,24 @@ class Choices(TransferSettings):
         if not isinstance(values, dict) or not values.keys() & declarations(cls).keys():
             raise SettingError("the settings file contains none of this page's settings")
         return cls.from_dict(values)
+
+
+def control_value(setting: Setting, value: Any) -> Any:
+    """Value that a control shows for a setting's value."""
+    if not setting.is_auto:
+        return value
+    nothing = "" if setting.kind in (int, float) else AUTO
+    return nothing if value is None else str(value).lower()
+
+
+def show_choices(values: dict[str, Any]) -> dict[str, Any]:
+    """Convert settings to the values that their controls show.
+
+    The length is limited to the longest clip that the page converts.
+    """
+    settings = declarations(Choices)
+    shown = {name: control_value(settings[name], value) for name, value in values.items()}
+    return shown | ({"length_s": min(shown["length_s"], MAX_SECONDS)} if "length_s" in shown else {})
 
 
 def sample_seed() -> int:

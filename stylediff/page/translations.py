@@ -16,9 +16,13 @@ def load_texts() -> dict[str, dict[str, str]]:
     return json.loads(TEXTS.read_text(encoding="utf-8"))
 
 
-def build_labels() -> gr.I18n:
-    """Labels that the browser translates to the visitor's language."""
-    return gr.I18n(**load_texts())
+def build_labels(more: dict[str, dict[str, str]] | None = None) -> gr.I18n:
+    """Labels that the browser translates to the visitor's language.
+
+    Args:
+        more: further texts by language and key.
+    """
+    return gr.I18n(**{language: texts | (more or {}).get(language, {}) for language, texts in load_texts().items()})
 
 
 def words_for(accepted: str | None) -> dict[str, str]:

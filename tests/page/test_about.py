@@ -2,30 +2,40 @@ import re
 import tomllib
 from fnmatch import fnmatch
 
-from stylediff.page.about import ABOUT, FLOW, draw_flow, read_about
+import pytest
+
+from stylediff.page.about import FLOW, PARTS, SOUNDS, draw_flow
+from stylediff.page.tiles import PREVIEWS
+from stylediff.page.translations import load_texts
 from tests.helpers.files import ROOT
 
 
+@pytest.mark.parametrize("language", load_texts())
+def test_the_text_is_ten_sentences_under_three_titles(language):
+    parts = [load_texts()[language][part] for part in PARTS]
+    assert all(part.startswith("## ") for part in parts)
+    text = "\n".join(part.split("\n\n")[1] for part in parts)
+    assert 7 <= len(re.findall(r"[.?!](?=\s|$)|[。]", text)) <= 11
+
+
 def test_the_text_covers_the_method_limits_and_licences():
-    titles = re.findall(r"^## (.+)$", read_about(), flags=re.MULTILINE)
-    assert titles == ["How it works", "Limits", "Data and licences"]
+    titles = [load_texts()["en"][part].split("\n")[0] for part in PARTS]
+    assert titles == ["## How it works", "## Limits", "## Data and licences"]
 
 
-def test_the_text_is_ten_sentences():
-    text = re.sub(r"^## .+$", "", read_about(), flags=re.MULTILINE)
-    assert len(re.findall(r"[.?!](?=\s)", text + "\n")) <= 10
+def test_the_sounds_are_short_and_there():
+    assert all((PREVIEWS / f"{name}.mp3").stat().st_size < 30_000 for name in SOUNDS)
 
 
-def test_the_text_needs_no_file_beside_the_page():
-    assert "![" not in read_about()
-    assert not re.findall(r"\]\((?!https:)", read_about())
-
-
-def test_an_installed_package_has_the_text():
+@pytest.mark.parametrize("pattern", ["*.css", "*.html", "*.js", "*.json", "icons/*", "previews/*", "brand/*"])
+def test_an_installed_package_has_the_files(pattern):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"]["stylediff"]
-    name = ABOUT.relative_to(ROOT / "stylediff").as_posix()
-    assert any(fnmatch(name, pattern) for pattern in patterns)
+    files = list((ROOT / "stylediff" / "page").glob(pattern))
+    assert files
+    for file in files:
+        name = file.relative_to(ROOT / "stylediff").as_posix()
+        assert any(fnmatch(name, pattern) for pattern in patterns), name
 
 
 def test_the_flow_names_every_step():

@@ -5,22 +5,16 @@ import zipfile
 import gradio as gr
 import pytest
 
-from stylediff.page.controls import build_controls, build_transfer_controls, load_settings, show_choices
-from stylediff.page.settings import PRESETS, Choices
+from stylediff.page.controls import build_controls, build_part, build_style, build_transfer_controls, load_settings
+from stylediff.page.settings import PRESETS, Choices, show_choices
 from stylediff.page.translations import load_texts
 from stylediff.page.uploads import MAX_SECONDS
 from stylediff.settings import TransferSettings, declarations
 from tests.helpers.tiny_pipeline import write_tone
-from tests.helpers.visitors import choose_steps, upload, wait_until_done
+from tests.helpers.visitors import choose_steps, download, open_settings, upload, wait_until_done
 
 DESKTOP = {"viewport": {"width": 1280, "height": 1000}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-def picture_width(visitor, name: str) -> int:
-    """Condition that a picture has loaded."""
-    visitor.wait_for_function(f"document.querySelector('{name} img')?.naturalWidth > 0")
-    return visitor.evaluate(f"document.querySelector('{name} img').naturalWidth")
 
 
 @pytest.mark.browser
@@ -30,10 +24,9 @@ def test_a_conversion_is_made_and_shown_on_every_screen(visit, clip, screen, the
     visitor = visit(f"?__theme={theme}", **screen)
     upload(visitor, clip)
     visitor.get_by_label("flute").first.check()
-    visitor.get_by_label("Fast").first.check()
-    visitor.click("#advanced button")
-    visitor.wait_for_selector("#steps input")
-    assert visitor.input_value("#steps input") == "2"
+    open_settings(visitor)
+    visitor.locator("#preset").get_by_label("Sketch").check()
+    visitor.wait_for_function("document.querySelector('#steps input').value === '2'")
     for name, value in (("guidance", "1.5"), ("strength", "0.8")):
         visitor.fill(f"#{name} input[type=number]", value)
         visitor.press(f"#{name} input[type=number]", "Tab")
@@ -42,11 +35,11 @@ def test_a_conversion_is_made_and_shown_on_every_screen(visit, clip, screen, the
     visitor.press("#seed input", "Tab")
     visitor.click("#go")
     wait_until_done(visitor)
-    assert "clip_to_flute_seed77.json" in visitor.inner_text("#downloads").replace("\n", "")
-    assert picture_width(visitor, "#side") > 600
-    for tab, name in (("Slider", "#slider"), ("Difference", "#difference")):
-        visitor.get_by_role("tab", name=tab).click()
-        assert picture_width(visitor, name) > 300
+    assert visitor.locator("#player a[download='clip_to_flute_seed77.json']").count() == 1
+    for lane in visitor.locator("#player .ab-lane img").all()[:2]:
+        assert lane.evaluate("(picture) => picture.naturalWidth") > 200
+    visitor.check("#player .ab-difference")
+    assert visitor.is_visible("#player .ab-change")
     assert not visitor.evaluate("document.documentElement.scrollWidth > innerWidth")
     dark = visitor.evaluate("document.body.classList.contains('dark')")
     assert dark == (theme == "dark")
@@ -58,11 +51,11 @@ def test_a_result_becomes_the_next_source(visit, clip):
     upload(visitor, clip)
     visitor.click("#go")
     wait_until_done(visitor)
-    visitor.click("#use")
+    visitor.click("text=Use as source")
     visitor.wait_for_timeout(1500)  # wait until the clip is loaded
     visitor.get_by_label("piano").first.check()
     visitor.click("#go")
-    visitor.wait_for_selector("#downloads a[download^='clip_to_harp_seed0_to_piano']", state="attached")
+    visitor.wait_for_selector("#player a[download^='clip_to_harp_seed0_to_piano']", state="attached")
 
 
 @pytest.mark.browser
@@ -75,7 +68,7 @@ def test_a_visitor_converts_several_files_and_gets_a_zip(visit, tmp_path):
     visitor.set_input_files("#files input[type=file]", [str(path) for path in (good[0], bad, good[1])])
     visitor.wait_for_function("document.querySelectorAll('#files tr.file').length === 3")
     visitor.locator("#batch_target").get_by_label("trumpet").check()
-    visitor.locator("#batch_preset").get_by_label("Fast").check()
+    visitor.locator("#batch_preset").get_by_label("Sketch").check()
     visitor.click("#batch_go")
     visitor.wait_for_function("document.querySelector('#batch_status').innerText.startsWith('2 / 3')", timeout=60_000)
     assert "is not audio that can be read" in visitor.inner_text("#outcomes")
@@ -100,20 +93,18 @@ def test_a_clip_of_an_instrument_is_matched(visit, clip, tmp_path):
     assert visitor.input_value("#like input[type=number]") == "0.5"
     visitor.click("#go")
     wait_until_done(visitor)
-    with visitor.expect_download() as download:
-        visitor.click("#downloads a[download$=json]")
-    assert download.value.suggested_filename == "clip_to_like_my_flute_seed0.json"
-    download.value.save_as(tmp_path / "settings.json")
+    assert visitor.inner_text("#player .ab-title") == "clip → like my flute"
+    assert download(visitor, "Settings", tmp_path / "settings.json") == "clip_to_like_my_flute_seed0.json"
     assert '"reference": "my_flute"' in (tmp_path / "settings.json").read_text()
     visitor.get_by_role("tab", name="Instrument", exact=True).click()
     visitor.click("#go")
-    visitor.wait_for_function("document.querySelector('#downloads').innerText.includes('clip_to_violin_seed0')")
+    visitor.wait_for_selector("#player a[download='clip_to_violin_seed0.wav']", state="attached")
 
 
 @pytest.mark.parametrize("accepts_reference", [True, False])
 def test_a_clip_can_be_matched_where_the_model_accepts_one(accepts_reference):
     with gr.Blocks() as page:
-        build_controls(str, accepts_reference, has_enhancer=False)
+        build_style(str, accepts_reference)
     tabs = {block.id: block.visible for block in page.blocks.values() if isinstance(block, gr.Tab)}
     assert tabs == {"name": True, "clip": accepts_reference}
 
@@ -121,7 +112,7 @@ def test_a_clip_can_be_matched_where_the_model_accepts_one(accepts_reference):
 def test_every_setting_has_a_control_that_shows_and_keeps_its_default():
     with gr.Blocks():
         components = build_transfer_controls(str, has_enhancer=True)
-        choices = build_controls(str, True, True).choices
+        choices = build_controls(str, build_style(str, True), build_part(str), True).choices
     shown = [name for name, setting in declarations(TransferSettings).items() if setting.is_shown]
     assert list(components) == shown
     assert choices.keys() == {*shown, "target", "like", "start_s", "length_s", "seed"}
@@ -157,26 +148,28 @@ def test_a_settings_file_is_limited_to_what_the_page_converts(tmp_path):
 @pytest.mark.parametrize("has_enhancer", [True, False])
 def test_the_enhancer_can_be_turned_off_where_there_is_one(has_enhancer):
     with gr.Blocks():
-        controls = build_controls(str, accepts_reference=False, has_enhancer=has_enhancer)
+        controls = build_controls(str, build_style(str, False), build_part(str), has_enhancer)
     enhance = controls.choices["enhance"]
     assert (enhance.value, enhance.visible) == ("auto", has_enhancer)
     assert [value for _, value in enhance.choices] == ["auto", "true", "false"]
 
 
 @pytest.mark.browser
-def test_the_keyboard_reaches_every_control_and_starts_a_conversion(visit, clip):
+def test_the_keyboard_chooses_an_instrument_and_starts_a_conversion(visit, clip):
     visitor = visit("?steps=1")
     upload(visitor, clip)
     seen = set()
     visitor.focus("#target input:checked")
-    for _ in range(40):
+    visitor.keyboard.press("ArrowRight")
+    for _ in range(10):
         seen.add(visitor.evaluate("document.activeElement.closest('[id]:not(input):not(label)')?.id"))
         if "go" in seen:
             break
         visitor.keyboard.press("Tab")
-    assert {"target", "preset", "go"} <= seen
+    assert {"target", "hear", "go"} <= seen
     visitor.keyboard.press("Enter")
     wait_until_done(visitor)
+    assert visitor.inner_text("#player .ab-title") == "clip → Cello"
 
 
 @pytest.mark.browser

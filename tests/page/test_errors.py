@@ -48,7 +48,7 @@ def test_sentences_are_in_the_visitors_language():
 
 
 def test_a_file_that_expired_is_to_be_uploaded_again(tmp_path):
-    handlers = Handlers(Converter(tiny_pipeline()), tiny_pipeline().mel, build_player(), {})
+    handlers = Handlers(Converter(tiny_pipeline()), build_player(), {})
     submission = Submission(str(tmp_path / "gone.wav"), Choices(steps=1).to_dict())
     updates = handlers.convert(submission, gr.Request(headers={"accept-language": "fr"}))
     assert "progress" in dict(zip(OUTPUTS, next(updates), strict=True))["status"]

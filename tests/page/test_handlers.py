@@ -10,12 +10,12 @@ import soundfile
 
 from stylediff import StyleTransferPipeline
 from stylediff.instruments import get_instrument
-from stylediff.mel import MelConfig
 from stylediff.page.conversions import Converter
+from stylediff.page.errors import PageError
 from stylediff.page.handlers import OUTPUTS, Handlers, Submission
-from stylediff.page.layout import take_result
 from stylediff.page.player import build_player
 from stylediff.page.settings import Choices
+from stylediff.page.takes import read_take, take_as_source
 from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
 
 REQUEST = gr.Request(headers={"accept-language": "en"})
@@ -34,18 +34,18 @@ REQUEST = gr.Request(headers={"accept-language": "en"})
     ],
 )
 def test_settings_of_another_type_are_refused_with_a_message(clip, wrong, sentence):
-    handlers = Handlers(Converter(tiny_pipeline()), MelConfig(), build_player(), {})
+    handlers = Handlers(Converter(tiny_pipeline()), build_player(), {})
     submission = Submission(str(clip), Choices(steps=1).to_dict() | wrong)
     with pytest.raises(gr.Error, match=sentence):
-        next(handlers.convert(submission, REQUEST))
+        list(handlers.convert(submission, REQUEST))
 
 
 def test_a_missing_clip_is_reported(clip):
-    handlers = Handlers(Converter(tiny_pipeline()), MelConfig(), build_player(), {})
+    handlers = Handlers(Converter(tiny_pipeline()), build_player(), {})
     with pytest.raises(gr.Error, match="Add a clip first"):
-        next(handlers.convert(Submission("", {}), REQUEST))
+        list(handlers.convert(Submission("", {}), REQUEST))
     with pytest.raises(gr.Error, match="Add a clip of the instrument to match"):
-        next(handlers.convert(Submission(str(clip), {}, is_matching=True), REQUEST))
+        list(handlers.convert(Submission(str(clip), {}, is_matching=True), REQUEST))
 
 
 def test_an_empty_seed_is_zero_and_a_new_one_is_random():
@@ -60,29 +60,43 @@ def test_a_result_shows_its_settings(clip, tmp_path, monkeypatch):
     pipeline = tiny_pipeline()
     recommended = {"harp": {"temperature": 0.75, "enhance": False}}
     converter = Converter(StyleTransferPipeline(**pipeline.components, recommended=recommended))
-    handlers = Handlers(converter, MelConfig(), build_player(), {})
+    handlers = Handlers(converter, build_player(), {})
     submission = Submission(str(clip), Choices(target="harp", steps=2).to_dict())
-    *_, before, last = (dict(zip(OUTPUTS, updates, strict=True)) for updates in handlers.convert(submission, REQUEST))
+    *_, last = (dict(zip(OUTPUTS, updates, strict=True)) for updates in handlers.convert(submission, REQUEST))
     voice = get_instrument("harp").default_voice
-    settings = json.loads(Path(before["files"][1]).read_text())
+    files = {label: served(address) for label, address, _ in last["player"]["files"]}
     used = Choices(target="harp", steps=2, temperature=0.75, enhance=False).resolve({})
-    assert settings == used.to_dict() | {"source": "clip", "voice": voice}
-    assert last["facts"].splitlines()[-1] == f"{voice}, {used.describe()}"
-    assert "temperature 0.75" in last["facts"]
+    assert json.loads(files["Settings"].read_text()) == used.to_dict() | {"source": "clip", "voice": voice}
+    part, _, shown_voice, settings = last["player"]["facts"]
+    assert part == "Converts 0:00–0:01 of 0:01"
+    assert shown_voice == f"Voice: {voice}"
+    assert "Variation: 0.75; Dynamics: 0.25; Clean up the sound: Off; Room: Dry; Take number: 0" in settings
+    assert set(files) == {"WAV", "FLAC", "MP3", "Settings", "Picture"}
+    assert read_take(last["player"]["id"]) == last["player"]
 
 
-def test_a_deleted_result_is_reported(clip):
-    assert take_result(str(clip)) == str(clip)
+def served(address: str) -> Path:
+    """File behind an address of the page."""
+    return Path(address.removeprefix("gradio_api/file="))
+
+
+@pytest.mark.parametrize("take", [None, "", "../../etc", "abcdefgh", 7])
+def test_a_take_that_is_not_there_is_reported(take):
+    with pytest.raises(PageError, match="Results are kept for one hour"):
+        read_take(take)
     with pytest.raises(gr.Error, match="Results are kept for one hour"):
-        take_result(f"{clip}.gone")
+        take_as_source(gr.EventData(None, {"id": take}), REQUEST)
 
 
-def test_an_example_of_two_channels_is_shown_with_its_result(clip, tmp_path):
-    result = write_tone(tmp_path / "clip_to_harp_seed3.flac", 60_002, 44100, channels=2)
-    handlers = Handlers(Converter(tiny_pipeline()), MelConfig(), build_player(), {"clip": result})
-    shown = dict(zip(OUTPUTS, handlers.show_example(str(clip), REQUEST), strict=True))
-    assert np.array_equal(soundfile.read(shown["output"])[0], soundfile.read(result)[0])
-    assert shown["seed"] == 3
-    served = {shown["player"][side].removeprefix("gradio_api/file=") for side in ("a", "b")}
-    assert served <= handlers.player.temp_files  # otherwise gradio would keep them forever
-    assert shown["side"].width > shown["side"].height
+def test_an_example_of_two_channels_is_shown_with_its_result_and_settings(clip, tmp_path):
+    example = clip.rename(tmp_path / "piano_clip.wav")
+    result = write_tone(tmp_path / "piano_clip_to_harp_seed3.flac", 60_002, 44100, channels=2)
+    handlers = Handlers(Converter(tiny_pipeline()), build_player(), {example: result})
+    shown = dict(zip(OUTPUTS, handlers.show_example(example, REQUEST), strict=True))
+    assert (shown["target"], shown["seed"], shown["steps"], shown["source"]) == ("harp", 3, "", str(example))
+    player = shown["player"]
+    assert player["title"] == "Piano → Harp: clip"
+    assert np.array_equal(soundfile.read(served(player["sounds"][1]))[0], soundfile.read(result)[0])
+    assert {str(served(sound)) for sound in player["sounds"]} <= handlers.player.temp_files  # or kept forever
+    assert len(player["pictures"]) == 3
+    assert player["gain_db"] == pytest.approx(0, abs=1)

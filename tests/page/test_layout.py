@@ -1,90 +1,122 @@
 """The page as visitors use it, with a tiny pipeline."""
 
 import json
-import time
 
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from tests.helpers.visitors import choose_steps, open_tab, upload, wait_until_done
+from tests.helpers.visitors import (
+    choose_steps,
+    clear_clip,
+    download,
+    facts_of,
+    open_settings,
+    open_tab,
+    upload,
+    wait_until_done,
+)
 
 SLOW_STEPS = 50
 
 
 @pytest.mark.browser
-def test_a_visitor_converts_plays_and_downloads(visit, clip, tmp_path):
+def test_a_visitor_converts_and_downloads(visit, clip, tmp_path):
     visitor = visit()
     assert visitor.locator("#target input[type=radio]").count() == len(INSTRUMENT_NAMES)
+    clear_clip(visitor)
     visitor.click("#go")
     visitor.wait_for_selector(".toast-body")
     assert "Add a clip first" in visitor.inner_text(".toast-body")
+    visitor.wait_for_selector("#go")
     upload(visitor, clip)
     visitor.get_by_label("harp").first.check()
     choose_steps(visitor, 4)
     visitor.click("#go")
     wait_until_done(visitor)
-    assert "22.05 kHz mono → 22.05 kHz mono" in visitor.inner_text("#facts")
-    visitor.wait_for_selector("#side img")
-    with visitor.expect_download() as download:
-        visitor.click("#output a.download-link")
-    assert download.value.suggested_filename == "clip_to_harp_seed0.wav"
-    download.value.save_as(tmp_path / "download.wav")
+    assert "22.05 kHz mono → 22.05 kHz mono" in facts_of(visitor)
+    assert visitor.inner_text("#player .ab-title") == "clip → Harp"
+    assert download(visitor, "WAV", tmp_path / "download.wav") == "clip_to_harp_seed0.wav"
     result, _ = soundfile.read(tmp_path / "download.wav")
     assert len(result) == 30001
     assert not np.allclose(result, soundfile.read(clip)[0], atol=0.01)
-    with visitor.expect_download() as download:
-        visitor.click("#downloads a[download$=json]")
-    download.value.save_as(tmp_path / "settings.json")
+    assert download(visitor, "Settings", tmp_path / "settings.json") == "clip_to_harp_seed0.json"
     assert json.loads((tmp_path / "settings.json").read_text())["target"] == "harp"
-    with visitor.expect_download() as download:
-        visitor.click("#downloads a[download$=flac]")
-    assert download.value.suggested_filename == "clip_to_harp_seed0.flac"
+    for label, ending in (("FLAC", "flac"), ("MP3", "mp3")):
+        assert download(visitor, label, tmp_path / f"a.{ending}") == f"clip_to_harp_seed0.{ending}"
+        assert soundfile.info(tmp_path / f"a.{ending}").duration == pytest.approx(30001 / 22050, abs=0.1)
+    assert download(visitor, "Picture", tmp_path / "a.png") == "clip_to_harp_seed0.png"
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.width > 600
 
 
 @pytest.mark.browser
-def test_the_player_swaps_at_the_same_position(visit, clip):
-    visitor = visit("?steps=2")
-    upload(visitor, clip)
-    visitor.click("#go")
-    wait_until_done(visitor)
-    sounds = "[...document.querySelectorAll('#player audio')].map((a) => [a.paused, a.currentTime, a.volume])"
-    visitor.click("#player .ab-play")
-    visitor.wait_for_function("document.querySelector('#player .ab-b').currentTime > 0.2")
-    visitor.click("#player .ab-side[data-side=a]")
-    (paused_a, at_a, volume_a), (paused_b, at_b, volume_b) = visitor.evaluate(sounds)
-    assert (paused_a, paused_b) == (False, True)
-    assert at_a == pytest.approx(at_b, abs=0.3)
-    assert min(volume_a, volume_b) < max(volume_a, volume_b) == 1
-    visitor.uncheck("#player .ab-level")
-    assert [volume for _, _, volume in visitor.evaluate(sounds)] == [1, 1]
-
-
-@pytest.mark.browser
-def test_stop_ends_a_run_and_the_next_one_works(visit, clip):
+def test_stop_takes_the_place_of_convert_and_the_next_click_starts_at_once(visit, clip):
     visitor = visit()
     upload(visitor, clip)
     choose_steps(visitor, SLOW_STEPS)
+    assert not visitor.is_visible("#stop")
     visitor.click("#go")
     visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Step')", timeout=30_000)
+    assert not visitor.is_visible("#go")
     visitor.click("#stop")
-    visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Stopped')")
-    time.sleep(4)
-    assert visitor.inner_text("#status").startswith("Stopped")
+    visitor.wait_for_function("document.querySelector('#status').innerText === 'Stopped'", timeout=1000)
+    visitor.click("#go", timeout=1000)
+    visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Step')", timeout=30_000)
+    visitor.click("#stop")
+    visitor.wait_for_timeout(2000)
+    assert visitor.inner_text("#status") == "Stopped"
     choose_steps(visitor, 2)
     visitor.click("#go")
     wait_until_done(visitor)
 
 
 @pytest.mark.browser
-def test_an_example_is_played_without_running_the_model(visit):
-    visitor = visit()
-    visitor.get_by_text("piano → violin").click()
-    visitor.wait_for_selector("#side img")
-    visitor.wait_for_selector("#player .ab-play")
-    assert visitor.locator("#output .waveform-container").count() == 1
+def test_an_example_is_there_on_arrival_and_another_sets_what_made_it(visit):
+    visitor = visit("?target=harp&steps=9")
+    assert visitor.inner_text("#player .ab-title") == "Piano → Violin: fur elise"
+    visitor.wait_for_selector("#source .waveform-container")
+    visitor.wait_for_function("document.querySelector('#clip_facts').innerText === 'Converts 0:00–0:06 of 0:06'")
+    visitor.get_by_role("button", name="Trumpet → Cello").click()
+    visitor.wait_for_function("document.querySelector('#player .ab-title').innerText.startsWith('Trumpet → Cello')")
+    visitor.wait_for_function("document.querySelector('#target input[value=cello]').checked")
+    open_settings(visitor)
+    visitor.wait_for_function("document.querySelector('#steps input').value === ''")
+    visitor.wait_for_function("document.querySelector('#preset input[value=balanced]').checked")
     assert visitor.inner_text("#status") == ""
+
+
+@pytest.mark.browser
+def test_the_result_of_an_earlier_clip_is_marked(visit, clip):
+    visitor = visit("?steps=1")
+    assert not visitor.is_visible("#player .ab-old")
+    upload(visitor, clip)
+    visitor.wait_for_selector("#player .ab-old")
+    visitor.click("#go")
+    wait_until_done(visitor)
+    assert not visitor.is_visible("#player .ab-old")
+
+
+@pytest.mark.browser
+def test_the_preset_follows_the_settings(visit):
+    visitor = visit()
+    choose_steps(visitor, 37)
+    visitor.wait_for_function("!document.querySelector('#preset input:checked')")
+    choose_steps(visitor, 20)
+    visitor.wait_for_function("document.querySelector('#preset input[value=best]').checked")
+
+
+@pytest.mark.browser
+def test_silence_and_a_quiet_clip_are_told_before_anything_is_converted(visit, tmp_path):
+    visitor = visit()
+    for level, sentence in ((0.0, "is silent or almost silent"), (0.004, "is very quiet")):
+        path = tmp_path / f"level_{level}.wav"
+        soundfile.write(path, level * np.sin(np.arange(44100) / 8), 22050)
+        upload(visitor, path)
+        visitor.wait_for_function(f"document.querySelector('#clip_facts').innerText.includes('{sentence}')")
+        visitor.click("#source button[aria-label=Clear]")
 
 
 @pytest.mark.browser
@@ -126,21 +158,31 @@ def test_a_phone_shows_the_page_without_sideways_scroll(visit, query):
 
 @pytest.mark.browser
 def test_labels_are_in_the_visitors_language(visit):
-    visitor = visit(locale="de-DE")
+    visitor = visit("?steps=1", locale="de-DE")
     visitor.wait_for_function("document.querySelector('#go').innerText === 'Umwandeln'")
-    visitor.click("#stop")
-    visitor.wait_for_function("document.querySelector('#status').innerText === 'Angehalten'")
+    assert visitor.inner_text("#player .ab-title") == "Klavier → Geige: fur elise"
+    visitor.click("#go")
+    visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Fertig')", timeout=30_000)
+    assert visitor.inner_text("#player .ab-title") == "piano fur elise → Geige"
+    assert "Dynamik: 0.25" in facts_of(visitor)
 
 
 @pytest.mark.browser
-def test_another_seed_is_chosen_shown_and_used(visit, clip):
+def test_another_take_is_chosen_shown_and_used(visit, clip):
     visitor = visit("?steps=2")
     upload(visitor, clip)
-    visitor.click("#advanced button")
-    visitor.wait_for_selector("#seed input")
+    open_settings(visitor)
     assert visitor.input_value("#seed input") == "0"
     visitor.click("#reroll")
     wait_until_done(visitor)
     seed = visitor.input_value("#seed input")
     assert seed != "0"
-    assert f"clip_to_violin_seed{seed}" in visitor.inner_text("#downloads")
+    assert visitor.locator(f"#player a[download='clip_to_violin_seed{seed}.wav']").count() == 1
+
+
+@pytest.mark.browser
+def test_convert_and_the_player_are_in_the_first_two_screens_of_a_phone(visit):
+    visitor = visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    button, play = visitor.locator("#go").bounding_box(), visitor.locator("#player .ab-play").bounding_box()
+    assert button["y"] + button["height"] <= 844
+    assert play["y"] + play["height"] <= 2 * 844

@@ -1,8 +1,22 @@
+import ast
+import re
 import string
+from pathlib import Path
 
 import pytest
 
+from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.page.translations import load_texts, words_for
+from tests.helpers.files import ROOT
+
+PAGE = ROOT / "stylediff" / "page"
+SPOKEN = {"label", "placeholder", "info"}  # arguments that a visitor reads
+WRITERS = {"Button", "Markdown", "Tab", "Accordion", "UploadButton"}  # components whose first argument a visitor reads
+# texts that are the same in some other language
+ALIKE = {
+    "piano", "cello", "saxophone", "vibraphone", "balanced", "auto", "room_studio", "instrument_tab", "convert_tab",
+    "mono", "stereo", "position", "stop", "repair_instrument",
+}  # fmt: skip
 
 
 def fields(text: str) -> set[str]:
@@ -32,3 +46,44 @@ def test_every_language_has_every_text_with_the_same_placeholders():
 )
 def test_the_first_available_language_is_used(accepted, stop):
     assert words_for(accepted)["stop"] == stop
+
+
+def spoken_literals(path: Path) -> list[str]:
+    """Sentences that a file shows without asking for a translation."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            spoken = [keyword.value for keyword in node.keywords if keyword.arg in SPOKEN]
+            spoken += node.args[:1] if name in WRITERS else []
+            found += [str(value.value) for value in spoken if isinstance(value, ast.Constant)]
+    return [text for text in found if re.search("[a-z]", text)]
+
+
+@pytest.mark.parametrize("path", sorted(PAGE.glob("*.py")), ids=lambda path: path.name)
+def test_no_sentence_is_in_the_code(path):
+    assert spoken_literals(path) == []
+
+
+def test_a_planted_sentence_is_found(tmp_path):
+    file = tmp_path / "tab.py"
+    file.write_text('gr.Button("Go")\ngr.Number(0, label="Seconds")\ngr.Button(t("go"), elem_id="go")\n')
+    assert spoken_literals(file) == ["Go", "Seconds"]
+
+
+def test_every_text_is_translated():
+    english = load_texts()["en"]
+    same = {
+        key for texts in load_texts().values() if texts is not english for key in texts if texts[key] == english[key]
+    }
+    assert same <= ALIKE
+
+
+def test_every_text_is_used():
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in PAGE.glob("*.*") if path.suffix in (".py", ".html", ".js")
+    )
+    settings = (ROOT / "stylediff" / "settings.py").read_text(encoding="utf-8")
+    built = {key for key in load_texts()["en"] if re.match("tone_|repair_|room_", key)} | {*INSTRUMENT_NAMES}
+    unused = {key for key in load_texts()["en"].keys() - built if not re.search(rf"\b{key}\b", code + settings)}
+    assert unused == set()
