@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # slow to import, and arguments are checked first
     from stylediff.pipeline import StyleTransferPipeline
 
 UNUSED_BY_US = ("scipy.integrate", "scipy.stats")  # imported by other schedulers of diffusers
+BITS = (16, 24)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf")
 
@@ -35,6 +36,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out-dir", type=Path, help="output folder, for several sources")
     add_flags(parser)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bits", type=int, choices=BITS, default=16, help="bits a sample of the results (16)")
     parser.add_argument("--force", action="store_true", help="replace results that are there")
     parser.add_argument(
         "--device", choices=DEVICES, default="auto", help="where the model runs (auto: a GPU if it works)"
@@ -144,7 +146,7 @@ def convert(
         generator=torch.Generator().manual_seed(args.seed),
         **args.settings.kwargs(),
     )
-    write_audio(path, result.audio, result.sample_rate)
+    write_audio(path, result.audio, result.sample_rate, args.bits)
     if args.spectrogram:
         from PIL import Image
 

@@ -77,8 +77,8 @@ def read_sound(path: str | Path, start_s: float = 0.0, length_s: float | None = 
     raise AudioError(f"{path.name} holds no samples")
 
 
-def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
-    """Write a waveform as 16-bit audio.
+def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int, bits: int = 16) -> None:
+    """Write a waveform as audio of 16 or 24 bits a sample.
 
     The waveform has the shape (samples,) or (channels, samples); the file's ending decides the format. The
     file appears when it is complete.
@@ -88,12 +88,12 @@ def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> N
         OSError: the disk is full, or writing is not allowed there.
     """
     path = Path(path)
-    if not soundfile.check_format(path.suffix[1:], "PCM_16"):
+    if not soundfile.check_format(path.suffix[1:], f"PCM_{bits}"):
         raise AudioError(f"cannot write {path.name}: name it .wav or .flac")
     if not path.parent.is_dir():
         raise AudioError(f"cannot write {path.name}: no such folder: {path.parent}")
     samples = waveform.detach().cpu().float().clamp(-1, 1).numpy()
-    write_samples(path, samples.T, sample_rate, "PCM_16")
+    write_samples(path, samples.T, sample_rate, f"PCM_{bits}")
 
 
 def write_samples(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> None:

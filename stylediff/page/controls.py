@@ -11,6 +11,7 @@ from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.page.errors import as_gradio_errors
 from stylediff.page.handlers import Submission
 from stylediff.page.settings import LARGEST_SEED, LATEST_START_S, PRESETS, Choices
+from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS
 from stylediff.settings import AUTO, Setting, SettingError, TransferSettings, declarations
 
@@ -21,14 +22,21 @@ Components = dict[str, Any]  # by setting
 def copy_link(names: list[str]) -> str:
     """Return a script that copies a link with the chosen settings.
 
-    The link leaves out settings without a value.
+    The link leaves out settings without a value. Browsers give pages without HTTPS no clipboard; there the link is
+    copied from a text field.
     """
     return f"""(...values) => {{
   const query = new URLSearchParams();
   {names}.forEach((name, place) => {{
     if (![null, "", "{AUTO}"].includes(values[place])) query.set(name, values[place]);
   }});
-  navigator.clipboard.writeText(location.origin + location.pathname + "?" + query);
+  const link = location.origin + location.pathname + "?" + query;
+  if (navigator.clipboard) {{ navigator.clipboard.writeText(link); return; }}
+  const field = document.body.appendChild(document.createElement("textarea"));
+  field.value = link;
+  field.select();
+  document.execCommand("copy");
+  field.remove();
 }}"""
 
 
@@ -171,8 +179,13 @@ def build_controls(t: Labels, accepts_reference: bool, has_enhancer: bool) -> Co
     load.upload(
         lambda path: in_order(load_settings(path), names), load, components, api_visibility="private", queue=False
     )
-    link.click(None, components, None, js=copy_link(names))
+    copied = link.click(None, components, None, js=copy_link(names))
+    copied.then(say_copied, None, None, api_visibility="private", concurrency_limit=None)
     return Controls(choices, random_seed, is_matching, reference)
+
+
+def say_copied(request: gr.Request) -> None:
+    gr.Info(words_for(request.headers.get("accept-language"))["copied"], duration=3)
 
 
 def follow_preset(preset: gr.Radio, choices: Components) -> None:

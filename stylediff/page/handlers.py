@@ -17,6 +17,7 @@ from stylediff.mel import MelConfig, normalized_mel
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.examples import result_settings
+from stylediff.page.kept_runs import KeptRuns, Updates
 from stylediff.page.player import player_value
 from stylediff.page.result_files import ResultFiles, louder_by_db, plot_preview, show_facts, style_name, write_files
 from stylediff.page.settings import Choices, sample_seed
@@ -28,7 +29,6 @@ from stylediff.plotting import brightest, difference_figure, drawable, spectrogr
 LOG = logging.getLogger(__name__)
 LAST_STEP_SECONDS = 1.0
 OUTPUTS = ("status", "output", "player", "side", "slider", "difference", "seed", "files", "facts", "result")
-Updates = dict[str, Any]  # new values by name of OUTPUTS
 
 
 def fill(updates: Updates) -> tuple[Any, ...]:
@@ -81,6 +81,7 @@ class Submission:
         draws_seed: True for a new seed.
         is_matching: True if a reference clip is the target.
         reference: path of that clip; empty if there is none.
+        visitor: name under which the result is kept; empty if it is not.
     """
 
     source: str
@@ -88,6 +89,7 @@ class Submission:
     draws_seed: bool = False
     is_matching: bool = False
     reference: str = ""
+    visitor: str = ""
 
     def read(self) -> Choices:
         """Return the conversion's settings; an empty seed or start is 0.
@@ -112,6 +114,7 @@ class Handlers:
         mel: configuration of its spectrograms.
         player: component that compares input and output.
         examples: shipped results, by the stem of the example clip.
+        kept: conversions of the last visitors.
     """
 
     def __init__(self, converter: Converter, mel: MelConfig, player: gr.HTML, examples: dict[str, Path]) -> None:
@@ -119,25 +122,32 @@ class Handlers:
         self.mel = mel
         self.player = player
         self.examples = examples
+        self.kept = KeptRuns()
 
     def convert(self, submission: Submission, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Convert a clip and yield updates at every step."""
         words = words_for(request.headers.get("accept-language"))
         has_status = False
         try:
-            for update in self.run(submission, words):
-                yield update
+            for updates in self.kept.start(submission.visitor).follow(self.run(submission, words)):
+                yield fill(updates)
                 has_status = True
         except gr.Error:
             if has_status:
                 yield fill({"status": ""})
             raise
 
-    def run(self, submission: Submission, words: dict[str, str]) -> Iterator[tuple[Any, ...]]:
+    def restore(self, visitor: str) -> Iterator[tuple[Any, ...]]:
+        """Show the conversion of a visitor whose page was loaded again."""
+        run = self.kept.find(visitor)
+        for updates in run.await_updates() if run else [{}]:
+            yield fill(updates)
+
+    def run(self, submission: Submission, words: dict[str, str]) -> Iterator[Updates]:
         """Convert a clip; errors are sentences."""
         with as_gradio_errors(words):
             choices = self.converter.resolve(submission.read(), submission.is_matching)
-            yield fill({"status": show_status(words["reading"], 0), "seed": choices.seed})
+            yield {"status": show_status(words["reading"], 0), "seed": choices.seed}
             started = time.monotonic()
             clip = load_clip(submission.source, choices.start_s, choices.length_s)
             reference = load_clip(submission.reference, 0.0, MAX_SECONDS) if submission.is_matching else None
@@ -147,7 +157,7 @@ class Handlers:
             with closing(self.converter(clip, choices, reference, shows_previews=True)) as events:
                 for event in events:
                     if isinstance(event, Step):
-                        yield fill(self.show_step(event, source_mel, words))
+                        yield self.show_step(event, source_mel, words)
                     else:
                         yield from self.show_output(clip, event, choices, reference, words, started)
 
@@ -166,15 +176,15 @@ class Handlers:
         reference: Clip | None,
         words: dict[str, str],
         started: float,
-    ) -> Iterator[tuple[Any, ...]]:
+    ) -> Iterator[Updates]:
         """Yield updates of the sound, then of the pictures."""
         files = write_files(clip, output.audio, output.sample_rate, choices, output.voice, reference)
         gain_db = louder_by_db(clip, output.audio, output.sample_rate, self.mel)
         seconds = f"{time.monotonic() - started:.1f}"
-        yield fill(self.show_files(files, gain_db, words) | {"status": show_status(words["drawing"], 1)})
+        yield self.show_files(files, gain_db, words) | {"status": show_status(words["drawing"], 1)}
         updates = self.show_pictures(output.source_mel, output.mel, style_name(choices, reference), words)
         updates["facts"] = show_facts(clip, choices, output.voice, self.mel)
-        yield fill(updates | {"status": show_status(words["done"].format(seconds=seconds))})
+        yield updates | {"status": show_status(words["done"].format(seconds=seconds))}
 
     def show_files(self, files: ResultFiles, gain_db: float, words: dict[str, str]) -> Updates:
         value = player_value(self.player, files.source, files.wav, gain_db, words)

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.queueing import Queue
+from gradio.routes import templates
 
 from stylediff.containers import SUFFIXES
 from stylediff.page.about import draw_flow, read_about
@@ -27,12 +29,13 @@ from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.examples import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, Handlers, connect_stop
 from stylediff.page.inference_thread import MODEL
+from stylediff.page.kept_runs import VISITOR
 from stylediff.page.player import build_player
 from stylediff.page.repair_tab import RepairTab
 from stylediff.page.ringtone_tab import RingtoneTab
 from stylediff.page.settings import LARGEST_SEED
 from stylediff.page.translations import build_labels, words_for
-from stylediff.page.uploads import MAX_UPLOAD_MB, describe_limits
+from stylediff.page.uploads import MAX_UPLOAD_MB, describe_limits, describe_part
 from stylediff.pipeline import StyleTransferPipeline
 
 QUEUE_SIZE = int(read_number("STYLEDIFF_QUEUE", 16, 1))
@@ -93,17 +96,21 @@ def build_convert_tab(converter: Converter, t: Labels, examples: list[Path]) -> 
                 go = gr.Button(t("convert"), variant="primary", elem_id="go")
                 stop = gr.Button(t("stop"), variant="stop", elem_id="stop")
                 again = gr.Button(t("reroll"), elem_id="reroll")
+            show_part(source, controls)
             parts = build_result(t)
             parts["player"] = build_player()
     parts |= build_pictures(t) | {"seed": controls.choices["seed"]}
     results = find_results(examples)
     handlers = Handlers(converter, mel, parts["player"], {path.stem: result for path, result in results.items()})
     outputs = [parts[name] for name in OUTPUTS]
+    visitor = gr.Textbox(visible=False)
     runs = [
-        connect_run(button, new_seed, handlers, source, controls, outputs)
+        connect_run(button, new_seed, visitor, handlers, source, controls, outputs)
         for button, new_seed in ((go, controls.random_seed), (again, gr.State(True)))
     ]
     connect_stop(stop, runs, parts["status"])
+    stop.click(handlers.kept.stop, visitor, None, queue=False, api_visibility="private")
+    connect_return(visitor, handlers, outputs)
     parts["use"].click(take_result, parts["result"], source, api_visibility="private", queue=False)
     if results:
         with gallery:
@@ -119,8 +126,42 @@ def take_result(path: str | None, request: gr.Request | None = None) -> Any:
     return path or gr.skip()
 
 
+def show_part(source: gr.Audio, controls: Controls) -> None:
+    """Say beside the button which part of a clip will be converted."""
+    line = gr.Markdown(elem_id="part_used")
+    start, length = controls.choices["start_s"], controls.choices["length_s"]
+
+    def describe(path: str | None, start_s: float | None, length_s: float, request: gr.Request) -> str:
+        words = words_for(request.headers.get("accept-language"))
+        return describe_part(path, start_s or 0.0, length_s, words) if path else ""
+
+    gr.on(
+        [source.change, start.change, length.change],
+        describe,
+        [source, start, length],
+        line,
+        show_progress="hidden",
+        queue=False,
+        api_visibility="private",
+    )
+
+
+def connect_return(visitor: gr.Textbox, handlers: Handlers, outputs: list[Any]) -> None:
+    """Show the conversion of a visitor who comes back after a broken connection."""
+    named = gr.on(None, None, None, visitor, js=VISITOR, api_visibility="private")
+    named.then(
+        handlers.restore, visitor, outputs, show_progress="hidden", concurrency_limit=None, api_visibility="private"
+    )
+
+
 def connect_run(
-    button: gr.Button, new_seed: Any, handlers: Handlers, source: gr.Audio, controls: Controls, outputs: list[Any]
+    button: gr.Button,
+    new_seed: Any,
+    visitor: gr.Textbox,
+    handlers: Handlers,
+    source: gr.Audio,
+    controls: Controls,
+    outputs: list[Any],
 ) -> Any:
     """Make a button convert the clip.
 
@@ -128,11 +169,12 @@ def connect_run(
     """
 
     def convert(values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        yield from handlers.convert(controls.read(values, source, new_seed), request)
+        submission = replace(controls.read(values, source, new_seed), visitor=values[visitor] or "")
+        yield from handlers.convert(submission, request)
 
     return button.click(
         convert,
-        {source, new_seed} | controls.inputs(),
+        {source, new_seed, visitor} | controls.inputs(),
         outputs,
         show_progress="hidden",
         api_visibility="private",
@@ -214,6 +256,15 @@ class Page(gr.Blocks):
         return await super().preprocess_data(block_fn, [*inputs, *missing], *args, **kwargs)
 
 
+def find_base(request: Any) -> dict[str, str]:
+    """Return the address that a page under a path has with a slash.
+
+    The page's own files are relative to it, also where a visitor leaves the slash out.
+    """
+    root = request.app.root_path.rstrip("/")
+    return {"base_url": f"{root}/"} if root and not request.url.path.rstrip("/").endswith("/runs") else {}
+
+
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """Build the page of a pipeline; return it and its launch arguments."""
     t, converter, tones, repairs = build_labels(), Converter(pipeline), RingtoneTab(pipeline), RepairTab(pipeline)
@@ -224,6 +275,7 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
         gr.Markdown("# StyleDiff")
         gr.Markdown(t("intro"), elem_id="intro")
         gr.Markdown(describe_limits(), elem_id="limits")
+        gr.Markdown(t("no_microphone"), elem_id="no_microphone")
         with gr.Tab(t("convert_tab")):
             controls = build_convert_tab(converter, t, examples)
         with gr.Tab(t("batch_tab")):
@@ -246,6 +298,8 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
         "enable_monitoring": False,
         "show_error": True,
     }
+    if find_base not in templates.context_processors:
+        templates.context_processors.append(find_base)
     page.queue(max_size=QUEUE_SIZE)
     page._queue.__class__ = SpeakingQueue
     return page, options

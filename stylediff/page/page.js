@@ -16,6 +16,9 @@
     target.files = files.files;
   }, true);
 
+  // Browsers lend the microphone to nothing but HTTPS and this machine.
+  document.body.classList.toggle("without_microphone", !navigator.mediaDevices);
+
   // Pictures come without a text; the name of their tab says what they show.
   const describe = () => {
     const tab = document.querySelector("#pictures [role=tab][aria-selected=true]");

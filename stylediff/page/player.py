@@ -41,14 +41,26 @@ STYLE = """
 
 # Only one of the two plays at a time. The louder one is turned down: turning the other up could clip it.
 SCRIPT = """
-let side = "b", shown = null;
+let side = "b", shown = null, context = null;
 const find = (name) => element.querySelector(name);
 const sound = (which) => find(".ab-" + which);
+// iOS ignores an element's volume; there the sound goes through a gain node, which needs a press of a button first.
+const isFixed = (() => { const probe = new Audio(); probe.volume = 0.5; return probe.volume !== 0.5; })();
+const gains = new WeakMap();
+const setVolume = (audio, volume) => {
+  if (!isFixed) { audio.volume = volume; return; }
+  if (!context) return;
+  if (!gains.has(audio)) {
+    gains.set(audio, context.createGain());
+    context.createMediaElementSource(audio).connect(gains.get(audio)).connect(context.destination);
+  }
+  gains.get(audio).gain.value = volume;
+};
 const level = () => {
   if (!find(".ab")) return;
   const gain = find(".ab-level").checked ? Number(find(".ab").dataset.gainDb) : 0;
-  sound("a").volume = gain < 0 ? 10 ** (gain / 20) : 1;
-  sound("b").volume = gain > 0 ? 10 ** (-gain / 20) : 1;
+  setVolume(sound("a"), gain < 0 ? 10 ** (gain / 20) : 1);
+  setVolume(sound("b"), gain > 0 ? 10 ** (-gain / 20) : 1);
 };
 const choose = (next) => {
   if (next === side) return;
@@ -72,6 +84,7 @@ const tick = () => {
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
+  if (isFixed) { context ??= new AudioContext(); context.resume(); level(); }
   if (button.classList.contains("ab-play")) { const now = sound(side); now.paused ? now.play() : now.pause(); }
   if (button.classList.contains("ab-side")) choose(button.dataset.side);
   tick();

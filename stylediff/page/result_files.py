@@ -52,7 +52,7 @@ def write_files(
     voice: str | None,
     reference: Clip | None = None,
 ) -> ResultFiles:
-    """Write a result as wav and flac, with its settings.
+    """Write a result as 16-bit wav and 24-bit flac, with its settings.
 
     Args:
         choices: the settings used.
@@ -64,7 +64,7 @@ def write_files(
     files = ResultFiles(*(folder / name for name in ("source.wav", f"{stem}.wav", f"{stem}.flac", f"{stem}.json")))
     write_audio(files.source, torch.from_numpy(clip.samples), clip.sample_rate)
     write_audio(files.wav, audio, sample_rate)
-    write_audio(files.flac, audio, sample_rate)
+    write_audio(files.flac, audio, sample_rate, bits=24)
     names = {"source": clip.name, "reference": reference and reference.name, "voice": voice}
     named = {key: name for key, name in names.items() if name is not None}
     files.settings.write_text(json.dumps(choices.to_dict() | named, indent=1))

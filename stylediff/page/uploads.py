@@ -11,7 +11,7 @@ from stylediff.page.environment import read_number
 from stylediff.waveform import first_sound
 
 MAX_SECONDS = read_number("STYLEDIFF_MAX_SECONDS", 60, MIN_SECONDS)
-MAX_UPLOAD_MB = 25
+MAX_UPLOAD_MB = 50  # a minute of studio stereo, 96 kHz and 32 bits, has 46 MB
 SHOWN_KINDS = ("wav", "flac", "mp3", "ogg", "opus", "aiff", "m4a", "mp4", "webm", "…")
 QUIET_RMS = 10 ** (-60 / 20)  # of 50 ms; less is near silence
 SILENT_START_S = 1.0  # more silence than this at the start of a file is passed over
@@ -98,6 +98,20 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
         sound.lost_seconds,
         sounds_at > start_s,
     )
+
+
+def describe_part(path: str | Path, start_s: float, length_s: float, words: dict[str, str]) -> str:
+    """Return a sentence about the part that will be converted.
+
+    It is empty if that is the whole clip, or the clip cannot be read.
+    """
+    try:
+        whole = read_sound(path, start_s, MIN_SECONDS).file_seconds
+    except AudioError:
+        return ""
+    used = min(length_s, MAX_SECONDS, whole - start_s)
+    values = {"used": f"{used:.1f}", "whole": f"{whole:.1f}", "start": f"{start_s:.1f}"}
+    return words["part_used"].format(**values) if used < whole - 0.05 else ""
 
 
 def find_start(path: str | Path, part: Sound, start_s: float) -> float:

@@ -149,9 +149,7 @@ def test_two_visitors_and_one_who_leaves_do_not_disturb_each_other(visit, clip):
     leaver.wait_for_function("document.querySelector('#status').innerText.startsWith('Step')", timeout=30_000)
     first.click("#go")
     second.click("#go")
-    leaver.reload(wait_until="domcontentloaded")
-    leaver.wait_for_selector("#go")
+    leaver.goto("about:blank")
     for visitor in (first, second):
         wait_until_done(visitor)
         assert visitor.locator("#output .waveform-container").count() == 1
-    assert leaver.inner_text("#status") == ""

@@ -31,6 +31,17 @@ def test_audio_is_read_back_with_16_bits(tmp_path):
     assert np.abs(samples - stereo.numpy()).max() < 2**-15
 
 
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_a_quiet_take_keeps_its_detail_with_24_bits(tmp_path, ending):
+    quiet = 1e-3 * tone(440)  # -60 dBFS
+    errors = []
+    for bits in (16, 24):
+        write_audio(tmp_path / f"{bits}.{ending}", quiet, 22050, bits)
+        errors.append(float(np.abs(read_audio(tmp_path / f"{bits}.{ending}")[0] - quiet.numpy()).max()))
+    assert errors[0] > 100 * errors[1]
+    assert errors[1] < 2e-7
+
+
 def test_loud_samples_are_clipped_when_written(tmp_path):
     write_audio(tmp_path / "clip.wav", torch.full((22050,), 3.0), 22050)
     samples, _ = read_audio(tmp_path / "clip.wav")
