@@ -16,6 +16,7 @@ from stylediff.mel import MelConfig, normalized_mel
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.examples import example_label, result_settings
+from stylediff.page.kept_runs import KeptRuns, Updates
 from stylediff.page.player import Shown, player_value, player_words
 from stylediff.page.result_files import draw_preview, louder_by_db, write_files, write_picture
 from stylediff.page.sentences import describe_result
@@ -30,7 +31,6 @@ from stylediff.plotting import brightest, change_image, colour_image
 
 CONTROLS = ("target", "steps", "guidance", "strength", "seed", "start_s", "length_s")  # that an example sets
 OUTPUTS = ("status", "player", "source", "preset", *CONTROLS)
-Updates = dict[str, Any]  # new values by name of OUTPUTS
 
 
 def fill(updates: Updates) -> tuple[Any, ...]:
@@ -82,6 +82,7 @@ class Submission:
         draws_seed: True for a new seed.
         is_matching: True if a reference clip is the target.
         reference: path of that clip; empty if there is none.
+        visitor: name under which the result is kept; empty if it is not.
     """
 
     source: str
@@ -89,6 +90,7 @@ class Submission:
     draws_seed: bool = False
     is_matching: bool = False
     reference: str = ""
+    visitor: str = ""
 
     def read(self) -> Choices:
         """Return the conversion's settings; an empty seed or start is 0.
@@ -113,6 +115,7 @@ class Handlers:
         mel: configuration of its spectrograms.
         player: component that shows results.
         examples: shipped results by example clip.
+        kept: conversions of the last visitors.
     """
 
     def __init__(self, converter: Converter, player: gr.HTML, examples: dict[Path, Path]) -> None:
@@ -120,22 +123,30 @@ class Handlers:
         self.mel = converter.pipeline.mel
         self.player = player
         self.examples = examples
+        self.kept = KeptRuns()
         self.compared: dict[Path, Compared] = {}  # examples that were shown before
 
     def convert(self, submission: Submission, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Convert a clip and yield updates at every step."""
         words = words_for(request.headers.get("accept-language"))
         try:
-            yield from self.run(submission, words)
+            for updates in self.kept.start(submission.visitor).follow(self.run(submission, words)):
+                yield fill(updates)
         except gr.Error:
             yield fill({"status": ""})
             raise
 
-    def run(self, submission: Submission, words: dict[str, str]) -> Iterator[tuple[Any, ...]]:
+    def restore(self, visitor: str) -> Iterator[tuple[Any, ...]]:
+        """Show the conversion of a visitor whose page was loaded again."""
+        run = self.kept.find(visitor)
+        for updates in run.await_updates() if run else [{}]:
+            yield fill(updates)
+
+    def run(self, submission: Submission, words: dict[str, str]) -> Iterator[Updates]:
         """Convert a clip; errors are sentences."""
         with as_gradio_errors(words):
             choices = self.converter.resolve(submission.read(), submission.is_matching)
-            yield fill({"status": show_status(words["reading"], READING), "seed": choices.seed})
+            yield {"status": show_status(words["reading"], READING), "seed": choices.seed}
             started = time.monotonic()
             clip = load_clip(submission.source, choices.start_s, choices.length_s)
             reference = load_clip(submission.reference, 0.0, MAX_SECONDS) if submission.is_matching else None
@@ -144,7 +155,7 @@ class Handlers:
                 for event in events:
                     if isinstance(event, Step):
                         picture = "" if event.mel is None else draw_preview(source_mel, event.mel, self.mel)
-                        yield fill({"status": show_step(event, words, 1 + SOUND_S * clip.seconds, picture)})
+                        yield {"status": show_step(event, words, 1 + SOUND_S * clip.seconds, picture)}
                     else:
                         yield from self.show_output(clip, event, choices, reference, words, started)
 
@@ -156,7 +167,7 @@ class Handlers:
         reference: Clip | None,
         words: dict[str, str],
         started: float,
-    ) -> Iterator[tuple[Any, ...]]:
+    ) -> Iterator[Updates]:
         """Yield updates of the sound, then of the picture to download."""
         files = write_files(clip, output.audio, output.sample_rate, choices, output.voice, reference)
         target = (
@@ -174,12 +185,12 @@ class Handlers:
             take=name_of(files.wav.parent),
         )
         value = player_value(self.player, shown, words)
-        yield fill({"player": value, "status": show_status(words["drawing"], DRAWING)})
+        yield {"player": value, "status": show_status(words["drawing"], DRAWING)}
         write_picture(files.picture, output.source_mel, output.mel, (words["input"], target), self.mel)
         value = player_value(self.player, replace(shown, files=shown.files | {words["picture"]: files.picture}), words)
         keep_take(files.wav.parent, value)
         done = words["done"].format(seconds=f"{time.monotonic() - started:.1f}")
-        yield fill({"player": value, "status": show_status(done)})
+        yield {"player": value, "status": show_status(done)}
 
     def normalize(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
         """Return the log-mel (mels, frames) of a waveform at working loudness."""

@@ -3,11 +3,13 @@
 import html
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.queueing import Queue
+from gradio.routes import templates
 from starlette.middleware import Middleware
 
 from stylediff.containers import SUFFIXES, UNEXPECTED
@@ -32,6 +34,7 @@ from stylediff.page.errors import explain
 from stylediff.page.examples import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, Handlers
 from stylediff.page.inference_thread import IN_BROWSER, LIGHT, MODEL
+from stylediff.page.kept_runs import VISITOR
 from stylediff.page.link_previews import BRAND, ICON, OwnHead
 from stylediff.page.player import build_player
 from stylediff.page.repair_tab import RepairTab
@@ -83,11 +86,13 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
     handlers = Handlers(converter, player, results)
     parts = controls.choices | {"status": status, "player": player, "source": source, "preset": controls.preset}
     outputs = [parts[name] for name in OUTPUTS]
+    visitor = gr.Textbox(visible=False)
     runs = [
-        connect_run(button, new_seed, handlers, source, controls, outputs)
+        connect_run(button, new_seed, visitor, handlers, source, controls, outputs)
         for button, new_seed in ((go, controls.random_seed), (again, gr.State(True)))
     ]
     connect_stop(stop, runs, status)
+    stop.click(handlers.kept.stop, visitor, None, **LIGHT)
     connect_clip(source, part, facts)
     player.select(take_as_source, None, source, **LIGHT)
     if results:
@@ -97,8 +102,17 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
         with gallery:
             button = gr.Button(t(f"example_{path.stem}"), size="sm")
         button.click(handlers.example_handler(path), None, outputs, **LIGHT)
-    page.load(handlers.arrive, None, outputs, **LIGHT)
+    arrived = page.load(handlers.arrive, None, outputs, **LIGHT)
+    connect_return(arrived, visitor, handlers, outputs)
     return controls
+
+
+def connect_return(arrived: Any, visitor: gr.Textbox, handlers: Handlers, outputs: list[Any]) -> None:
+    """Show the conversion of a visitor who comes back after a broken connection."""
+    named = arrived.then(None, None, visitor, js=VISITOR, **IN_BROWSER)
+    named.then(
+        handlers.restore, visitor, outputs, show_progress="hidden", concurrency_limit=None, api_visibility="private"
+    )
 
 
 def connect_clip(source: gr.Audio, part: Components, facts: gr.HTML) -> None:
@@ -125,7 +139,13 @@ def check_clip(path: str | None, start_s: float | None, length_s: float | None, 
 
 
 def connect_run(
-    button: gr.Button, new_seed: Any, handlers: Handlers, source: gr.Audio, controls: Controls, outputs: list[Any]
+    button: gr.Button,
+    new_seed: Any,
+    visitor: gr.Textbox,
+    handlers: Handlers,
+    source: gr.Audio,
+    controls: Controls,
+    outputs: list[Any],
 ) -> Any:
     """Make a button convert the clip.
 
@@ -133,12 +153,13 @@ def connect_run(
     """
 
     def convert(values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        yield from handlers.convert(controls.read(values, source, new_seed), request)
+        submission = replace(controls.read(values, source, new_seed), visitor=values[visitor] or "")
+        yield from handlers.convert(submission, request)
 
     show_start(button, outputs[OUTPUTS.index("status")])
     return button.click(
         convert,
-        {source, new_seed} | controls.inputs(),
+        {source, new_seed, visitor} | controls.inputs(),
         outputs,
         show_progress="hidden",
         api_visibility="private",
@@ -223,6 +244,15 @@ class Page(gr.Blocks):
         return await super().preprocess_data(block_fn, [*inputs, *missing], *args, **kwargs)
 
 
+def find_base(request: Any) -> dict[str, str]:
+    """Return the address that a page under a path has with a slash.
+
+    The page's own files are relative to it, also where a visitor leaves the slash out.
+    """
+    root = request.app.root_path.rstrip("/")
+    return {"base_url": f"{root}/"} if root and not request.url.path.rstrip("/").endswith("/runs") else {}
+
+
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """Build the page of a pipeline; return it and its launch arguments."""
     results = find_results(examples)
@@ -261,6 +291,8 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
         "show_error": True,
     }
     gr.set_static_paths([PREVIEWS, BRAND])
+    if find_base not in templates.context_processors:
+        templates.context_processors.append(find_base)
     page.queue(max_size=QUEUE_SIZE)
     page._queue.__class__ = SpeakingQueue
     return page, options

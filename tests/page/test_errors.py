@@ -1,7 +1,12 @@
 """Errors and limits as visitors and programs see them."""
 
 import asyncio
+import re
+import shutil
+import tempfile
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -9,10 +14,12 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 
 from stylediff.audio import AudioError
 from stylediff.page.api import path_of
-from stylediff.page.batch_tab import show_lines
+from stylediff.page.batch_tab import Batches, show_lines
 from stylediff.page.conversions import Converter
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.handlers import OUTPUTS, Handlers, Submission
@@ -20,7 +27,7 @@ from stylediff.page.layout import SpeakingQueue
 from stylediff.page.player import build_player
 from stylediff.page.settings import Choices
 from stylediff.page.translations import load_texts
-from stylediff.page.uploads import MAX_SECONDS, load_clip
+from stylediff.page.uploads import MAX_SECONDS, MAX_UPLOAD_MB, load_clip
 from stylediff.page.zero_gpu import MOST_SECONDS, check_duration
 from stylediff.plotting import drawable
 from tests.helpers.tiny_pipeline import tiny_pipeline
@@ -146,6 +153,69 @@ def test_a_link_to_a_file_of_the_machine_is_not_served(address, tmp_path):
     link.symlink_to(secret)
     for path in (secret, link):
         assert httpx.get(f"{address}gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_results_of_other_visitors_are_not_listed_or_guessed(address, clip):
+    client = Client(address, verbose=False, download_files=False)
+    audio, _ = client.predict(source=handle_file(str(clip)), steps=1, api_name="/convert")
+    folder = Path(audio["path"]).parent
+    assert re.fullmatch(r"[0-9a-f]{64}", folder.name)  # nobody guesses it
+    for place in (folder, folder.parent, f"{folder}/", f"{folder}/../"):
+        assert httpx.get(f"{address}gradio_api/file={place}").status_code in (403, 404, 405)
+    written = [*Path(tempfile.gettempdir()).glob("stylediff_*")]  # where results are written, before they are served
+    for link in written[:3]:
+        assert httpx.get(f"{address}gradio_api/file={link}/source.wav").status_code in (403, 404)
+
+
+def test_an_upload_cannot_choose_its_place(address, tmp_path):
+    for name in ("../../../escaped.wav", "/tmp/escaped.wav", "..\\..\\escaped.wav", "a/../../escaped.wav"):
+        [path] = httpx.post(f"{address}gradio_api/upload", files={"files": (name, b"content")}).json()
+        assert re.fullmatch(r"[0-9a-f]{64}", Path(path).parent.name)
+        assert ".." not in Path(path).parts
+    assert not Path("/tmp/escaped.wav").exists()
+
+
+def test_names_in_a_zip_stay_in_its_folder(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    names = ("..", "...wav", "a\\..\\b", "<b>&", "-rf", "CON", "名前")
+    paths = []
+    for number, name in enumerate(names):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        paths.append(str(shutil.copy(clip, folder / f"{name}.wav")))
+    converter = Converter(tiny_pipeline())
+    *_, (_, _, archive) = Batches(converter).convert_all(paths, "harp", "fast", 0, gr.Request(headers={}))
+    with zipfile.ZipFile(archive) as packed:
+        assert len(packed.namelist()) == len(names)
+        for name in packed.namelist():
+            assert re.fullmatch(r"[\w-]+\.wav", name)
+
+
+def test_only_its_visitor_gets_a_conversion_back(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    handlers = Handlers(Converter(tiny_pipeline()), build_player(), {})
+    submission = Submission(str(clip), Choices(steps=1).to_dict(), visitor="someone")
+    assert len([*handlers.convert(submission, gr.Request(headers={}))]) > 2
+    assert "Done" in dict(zip(OUTPUTS, [*handlers.restore("someone")][-1], strict=True))["status"]
+    for visitor in ("", "someone else", "../../etc/passwd", "x" * 100_000):
+        assert [*handlers.restore(visitor)] == [(gr.skip(),) * len(OUTPUTS)]
+
+
+def test_a_part_of_a_result_is_served(address, clip):
+    client = Client(address, verbose=False, download_files=False)
+    audio, _ = client.predict(source=handle_file(str(clip)), steps=1, api_name="/convert")
+    answer = httpx.get(audio["url"], headers={"Range": "bytes=100-199"})  # Safari plays nothing without
+    assert (answer.status_code, len(answer.content)) == (206, 100)
+    assert answer.headers["content-type"] in ("audio/wav", "audio/x-wav")
+
+
+def test_an_address_in_a_private_network_is_refused_with_a_sentence(address):
+    with pytest.raises(AppError, match=r"Hostname 127\.0\.0\.1 failed validation"):
+        Client(address, verbose=False).predict(handle_file("http://127.0.0.1:9/piano.wav"), api_name="/convert")
+
+
+def test_a_minute_of_a_studio_take_fits():
+    assert MAX_SECONDS * 96_000 * 2 * 4 < MAX_UPLOAD_MB * 2**20  # stereo, 32 bits
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, '{"data": ' + "[" * 5000 + "]" * 5000 + "}", "{", '{"data": 3}'])

@@ -110,8 +110,10 @@ def create_cache(folder: Path, clips: list[CachedClip], mel: MelConfig) -> np.me
             raise CacheError(f"the mel cache in {folder} was started with other clips: use another folder")
     write_atomically(folder / "rows.json", json.dumps(description))
     shape = (len(clips), mel.n_mels, max(clip.frames for clip in clips))
-    mode = "r+" if (folder / "mels.npy").is_file() else "w+"
-    return np.lib.format.open_memmap(folder / "mels.npy", mode=mode, dtype=np.float16, shape=shape)
+    if not (folder / "mels.npy").is_file():
+        np.lib.format.open_memmap(folder / "mels.part.npy", mode="w+", dtype=np.float16, shape=shape)
+        os.replace(folder / "mels.part.npy", folder / "mels.npy")
+    return np.lib.format.open_memmap(folder / "mels.npy", mode="r+")
 
 
 def require_same_mel(recorded: dict[str, Any], mel: MelConfig, folder: Path) -> None:

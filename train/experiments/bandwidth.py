@@ -34,8 +34,8 @@ SILENCE, COPY, OURS, TRUE = "silence", "octave below, copied", "network", "netwo
 NOTES = """\
 *Log-spectral distance*: from 11 to 20 kHz, root of the mean square over frequencies, mean over frames, in dB.
 Magnitudes below that of noise at -89 dBFS count as that. *Level*: of the whole band against the original's, absolute
-difference in dB, median over clips. *True levels*: the waveform is made from the original's levels, which the network only
-predicts. Clips whose upper band is silent are left out.
+difference in dB, median over clips. *True levels*: the waveform is made from the original's levels, which the network
+only predicts. Clips whose upper band is silent are left out.
 """
 
 

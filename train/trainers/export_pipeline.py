@@ -5,6 +5,8 @@ python -m train export-pipeline --autoencoder DIR --denoiser DIR [--vocoder DIR]
 
 import argparse
 import json
+import os
+import shutil
 from pathlib import Path
 
 from diffusers import DDIMScheduler, ModelMixin, UNet2DConditionModel
@@ -48,14 +50,33 @@ def forget_origin(folder: Path) -> None:
         path.write_text(json.dumps(config, indent=2) + "\n")
 
 
+def replace_parts(scratch: Path, out: Path) -> None:
+    """Move the parts of a saved pipeline to another folder.
+
+    Other files there stay. The index goes first and comes last: a folder without it is no pipeline, so that an
+    interruption leaves no mixture that could be loaded.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    index = StyleTransferPipeline.config_name
+    (out / index).unlink(missing_ok=True)
+    for part in sorted(scratch.iterdir(), key=lambda path: path.name == index):
+        if part.is_dir():
+            shutil.rmtree(out / part.name, ignore_errors=True)
+        os.replace(part, out / part.name)
+    scratch.rmdir()
+
+
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
         pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder, args.enhancer, args.band_extender)
         for part in pipeline.components.values():
             if isinstance(part, ModelMixin):
                 part.half()
-        pipeline.save_pretrained(args.out)
-        forget_origin(args.out)
+        scratch = args.out.with_name(f"{args.out.name}.part")
+        shutil.rmtree(scratch, ignore_errors=True)  # of an interrupted run
+        pipeline.save_pretrained(scratch)
+        forget_origin(scratch)
+        replace_parts(scratch, args.out)
         size = sum(path.stat().st_size for path in args.out.rglob("*.safetensors"))
         print(f"{args.out}: {size / 1e6:.1f} MB of weights")
 
