@@ -1,5 +1,6 @@
 """Conversions that go on while their visitor's connection is broken."""
 
+import html
 import threading
 import time
 from collections import OrderedDict
@@ -49,17 +50,21 @@ class Run:
 
         If the visitor leaves, the conversion goes on in a thread.
         """
+        is_left = False
         try:
             for updates in stream:
                 self.updates |= updates
                 yield updates
-            self.is_done = True
         except GeneratorExit:
+            is_left = True
             threading.Thread(target=self.finish, args=(stream,), daemon=True).start()
             raise
         except gr.Error as error:
-            self.fail(error)
+            self.updates = {"status": html.escape(error.message)}
             raise
+        finally:
+            if not is_left:
+                self.is_done = True
 
     def finish(self, stream: Iterator[Updates]) -> None:
         """Keep the updates of a conversion that nobody receives, for a while."""
@@ -71,12 +76,9 @@ class Run:
         except StopIteration:
             pass
         except gr.Error as error:
-            self.fail(error)
-        self.is_done = True
-
-    def fail(self, error: gr.Error) -> None:
-        self.updates = {"status": error.message}
-        self.is_done = True
+            self.updates = {"status": html.escape(error.message)}
+        finally:
+            self.is_done = True
 
     def await_updates(self) -> Iterator[Updates]:
         """Yield the status until the conversion is done, then all updates."""

@@ -11,7 +11,7 @@ from stylediff.page.environment import read_number
 from stylediff.waveform import first_sound
 
 MAX_SECONDS = read_number("STYLEDIFF_MAX_SECONDS", 60, MIN_SECONDS)
-MAX_UPLOAD_MB = 25
+MAX_UPLOAD_MB = 50  # a minute of studio stereo, 96 kHz and 32 bits, has 46 MB
 SHOWN_KINDS = ("wav", "flac", "mp3", "ogg", "opus", "aiff", "m4a", "mp4", "webm", "…")
 QUIET_RMS = 10 ** (-60 / 20)  # of 50 ms; less is near silence
 SILENT_START_S = 1.0  # more silence than this at the start of a file is passed over

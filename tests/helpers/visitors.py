@@ -23,6 +23,7 @@ def clear_clip(visitor) -> None:
 
 
 def upload(visitor, path: Path) -> None:
+    visitor.wait_for_selector("#source input[type=file], #source button[aria-label=Clear]", state="attached")
     if visitor.locator("#source input[type=file]").count() == 0:
         clear_clip(visitor)
     visitor.set_input_files("#source input[type=file]", str(path))

@@ -162,9 +162,9 @@ def test_results_of_other_visitors_are_not_listed_or_guessed(address, clip):
     assert re.fullmatch(r"[0-9a-f]{64}", folder.name)  # nobody guesses it
     for place in (folder, folder.parent, f"{folder}/", f"{folder}/../"):
         assert httpx.get(f"{address}gradio_api/file={place}").status_code in (403, 404, 405)
-    written = [*Path(tempfile.gettempdir()).glob("stylediff_*")]  # where results are written, before they are served
-    for link in written[:3]:
-        assert httpx.get(f"{address}gradio_api/file={link}/source.wav").status_code in (403, 404)
+    written = [*Path(tempfile.gettempdir()).glob("stylediff_*/*.wav")]  # copies of results are served
+    for path in written[:3]:
+        assert httpx.get(f"{address}gradio_api/file={path}").status_code in (403, 404)
 
 
 def test_an_upload_cannot_choose_its_place(address, tmp_path):

@@ -63,12 +63,12 @@ def test_a_run_that_nobody_asks_for_ends(monkeypatch):
 def test_an_error_is_shown_to_a_visitor_who_comes_back():
     def fail():
         yield {"status": "step 1"}
-        raise gr.Error("clip is short")
+        raise gr.Error("<b>.wav is short")
 
     run = Run()
     leave_after_one(run, fail())
     *_, last = run.await_updates()
-    assert last == {"status": "clip is short"}
+    assert last == {"status": "&lt;b&gt;.wav is short"}
 
 
 def test_only_the_last_runs_are_kept():

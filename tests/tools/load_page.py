@@ -108,12 +108,16 @@ async def call(client: httpx.AsyncClient, page: Page, clip: bytes, seed: int) ->
 async def call_all(page: Page, clip: bytes, seeds: list[int], at_once: int) -> int:
     """Convert with each seed, some at once; return the number of results."""
     turns = asyncio.Semaphore(at_once)
-    limits = httpx.Limits(max_connections=None)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # servers end idle connections
     async with httpx.AsyncClient(timeout=3600, limits=limits) as client:
 
         async def take_turn(seed: int) -> bool:
             async with turns:
-                return await call(client, page, clip, seed)
+                try:
+                    return await call(client, page, clip, seed)
+                except httpx.TransportError as error:
+                    print(f"a call ended with {error!r}")
+                    return False
 
         return sum(await asyncio.gather(*(take_turn(seed) for seed in seeds)))
 

@@ -1,13 +1,14 @@
-"""Time a conversion alone and beside busy loops, for both OpenMP wait policies.
+"""Time a conversion alone and beside busy loops, for each OpenMP wait policy.
 
-python -m tests.tools.measure_wait_policy [--loops 2] [--runs 5]
+python -m tests.tools.measure_wait_policy [--loops 2] [--runs 9]
 
 The shipped model converts five seconds of sound, in turn with each policy, so that other load on the machine meets
-all four cases alike. The table has the medians and their ratio to the first row.
+all cases alike. The table has the medians and their ratio to the first row.
 """
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -31,30 +32,30 @@ while input() == "go":
     pipeline(waveform, 22050, target="violin", num_inference_steps=4, generator=torch.Generator().manual_seed(0))
     print(time.perf_counter() - started, flush=True)
 """
-POLICIES = ("ACTIVE", "PASSIVE")
+POLICIES = ("default", "active", "passive")
 
 
 class Converter:
-    """A process that converts when asked, with a wait policy and ``cores`` threads."""
+    """A process that converts when asked, with a wait policy, and is stopped between conversions."""
 
     def __init__(self, policy: str, cores: int) -> None:
-        environment = os.environ | {"OMP_WAIT_POLICY": policy, "OMP_NUM_THREADS": str(cores)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
-            cwd=ROOT,
-            env=environment,
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        environment = os.environ | {"OMP_WAIT_POLICY": policy.upper(), "OMP_NUM_THREADS": str(cores)}
+        if policy == "default":
+            del environment["OMP_WAIT_POLICY"]
+        command = [sys.executable, "-c", PROGRAM]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
         self.process.stdout.readline()
         self.convert()  # the first conversion is slower
 
     def convert(self) -> float:
         """Convert once, and return the seconds."""
+        self.process.send_signal(signal.SIGCONT)
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        seconds = float(self.process.stdout.readline())
+        self.process.send_signal(signal.SIGSTOP)  # its idle threads may spin
+        return seconds
 
     def close(self) -> None:
         self.process.kill()
@@ -73,36 +74,27 @@ def busy_loops(count: int):
             loop.wait()
 
 
-def measure(policy: str, loops: int, cores: int) -> float:
-    """Seconds of one conversion beside some loops.
-
-    Only one converter runs at a time: idle threads of another would spin.
-    """
-    converter = Converter(policy, cores)
-    try:
-        with busy_loops(loops):
-            return converter.convert()
-    finally:
-        converter.close()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loops", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     args = parser.parse_args()
     cases = [(policy, loops) for loops in (0, args.loops) for policy in POLICIES]
     seconds: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
+    converters = {policy: Converter(policy, args.cores) for policy in POLICIES}
     for _ in range(args.runs):
         for policy, loops in cases:
-            seconds[policy, loops].append(measure(policy, loops, args.cores))
+            with busy_loops(loops):
+                seconds[policy, loops].append(converters[policy].convert())
+    for converter in converters.values():
+        converter.close()
     first = statistics.median(seconds[cases[0]])
     print("| policy | busy loops | median, s | least, s | ratio |\n|---|---|---|---|---|")
     for policy, loops in cases:
         times = seconds[policy, loops]
         middle = statistics.median(times)
-        print(f"| {policy.lower()} | {loops} | {middle:.2f} | {min(times):.2f} | {middle / first:.2f} |")
+        print(f"| {policy} | {loops} | {middle:.2f} | {min(times):.2f} | {middle / first:.2f} |")
     return 0
 
 

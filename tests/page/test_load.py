@@ -1,0 +1,19 @@
+"""The page under load, with a tiny pipeline in a process of its own."""
+
+import pytest
+
+from tests.tools.load_page import load
+from train.evaluation.costs import STATUS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not STATUS.is_file(), reason="this system does not report the memory in use"),
+]
+
+
+def test_all_callers_at_once_get_a_result_where_there_is_room():
+    assert load(30, at_once=30, kept_s=3600.0, seed=0) == []
+
+
+def test_a_soak_leaves_no_file():
+    assert load(12, at_once=3, kept_s=2.0, seed=0) == []
