@@ -30,15 +30,16 @@ from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import brightest, change_image, colour_image
 
 CONTROLS = ("target", "steps", "guidance", "strength", "seed", "start_s", "length_s")  # that an example sets
+RUN_OUTPUTS = ("status", "player", "seed")
 OUTPUTS = ("status", "player", "source", "preset", *CONTROLS)
 
 
-def fill(updates: Updates) -> tuple[Any, ...]:
-    """Return updates in the order of the page's outputs.
+def fill(updates: Updates, outputs: tuple[str, ...] = RUN_OUTPUTS) -> tuple[Any, ...]:
+    """Return updates in the order of outputs.
 
     Outputs that are not named are not changed.
     """
-    return tuple(updates.get(name, gr.skip()) for name in OUTPUTS)
+    return tuple(updates.get(name, gr.skip()) for name in outputs)
 
 
 def readable(name: str) -> str:
@@ -235,10 +236,8 @@ class Handlers:
         words = words_for(request.headers.get("accept-language"))
         target, seed = result_settings(self.examples[path])
         usual = Choices(target=target, seed=seed)
-        return fill(
-            {"status": "", "source": str(path), "player": self.example_value(path, words), "preset": "balanced"}
-            | {name: value for name, value in show_choices(usual.to_dict()).items() if name in CONTROLS}
-        )
+        updates = {"status": "", "source": str(path), "player": self.example_value(path, words), "preset": "balanced"}
+        return fill(updates | show_choices(usual.to_dict()), OUTPUTS)
 
     def example_handler(self, path: Path) -> Callable[[gr.Request], tuple[Any, ...]]:
         """Return the handler of an example's button."""
@@ -253,8 +252,8 @@ class Handlers:
         words = words_for(request.headers.get("accept-language"))
         if take := request.query_params.get("take"):
             with as_gradio_errors(words):
-                return fill({"player": read_take(take) | {"words": player_words(words)}})
+                return fill({"player": read_take(take) | {"words": player_words(words)}}, OUTPUTS)
         if not self.examples:
-            return fill({})
+            return fill({}, OUTPUTS)
         first = next((path for path in self.examples if path.stem.startswith("piano")), next(iter(self.examples)))
-        return fill({"source": str(first), "player": self.example_value(first, words, is_arrival=True)})
+        return fill({"source": str(first), "player": self.example_value(first, words, is_arrival=True)}, OUTPUTS)

@@ -32,7 +32,7 @@ from stylediff.page.conversions import Converter
 from stylediff.page.environment import read_number
 from stylediff.page.errors import explain
 from stylediff.page.examples import example_label, find_results
-from stylediff.page.handlers import OUTPUTS, Handlers
+from stylediff.page.handlers import OUTPUTS, RUN_OUTPUTS, Handlers
 from stylediff.page.inference_thread import IN_BROWSER, LIGHT, MODEL
 from stylediff.page.kept_runs import VISITOR
 from stylediff.page.link_previews import BRAND, ICON, OwnHead
@@ -75,10 +75,11 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
             part = build_part(t)
             gr.Markdown(t("step_instrument"), elem_classes="step")
             style = build_style(t, converter.pipeline.style_encoder.reference is not None)
-            with gr.Row(elem_id="actions", elem_classes="actions"):
-                go = gr.Button(t("convert"), variant="primary", elem_id="go", elem_classes="go")
-                stop = gr.Button(t("stop"), variant="stop", elem_id="stop", elem_classes="stop")
-            status = gr.HTML("", elem_id="status")
+            with gr.Column(elem_id="dock"):
+                with gr.Row(elem_classes="actions"):
+                    go = gr.Button(t("convert"), variant="primary", elem_id="go", elem_classes="go")
+                    stop = gr.Button(t("stop"), variant="stop", elem_id="stop", elem_classes="stop")
+                status = gr.HTML("", elem_id="status")
             controls = build_controls(t, style, part, converter.pipeline.enhancer is not None)
         with gr.Column(scale=7, min_width=340):
             player = build_player(elem_classes="reserved" if results else None)
@@ -86,9 +87,10 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
     handlers = Handlers(converter, player, results)
     parts = controls.choices | {"status": status, "player": player, "source": source, "preset": controls.preset}
     outputs = [parts[name] for name in OUTPUTS]
+    run_outputs = [parts[name] for name in RUN_OUTPUTS]
     visitor = gr.Textbox(visible=False)
     runs = [
-        connect_run(button, new_seed, visitor, handlers, source, controls, outputs)
+        connect_run(button, new_seed, visitor, handlers, source, controls, run_outputs)
         for button, new_seed in ((go, controls.random_seed), (again, gr.State(True)))
     ]
     connect_stop(stop, runs, status)
@@ -103,7 +105,7 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
             button = gr.Button(t(f"example_{path.stem}"), size="sm")
         button.click(handlers.example_handler(path), None, outputs, **LIGHT)
     arrived = page.load(handlers.arrive, None, outputs, **LIGHT)
-    connect_return(arrived, visitor, handlers, outputs)
+    connect_return(arrived, visitor, handlers, run_outputs)
     return controls
 
 
@@ -116,7 +118,7 @@ def connect_return(arrived: Any, visitor: gr.Textbox, handlers: Handlers, output
 
 
 def connect_clip(source: gr.Audio, part: Components, facts: gr.HTML) -> None:
-    """Tell what will be converted, and mark the result of an earlier clip as such."""
+    """Tell what will be converted, and mark an older result."""
     inputs = [source, *part.values()]
     gr.on([component.change for component in inputs], check_clip, inputs, facts, **LIGHT)
     gr.on(
@@ -126,7 +128,7 @@ def connect_clip(source: gr.Audio, part: Components, facts: gr.HTML) -> None:
 
 
 def check_clip(path: str | None, start_s: float | None, length_s: float | None, request: gr.Request) -> str:
-    """Say which part of a clip is converted, and what may be wrong with it."""
+    """Say which part of a clip is converted, and warn."""
     words = words_for(request.headers.get("accept-language"))
     if not path:
         return ""
@@ -156,7 +158,7 @@ def connect_run(
         submission = replace(controls.read(values, source, new_seed), visitor=values[visitor] or "")
         yield from handlers.convert(submission, request)
 
-    show_start(button, outputs[OUTPUTS.index("status")])
+    show_start(button, outputs[RUN_OUTPUTS.index("status")])
     return button.click(
         convert,
         {source, new_seed, visitor} | controls.inputs(),
@@ -244,6 +246,7 @@ class Page(gr.Blocks):
         return await super().preprocess_data(block_fn, [*inputs, *missing], *args, **kwargs)
 
 
+<<<<<<< HEAD
 def find_base(request: Any) -> dict[str, str]:
     """Return the address that a page under a path has with a slash.
 
@@ -251,6 +254,22 @@ def find_base(request: Any) -> dict[str, str]:
     """
     root = request.app.root_path.rstrip("/")
     return {"base_url": f"{root}/"} if root and not request.url.path.rstrip("/").endswith("/runs") else {}
+=======
+def launch_options(t: gr.I18n) -> dict[str, Any]:
+    """Arguments with which the page is launched."""
+    return {
+        "max_file_size": f"{MAX_UPLOAD_MB}mb",
+        "theme": build_theme(),
+        "css": f"{CSS.read_text(encoding='utf-8')}\n{tile_styles()}",
+        "js": build_script(),
+        "i18n": t,
+        "favicon_path": str(ICON),
+        "app_kwargs": {"middleware": [Middleware(OwnHead, title=TITLE, description=load_texts()[FALLBACK]["tagline"])]},
+        "footer_links": ["api", "gradio", "settings"],
+        "enable_monitoring": False,
+        "show_error": True,
+    }
+>>>>>>> page
 
 
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
@@ -278,21 +297,9 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
         with gr.Tab(t("about_tab")):
             build_about(t)
         connect_link(page, controls)
-    options = {
-        "max_file_size": f"{MAX_UPLOAD_MB}mb",
-        "theme": build_theme(),
-        "css": f"{CSS.read_text(encoding='utf-8')}\n{tile_styles()}",
-        "js": build_script(),
-        "i18n": t,
-        "favicon_path": str(ICON),
-        "app_kwargs": {"middleware": [Middleware(OwnHead, title=TITLE, description=load_texts()[FALLBACK]["tagline"])]},
-        "footer_links": ["api", "gradio", "settings"],
-        "enable_monitoring": False,
-        "show_error": True,
-    }
     gr.set_static_paths([PREVIEWS, BRAND])
     if find_base not in templates.context_processors:
         templates.context_processors.append(find_base)
     page.queue(max_size=QUEUE_SIZE)
     page._queue.__class__ = SpeakingQueue
-    return page, options
+    return page, launch_options(t)

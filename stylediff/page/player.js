@@ -249,9 +249,12 @@ const receive = () => {
   const value = props.value;
   if (!value?.sounds) return;
   if (value.is_arrival && takes.length) { show(takes.at(-1)); return; }  // of this visit, before a refresh
+  const isNew = !value.is_arrival && value.id !== shown?.id;
   if (value.id) keep(value);
   show(value);
-  if (!value.is_arrival) document.body.classList.remove("old-result");
+  if (value.is_arrival) return;
+  document.body.classList.remove("old-result");
+  if (isNew) find(".ab-play").scrollIntoView({ block: "nearest" });  // it may be a screen away on a phone
 };
 
 const recall = async () => {

@@ -22,7 +22,7 @@ from stylediff.page.api import path_of
 from stylediff.page.batch_tab import Batches, show_lines
 from stylediff.page.conversions import Converter
 from stylediff.page.errors import PageError, as_gradio_errors
-from stylediff.page.handlers import OUTPUTS, Handlers, Submission
+from stylediff.page.handlers import RUN_OUTPUTS, Handlers, Submission
 from stylediff.page.layout import SpeakingQueue
 from stylediff.page.player import build_player
 from stylediff.page.settings import Choices
@@ -58,8 +58,8 @@ def test_a_file_that_expired_is_to_be_uploaded_again(tmp_path):
     handlers = Handlers(Converter(tiny_pipeline()), build_player(), {})
     submission = Submission(str(tmp_path / "gone.wav"), Choices(steps=1).to_dict())
     updates = handlers.convert(submission, gr.Request(headers={"accept-language": "fr"}))
-    assert "progress" in dict(zip(OUTPUTS, next(updates), strict=True))["status"]
-    assert dict(zip(OUTPUTS, next(updates), strict=True))["status"] == ""
+    assert "progress" in dict(zip(RUN_OUTPUTS, next(updates), strict=True))["status"]
+    assert dict(zip(RUN_OUTPUTS, next(updates), strict=True))["status"] == ""
     with pytest.raises(gr.Error) as shown:
         next(updates)
     assert shown.value.message == load_texts()["fr"]["expired"]

@@ -12,7 +12,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.instruments import get_instrument
 from stylediff.page.conversions import Converter
 from stylediff.page.errors import PageError
-from stylediff.page.handlers import OUTPUTS, Handlers, Submission
+from stylediff.page.handlers import OUTPUTS, RUN_OUTPUTS, Handlers, Submission
 from stylediff.page.player import build_player
 from stylediff.page.settings import Choices
 from stylediff.page.takes import read_take, take_as_source
@@ -62,7 +62,7 @@ def test_a_result_shows_its_settings(clip, tmp_path, monkeypatch):
     converter = Converter(StyleTransferPipeline(**pipeline.components, recommended=recommended))
     handlers = Handlers(converter, build_player(), {})
     submission = Submission(str(clip), Choices(target="harp", steps=2).to_dict())
-    *_, last = (dict(zip(OUTPUTS, updates, strict=True)) for updates in handlers.convert(submission, REQUEST))
+    *_, last = (dict(zip(RUN_OUTPUTS, updates, strict=True)) for updates in handlers.convert(submission, REQUEST))
     voice = get_instrument("harp").default_voice
     files = {label: served(address) for label, address, _ in last["player"]["files"]}
     used = Choices(target="harp", steps=2, temperature=0.75, enhance=False).resolve({})
