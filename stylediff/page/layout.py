@@ -147,7 +147,7 @@ def show_part(source: gr.Audio, controls: Controls) -> None:
 
 
 def connect_return(visitor: gr.Textbox, handlers: Handlers, outputs: list[Any]) -> None:
-    """Show the conversion of a visitor who comes back after a broken connection."""
+    """Show the conversion of a visitor whose connection was broken."""
     named = gr.on(None, None, None, visitor, js=VISITOR, api_visibility="private")
     named.then(
         handlers.restore, visitor, outputs, show_progress="hidden", concurrency_limit=None, api_visibility="private"
