@@ -110,7 +110,7 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
 
 
 def connect_return(arrived: Any, visitor: gr.Textbox, handlers: Handlers, outputs: list[Any]) -> None:
-    """Show the conversion of a visitor who comes back after a broken connection."""
+    """Show the conversion of a visitor whose connection was broken."""
     named = arrived.then(None, None, visitor, js=VISITOR, **IN_BROWSER)
     named.then(
         handlers.restore, visitor, outputs, show_progress="hidden", concurrency_limit=None, api_visibility="private"
@@ -246,7 +246,6 @@ class Page(gr.Blocks):
         return await super().preprocess_data(block_fn, [*inputs, *missing], *args, **kwargs)
 
 
-<<<<<<< HEAD
 def find_base(request: Any) -> dict[str, str]:
     """Return the address that a page under a path has with a slash.
 
@@ -254,7 +253,8 @@ def find_base(request: Any) -> dict[str, str]:
     """
     root = request.app.root_path.rstrip("/")
     return {"base_url": f"{root}/"} if root and not request.url.path.rstrip("/").endswith("/runs") else {}
-=======
+
+
 def launch_options(t: gr.I18n) -> dict[str, Any]:
     """Arguments with which the page is launched."""
     return {
@@ -269,7 +269,6 @@ def launch_options(t: gr.I18n) -> dict[str, Any]:
         "enable_monitoring": False,
         "show_error": True,
     }
->>>>>>> page
 
 
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:

@@ -196,9 +196,9 @@ def test_only_its_visitor_gets_a_conversion_back(clip, tmp_path, monkeypatch):
     handlers = Handlers(Converter(tiny_pipeline()), build_player(), {})
     submission = Submission(str(clip), Choices(steps=1).to_dict(), visitor="someone")
     assert len([*handlers.convert(submission, gr.Request(headers={}))]) > 2
-    assert "Done" in dict(zip(OUTPUTS, [*handlers.restore("someone")][-1], strict=True))["status"]
+    assert "Done" in dict(zip(RUN_OUTPUTS, [*handlers.restore("someone")][-1], strict=True))["status"]
     for visitor in ("", "someone else", "../../etc/passwd", "x" * 100_000):
-        assert [*handlers.restore(visitor)] == [(gr.skip(),) * len(OUTPUTS)]
+        assert [*handlers.restore(visitor)] == [(gr.skip(),) * len(RUN_OUTPUTS)]
 
 
 def test_a_part_of_a_result_is_served(address, clip):
