@@ -20,7 +20,7 @@ from stylediff.page.player import Shown, player_value, player_words
 from stylediff.page.result_files import draw_preview, louder_by_db, write_files, write_picture
 from stylediff.page.sentences import describe_result
 from stylediff.page.settings import Choices, sample_seed, show_choices
-from stylediff.page.status import DRAWING, READING, SOUND_S, show_status, show_step
+from stylediff.page.status import DRAWING, READING, SOUND_S, clear_on_error, show_status, show_step
 from stylediff.page.takes import keep_take, read_take
 from stylediff.page.temp_folders import name_of
 from stylediff.page.translations import words_for
@@ -126,11 +126,7 @@ class Handlers:
     def convert(self, submission: Submission, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Convert a clip and yield updates at every step."""
         words = words_for(request.headers.get("accept-language"))
-        try:
-            yield from self.run(submission, words)
-        except gr.Error:
-            yield fill({"status": ""})
-            raise
+        yield from clear_on_error(self.run(submission, words), len(RUN_OUTPUTS))
 
     def run(self, submission: Submission, words: dict[str, str]) -> Iterator[tuple[Any, ...]]:
         """Convert a clip; errors are sentences."""
