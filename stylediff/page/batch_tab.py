@@ -16,7 +16,7 @@ from stylediff.page.api import set_parameters
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.errors import PageError, as_gradio_errors, explain
 from stylediff.page.settings import PRESETS, Choices, whole_stem
-from stylediff.page.status import show_status
+from stylediff.page.status import clear_on_error, show_status
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
@@ -82,7 +82,8 @@ class Batches:
         parameters = [*own, *given, request.replace(default=None)]  # gradio provides it
 
         def convert_files(*values: Any) -> Iterator[tuple[Any, Any, Any]]:
-            yield from self.convert_all(**dict(zip((p.name for p in parameters), values, strict=True)))
+            given = dict(zip((p.name for p in parameters), values, strict=True))
+            yield from clear_on_error(self.convert_all(**given), 3)
 
         return set_parameters(convert_files, parameters)
 

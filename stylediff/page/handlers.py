@@ -21,7 +21,7 @@ from stylediff.page.player import Shown, player_value, player_words
 from stylediff.page.result_files import draw_preview, louder_by_db, write_files, write_picture
 from stylediff.page.sentences import describe_result
 from stylediff.page.settings import Choices, sample_seed, show_choices
-from stylediff.page.status import DRAWING, READING, SOUND_S, show_status, show_step
+from stylediff.page.status import DRAWING, READING, SOUND_S, clear_on_error, show_status, show_step
 from stylediff.page.takes import keep_take, read_take
 from stylediff.page.temp_folders import name_of
 from stylediff.page.translations import words_for
@@ -130,12 +130,8 @@ class Handlers:
     def convert(self, submission: Submission, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Convert a clip and yield updates at every step."""
         words = words_for(request.headers.get("accept-language"))
-        try:
-            for updates in self.kept.start(submission.visitor).follow(self.run(submission, words)):
-                yield fill(updates)
-        except gr.Error:
-            yield fill({"status": ""})
-            raise
+        updates = self.kept.start(submission.visitor).follow(self.run(submission, words))
+        yield from clear_on_error(map(fill, updates), len(RUN_OUTPUTS))
 
     def restore(self, visitor: str) -> Iterator[tuple[Any, ...]]:
         """Show the conversion of a visitor whose page was loaded again."""

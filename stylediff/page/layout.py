@@ -197,12 +197,12 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
         stop = gr.Button(t("stop"), variant="stop", elem_id="batch_stop", elem_classes="stop")
     status, table = gr.HTML("", elem_id="batch_status"), gr.Markdown(elem_id="outcomes")
     archive = gr.File(label=t("zip"), file_count="multiple", interactive=False, elem_id="zip")
+    show_start(go, status)
     run = go.click(
         Batches(converter).endpoint(list(settings)), [files, target, preset, seed, *settings.values()],
         [status, table, archive],
         show_progress="hidden", api_name="batch", **MODEL,
     )  # fmt: skip
-    show_start(go, status)
     connect_stop(stop, [run], status)
 
 

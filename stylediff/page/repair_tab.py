@@ -27,7 +27,7 @@ from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.player import Shown, build_player, player_value
 from stylediff.page.settings import safe_name, sample_seed
-from stylediff.page.status import connect_stop, show_start, show_status, show_step
+from stylediff.page.status import clear_on_error, connect_stop, show_start, show_status, show_step
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
@@ -113,7 +113,7 @@ class RepairTab:
         def run(path: str | None, *values: Any, request: gr.Request) -> Iterator[Any]:
             given = dict(zip(names, values, strict=True))
             given["seed"] = sample_seed() if new_seed else given["seed"] or 0
-            yield from self.show(path, given, player, request)
+            yield from clear_on_error(self.show(path, given, player, request), len(outputs))
 
         return button.click(
             with_request(run, ["path", *names]),

@@ -22,7 +22,7 @@ from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.inference_thread import MODEL
-from stylediff.page.status import connect_stop, show_start, show_status, show_step
+from stylediff.page.status import clear_on_error, connect_stop, show_start, show_status, show_step
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
 from stylediff.page.zero_gpu import PASS_SECONDS, START_SECONDS, on_gpu, window_count
@@ -154,8 +154,10 @@ class RingtoneTab:
         names = list(controls)
 
         def make(path: str | None, title: str, *values: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-            yield from self.show(path, title, dict(zip(names, values, strict=True)), request)
+            updates = self.show(path, title, dict(zip(names, values, strict=True)), request)
+            yield from clear_on_error(updates, 5)
 
+        show_start(go, status)
         run = go.click(
             with_request(make, ["path", "title", *names]),
             [source, title, *controls.values()],
@@ -164,7 +166,6 @@ class RingtoneTab:
             api_visibility="private",
             **MODEL,
         )
-        show_start(go, status)
         connect_stop(stop, [run], status)
 
     def show(

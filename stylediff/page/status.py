@@ -1,6 +1,7 @@
 """Status line of a run: a bar, a sentence, perhaps a picture."""
 
 import html
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -47,8 +48,24 @@ def show_step(step: Step, words: dict[str, str], seconds_after: float = 0.0, pic
     return show_status(text, share, picture=picture)
 
 
+def clear_on_error(updates: Iterator[tuple[Any, ...]], outputs: int) -> Iterator[tuple[Any, ...]]:
+    """Pass updates on, and clear the status before an error.
+
+    Args:
+        outputs: number of values in an update; the first is the status.
+    """
+    try:
+        yield from updates
+    except gr.Error:
+        yield "", *(gr.skip(),) * (outputs - 1)
+        raise
+
+
 def show_start(button: gr.Button, status: gr.HTML) -> None:
-    """Say at once that a click has started a run."""
+    """Say at once that a click has started a run.
+
+    The browser calls listeners in their order: this one comes before that of the run.
+    """
     button.click(None, None, status, js="() => window.stylediff.starting()", **IN_BROWSER)
 
 
