@@ -87,6 +87,7 @@ def main() -> int:
         for policy, loops in cases:
             with busy_loops(loops):
                 seconds[policy, loops].append(converters[policy].convert())
+            print(f"{policy}, {loops} loops: {seconds[policy, loops][-1]:.2f} s", file=sys.stderr, flush=True)
     for converter in converters.values():
         converter.close()
     first = statistics.median(seconds[cases[0]])
