@@ -21,7 +21,8 @@ FRAME_SAMPLES = 1024
 BLOCK_SAMPLES = 65_536  # libsndfile overflows its stack where much is written at once
 VORBIS = "vorbis"
 WRITE_ERRORS = (OSError, soundfile.LibsndfileError, AssertionError)  # an AssertionError if less was written
-OPUS_RATE = 48_000  # the only common rate that Opus knows
+# Hz that a codec knows, of those that are common; another rate becomes the last of them.
+RATES = {"libopus": (48_000,), "libmp3lame": (8000, 11_025, 16_000, 22_050, 24_000, 32_000, 48_000, 44_100)}
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,10 @@ def write_compressed(path: Path, samples: np.ndarray, sample_rate: int, tags: Ma
     import av  # slow to import
 
     kind = COMPRESSED[path.suffix.lower()]
-    if kind.codec == "libopus" and sample_rate != OPUS_RATE:
-        channels = [resample(torch.from_numpy(channel), sample_rate, OPUS_RATE) for channel in samples]
-        samples, sample_rate = torch.stack(channels).numpy(), OPUS_RATE
+    known = RATES.get(kind.codec, (sample_rate,))
+    if sample_rate not in known:
+        channels = [resample(torch.from_numpy(channel), sample_rate, known[-1]) for channel in samples]
+        samples, sample_rate = torch.stack(channels).numpy().clip(-1, 1), known[-1]
     options = {"fflags": "+bitexact"}
     with (
         complete_file(path, (OSError, av.FFmpegError)) as unfinished,

@@ -247,7 +247,7 @@ class Page(gr.Blocks):
 
 
 def find_base(request: Any) -> dict[str, str]:
-    """Return the address that a page under a path has with a slash.
+    """Return the address of a page under a path, with a slash.
 
     The page's own files are relative to it, also where a visitor leaves the slash out.
     """

@@ -10,17 +10,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylediff.audio import loudness_gain, resample, to_mono, write_audio
+from stylediff.audio import loudness_gain, to_mono, write_audio
 from stylediff.mel import MelConfig
+from stylediff.output_files import describe_result, write_result
 from stylediff.page.settings import Choices, file_stem
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.uploads import Clip
 from stylediff.plotting import brightest, drawable, mels_to_image, spectrogram_figure
-from stylediff.tone_files import write_tone
 from stylediff.waveform import mix_channels
 
 PREVIEW_SIZE = (900, 240)
-MP3_RATES = (22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,9 @@ def write_files(
     files = ResultFiles(folder / "source.flac", *(folder / f"{stem}.{ending}" for ending in endings))
     samples = torch.from_numpy(clip.samples)
     write_audio(files.source, samples if len(samples) <= 2 else mix_channels(samples), clip.sample_rate)
-    write_audio(files.wav, audio, sample_rate)
-    write_audio(files.flac, audio, sample_rate)
-    mp3_rate = sample_rate if sample_rate in MP3_RATES else 44100
-    write_tone(files.mp3, resample(audio, sample_rate, mp3_rate).clamp(-1, 1)[None].numpy(), mp3_rate, stem)
+    tags = describe_result(clip.name, voice or style_name(choices, reference), choices.describe())
+    for path, subtype in ((files.wav, "16"), (files.flac, "24"), (files.mp3, None)):
+        write_result(path, audio, sample_rate, subtype, tags)
     names = {"source": clip.name, "reference": reference and reference.name, "voice": voice}
     named = {key: name for key, name in names.items() if name is not None}
     files.settings.write_text(json.dumps(choices.to_dict() | named, indent=1))

@@ -52,6 +52,15 @@ def test_a_precision_keeps_its_digits(ending, subtype, tmp_path):
     assert error < {"16": 2, "24": 2**-8, "float": 1e-9}[subtype] / 2**15
 
 
+@pytest.mark.parametrize(("ending", "rate"), [(".mp3", 48_000), (".mp3", 96_000), (".m4a", 96_000), (".ogg", 96_000)])
+def test_any_rate_becomes_one_that_the_codec_knows(ending, rate, tmp_path):
+    path = tmp_path / f"tone{ending}"
+    write_result(path, tone(2), rate)
+    samples, found = read_audio(path)
+    assert found == (44_100 if (ending, rate) == (".mp3", 96_000) else rate)
+    assert samples.shape[1] / found == pytest.approx(tone().shape[1] / rate, abs=0.06)
+
+
 def test_the_same_samples_give_the_same_bytes(tmp_path):
     for ending in (*LOSSLESS, *LOSSY):
         files = [tmp_path / f"{name}{ending}" for name in "ab"]

@@ -88,7 +88,10 @@ def save_clips(path: Path, split: str, clips: list[tuple[np.ndarray, np.ndarray]
 
 
 def measure_recordings(folder: Path, out: Path) -> None:
-    """Save clips of recordings; those that are held out belong to the test split."""
+    """Save clips of recordings.
+
+    Those that are held out belong to the test split.
+    """
     samples = FRAMES * FULL.hop_length
     for number, recording in enumerate(tqdm(list_recordings(folder), unit="recording")):
         path = out / f"recording_{number:04d}.npz"
