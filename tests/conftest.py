@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from train.data.mel_cache import create_cache, finish_cache
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of the processes, which otherwise wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="gradio_")  # pages delete old files in theirs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
