@@ -8,6 +8,7 @@ import soundfile
 from PIL import Image
 
 from stylediff.instruments import INSTRUMENT_NAMES
+from tests.helpers.tiny_pipeline import TONE_RATE, write_tone
 from tests.helpers.visitors import (
     choose_steps,
     clear_clip,
@@ -53,9 +54,9 @@ def test_a_visitor_converts_and_downloads(visit, clip, tmp_path):
 
 
 @pytest.mark.browser
-def test_stop_takes_the_place_of_convert_and_the_next_click_starts_at_once(visit, clip):
+def test_stop_takes_the_place_of_convert_and_the_next_click_starts_at_once(visit, tmp_path):
     visitor = visit()
-    upload(visitor, clip)
+    upload(visitor, write_tone(tmp_path / "long.wav", 30 * TONE_RATE))
     choose_steps(visitor, SLOW_STEPS)
     assert not visitor.is_visible("#stop")
     visitor.click("#go")
