@@ -20,7 +20,7 @@ def page():
 def test_the_choosers_of_the_page_offer_every_ending(page):
     blocks, options = page
     [files] = [block for block in blocks.blocks.values() if isinstance(block, gr.File) and block.elem_id == "files"]
-    assert set(SUFFIXES) <= set(files.file_types)
+    assert files.file_types is None  # several files at once: the table says which could not be read
     assert json.dumps(SUFFIXES) in options["js"]
 
 
