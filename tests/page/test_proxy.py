@@ -67,6 +67,7 @@ def test_a_result_is_there_after_a_connection_broke(browser, proxy, tmp_path):
     clip = write_tone(tmp_path / "clip.wav", 30 * TONE_RATE)
     visitor = browser.new_page()
     visitor.goto(f"http://127.0.0.1:{proxy.port}/")
+    visitor.wait_for_selector("#player .ab:not([hidden])")  # the example on arrival takes the place of the clip
     upload(visitor, clip)
     choose_steps(visitor, 50)
     visitor.click("#go")
