@@ -44,7 +44,7 @@ def facts_of(visitor) -> str:
 
 
 def wait_until_done(visitor) -> None:
-    visitor.wait_for_function("document.querySelector('#status').innerText.startsWith('Done')", timeout=60_000)
+    visitor.wait_for_function("document.querySelector('#status')?.innerText.startsWith('Done')", timeout=60_000)
 
 
 def open_tab(visitor, name: str) -> None:
