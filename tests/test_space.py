@@ -6,7 +6,6 @@ import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from fnmatch import fnmatch
 from itertools import pairwise
@@ -17,6 +16,7 @@ import pytest
 import soundfile
 from gradio_client import Client, handle_file
 
+from tests.helpers.environments import make_environment
 from tests.helpers.files import ROOT
 
 README, SERVING = ((ROOT / name).read_text() for name in ("README.md", "docs/serving.md"))
@@ -68,10 +68,7 @@ def space(tmp_path_factory):
     for path in space_files():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, folder / path)
-    environment = folder / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    python = environment / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"], cwd=folder, check=True)
+    python = make_environment(folder / "environment", folder / "requirements.txt")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -58,6 +58,11 @@ def test_silence_has_no_notes(transcriber: NoteTranscriber) -> None:
     assert not transcription.roll.any()
 
 
+def test_channels_are_refused(transcriber: NoteTranscriber) -> None:
+    with pytest.raises(ValueError, match="one dimension"):
+        transcriber.transcribe(np.zeros((2, 22050), np.float32))
+
+
 def test_less_than_a_window_is_padded(transcriber: NoteTranscriber) -> None:
     assert transcriber.frames(np.zeros(300)).shape == (2, 88)
 

@@ -116,7 +116,8 @@ def test_steady_clips_take_turns_with_others():
 
 
 @pytest.mark.slow
-def test_a_resumed_measurement_gives_the_same_page(dataset, tmp_path, capsys):
+def test_a_resumed_measurement_gives_the_same_page(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.experiments.codec.TIMED_CLIPS", 1)
     tiny_pipeline().save_pretrained(tmp_path / "model")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     out = tmp_path / "report"
@@ -136,6 +137,7 @@ def test_a_resumed_measurement_gives_the_same_page(dataset, tmp_path, capsys):
     (out / "results.jsonl").write_text("".join(lines[:8]) + lines[8][:30])
     assert main(command) == 0
     assert sorted((out / "results.jsonl").read_text().splitlines(keepends=True)) == sorted(lines)
+    assert (out / "codec.md").read_text() == page
 
 
 def test_a_missing_data_set_is_reported(tmp_path, capsys):

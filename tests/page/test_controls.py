@@ -195,4 +195,4 @@ def test_the_page_describes_itself(visit):
     visitor.wait_for_selector("text=Data and licences")
     assert visitor.locator(".flow-box").count() == 9
     assert visitor.get_by_role("heading", name="How it works").is_visible()
-    assert visitor.get_by_text("Nothing above 11 kHz is generated").is_visible()
+    assert visitor.get_by_text("Sound above 11 kHz is an estimate").is_visible()

@@ -80,8 +80,13 @@ class NoteTranscriber:
 
         Returns:
             Two arrays (frames, 88), frame t at ``t * 256`` samples.
+
+        Raises:
+            ValueError: the waveform has channels.
         """
         samples = np.asarray(waveform, dtype=np.float32)
+        if samples.ndim != 1:
+            raise ValueError(f"a waveform to transcribe has one dimension, not the shape {samples.shape}")
         frames = -(-len(samples) // HOP)
         starts = range(0, frames * HOP, KEPT * HOP)
         padded = np.pad(samples, (MARGIN * HOP, WINDOW))

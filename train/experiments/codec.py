@@ -227,7 +227,10 @@ def measure_codec(args: argparse.Namespace) -> None:
     """Measure what is missing; write and print the page."""
     clips, stages = choose_unseen_clips(args.data, args.clips), load_stages(args.model)
     lock_settings(args.out, describe_arguments(args, ("model", "classifier")))
-    seconds = time_stages(stages, clips)
+    path = args.out / "seconds.json"
+    if not path.is_file():  # before other processes compete for the cores
+        write_atomically(path, json.dumps(time_stages(stages, clips), indent=1))
+    seconds = json.loads(path.read_text())
     page = write_markdown(measure_all(args, clips, list(stages)), list(stages), seconds)
     write_atomically(args.out / "codec.md", page)
     print(page)

@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
-from stylediff.audio import fit_length, resample
+from stylediff.audio import fit_length, resample, to_mono
 from train.common.cli import run_command
 from train.common.markdown import write_page
 from train.common.parallel import parallel_map
@@ -152,7 +152,8 @@ def run_condition(pipeline: StyleTransferPipeline, recording: Recording, audio: 
     rate = pipeline.mel.sample_rate
     generator = torch.Generator().manual_seed(audio.seed)
     result = pipeline(recording.waveform, recording.sample_rate, target=audio.instrument, generator=generator)
-    return fit_length(resample(result.audio.cpu(), recording.sample_rate, rate), len(audio.target))
+    mono = to_mono(result.audio.cpu(), recording.sample_rate, rate)  # a stereo recording gives a stereo result
+    return fit_length(mono, len(audio.target))
 
 
 def measure(case: EvalCase, model: Path, data: Path) -> list[Result]:
