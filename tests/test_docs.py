@@ -1,11 +1,15 @@
 """Documents: links, commands, pictures and decisions agree with the code."""
 
+import contextlib
+import importlib
+import io
 import re
 import runpy
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -40,15 +44,28 @@ def commands(page: Path) -> list[list[str]]:
     return [found.split() for found in re.findall(r"-m ((?:train|stylediff)\b[^`|#&\n]*)", text)]
 
 
+def import_program(name: str) -> ModuleType | None:
+    """What ``python -m`` runs, where it parses its arguments in a function."""
+    module = importlib.import_module(name)
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"{name}.__main__")
+    return module if hasattr(module, "parse_arguments") else None
+
+
 @cache
 def known_flags(module: str, name: str) -> set[str]:
-    """Flags of ``python -m stylediff``, or of a command of ``python -m train``.
+    """Flags of a program, or of a command of ``python -m train``.
 
     Raises:
         KeyError: there is no such command.
     """
     if module == "train":
         text = COMMANDS[name].parser().format_help()
+    elif (program := import_program(module)) is not None:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+            program.parse_arguments(["--help"])
+        text = printed.getvalue()
     else:
         help_command = [sys.executable, "-m", module, "--help"]
         text = subprocess.run(help_command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -46,6 +46,7 @@ def test_the_first_command_runs_as_written(workplace):
     assert (folder / "violin.wav").stat().st_size > 100_000
 
 
+@pytest.mark.slow
 def test_the_endpoint_is_called_as_written(address, tmp_path):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     [example] = blocks(SERVING, "python")

@@ -14,6 +14,8 @@ from train.data.note_samples import (
     trim_note,
 )
 
+pytestmark = pytest.mark.slow
+
 NOISE = 3e-4
 
 

@@ -67,6 +67,7 @@ def recordings(soundfonts, tmp_path_factory):
     return folder.parent, trained
 
 
+@pytest.mark.slow
 def test_recordings_are_paired_with_renders_of_their_notes(recordings, soundfonts, tmp_path, capsys):
     folder, trained = recordings
     flags = ["--recordings", str(folder), "--soundfont", str(soundfonts[1]), "--out", str(tmp_path / "out")]

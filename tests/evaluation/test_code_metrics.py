@@ -75,6 +75,7 @@ def test_a_reconstruction_gives_errors_and_the_codes_of_the_encoder() -> None:
     assert errors["relative_error"] == pytest.approx(errors["squared_error"] / deviation**2)
 
 
+@pytest.mark.slow
 def test_a_prior_saves_the_bits_of_a_pattern() -> None:
     generator = torch.Generator().manual_seed(0)
     firsts = torch.randint(4, (200, 1, 1), generator=generator)

@@ -16,6 +16,7 @@ from tests.helpers.visitors import open_tab
 ELISE = ROOT / "examples" / "piano_fur_elise.flac"
 
 
+@pytest.mark.slow
 def test_the_endpoint_gives_a_tone_and_the_part_that_was_chosen(address):
     client = Client(address, verbose=False)
     file, facts = client.predict(

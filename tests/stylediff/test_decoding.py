@@ -242,6 +242,7 @@ def test_concatenated_aac_is_read_to_its_end(tmp_path, music):
 
 
 @pytest.mark.parametrize("start_s", [0.0, 3600.0])
+@pytest.mark.slow
 def test_a_part_of_hours_costs_little_time(tmp_path, music, start_s):
     path = write(tmp_path / "hours.amr", music)
     content = path.read_bytes()

@@ -28,6 +28,7 @@ def test_clean_music_stays_as_it_is(path):
 
 
 @pytest.mark.parametrize("hz", [50.0, 60.0, 49.8])
+@pytest.mark.slow
 def test_hum_is_found_and_removed(hz):
     waveform, rate = music()
     time = np.arange(waveform.shape[1]) / rate

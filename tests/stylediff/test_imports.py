@@ -43,12 +43,14 @@ def test_a_conversion_imports_nothing_that_is_rarely_needed(tmp_path):
     assert out.is_file()
 
 
+@pytest.mark.slow
 def test_every_public_name_can_be_imported():
     program = "import stylediff\nassert set(stylediff.__all__) <= set(dir(stylediff))\nfrom stylediff import *"
     assert imported(program, ("stylediff.vocoder",)) == ["stylediff.vocoder"]
     assert imported("import stylediff\nassert not hasattr(stylediff, 'Vocode')", SLOW) == []
 
 
+@pytest.mark.slow
 def test_the_compiler_can_be_used_after_a_block_without_it():
     program = """
 import sys, torch

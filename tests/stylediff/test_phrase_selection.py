@@ -6,6 +6,8 @@ import pytest
 from stylediff.audio import AudioError
 from stylediff.phrase_selection import SAMPLE_RATE, find_pulse, select_phrase
 
+pytestmark = pytest.mark.slow
+
 BEAT_S = 0.5
 TUNE = (60, 64, 67, 72, 71, 67, 62, 65, 69, 65, 62, 59, 60, 64, 60, 55)
 

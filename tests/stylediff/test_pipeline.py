@@ -216,6 +216,7 @@ def test_bad_audio_is_refused_with_a_message(pipeline, waveform):
         run(pipeline, waveform)
 
 
+@pytest.mark.slow
 def test_without_a_vocoder_griffin_lim_makes_the_sound(pipeline):
     bare = StyleTransferPipeline(
         pipeline.autoencoder, pipeline.unet, pipeline.scheduler, pipeline.style_encoder, vocoder=None
@@ -344,6 +345,7 @@ def test_a_stereo_clip_gives_a_stereo_result_with_the_same_mean(pipeline):
     assert run(pipeline, clip, room="hall", keep_tail=True).audio.shape[0] == 2
 
 
+@pytest.mark.slow
 def test_notes_are_moved_before_the_transfer(pipeline):
     clip = tone(1)
     plain, higher = run(pipeline, clip), run(pipeline, clip, transpose=12)

@@ -9,6 +9,8 @@ from stylediff.ring import close_ring, join_ring, resample_ring, ring_frames, ri
 from stylediff.settings import TransferSettings
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
+pytestmark = pytest.mark.slow
+
 MEL = MelConfig()
 FRAMES = 160
 SAMPLES = FRAMES * MEL.hop_length

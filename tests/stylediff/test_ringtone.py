@@ -11,6 +11,8 @@ from stylediff.tone_files import read_title
 from tests.helpers.files import ROOT
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
+pytestmark = pytest.mark.slow
+
 ELISE = ROOT / "examples" / "piano_fur_elise.flac"
 
 
@@ -48,7 +50,6 @@ def test_a_folder_gets_a_name_that_a_person_would_give_and_nothing_is_overwritte
     assert path.read_bytes() != before
 
 
-@pytest.mark.slow
 def test_the_seed_decides_the_bytes(model, tmp_path):
     contents = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):

@@ -110,6 +110,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(cache: Path, tmp_path: Path) 
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_it_learns_to_distinguish_bands(cache: Path, tmp_path: Path) -> None:
     model = train(settings(cache, tmp_path, steps=60, batch_size=16, warmup_steps=5, log_every=60))
     assert measure_accuracy(model, read_cache(cache, MEL), "validation", "target")["mean"] > 0.8

@@ -81,6 +81,7 @@ def test_generated_pairs_are_reproducible_and_of_the_same_music(folders, tiny_ca
     np.testing.assert_array_equal(made.latents, read_transfers(folders / "again").latents)
 
 
+@pytest.mark.slow
 def test_two_steps_train_and_export_averaged_weights(settings, capsys):
     train(settings)
     average = torch.load(settings.out / "checkpoint.pt", weights_only=True)["averages"]["enhancer"]["shadow_params"]

@@ -10,6 +10,7 @@ from train.trainers.export_pipeline import replace_parts
 main = command("export-pipeline")
 
 
+@pytest.mark.slow
 def test_exported_parts_make_a_half_precision_pipeline_with_the_same_weights(tmp_path, capsys):
     parts = tiny_pipeline()
     parts.autoencoder.save_pretrained(tmp_path / "autoencoder")
