@@ -20,7 +20,15 @@ from stylediff.mel import MelConfig, griffin_lim, is_sounding, normalized_mel
 from stylediff.public import public
 from stylediff.room import add_room
 from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
-from stylediff.settings import START, VOICE, TransferSettings, check_recommended, takes_settings
+from stylediff.settings import (
+    CLIP_TUNING,
+    CONCERT_PITCH,
+    START,
+    VOICE,
+    TransferSettings,
+    check_recommended,
+    takes_settings,
+)
 from stylediff.stereo import is_stereo, spread
 from stylediff.style_encoder import StyleEncoder
 from stylediff.transfer_output import StyleTransferOutput
@@ -174,7 +182,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         """
         self.check_inputs(target, output_type)
         used = TransferSettings.from_kwargs(settings).resolve(self.recommended_settings(target))
-        mono, mono_rate = self.tuned_mono(waveform, sample_rate)
+        mono, mono_rate = self.tuned_mono(waveform, sample_rate, used.tuning)
         source_mel, gain = normalized_mel(transpose(mono, self.mel.sample_rate, used.transpose), self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
@@ -222,14 +230,19 @@ class StyleTransferPipeline(DiffusionPipeline):
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
 
-    def tuned_mono(self, waveform: torch.Tensor | np.ndarray, sample_rate: int) -> tuple[torch.Tensor, float]:
+    def tuned_mono(
+        self, waveform: torch.Tensor | np.ndarray, sample_rate: int, tuning: str = CLIP_TUNING
+    ) -> tuple[torch.Tensor, float]:
         """Mono waveform tuned to A = 440 Hz, and its rate.
 
         The networks know such notes alone. A clip in another tuning is played at another speed, and the result back.
+        A result that shall be at 440 Hz is not: the clip's pitch is shifted at the same speed.
         """
         rate = self.mel.sample_rate
         mono = to_mono(waveform, sample_rate, rate)
         cents = estimate_tuning(mono, rate)
+        if tuning == CONCERT_PITCH:
+            return transpose(mono, rate, -cents / 100).to(self._execution_device), rate
         if cents:
             tuned_rate = rate * 2 ** (cents / 1200)
             return resample(mono, rate, tuned_rate).to(self._execution_device), tuned_rate

@@ -21,9 +21,17 @@ from stylediff.phone_level import level_for_phone
 from stylediff.phrase_selection import SAMPLE_RATE, Phrase, select_phrase
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.ring import Callback, transfer_ring
-from stylediff.settings import SettingError, TransferSettings, add_flags, declarations, declare, read_flags
+from stylediff.settings import (
+    CONCERT_PITCH,
+    SettingError,
+    TransferSettings,
+    add_flags,
+    declarations,
+    declare,
+    read_flags,
+)
 from stylediff.tone_files import FORMATS, check_tone_path, read_title, title_from, tone_name, write_tone
-from stylediff.tuning import transpose
+from stylediff.tuning import estimate_tuning, transpose
 
 ORIGINAL = "original"  # the sound of the clip itself
 TONE_RATES = (44_100, 48_000)  # others become the first
@@ -149,7 +157,8 @@ def play(
     """Play samples ``first`` to ``last`` on the instrument, (1, samples)."""
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.loop:
-        part = transpose(mono, sample_rate, settings.transpose)[first:last]
+        cents = estimate_tuning(mono, sample_rate) if settings.tuning == CONCERT_PITCH else 0.0
+        part = transpose(mono, sample_rate, settings.transpose - cents / 100)[first:last]
         return transfer_ring(pipeline, part, sample_rate, settings.to, settings, generator, callback)[None]
     context = round(CONTEXT_S * sample_rate)
     begin, end = max(0, first - context), min(len(mono), last + context)

@@ -17,6 +17,7 @@ from stylediff.room import ROOM, ROOMS
 STEPS = 4
 TEMPERATURE = 0.3
 DYNAMICS = 0.25
+CLIP_TUNING, CONCERT_PITCH = "clip", "concert"
 START = 0.5  # share of the training's noise levels
 MAX_STEPS = 500  # for more, the noise levels that refining starts from are too few
 
@@ -242,6 +243,9 @@ class TransferSettings(CheckedSettings):
         low=-24,
         high=24,
         step=1,
+    )
+    tuning: str = declare(
+        CLIP_TUNING, "tuning of the result: the clip's own, or A = 440 Hz", choices=(CLIP_TUNING, CONCERT_PITCH)
     )
 
     @classmethod

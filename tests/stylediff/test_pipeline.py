@@ -12,6 +12,7 @@ from stylediff.audio import AudioError
 from stylediff.dynamics import frame_levels
 from stylediff.room import add_room
 from stylediff.settings import TEMPERATURE, TransferSettings
+from stylediff.tuning import estimate_tuning
 from stylediff.waveform import STEP_LIMIT, fade_edges
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
@@ -331,6 +332,17 @@ def test_a_detuned_clip_is_played_in_tune_and_back(pipeline):
         assert len(mono) == round(44_100 * rate / 22_050)
         assert run(pipeline, clip).audio.shape == clip.shape
     assert pipeline.tuned_mono(0.3 * torch.sin(2 * torch.pi * 440 * time), 22_050)[1] == 22_050
+
+
+def test_a_result_can_be_put_at_concert_pitch(pipeline):
+    time = torch.arange(44_100) / 22_050
+    clip = 0.3 * torch.sin(2 * torch.pi * 440 * 2 ** (40 / 1200) * time)
+    mono, rate = pipeline.tuned_mono(clip, 22_050, "concert")
+    assert (rate, len(mono)) == (22_050, 44_100)
+    assert abs(estimate_tuning(mono, 22_050)) < 5
+    assert run(pipeline, clip, tuning="concert").audio.shape == clip.shape
+    with pytest.raises(ValueError, match="tuning must be one of clip, concert"):
+        run(pipeline, clip, tuning="415")
 
 
 def test_a_stereo_clip_gives_a_stereo_result_with_the_same_mean(pipeline):
