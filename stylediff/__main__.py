@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylediff.containers import KINDS, LOSSLESS, LOSSY, UNEXPECTED, AudioError, check_format
-from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 from stylediff.lazy_imports import import_lazily, without_compiler
 from stylediff.process import prepare_process
 from stylediff.settings import SettingError, TransferSettings, add_flags, read_flags
 from stylediff.sources import find_sources, make_output_printable, result_paths
 
 if TYPE_CHECKING:  # slow to import, and arguments are checked first
+    import numpy as np
     import torch
 
     from stylediff.pipeline import StyleTransferPipeline
@@ -44,6 +45,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--model", help="folder or Hub id of other weights")
     parser.add_argument("--spectrogram", type=Path, help="picture of the spectrograms before and after, for one source")
+    parser.add_argument("--midi", type=Path, help="MIDI file of the source's notes (.mid), for one source")
+    parser.add_argument("--quantize", action="store_true", help="put the notes of --midi on the beats")
     args = parser.parse_args(arguments)
     args.sources = find_sources(args.sources)
     check_arguments(parser, args)
@@ -67,8 +70,10 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
         parser.error("--like-weight must be 0 to 1, and below 1 it needs both --to and --like")
     if not args.sources:
         parser.error(f"no audio file in the folders and patterns given ({KINDS})")
-    if len(args.sources) > 1 and (args.out or args.spectrogram):
-        parser.error("several sources need --out-dir DIR, and --spectrogram takes one")
+    if len(args.sources) > 1 and (args.out or args.spectrogram or args.midi):
+        parser.error("several sources need --out-dir DIR, and --spectrogram and --midi take one")
+    if args.quantize and not args.midi:
+        parser.error("--quantize is for --midi FILE")
     if not -(2**63) <= args.seed < 2**64:
         parser.error(f"--seed must be -2^63 to 2^64 - 1, got {args.seed}")
     check_outputs(parser, args)
@@ -84,7 +89,9 @@ def check_outputs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
         parser.error(str(error))
     if args.spectrogram and args.spectrogram.suffix.lower() not in PICTURE_ENDINGS:
         parser.error(f"cannot write {args.spectrogram.name}: name it {', '.join(PICTURE_ENDINGS)}")
-    for path in filter(None, (args.out, args.spectrogram)):
+    if args.midi and args.midi.suffix.lower() not in (".mid", ".midi"):
+        parser.error(f"cannot write {args.midi.name}: name it .mid")
+    for path in filter(None, (args.out, args.spectrogram, args.midi)):
         if not path.parent.is_dir():
             parser.error(f"cannot write {path.name}: no such folder: {path.parent}")
         if path.exists() and not args.force:
@@ -151,6 +158,7 @@ def convert(
         generator=torch.Generator().manual_seed(args.seed),
         **args.settings.kwargs(),
     )
+    report_notes(args, sound.samples, sound.sample_rate, result.settings, source)
     style_name = args.to if args.like is None else f"like {args.like.name}"
     tags = describe_result(source.name, result.voice or style_name, args.settings.describe())
     write_result(path, result.audio, result.sample_rate, args.subtype, tags)
@@ -161,6 +169,24 @@ def convert(
 
         image = mels_to_image([result.source_mel.cpu(), result.mel.cpu()], pipeline.mel)
         Image.fromarray(image).save(args.spectrogram)
+
+
+def report_notes(
+    args: argparse.Namespace, samples: "np.ndarray", sample_rate: int, used: TransferSettings, source: Path
+) -> None:
+    """Say which notes the instrument cannot play, and write the MIDI file that was asked for."""
+    from stylediff.midi_files import write_clip_midi
+    from stylediff.notes import describe_fit
+    from stylediff.transcription import transcribe
+
+    notes = transcribe(samples, sample_rate)
+    instrument = args.to.split("/")[0] if args.to else ""
+    if instrument in INSTRUMENT_NAMES and (sentence := describe_fit(notes, get_instrument(instrument), used.transpose)):
+        print(f"{source.name}: {sentence}", file=sys.stderr)
+    if args.settings.fit and used.transpose != args.settings.transpose:
+        print(f"{source.name}: moved by {used.transpose:+g} semitones", file=sys.stderr)
+    if args.midi:
+        write_clip_midi(args.midi, notes, samples, sample_rate, args.quantize, instrument, source.stem)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """The pipeline: waveform to latents, denoising, and back to a waveform."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,7 @@ from stylediff.mel import MelConfig, griffin_lim, is_sounding, normalized_mel
 from stylediff.public import public
 from stylediff.room import add_room
 from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
-from stylediff.settings import (
-    CLIP_TUNING,
-    CONCERT_PITCH,
-    START,
-    VOICE,
-    TransferSettings,
-    check_recommended,
-    takes_settings,
-)
+from stylediff.settings import CONCERT_PITCH, START, VOICE, TransferSettings, check_recommended, takes_settings
 from stylediff.stereo import is_stereo, spread
 from stylediff.style_encoder import StyleEncoder
 from stylediff.transfer_output import StyleTransferOutput
@@ -183,6 +176,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         self.check_inputs(target, output_type)
         used = TransferSettings.from_kwargs(settings).resolve(self.recommended_settings(target))
         mono, mono_rate = self.tuned_mono(waveform, sample_rate, used.tuning)
+        used = self.fit(used, mono, target) if used.fit else used
         source_mel, gain = normalized_mel(transpose(mono, self.mel.sample_rate, used.transpose), self.mel)
         source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
@@ -231,7 +225,7 @@ class StyleTransferPipeline(DiffusionPipeline):
             raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
 
     def tuned_mono(
-        self, waveform: torch.Tensor | np.ndarray, sample_rate: int, tuning: str = CLIP_TUNING
+        self, waveform: torch.Tensor | np.ndarray, sample_rate: int, tuning: str = ""
     ) -> tuple[torch.Tensor, float]:
         """Mono waveform tuned to A = 440 Hz, and its rate.
 
@@ -247,6 +241,20 @@ class StyleTransferPipeline(DiffusionPipeline):
             tuned_rate = rate * 2 ** (cents / 1200)
             return resample(mono, rate, tuned_rate).to(self._execution_device), tuned_rate
         return mono.to(self._execution_device), rate
+
+    def fit(self, settings: TransferSettings, mono: torch.Tensor, target: str | torch.Tensor) -> TransferSettings:
+        """Return settings that move the notes by octaves into the target's range.
+
+        Raises:
+            ValueError: the target is no instrument whose range is known.
+        """
+        if isinstance(target, torch.Tensor):
+            raise ValueError("fit needs the name of an instrument, because the range of a clip's is not known")
+        from stylediff.transcription import semitones_to_fit  # imports ONNX Runtime, for those who ask for it
+
+        instrument = self.choose_voice(target).split("/")[0]
+        semitones = semitones_to_fit(mono, self.mel.sample_rate, instrument, settings.transpose)
+        return replace(settings, transpose=semitones)
 
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Encode a log-mel, padded with silence to lengths the U-Net accepts.

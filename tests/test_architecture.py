@@ -16,9 +16,9 @@ from tests.helpers.files import ROOT
 # a module of the library imports only from rows above its row
 LAYERS = (
     {"public", "hub", "instruments", "containers", "lazy_imports", "process", "tuning", "waveform"},
-    {"decoding", "sources"},
-    {"audio"},
-    {"output_files"},
+    {"decoding", "notes", "sources"},
+    {"audio", "midi_files"},
+    {"output_files", "transcription"},
     {"mel", "room", "stereo", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
     {"autoencoder", "bandwidth", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},

@@ -5,11 +5,11 @@ import torch
 
 from stylediff.__main__ import main as convert
 from stylediff.checkpoint import load_pipeline
+from stylediff.notes import Note
 from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from tests.trainers.test_voice import VOICE
 from train.data.manifest import read_manifest
-from train.data.notes import Note
 from train.data.recordings import HELD_OUT, split_of
 from train.data.soundfonts import open_synthesizer, soundfont_voices
 

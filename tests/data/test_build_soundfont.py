@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from stylediff.notes import Note
 from tests.helpers.commands import command
 from train.data.build_soundfont import key_ranges, parse_pitch, read_table
 from train.data.note_samples import SAMPLE_RATE, measure_cents
-from train.data.notes import Note
 from train.data.soundfonts import SynthesisError, open_synthesizer, soundfont_voices
 
 main = command("build-soundfont")

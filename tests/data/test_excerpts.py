@@ -5,6 +5,7 @@ import pytest
 import symusic
 
 from stylediff.instruments import get_instrument
+from stylediff.notes import Note
 from tests.helpers.files import write_midi
 from train.data.excerpts import (
     LEAD_IN_S,
@@ -19,7 +20,7 @@ from train.data.excerpts import (
     separate_repeats,
     vary_performance,
 )
-from train.data.notes import Note, mean_polyphony, notes_in_range, playable_by
+from train.data.notes import mean_polyphony, notes_in_range, playable_by
 
 LINE = tuple(Note(0.25 * i, 0.25 * i + 0.2, 66 + i % 5, 80) for i in range(12))
 

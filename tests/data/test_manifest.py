@@ -2,6 +2,7 @@ from collections import Counter
 
 import pytest
 
+from stylediff.notes import Note
 from tests.helpers.tiny_dataset import clip_group, clip_record
 from train.common.files import describe_argument
 from train.data.manifest import (
@@ -13,7 +14,6 @@ from train.data.manifest import (
     save_group,
     write_manifest,
 )
-from train.data.notes import Note
 
 
 def test_folders_of_weights_with_the_same_name_are_distinguished(tmp_path):

@@ -7,11 +7,11 @@ import pytest
 
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
+from stylediff.notes import Note
 from tests.helpers.commands import command
 from tests.helpers.patches import write_sounds
 from train.data.mel_cache import read_cache
 from train.data.mel_patches import onset_frames, pitch_at
-from train.data.notes import Note
 from train.data.patches import read_patches
 
 main = command("mel-patches")

@@ -3,9 +3,9 @@ import pytest
 import soundfile
 import torch
 
+from stylediff.notes import Note
 from tests.helpers.commands import command
 from train.data.manifest import read_manifest
-from train.data.notes import Note
 from train.data.pair_recordings import onset_velocities, refine_onsets
 from train.data.recordings import HELD_OUT, TRAIN, split_of
 from train.data.soundfonts import open_synthesizer, soundfont_voices

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from train.data.notes import Note
+from stylediff.notes import Note
 from train.data.performance import (
     IDIOMS,
     VIBRATO_SHORTEST_S,

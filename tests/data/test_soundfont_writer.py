@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from train.data.notes import Note
+from stylediff.notes import Note
 from train.data.soundfont_writer import FontPreset, Sample, SoundFontError, Zone, write_soundfont
 from train.data.soundfonts import FluidSynthesizer, Preset, TinySynthesizer, soundfont_voices
 

@@ -7,9 +7,9 @@ import pytest
 import scipy.signal
 
 from stylediff.instruments import INSTRUMENTS
+from stylediff.notes import Note
 from tests.helpers.files import PROGRAMS, write_soundfont
 from train.data.excerpts import LEAD_IN_S
-from train.data.notes import Note
 from train.data.performance import IDIOMS, Gesture, Idiom, Shape
 from train.data.soundfonts import (
     FluidSynthesizer,

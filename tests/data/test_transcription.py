@@ -9,8 +9,10 @@ import pytest
 import soundfile
 import torch
 
-from train.data.notes import FRAMES_PER_SECOND, LOWEST_PITCH, Note, frame_prf, note_f1, score_roll
-from train.data.transcription import SAMPLE_RATE, NoteTranscriber, PitchTracker
+from stylediff.notes import Note
+from stylediff.transcription import FRAMES_PER_SECOND, LOWEST_PITCH, SAMPLE_RATE
+from train.data.notes import frame_prf, note_f1, score_roll
+from train.data.transcription import NoteTranscriber, PitchTracker
 
 MELODY = tuple(
     Note(start, start + 0.4, pitch, 80)

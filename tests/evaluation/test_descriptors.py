@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.data.notes import Note
+from stylediff.notes import Note
 from train.evaluation.descriptors import (
     attack_time,
     energy_between_partials,

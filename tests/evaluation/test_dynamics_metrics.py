@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.data.notes import Note
+from stylediff.notes import Note
 from train.evaluation.metrics.notes import timely_share
 from train.evaluation.metrics.sound import correlation, level_contour, mel_contour, momentary_loudness
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from stylediff.mel import MelConfig
+from stylediff.notes import Note
 from tests.helpers.files import ROOT
-from train.data.notes import Note
 from train.data.transcription import NoteTranscriber, PitchTracker
 from train.evaluation.metrics import CODEC, METRICS, NOTES, SOUND, Result, columns_of, score_clip
 from train.evaluation.metrics.clip import Listeners, ScoredClip, name_instrument

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from stylediff.mel import MelConfig
-from train.data.notes import Note, clip_notes, frame_prf, is_one_voice, note_f1, score_roll
+from stylediff.notes import Note
+from train.data.notes import clip_notes, frame_prf, is_one_voice, note_f1, score_roll
 from train.evaluation.metrics.notes import f0_accuracy, onset_f1, pitch_class_distance, pitch_jaccard
 from train.evaluation.metrics.sound import (
     chroma_similarity,

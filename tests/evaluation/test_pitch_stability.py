@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stylediff.mel import MelConfig
-from train.data.notes import Note
+from stylediff.notes import Note
 from train.evaluation.metrics.notes import held_frames, pitch_deviation, pitch_wobble
 from train.evaluation.metrics.sound import hop_stripes
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from stylediff.mel import waveform_to_mel
+from stylediff.notes import Note
 from tests.helpers.commands import command
 from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, tone
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
-from train.data.notes import Note
 from train.evaluation.metrics.sound import log_mel_error
 from train.experiments.codec import changes, lost_frames, write_rivalry, write_steadiness
 from train.experiments.codec_stages import (

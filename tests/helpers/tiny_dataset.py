@@ -11,9 +11,9 @@ import torch
 
 from stylediff.audio import loudness_gain
 from stylediff.mel import MelConfig
+from stylediff.notes import Note
 from train.data.manifest import ClipGroup, ClipRecord
 from train.data.mel_cache import CachedClip
-from train.data.notes import Note
 
 MEL = MelConfig()
 SAMPLES = 64 * MEL.hop_length

@@ -7,7 +7,8 @@ import numpy as np
 import symusic
 
 from stylediff.instruments import INSTRUMENTS
-from train.data.notes import PLAYABLE_SHARE, Note, mean_polyphony
+from stylediff.notes import Note
+from train.data.notes import PLAYABLE_SHARE, mean_polyphony
 
 MIN_NOTES, MAX_NOTES = 5, 90
 LEAD_IN_S = 0.8

@@ -16,8 +16,8 @@ import torch
 from stylediff.audio import loudness_gain
 from stylediff.instruments import get_instrument
 from stylediff.mel import MelConfig
+from stylediff.notes import Note
 from train.common.cli import run_command
-from train.data.notes import Note
 from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_presets
 
 START_S, FADE_S, LONGEST_S = 0.1, 0.15, 8.0

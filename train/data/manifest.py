@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stylediff.notes import Note
 from train.common.files import write_atomically
-from train.data.notes import Note
 
 SPLITS = ("train", "validation", "test")
 SPLIT_SHARES = {"validation": 0.04, "test": 0.10}

@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 from stylediff.mel import MelConfig
+from stylediff.notes import Note
 from train.common.cli import run_command
 from train.data.manifest import SPLITS, ManifestError, read_manifest
 from train.data.mel_cache import CacheError, MelCache, read_cache
-from train.data.notes import Note, notes_in_range
+from train.data.notes import notes_in_range
 from train.data.patches import NO_LABEL, SIZE, PatchError, PatchSet, write_patches
 
 SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}

@@ -1,34 +1,15 @@
 """Notes of a score, and their agreement with notes of a recording."""
 
 import itertools
-from dataclasses import dataclass
 
 import mir_eval
 import numpy as np
 
 from stylediff.instruments import INSTRUMENTS, Instrument
+from stylediff.notes import Note, is_in_range
+from stylediff.transcription import FRAMES_PER_SECOND, LOWEST_PITCH, PITCHES  # of piano rolls
 
-FRAMES_PER_SECOND = 22050 / 256  # of piano rolls, as basic-pitch has them
-LOWEST_PITCH, PITCHES = 21, 88  # piano keys, the columns of piano rolls
 PLAYABLE_SHARE = 0.85
-
-
-@dataclass(frozen=True)
-class Note:
-    """One note of a score.
-
-    Onset and end are in seconds from the start of the clip; pitch and velocity are MIDI numbers.
-
-    Examples:
-        >>> from train.data.notes import Note, mean_polyphony
-        >>> mean_polyphony([Note(0.0, 1.0, 60, 80), Note(0.0, 0.5, 64, 80)])
-        1.5
-    """
-
-    start: float
-    end: float
-    pitch: int
-    velocity: int
 
 
 def mean_polyphony(notes: tuple[Note, ...] | list[Note]) -> float:
@@ -42,11 +23,6 @@ def mean_polyphony(notes: tuple[Note, ...] | list[Note]) -> float:
         covered += (time - last) * (sounding > 0)
         sounding, last = sounding + change, time
     return total / max(covered, 1e-9)
-
-
-def is_in_range(note: Note, instrument: Instrument) -> bool:
-    """True if an instrument can play a note."""
-    return instrument.lowest <= note.pitch <= instrument.highest
 
 
 def notes_in_range(notes: tuple[Note, ...], instrument: Instrument) -> tuple[Note, ...]:

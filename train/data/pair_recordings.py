@@ -22,12 +22,13 @@ from tqdm import tqdm
 from stylediff.audio import AudioError, loudness_gain
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 from stylediff.mel import MelConfig
+from stylediff.notes import Note
 from train.common.cli import run_command
 from train.common.files import FolderError, lock_settings
 from train.common.parallel import parallel_map
 from train.data.excerpts import separate_repeats
 from train.data.manifest import ClipGroup, ClipRecord, ManifestError, is_finished, save_group, write_manifest
-from train.data.notes import Note, clip_notes, frame_prf, note_f1, playable_by
+from train.data.notes import clip_notes, frame_prf, note_f1, playable_by
 from train.data.pairs import RECORDED
 from train.data.performance import note_shapes, sample_gestures
 from train.data.recordings import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from train.data.notes import Note
+from stylediff.notes import Note
 
 VIBRATO_SHORTEST_S = 0.28  # shorter notes have no gestures
 VIBRATO_RISE_S = 0.15

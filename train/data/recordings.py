@@ -17,7 +17,7 @@ import torch
 from stylediff.audio import SILENCE_RMS, AudioError, read_audio, to_mono
 from stylediff.containers import KINDS, SUFFIXES
 from stylediff.instruments import INSTRUMENT_NAMES
-from train.data.notes import Note
+from stylediff.notes import Note
 
 TABLE = Path(__file__).with_suffix(".csv")
 TRAIN, HELD_OUT = "train", "held_out"

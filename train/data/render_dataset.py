@@ -24,6 +24,7 @@ from tqdm import tqdm
 from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENTS, Instrument, get_instrument
 from stylediff.mel import MelConfig
+from stylediff.notes import is_in_range
 from train.common.cli import run_command
 from train.common.files import FolderError, lock_settings
 from train.common.parallel import parallel_map
@@ -41,7 +42,7 @@ from train.data.manifest import (
     save_group,
     write_manifest,
 )
-from train.data.notes import is_in_range, notes_in_range, playable_by
+from train.data.notes import notes_in_range, playable_by
 from train.data.performance import IDIOMS, Gesture, let_ring, note_shapes, roll_chords, sample_gestures
 from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synthesizer, soundfont_voices
 

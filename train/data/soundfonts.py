@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from stylediff.instruments import INSTRUMENTS
+from stylediff.notes import Note
 from train.data.excerpts import LEAD_IN_S
-from train.data.notes import Note
 from train.data.performance import Shape, note_curves
 
 BLOCK = 64  # FluidSynth computes 64 samples at a time; events on that grid sound the same in any context

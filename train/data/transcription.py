@@ -6,21 +6,22 @@ import sys
 import types
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from stylediff.audio import resample
-from train.data.notes import FRAMES_PER_SECOND, PITCHES, Note
+from stylediff.notes import Note
+from stylediff.transcription import (
+    FRAME_THRESHOLD,
+    FRAMES_PER_SECOND,
+    ONSET_THRESHOLD,
+    SAMPLE_RATE,
+    SHORTEST_NOTE_S,
+    NoteModel,
+)
 
-ONSET_THRESHOLD, FRAME_THRESHOLD = 0.6, 0.4  # the defaults, 0.5 and 0.3, split notes of sampled instruments
-SHORTEST_NOTE_S = 0.058
 ROLL_THRESHOLD = 0.3
-SAMPLE_RATE, HOP = 22050, 256  # sample rate of the network
-WINDOW = 2 * SAMPLE_RATE - HOP  # samples per window of the network, which give 172 frames
-MARGIN, KEPT = 15, 142  # frames at a window's start that lack context, and the following ones that are used
 
 
 @dataclass(frozen=True)
@@ -54,58 +55,28 @@ class Transcription:
 class NoteTranscriber:
     """Note transcription by basic-pitch.
 
-    Source: Bittner et al. 2022, arXiv 2203.09893. The weights come with its wheel.
-
-    Windows are cut so that their used frames are contiguous. The loop in basic-pitch keeps 0.7 frames too many of each
-    window and corrects the times afterwards. The notes agree, and here frames need no correction.
+    Source: Bittner et al. 2022, arXiv 2203.09893. Its own decoding to notes is the judge; that of
+    ``stylediff.transcription`` is for users.
     """
 
     def __init__(self) -> None:
         logging.disable(logging.WARNING)  # on import, basic_pitch warns about each missing runtime
-        import basic_pitch
         from basic_pitch.note_creation import output_to_notes_polyphonic
 
         logging.disable(logging.NOTSET)
         self.decode_notes = output_to_notes_polyphonic
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # evaluations use several processes
-        weights = Path(basic_pitch.__file__).parent / "saved_models/icassp_2022/nmp.onnx"
-        self.session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
-
-    def posteriors(self, waveform: torch.Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities that each key sounds, and that a note starts.
-
-        Args:
-            waveform: (samples,) at 22050 Hz.
-
-        Returns:
-            Two arrays (frames, 88), frame t at ``t * 256`` samples.
-
-        Raises:
-            ValueError: the waveform has channels.
-        """
-        samples = np.asarray(waveform, dtype=np.float32)
-        if samples.ndim != 1:
-            raise ValueError(f"a waveform to transcribe has one dimension, not the shape {samples.shape}")
-        frames = -(-len(samples) // HOP)
-        starts = range(0, frames * HOP, KEPT * HOP)
-        padded = np.pad(samples, (MARGIN * HOP, WINDOW))
-        windows = np.stack([padded[start : start + WINDOW] for start in starts])[..., None]
-        names = ["StatefulPartitionedCall:1", "StatefulPartitionedCall:2"]  # notes, onsets
-        outputs = self.session.run(names, {"serving_default_input_2:0": windows})
-        notes, onsets = (out[:, MARGIN : MARGIN + KEPT].reshape(-1, PITCHES)[:frames] for out in outputs)
-        return notes, onsets
+        self.network = NoteModel()
 
     def transcribe(self, waveform: torch.Tensor | np.ndarray) -> Transcription:
         """Transcribe a waveform (samples,) at 22050 Hz.
 
         Notes and roll come from one run of the network.
         """
-        notes, onsets = self.posteriors(waveform)
+        found = self.network.posteriors(waveform)
         with np.errstate(invalid="ignore"):  # silence makes it divide by zero
             events = self.decode_notes(
-                notes,
-                onsets,
+                found.notes,
+                found.onsets,
                 onset_thresh=ONSET_THRESHOLD,
                 frame_thresh=FRAME_THRESHOLD,
                 min_note_len=round(SHORTEST_NOTE_S * FRAMES_PER_SECOND),
@@ -117,11 +88,11 @@ class NoteTranscriber:
         intervals = np.array([event[:2] for event in events], dtype=float).reshape(-1, 2) / FRAMES_PER_SECOND
         pitches = np.array([event[2] for event in events], dtype=float)
         velocities = np.array([round(127 * event[3]) for event in events], dtype=int)
-        return Transcription(intervals, pitches, velocities, notes)
+        return Transcription(intervals, pitches, velocities, found.notes)
 
     def frames(self, waveform: torch.Tensor | np.ndarray) -> np.ndarray:
         """Which keys sound, (frames, 88) bool."""
-        return self.posteriors(waveform)[0] > ROLL_THRESHOLD
+        return self.network.posteriors(waveform).notes > ROLL_THRESHOLD
 
 
 class PitchTracker:

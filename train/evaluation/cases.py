@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
+from stylediff.notes import Note
 from train.data.manifest import ClipGroup, ClipRecord
-from train.data.notes import Note, clip_notes, notes_in_range
+from train.data.notes import clip_notes, notes_in_range
 
 
 class Direction(NamedTuple):

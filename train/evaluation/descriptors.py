@@ -14,7 +14,7 @@ import scipy.signal
 import torch
 
 from stylediff.audio import SILENCE_RMS
-from train.data.notes import Note
+from stylediff.notes import Note
 
 TRACK_HOP_S, ATTACK_HOP_S = 0.005, 0.002
 TRACK_PARTIALS, ATTACK_PARTIALS, GAP_PARTIALS = 4, 6, 8

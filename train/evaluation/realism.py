@@ -8,7 +8,8 @@ import torch
 
 from stylediff.audio import AudioError
 from stylediff.instruments import get_instrument
-from train.data.notes import LOWEST_PITCH, PITCHES, frame_prf, note_f1, notes_in_range
+from stylediff.transcription import LOWEST_PITCH, PITCHES
+from train.data.notes import frame_prf, note_f1, notes_in_range
 from train.data.transcription import NoteTranscriber, Transcription
 from train.evaluation.descriptors import attack_time, energy_between_partials, measure_vibrato
 from train.evaluation.musicnn import TAG_OF, Musicnn

@@ -14,8 +14,9 @@ from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length
 from stylediff.instruments import get_instrument
 from stylediff.mel import griffin_lim, waveform_to_mel
+from stylediff.notes import Note
 from train.data.manifest import ClipGroup, ClipRecord, ManifestError, read_manifest
-from train.data.notes import Note, clip_notes, is_one_voice, notes_in_range
+from train.data.notes import clip_notes, is_one_voice, notes_in_range
 from train.evaluation.metrics.notes import HELD_SECONDS
 
 ORIGINAL = "original"

@@ -31,12 +31,13 @@ from stylediff.linear_prediction import interpolate, predict_both_sides
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.repair import GAP, RECOGNISED, RepairSettings, repair, style_of
+from stylediff.transcription import FRAMES_PER_SECOND
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
 from train.data.notes import frame_prf, note_f1
 from train.data.recordings import HELD_OUT, Recording, list_recordings, load_recording
-from train.data.transcription import FRAMES_PER_SECOND, NoteTranscriber
+from train.data.transcription import NoteTranscriber
 from train.evaluation.embeddings import frechet_distance
 from train.evaluation.metrics import Result
 from train.evaluation.musicnn import Musicnn

@@ -21,12 +21,13 @@ from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
 from stylediff.audio import fit_length, resample, to_mono
+from stylediff.notes import Note
 from train.common.cli import run_command
 from train.common.markdown import write_page
 from train.common.parallel import parallel_map
 from train.data.augmentation import add_reverb
 from train.data.manifest import read_manifest
-from train.data.notes import Note, frame_prf, score_roll
+from train.data.notes import frame_prf, score_roll
 from train.data.transcription import NoteTranscriber
 from train.evaluation.cases import CaseAudio, EvalCase, choose_cases
 from train.evaluation.metrics import Result

@@ -22,13 +22,14 @@ from tqdm import tqdm
 from stylediff.audio import loudness_gain
 from stylediff.instruments import INSTRUMENT_NAMES, Instrument, choose_instruments, get_instrument
 from stylediff.mel import MelConfig
+from stylediff.notes import Note
 from stylediff.room import add_room
 from train.common.cli import run_command
 from train.common.files import lock_settings, write_atomically
 from train.common.markdown import table_head, table_row, write_page
 from train.data.excerpts import Excerpt, ScoreError, cut_excerpt, find_pieces
 from train.data.manifest import ManifestError
-from train.data.notes import Note, notes_in_range, playable_by
+from train.data.notes import notes_in_range, playable_by
 from train.data.recordings import HELD_OUT, RecordingError, list_recordings
 from train.data.soundfonts import SynthesisError, soundfont_voices
 from train.evaluation.cases import CaseError

@@ -9,7 +9,8 @@ import torch
 
 from stylediff.audio import loudness_gain
 from stylediff.mel import MelConfig, waveform_to_mel
-from train.data.notes import Note, is_one_voice, score_roll
+from stylediff.notes import Note
+from train.data.notes import is_one_voice, score_roll
 from train.data.transcription import NoteTranscriber, PitchTracker, Transcription
 from train.data.waveforms import normalized_mel
 from train.models.instrument_classifier import InstrumentClassifier

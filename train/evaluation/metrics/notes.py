@@ -8,7 +8,8 @@ import mir_eval
 import numpy as np
 import torch
 
-from train.data.notes import LOWEST_PITCH, PITCHES, Note
+from stylediff.notes import Note
+from stylediff.transcription import LOWEST_PITCH, PITCHES
 
 MATCHED_SECONDS, TIMELY_SECONDS = 0.1, 0.03
 HELD_SECONDS = 0.4
