@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.signal import argrelmax
 
 from stylediff.audio import to_mono
 from stylediff.instruments import get_instrument
@@ -145,10 +144,9 @@ def find_events(notes: np.ndarray, onsets: np.ndarray) -> list[tuple[int, int, i
             events.append((first, last, key))
 
     starts = onset_strength(notes, onsets)
-    peaks = [
-        (frame, key) for frame, key in zip(*argrelmax(starts), strict=True) if starts[frame, key] >= ONSET_THRESHOLD
-    ]
-    for frame, key in sorted(peaks, reverse=True):
+    inner = starts[1:-1]
+    is_peak = (inner > starts[:-2]) & (inner > starts[2:]) & (inner >= ONSET_THRESHOLD)
+    for frame, key in np.argwhere(is_peak)[::-1] + np.array([1, 0]):
         last = frame + 1 + run_length(left[frame + 1 :, key])
         if last - frame > shortest:
             take(frame, last, key)
