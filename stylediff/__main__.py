@@ -174,7 +174,7 @@ def convert(
 def report_notes(
     args: argparse.Namespace, samples: "np.ndarray", sample_rate: int, used: TransferSettings, source: Path
 ) -> None:
-    """Say which notes the instrument cannot play, and write the MIDI file that was asked for."""
+    """Say what the instrument cannot play, and write the MIDI file."""
     from stylediff.midi_files import write_clip_midi
     from stylediff.notes import describe_fit
     from stylediff.transcription import transcribe

@@ -78,7 +78,10 @@ def write_clip_midi(
 
 
 def find_beats(samples: np.ndarray, sample_rate: int) -> list[float]:
-    """Times of the beats in seconds, by librosa (Ellis 2007); none in silence."""
+    """Return the times of the beats, in seconds.
+
+    They are librosa's (Ellis 2007). Silence has none.
+    """
     mono = np.asarray(samples, dtype=np.float32).reshape(-1, np.shape(samples)[-1]).mean(0)
     if not mono.any():
         return []

@@ -53,7 +53,10 @@ def fit_to_range(notes: Sequence[Note], instrument: Instrument, semitones: float
 
 
 def describe_fit(notes: Sequence[Note], instrument: Instrument, semitones: float = 0) -> str:
-    """Say how many notes an instrument cannot play, and what would help; nothing if it plays all."""
+    """Say how many notes an instrument cannot play.
+
+    The sentence has a transposition that would help. It is empty if nothing is lost.
+    """
     lost = count_lost(notes, instrument, semitones)
     if not lost:
         return ""

@@ -244,7 +244,7 @@ class TransferSettings(CheckedSettings):
         high=24,
         step=1,
     )
-    fit: bool = declare(False, "move the notes by octaves into the instrument's range", is_shown=False)
+    fit: bool = declare(False, "move the notes by octaves into the instrument's range")
     tuning: str = declare(
         CLIP_TUNING, "tuning of the result: the clip's own, or A = 440 Hz", choices=(CLIP_TUNING, CONCERT_PITCH)
     )

@@ -60,7 +60,9 @@ class NoteModel:
         self.session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
     def posteriors(self, waveform: torch.Tensor | np.ndarray) -> Posteriors:
-        """Probabilities of notes, onsets and pitches; frame t is at ``t * 256`` samples.
+        """Probabilities of notes, onsets and pitches.
+
+        Frame t is at ``t * 256`` samples.
 
         Args:
             waveform: (samples,) at 22050 Hz.
@@ -157,7 +159,10 @@ def find_events(notes: np.ndarray, onsets: np.ndarray) -> list[tuple[int, int, i
 
 
 def onset_strength(notes: np.ndarray, onsets: np.ndarray) -> np.ndarray:
-    """Probabilities that a note starts, also where one only becomes much more probable within two frames."""
+    """Probabilities that a note starts, (frames, 88).
+
+    A note also starts where it becomes much more probable within two frames.
+    """
     padded = np.pad(notes, ((2, 0), (0, 0)))
     rises = np.minimum(notes - padded[1:-1], notes - padded[:-2]).clip(0)
     rises[:2] = 0

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -96,6 +97,7 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
             clip = load_clip(path_of(source, "no_clip"), choices.start_s, choices.length_s)
             reference_clip = load_clip(path_of(reference, "no_reference"), 0.0, MAX_SECONDS) if reference else None
             output = next(e for e in converter(clip, choices, reference_clip) if isinstance(e, StyleTransferOutput))
+            choices = replace(choices, transpose=output.settings.transpose)  # as it was fitted
             style = style_name(choices, reference_clip)
             file = new_folder() / f"{file_stem(clip.name, style, choices.seed)}.{choices.format}"
             subtype = choices.subtype if file.suffix in LOSSLESS else None

@@ -59,7 +59,7 @@ class Controls:
 
     choices: Components
     random_seed: gr.Checkbox
-    is_matching: gr.State
+    is_matching: gr.Checkbox
     reference: gr.Audio
     preset: gr.Radio
 
@@ -135,7 +135,7 @@ def build_style(t: Labels, accepts_reference: bool) -> Style:
 
     The tab for clips is hidden if the model accepts none.
     """
-    is_matching = gr.State(False)
+    is_matching = gr.Checkbox(False, visible=False)  # the browser keeps it
     with gr.Tabs(elem_id="style"):
         with gr.Tab(t("instrument_tab"), id="name") as by_name:
             target = instrument_tiles(t, "target")

@@ -13,6 +13,7 @@ import torch
 
 from stylediff.audio import read_audio, to_mono
 from stylediff.mel import MelConfig, normalized_mel
+from stylediff.page.clip_notes import Marks, mark_notes, write_notes
 from stylediff.page.conversions import Converter, Step
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.examples import example_label, result_settings
@@ -28,6 +29,7 @@ from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
 from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import brightest, change_image, colour_image
+from stylediff.transcription import transcribe
 
 CONTROLS = ("target", "steps", "guidance", "strength", "seed", "start_s", "length_s")  # that an example sets
 RUN_OUTPUTS = ("status", "player", "seed")
@@ -65,11 +67,13 @@ class Compared:
     Attributes:
         clip: the example.
         pictures: lanes of the player.
+        notes: marks on one of the lanes.
         gain_db: by how much the result is louder.
     """
 
     clip: Clip
     pictures: tuple[np.ndarray, ...]
+    notes: Marks
     gain_db: float
 
 
@@ -166,6 +170,7 @@ class Handlers:
         started: float,
     ) -> Iterator[Updates]:
         """Yield updates of the sound, then of the picture to download."""
+        choices = replace(choices, transpose=output.settings.transpose)  # as it was fitted
         files = write_files(clip, output.audio, output.sample_rate, choices, output.voice, reference)
         target = (
             words[choices.target] if reference is None else words["like_clip"].format(name=readable(reference.name))
@@ -184,7 +189,12 @@ class Handlers:
         value = player_value(self.player, shown, words)
         yield {"player": value, "status": show_status(words["drawing"], DRAWING)}
         write_picture(files.picture, output.source_mel, output.mel, (words["input"], target), self.mel)
-        value = player_value(self.player, replace(shown, files=shown.files | {words["picture"]: files.picture}), words)
+        notes = transcribe(clip.samples, clip.sample_rate)
+        write_notes(files.midi, clip, notes, choices.target if reference is None else "")
+        moved = output.settings.transpose
+        marks = tuple(mark_notes(notes, clip.seconds, self.mel, semitones) for semitones in (0, moved))
+        more = {"MIDI": files.midi, words["picture"]: files.picture}
+        value = player_value(self.player, replace(shown, files=shown.files | more, notes=marks), words)
         keep_take(files.wav.parent, value)
         done = words["done"].format(seconds=f"{time.monotonic() - started:.1f}")
         yield {"player": value, "status": show_status(done)}
@@ -205,7 +215,8 @@ class Handlers:
                 self.normalize(audio, sample_rate),
             )
             gain_db = louder_by_db(clip, audio, sample_rate, self.mel)
-            self.compared[path] = Compared(clip, draw_lanes(*mels, self.mel), gain_db)
+            notes = mark_notes(transcribe(clip.samples, clip.sample_rate), clip.seconds, self.mel)
+            self.compared[path] = Compared(clip, draw_lanes(*mels, self.mel), notes, gain_db)
         return self.compared[path]
 
     def example_value(self, path: Path, words: dict[str, str], is_arrival: bool = False) -> dict[str, Any]:
@@ -223,6 +234,7 @@ class Handlers:
             gain_db=compared.gain_db,
             files={"FLAC": result},
             facts=describe_result(compared.clip, choices, voice, words, self.mel),
+            notes=(compared.notes, compared.notes),
             is_arrival=is_arrival,
         )
         return player_value(self.player, shown, words)

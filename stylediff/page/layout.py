@@ -12,10 +12,12 @@ from gradio.queueing import Queue
 from gradio.routes import templates
 from starlette.middleware import Middleware
 
+from stylediff.audio import MIN_SECONDS
 from stylediff.containers import SUFFIXES, UNEXPECTED
 from stylediff.page.about import build_about
 from stylediff.page.api import build_endpoint
 from stylediff.page.batch_tab import Batches
+from stylediff.page.clip_notes import build_notes_endpoint, notes_of, warn_of_range
 from stylediff.page.controls import (
     Components,
     Controls,
@@ -43,6 +45,7 @@ from stylediff.page.sentences import describe_part, warn_of
 from stylediff.page.settings import LARGEST_SEED
 from stylediff.page.status import connect_stop, show_start
 from stylediff.page.takes import take_as_source
+from stylediff.page.temp_folders import keep_deleting
 from stylediff.page.theme import build_theme
 from stylediff.page.tiles import PREVIEWS, tile_styles
 from stylediff.page.translations import FALLBACK, build_labels, load_texts, words_for
@@ -52,6 +55,7 @@ from stylediff.pipeline import StyleTransferPipeline
 TITLE = "StyleDiff"
 SCRIPT_WORDS = ("waiting", "stopped", "copied", "copy_yourself")
 QUEUE_SIZE = int(read_number("STYLEDIFF_QUEUE", 16, 1))
+MOST_SESSIONS = 256  # whose state gradio keeps, 0.3 MiB each; nothing on this page is lost with it
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 
 
@@ -95,7 +99,7 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
     ]
     connect_stop(stop, runs, status)
     stop.click(handlers.kept.stop, visitor, None, **LIGHT)
-    connect_clip(source, part, facts)
+    connect_clip(source, part, controls, facts)
     player.select(take_as_source, None, source, **LIGHT)
     if results:
         with gallery:
@@ -117,9 +121,10 @@ def connect_return(arrived: Any, visitor: gr.Textbox, handlers: Handlers, output
     )
 
 
-def connect_clip(source: gr.Audio, part: Components, facts: gr.HTML) -> None:
+def connect_clip(source: gr.Audio, part: Components, controls: Controls, facts: gr.HTML) -> None:
     """Tell what will be converted, and mark an older result."""
-    inputs = [source, *part.values()]
+    range_inputs = [*(controls.choices[name] for name in ("target", "transpose", "fit")), controls.is_matching]
+    inputs = [source, *part.values(), *range_inputs]
     gr.on([component.change for component in inputs], check_clip, inputs, facts, **LIGHT)
     gr.on(
         [source.upload, source.stop_recording, source.clear], None, None, None,
@@ -127,7 +132,16 @@ def connect_clip(source: gr.Audio, part: Components, facts: gr.HTML) -> None:
     )  # fmt: skip
 
 
-def check_clip(path: str | None, start_s: float | None, length_s: float | None, request: gr.Request) -> str:
+def check_clip(
+    path: str | None,
+    start_s: float | None,
+    length_s: float | None,
+    target: str,
+    semitones: float | None,
+    fit: str,
+    is_matching: bool,
+    request: gr.Request,
+) -> str:
     """Say which part of a clip is converted, and warn."""
     words = words_for(request.headers.get("accept-language"))
     if not path:
@@ -135,6 +149,8 @@ def check_clip(path: str | None, start_s: float | None, length_s: float | None, 
     try:
         clip = load_clip(path, start_s or 0.0, length_s or MAX_SECONDS)
         lines = [describe_part(clip, words), *warn_of(clip, words)]
+        if clip.seconds > MIN_SECONDS and not is_matching and fit != "true":
+            lines += warn_of_range(notes_of(path, clip.start_s, clip.seconds), target, semitones or 0.0, words)
     except (ValueError, *UNEXPECTED) as error:
         lines = [explain(error, words)]
     return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
@@ -267,6 +283,7 @@ def launch_options(t: gr.I18n) -> dict[str, Any]:
         "app_kwargs": {"middleware": [Middleware(OwnHead, title=TITLE, description=load_texts()[FALLBACK]["tagline"])]},
         "footer_links": ["api", "gradio", "settings"],
         "enable_monitoring": False,
+        "state_session_capacity": MOST_SESSIONS,
         "show_error": True,
     }
 
@@ -281,6 +298,7 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
         gr.api(build_endpoint(converter), api_name="convert", **MODEL)
         gr.api(tones.endpoint(), api_name="ringtone", **MODEL)
         gr.api(repairs.endpoint(), api_name="repair", **MODEL)
+        gr.api(build_notes_endpoint(), api_name="notes", concurrency_limit=None)
         with gr.Column(elem_id="head"):
             gr.Markdown(f"# {TITLE}", elem_id="title")
             gr.Markdown(t("intro"), elem_id="intro")
@@ -299,6 +317,7 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
     gr.set_static_paths([PREVIEWS, BRAND])
     if find_base not in templates.context_processors:
         templates.context_processors.append(find_base)
+    keep_deleting(page)
     page.queue(max_size=QUEUE_SIZE)
     page._queue.__class__ = SpeakingQueue
     return page, launch_options(t)

@@ -207,10 +207,26 @@ const drawLanes = () => {
   find(".ab-change").hidden = find(".ab-differs").hidden || !find(".ab-difference").checked;
 };
 
+// Notes are lines on the first two lanes, the input's and the result's.
+const drawNotes = () => {
+  const notes = [other ? other.notes?.[1] : shown.notes?.[0], shown.notes?.[1]];
+  const isShown = find(".ab-show-notes").checked;
+  find(".ab-has-notes").hidden = !notes[1]?.length;
+  all(".ab-notes").forEach((drawing, index) => drawing.replaceChildren(...(isShown && notes[index] || []).map(
+    ([left, right, height]) => {
+      const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+      for (const [name, value] of Object.entries({ x1: left, x2: right, y1: 1 - height, y2: 1 - height }))
+        line.setAttribute(name, value);
+      return line;
+    },
+  )));
+};
+
 const compare = (take) => {
   forgetSound();
   other = take;
   drawLanes();
+  drawNotes();
   setGains();
 };
 
@@ -234,7 +250,7 @@ const show = (value) => {
     return item;
   }));
   find(".ab-facts").hidden = !value.facts.length;
-  for (const part of [drawRuler, drawLanes, drawFiles, drawTakes, draw, setGains]) part();
+  for (const part of [drawRuler, drawLanes, drawNotes, drawFiles, drawTakes, draw, setGains]) part();
   find(".ab").hidden = false;
 };
 
@@ -280,6 +296,7 @@ for (const input of all(".ab-side input")) {
 }
 find(".ab-level").addEventListener("change", setGains);
 find(".ab-difference").addEventListener("change", drawLanes);
+find(".ab-show-notes").addEventListener("change", drawNotes);
 find(".ab-loop").addEventListener("change", () => {
   if (!loops()) stretch = null;
   restart();
@@ -323,6 +340,7 @@ const KEYS = {
   a: () => choose("a"),
   b: () => choose("b"),
   l: () => find(".ab-loop").click(),
+  n: () => find(".ab-show-notes").click(),
   ArrowLeft: () => seek(position() - STEP_S),
   ArrowRight: () => seek(position() + STEP_S),
   Home: () => seek(0),

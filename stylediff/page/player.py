@@ -14,7 +14,7 @@ TEMPLATE, SCRIPT = (Path(__file__).with_name(name) for name in ("player.html", "
 LANE_SIZE = (1600, 160)  # width at most, and height
 WORDS = (
     "old_result", "position", "difference", "difference_of", "play_pause", "listening", "match_loudness", "loop",
-    "zoom_in", "zoom_out", "downloads", "takes", "facts", "input", "output", "cannot_play", "copy_result",
+    "notes", "zoom_in", "zoom_out", "downloads", "takes", "facts", "input", "output", "cannot_play", "copy_result",
     "use_as_source", "compare_with",
 )  # fmt: skip
 
@@ -31,6 +31,7 @@ class Shown:
         gain_db: by how much the result is louder.
         files: files to download, by the label of their button.
         facts: sentences about the result.
+        notes: marks on the lanes of input and result, see ``stylediff.page.clip_notes.mark_notes``; none is fine.
         take: name of the result on this server; empty if it is not kept.
         is_arrival: True for the example that the page opens with.
     """
@@ -43,6 +44,7 @@ class Shown:
     gain_db: float = 0.0
     files: dict[str, Path] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
+    notes: tuple[list[list[float]], ...] = ()
     take: str = ""
     is_arrival: bool = False
 
@@ -95,6 +97,7 @@ def player_value(player: gr.HTML, shown: Shown, words: dict[str, str]) -> dict[s
         "gain_db": round(shown.gain_db, 1),
         "files": [[label, address(path), path.name] for label, path in shown.files.items()],
         "facts": list(shown.facts),
+        "notes": list(shown.notes),
         "is_arrival": shown.is_arrival,
         "words": player_words(words),
     }

@@ -35,6 +35,7 @@ class ResultFiles:
     mp3: Path
     settings: Path
     picture: Path
+    midi: Path
 
 
 def style_name(choices: Choices, reference: Clip | None) -> str:
@@ -52,7 +53,7 @@ def write_files(
 ) -> ResultFiles:
     """Write a result as wav, flac and mp3, with its settings.
 
-    ``write_picture`` writes the picture.
+    ``write_picture`` writes the picture, ``stylediff.page.clip_notes.write_notes`` the notes.
 
     Args:
         choices: the settings used.
@@ -61,7 +62,7 @@ def write_files(
     """
     folder = new_folder()
     stem = file_stem(clip.name, style_name(choices, reference), choices.seed)
-    endings = ("wav", "flac", "mp3", "json", "png")
+    endings = ("wav", "flac", "mp3", "json", "png", "mid")
     files = ResultFiles(folder / "source.flac", *(folder / f"{stem}.{ending}" for ending in endings))
     samples = torch.from_numpy(clip.samples)
     write_audio(files.source, samples if len(samples) <= 2 else mix_channels(samples), clip.sample_rate)

@@ -4,7 +4,10 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import gradio as gr
 
 PREFIX = "stylediff_"
 KEPT_SECONDS = 3600.0  # as long as gradio keeps the copies that visitors download
@@ -29,3 +32,28 @@ def find_folder(name: object) -> Path | None:
         return None
     folder = Path(tempfile.gettempdir()) / f"{PREFIX}{name}"
     return folder if folder.is_dir() else None
+
+
+class SteadySet(set[str]):
+    """Set that may change while it is iterated over.
+
+    The iteration is over what it has at the beginning.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(frozenset(self))
+
+
+def keep_deleting(page: gr.Blocks) -> None:
+    """Let gradio delete old files also while visitors add new ones.
+
+    Its task iterates over the names of the files in a thread. One upload at that moment ends the task with an error,
+    and no file is deleted any more.
+    """
+    holders = [(page, "upload_file_set"), *((block, "temp_files") for block in page.blocks.values())]
+    steady = {}
+    for holder, name in holders:
+        if isinstance(names := getattr(holder, name, None), set):
+            steady[id(names)] = SteadySet(names)
+            setattr(holder, name, steady[id(names)])
+    page.temp_file_sets = [steady.get(id(names), names) for names in page.temp_file_sets]

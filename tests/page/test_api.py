@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import httpx
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -14,6 +15,7 @@ from stylediff.instruments import get_instrument
 from stylediff.page.api import FIRST
 from stylediff.page.settings import Choices
 from stylediff.settings import declarations
+from tests.helpers.files import ROOT
 from tests.helpers.tiny_pipeline import TONE_RATE as RATE
 from tests.helpers.tiny_pipeline import write_tone
 
@@ -176,3 +178,22 @@ def test_a_reference_clip_changes_what_comes_back(address, clip, tmp_path):
     assert facts["like"] == 0.0
     assert np.array_equal(sounds["named"], sounds["none"])
     assert not np.array_equal(sounds["half"], sounds["whole"])
+
+
+def test_the_notes_of_a_clip_come_as_midi(address):
+    client = Client(address, verbose=False)
+    file, notes = client.predict(handle_file(str(ROOT / "examples" / "flute_mozart_theme.flac")), api_name="/notes")
+    assert Path(file).name == "flute_mozart_theme.mid"
+    played = [message for message in mido.MidiFile(file) if message.type == "note_on"]
+    assert [message.note for message in played] == [note["pitch"] for note in notes]
+    assert len(notes) == 11
+    on_grid, _ = client.predict(
+        handle_file(str(ROOT / "examples" / "flute_mozart_theme.flac")), quantize=True, api_name="/notes"
+    )
+    assert Path(on_grid).read_bytes() != Path(file).read_bytes()
+
+
+def test_notes_can_be_fitted_to_the_range(address):
+    client, source = Client(address, verbose=False), handle_file(str(ROOT / "examples" / "cello_bach_prelude.flac"))
+    _, facts = client.predict(source, target="flute", steps=1, fit=True, length_s=3, api_name="/convert")
+    assert facts["transpose"] == 24

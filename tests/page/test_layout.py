@@ -2,6 +2,7 @@
 
 import json
 
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -51,6 +52,11 @@ def test_a_visitor_converts_and_downloads(visit, clip, tmp_path):
     assert download(visitor, "Picture", tmp_path / "a.png") == "clip_to_harp_seed0.png"
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.width > 600
+    assert download(visitor, "MIDI", tmp_path / "a.mid") == "clip_to_harp_seed0.mid"
+    assert [message.note for message in mido.MidiFile(tmp_path / "a.mid") if message.type == "note_on"] == [69]
+    assert visitor.locator(".ab-notes line").count() == 0
+    visitor.check(".ab-show-notes")
+    assert visitor.locator(".ab-notes line").count() == 2  # one on each lane
 
 
 @pytest.mark.browser

@@ -1,4 +1,5 @@
 import av
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -7,6 +8,7 @@ from PIL import Image
 from stylediff import StyleTransferPipeline
 from stylediff.__main__ import PICTURE_ENDINGS, main
 from stylediff.settings import TransferSettings
+from tests.helpers.files import ROOT
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
@@ -212,3 +214,30 @@ def test_results_have_the_format_that_was_chosen(model, clip, tmp_path):
 @pytest.mark.parametrize("ending", PICTURE_ENDINGS)
 def test_every_listed_ending_can_be_written(tmp_path, ending):
     Image.new("RGB", (3, 2)).save(tmp_path / f"a{ending}")
+
+
+def test_notes_become_a_midi_file_and_lost_ones_are_counted(model, tmp_path, capsys):
+    cello, midi = ROOT / "examples" / "cello_bach_prelude.flac", tmp_path / "notes.mid"
+    arguments = [str(cello), "--to", "flute", "--steps", "1", "--model", model, "-o"]
+    assert main([*arguments, str(tmp_path / "a.wav"), "--midi", str(midi)]) == 0
+    said = capsys.readouterr().err
+    assert "29 of 33 notes are out of the flute's range and may be lost; --transpose 24 loses 0" in said
+    assert sum(message.type == "note_on" for message in mido.MidiFile(midi)) == 33
+    assert main([*arguments, str(tmp_path / "b.wav"), "--fit", "--midi", str(tmp_path / "b.mid"), "--quantize"]) == 0
+    said = capsys.readouterr().err
+    assert "moved by +24 semitones" in said
+    assert "out of the flute's range" not in said
+    assert (tmp_path / "b.mid").read_bytes() != midi.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--midi", "notes.txt"], "cannot write notes.txt: name it .mid"),
+        (["--quantize"], "--quantize is for --midi FILE"),
+    ],
+)
+def test_a_midi_file_that_cannot_be_written_is_refused(clip, tmp_path, capsys, more, sentence):
+    with pytest.raises(SystemExit):
+        main([str(clip), "--to", "violin", "-o", str(tmp_path / "a.wav"), *more])
+    assert sentence in capsys.readouterr().err

@@ -74,6 +74,12 @@ def robustness(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
 
 
+def transcription(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="data set with test pieces")
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=6, help="clips per voice")
+
+
 def metric_sensitivity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="data set with test cases")
     parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")
@@ -230,6 +236,12 @@ COMMANDS = (
         summary="Rooms, noise, MP3 and the like in the source: how many notes survive a transfer?",
         function="experiments.robustness:main",
         add_arguments=robustness,
+    ),
+    Command(
+        name="transcription",
+        summary="Notes of test pieces, found by three decoders: how many are right?",
+        function="experiments.transcription:main",
+        add_arguments=transcription,
     ),
     Command(
         name="metric-sensitivity",

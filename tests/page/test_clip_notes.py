@@ -1,0 +1,40 @@
+"""Notes of a clip on the page."""
+
+import pytest
+
+from stylediff.mel import MelConfig, mel_edges
+from stylediff.notes import Note
+from stylediff.page.clip_notes import mark_notes, notes_of, warn_of_range
+from stylediff.page.layout import check_clip
+from stylediff.page.translations import load_texts
+from tests.helpers.files import ROOT
+
+CELLO = str(ROOT / "examples" / "cello_bach_prelude.flac")
+
+
+class Request:
+    def __init__(self, language: str = "en") -> None:
+        self.headers = {"accept-language": language}
+
+
+def test_marks_lie_on_the_band_of_the_note():
+    config = MelConfig()
+    [[left, right, height]] = mark_notes([Note(1.0, 9.0, 69, 80)], 8.0, config)
+    assert (left, right) == (0.125, 1.0)
+    band = int(height * config.n_mels)
+    assert mel_edges(config)[band] < 440 < mel_edges(config)[band + 2]
+    [[_, _, higher]] = mark_notes([Note(1.0, 9.0, 69, 80)], 8.0, config, semitones=12)
+    assert higher > height
+
+
+@pytest.mark.parametrize("language", load_texts())
+def test_a_clip_below_the_range_is_told_before_it_is_converted(language):
+    words = load_texts()[language]
+    said = check_clip(CELLO, 0.0, 0.0, "flute", 0.0, "false", False, Request(language))
+    lost, helps = warn_of_range(notes_of(CELLO, 0.0, 60.0), "flute", 0.0, words)
+    assert words["flute"] in lost
+    assert "+24" in helps
+    assert lost in said
+    for silent in (("cello", 0.0, "false", False), ("flute", 24.0, "false", False), ("flute", 0.0, "true", False)):
+        assert lost not in check_clip(CELLO, 0.0, 0.0, *silent, Request(language))
+    assert lost not in check_clip(CELLO, 0.0, 0.0, "flute", 0.0, "false", True, Request(language))
