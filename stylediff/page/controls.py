@@ -19,7 +19,7 @@ from stylediff.settings import AUTO, Setting, SettingError, TransferSettings, de
 
 Labels = Callable[[str], Any]
 Components = dict[str, Any]  # by setting
-Style = tuple[gr.Radio, gr.Audio, gr.Slider, gr.State]  # instrument, clip to match, its weight, True for the clip
+Style = tuple[gr.Radio, gr.Audio, gr.Slider, gr.Checkbox]  # instrument, clip to match, its weight, True for the clip
 
 
 def copy_link(names: list[str]) -> str:

@@ -55,7 +55,7 @@ from stylediff.pipeline import StyleTransferPipeline
 TITLE = "StyleDiff"
 SCRIPT_WORDS = ("waiting", "stopped", "copied", "copy_yourself")
 QUEUE_SIZE = int(read_number("STYLEDIFF_QUEUE", 16, 1))
-MOST_SESSIONS = 256  # whose state gradio keeps, 0.3 MiB each; nothing on this page is lost with it
+MOST_SESSIONS = 64  # whose state gradio keeps, 0.3 MiB each; only a part half marked for repair is lost with it
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 
 

@@ -72,7 +72,7 @@ def test_a_result_shows_its_settings(clip, tmp_path, monkeypatch):
     assert shown_voice == f"Voice: {voice}"
     assert "Variation: 0.75; Dynamics: 0.25; Clean up the sound: Off; Room: Dry" in settings
     assert "Transpose, semitones: 0; Fit to the instrument's range, by octaves: Off; Tuning: As in the clip" in settings
-    assert set(files) == {"WAV", "FLAC", "MP3", "Settings", "Picture"}
+    assert set(files) == {"WAV", "FLAC", "MP3", "MIDI", "Settings", "Picture"}
     assert read_take(last["player"]["id"]) == last["player"]
 
 

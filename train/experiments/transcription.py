@@ -70,7 +70,7 @@ def measure(args: argparse.Namespace) -> list[Result]:
         for name, decode in ways.items():
             events = np.array(decode(found), dtype=float).reshape(-1, 3)
             f1 = note_f1(score, events[:, :2] / FRAMES_PER_SECOND, events[:, 2], TOLERANCE_S)
-            results.append({"clip": clip.path.name, "instrument": clip.instrument, "decoder": name, "note_f1": f1})
+            results.append({"clip": str(clip.path.relative_to(args.data)), "instrument": clip.instrument, "decoder": name, "note_f1": f1})
     return results
 
 
@@ -90,7 +90,7 @@ def line_of(label: str, results: list[Result], instruments: set[str], names: lis
         name: [one["note_f1"] for one in results if one["decoder"] == name and one["instrument"] in instruments]
         for name in names
     }
-    return table_row([label, len(values[names[0]]), *(float(np.mean(values[name])) for name in names)])
+    return table_row([label, len(values[names[0]]), *(f"{np.mean(values[name]):.3f}" for name in names)])
 
 
 def main(args: argparse.Namespace) -> int:
