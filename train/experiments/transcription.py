@@ -70,7 +70,14 @@ def measure(args: argparse.Namespace) -> list[Result]:
         for name, decode in ways.items():
             events = np.array(decode(found), dtype=float).reshape(-1, 3)
             f1 = note_f1(score, events[:, :2] / FRAMES_PER_SECOND, events[:, 2], TOLERANCE_S)
-            results.append({"clip": str(clip.path.relative_to(args.data)), "instrument": clip.instrument, "decoder": name, "note_f1": f1})
+            results.append(
+                {
+                    "clip": str(clip.path.relative_to(args.data)),
+                    "instrument": clip.instrument,
+                    "decoder": name,
+                    "note_f1": f1,
+                }
+            )
     return results
 
 
