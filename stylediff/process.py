@@ -5,14 +5,18 @@ import os
 import tempfile
 from pathlib import Path
 
+SPIN_COUNT = "50000"  # turns before a thread sleeps, of GNU's OpenMP; its default is 300,000
+
 
 def prepare_process() -> None:
-    """Let idle threads sleep, and give numba a folder.
+    """Let idle threads sleep soon, and give numba a folder.
 
-    OpenMP threads that spin while they wait take the cores from other processes. numba, which librosa imports, fails
+    OpenMP threads that spin while they wait take the cores from other processes. Threads that sleep at once take long
+    to wake up. numba, which librosa imports, fails
     where neither its package's folder nor the home folder can be written. What is set already stays.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not os.environ.get("OMP_WAIT_POLICY"):
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     if not os.environ.get("NUMBA_CACHE_DIR") and not any(map(is_writable, cache_places())):
         os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="stylediff_numba_")
 

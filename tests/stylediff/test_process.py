@@ -10,18 +10,21 @@ from tests.helpers.files import ROOT
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    for name in ("OMP_WAIT_POLICY", "NUMBA_CACHE_DIR"):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "NUMBA_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(name, "")
         del os.environ[name]
 
 
-def test_idle_threads_sleep_unless_it_was_set_otherwise(monkeypatch):
+@pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
+def test_idle_threads_sleep_soon_unless_it_was_set_otherwise(monkeypatch, name):
     process.prepare_process()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert os.environ["GOMP_SPINCOUNT"] == process.SPIN_COUNT
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv(name, "7")
     process.prepare_process()
-    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert os.environ[name] == "7"
+    assert os.environ.get("GOMP_SPINCOUNT") in (None, "7")
 
 
 def test_numba_gets_a_folder_only_where_it_has_none(monkeypatch, tmp_path):

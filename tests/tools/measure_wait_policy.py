@@ -1,4 +1,4 @@
-"""Time a conversion alone and beside busy loops, for each OpenMP wait policy.
+"""Time a conversion alone and beside busy loops, for ways in which idle OpenMP threads wait.
 
 python -m tests.tools.measure_wait_policy [--loops 2] [--runs 9]
 
@@ -32,16 +32,20 @@ while input() == "go":
     pipeline(waveform, 22050, target="violin", num_inference_steps=4, generator=torch.Generator().manual_seed(0))
     print(time.perf_counter() - started, flush=True)
 """
-POLICIES = ("default", "active", "passive")
+SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+POLICIES = {
+    "default": {},
+    "active": {"OMP_WAIT_POLICY": "ACTIVE"},
+    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+} | {f"spin {count:,}": {"GOMP_SPINCOUNT": str(count)} for count in (1_000, 10_000, 50_000)}
 
 
 class Converter:
     """A process that converts when asked, with a wait policy, and is stopped between conversions."""
 
     def __init__(self, policy: str, cores: int) -> None:
-        environment = os.environ | {"OMP_WAIT_POLICY": policy.upper(), "OMP_NUM_THREADS": str(cores)}
-        if policy == "default":
-            del environment["OMP_WAIT_POLICY"]
+        inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+        environment = inherited | {"OMP_NUM_THREADS": str(cores)} | POLICIES[policy]
         command = [sys.executable, "-c", PROGRAM]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
