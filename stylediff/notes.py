@@ -7,6 +7,7 @@ from stylediff.instruments import Instrument
 
 OCTAVE = 12
 MOST_SEMITONES = 24  # that notes can be moved
+NEGLIGIBLE_SHARE = 0.05  # of the notes
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ def count_lost(notes: Sequence[Note], instrument: Instrument, semitones: float =
 def fit_to_range(notes: Sequence[Note], instrument: Instrument, semitones: float = 0) -> float:
     """Semitones that bring most notes into an instrument's range.
 
-    Only whole octaves are added to ``semitones``, and no more of them than needed.
+    Only whole octaves are added to ``semitones``. A smaller move is better than the last few notes.
     """
     moves = sorted(range(-2 * MOST_SEMITONES, 2 * MOST_SEMITONES + 1, OCTAVE), key=abs)
     shifts = [semitones + move for move in moves if abs(semitones + move) <= MOST_SEMITONES]
-    return min(shifts, key=lambda shift: count_lost(notes, instrument, shift))  # the first of equals
+    lost = {shift: count_lost(notes, instrument, shift) for shift in shifts}
+    tolerated = min(lost.values()) + NEGLIGIBLE_SHARE * len(notes)
+    return next(shift for shift in shifts if lost[shift] <= tolerated)
 
 
 def describe_fit(notes: Sequence[Note], instrument: Instrument, semitones: float = 0) -> str:

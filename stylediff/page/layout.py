@@ -1,6 +1,5 @@
 """Layout of the page, and the handler that each part calls."""
 
-import html
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,12 +11,12 @@ from gradio.queueing import Queue
 from gradio.routes import templates
 from starlette.middleware import Middleware
 
-from stylediff.audio import MIN_SECONDS
-from stylediff.containers import SUFFIXES, UNEXPECTED
+from stylediff.containers import SUFFIXES
 from stylediff.page.about import build_about
 from stylediff.page.api import build_endpoint
 from stylediff.page.batch_tab import Batches
-from stylediff.page.clip_notes import build_notes_endpoint, notes_of, warn_of_range
+from stylediff.page.clip_notes import build_notes_endpoint
+from stylediff.page.clip_part import build_clip_part, check_clip, choose_part
 from stylediff.page.controls import (
     Components,
     Controls,
@@ -32,7 +31,6 @@ from stylediff.page.controls import (
 )
 from stylediff.page.conversions import Converter
 from stylediff.page.environment import read_number
-from stylediff.page.errors import explain
 from stylediff.page.examples import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, RUN_OUTPUTS, Handlers
 from stylediff.page.inference_thread import IN_BROWSER, LIGHT, MODEL
@@ -41,7 +39,6 @@ from stylediff.page.link_previews import BRAND, ICON, OwnHead
 from stylediff.page.player import build_player
 from stylediff.page.repair_tab import RepairTab
 from stylediff.page.ringtone_tab import RingtoneTab
-from stylediff.page.sentences import describe_part, warn_of
 from stylediff.page.settings import LARGEST_SEED
 from stylediff.page.status import connect_stop, show_start
 from stylediff.page.takes import take_as_source
@@ -49,24 +46,27 @@ from stylediff.page.temp_folders import keep_deleting
 from stylediff.page.theme import build_theme
 from stylediff.page.tiles import PREVIEWS, tile_styles
 from stylediff.page.translations import FALLBACK, build_labels, load_texts, words_for
-from stylediff.page.uploads import MAX_SECONDS, MAX_UPLOAD_MB, describe_limits, load_clip
+from stylediff.page.uploads import MAX_UPLOAD_MB, describe_limits
 from stylediff.pipeline import StyleTransferPipeline
 
 TITLE = "StyleDiff"
 SCRIPT_WORDS = ("waiting", "stopped", "copied", "copy_yourself")
 QUEUE_SIZE = int(read_number("STYLEDIFF_QUEUE", 16, 1))
 MOST_SESSIONS = 64  # whose state gradio keeps, 0.3 MiB each; only a part half marked for repair is lost with it
+IN_TURN = LIGHT | {"concurrency_limit": 1, "concurrency_id": "check"}  # the last question has the last answer
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 
 
 def build_source(t: Labels) -> tuple[gr.Audio, gr.Row, gr.HTML]:
     """Build the first step: clip, facts about it, place for examples."""
     gr.Markdown(t("step_clip"), elem_classes="step")
-    source = gr.Audio(
-        label=t("source"), show_label=False, sources=["upload", "microphone"], type="filepath", format=None,
-        buttons=[], elem_id="source",
-    )  # fmt: skip
-    facts = gr.HTML("", elem_id="clip_facts")
+    with gr.Column(elem_id="source_place"):  # is there before what it holds, as are those below
+        source = gr.Audio(
+            label=t("source"), show_label=False, sources=["upload", "microphone"], type="filepath", format=None,
+            buttons=[], elem_id="source",
+        )  # fmt: skip
+    with gr.Column(elem_id="facts_place"):
+        facts = build_clip_part("clip_facts")
     gallery = gr.Row(elem_id="examples")
     return source, gallery, facts
 
@@ -125,35 +125,13 @@ def connect_clip(source: gr.Audio, part: Components, controls: Controls, facts: 
     """Tell what will be converted, and mark an older result."""
     range_inputs = [*(controls.choices[name] for name in ("target", "transpose", "fit")), controls.is_matching]
     inputs = [source, *part.values(), *range_inputs]
-    gr.on([component.change for component in inputs], check_clip, inputs, facts, **LIGHT)
+    gr.on([component.change for component in inputs], check_clip, inputs, facts, **IN_TURN)
+    chosen = facts.select(choose_part, None, list(part.values()), **LIGHT)
+    chosen.then(check_clip, inputs, facts, **IN_TURN)  # folded away, the length tells no change
     gr.on(
         [source.upload, source.stop_recording, source.clear], None, None, None,
         js="() => window.stylediff.markOld()", **IN_BROWSER,
     )  # fmt: skip
-
-
-def check_clip(
-    path: str | None,
-    start_s: float | None,
-    length_s: float | None,
-    target: str,
-    semitones: float | None,
-    fit: str,
-    is_matching: bool,
-    request: gr.Request,
-) -> str:
-    """Say which part of a clip is converted, and warn."""
-    words = words_for(request.headers.get("accept-language"))
-    if not path:
-        return ""
-    try:
-        clip = load_clip(path, start_s or 0.0, length_s or MAX_SECONDS)
-        lines = [describe_part(clip, words), *warn_of(clip, words)]
-        if clip.seconds > MIN_SECONDS and not is_matching and fit != "true":
-            lines += warn_of_range(notes_of(path, clip.start_s, clip.seconds), target, semitones or 0.0, words)
-    except (ValueError, *UNEXPECTED) as error:
-        lines = [explain(error, words)]
-    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
 def connect_run(

@@ -5,7 +5,7 @@ import pytest
 from stylediff.mel import MelConfig, mel_edges
 from stylediff.notes import Note
 from stylediff.page.clip_notes import mark_notes, notes_of, warn_of_range
-from stylediff.page.layout import check_clip
+from stylediff.page.clip_part import check_clip
 from stylediff.page.translations import load_texts
 from tests.helpers.files import ROOT
 
@@ -30,11 +30,11 @@ def test_marks_lie_on_the_band_of_the_note():
 @pytest.mark.parametrize("language", load_texts())
 def test_a_clip_below_the_range_is_told_before_it_is_converted(language):
     words = load_texts()[language]
-    said = check_clip(CELLO, 0.0, 0.0, "flute", 0.0, "false", False, Request(language))
+    said = check_clip(CELLO, 0.0, 0.0, "flute", 0.0, "false", False, Request(language))["lines"]
     lost, helps = warn_of_range(notes_of(CELLO, 0.0, 60.0), "flute", 0.0, words)
     assert words["flute"] in lost
     assert "+24" in helps
     assert lost in said
     for silent in (("cello", 0.0, "false", False), ("flute", 24.0, "false", False), ("flute", 0.0, "true", False)):
-        assert lost not in check_clip(CELLO, 0.0, 0.0, *silent, Request(language))
-    assert lost not in check_clip(CELLO, 0.0, 0.0, "flute", 0.0, "false", True, Request(language))
+        assert lost not in check_clip(CELLO, 0.0, 0.0, *silent, Request(language))["lines"]
+    assert lost not in check_clip(CELLO, 0.0, 0.0, "flute", 0.0, "false", True, Request(language))["lines"]

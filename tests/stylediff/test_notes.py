@@ -43,6 +43,11 @@ def test_a_piece_of_a_wider_range_loses_the_fewest_notes():
     assert count_lost(wide, FLUTE, moved) == min(count_lost(wide, FLUTE, shift) for shift in (-12, 0, 12, 24))
 
 
+def test_one_octave_is_better_than_the_last_few_notes():
+    assert fit_to_range(notes(*[50] * 30, 40), FLUTE) == 12
+    assert fit_to_range(notes(*[50] * 30, 40, 41, 42), FLUTE) == 24
+
+
 def test_what_is_lost_is_said_with_what_helps():
     assert describe_fit(notes(60, 72), FLUTE) == ""
     said = describe_fit(notes(50, 72), FLUTE)

@@ -1,0 +1,93 @@
+"""The part of a clip that is converted: a strip to drag on, and sentences."""
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from stylediff.audio import MIN_SECONDS, read_sound
+from stylediff.containers import UNEXPECTED
+from stylediff.page.clip_notes import notes_of, warn_of_range
+from stylediff.page.errors import explain
+from stylediff.page.sentences import describe_part, warn_of
+from stylediff.page.translations import words_for
+from stylediff.page.uploads import MAX_SECONDS, load_clip
+
+TEMPLATE, SCRIPT = (Path(__file__).with_name(f"clip_part.{ending}") for ending in ("html", "js"))
+DRAWN_S = 600.0  # of longer files, no waveform is drawn
+PEAKS = 300  # across the strip
+START_STEP_S, LENGTH_STEP_S = 0.1, 0.5
+
+
+def build_clip_part(elem_id: str) -> gr.HTML:
+    """Build the strip, which is empty until there is a clip."""
+    return gr.HTML(
+        value=None,
+        html_template=TEMPLATE.read_text(encoding="utf-8"),
+        js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+@lru_cache(maxsize=16)
+def peaks_of(path: str) -> tuple[float, ...]:
+    """Peaks of a whole file in equal stretches, the highest is 1; none of a long file.
+
+    Raises:
+        AudioError: the file cannot be read.
+    """
+    sound = read_sound(path, 0.0, DRAWN_S)
+    if sound.seconds < sound.file_seconds - 0.1:
+        return ()
+    loudest = np.abs(sound.samples).max(0)
+    peaks = np.array([part.max(initial=0) for part in np.array_split(loudest, min(PEAKS, len(loudest)))])
+    return tuple(float(peak) for peak in (peaks / max(peaks.max(initial=0), 1e-9)).round(3))
+
+
+def check_clip(
+    path: str | None,
+    start_s: float | None,
+    length_s: float | None,
+    target: str,
+    semitones: float | None,
+    fit: str,
+    is_matching: bool,
+    request: gr.Request,
+) -> dict[str, Any]:
+    """Value of the strip: which part of a clip is converted, and warnings."""
+    words = words_for(request.headers.get("accept-language"))
+    if not path:
+        return {"lines": []}
+    try:
+        clip = load_clip(path, start_s or 0.0, length_s or MAX_SECONDS)
+        lines = [describe_part(clip, words), *warn_of(clip, words)]
+        if clip.seconds > MIN_SECONDS and not is_matching and fit != "true":
+            lines += warn_of_range(notes_of(path, clip.start_s, clip.seconds), target, semitones or 0.0, words)
+        return {
+            "lines": lines,
+            "seconds": clip.file_seconds,
+            "part": [clip.start_s, clip.start_s + clip.seconds],
+            "most": MAX_SECONDS,
+            "peaks": peaks_of(path),
+            "label": words["drag_part"],
+        }
+    except (ValueError, *UNEXPECTED) as error:
+        return {"lines": [explain(error, words)]}
+
+
+def choose_part(event: gr.EventData) -> tuple[float, float]:
+    """Start and length of the stretch that was dragged, in seconds.
+
+    A browser sends seconds. Anything else means the whole clip.
+    """
+    sent = [getattr(event, name, None) for name in ("first", "last")]
+    first, last = (float(second) if isinstance(second, int | float) else math.nan for second in sent)
+    if not (math.isfinite(first) and math.isfinite(last)):
+        return 0.0, float(MAX_SECONDS)
+    start = max(0.0, round(first / START_STEP_S) * START_STEP_S)
+    length = round((last - start) / LENGTH_STEP_S) * LENGTH_STEP_S
+    return round(start, 1), float(min(MAX_SECONDS, max(MIN_SECONDS, length)))
