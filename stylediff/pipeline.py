@@ -11,23 +11,21 @@ import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils.torch_utils import randn_tensor
 
-from stylediff.audio import AudioError, at_level, resample, to_mono
+from stylediff.audio import AudioError, resample, to_mono
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.bandwidth import FACTOR, BandExtender, add_upper_band
 from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
 from stylediff.mel import MelConfig, griffin_lim, is_sounding, normalized_mel
+from stylediff.output_sound import finish_sound, output_rate
 from stylediff.public import public
-from stylediff.room import add_room
 from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
 from stylediff.settings import CONCERT_PITCH, START, VOICE, TransferSettings, check_recommended, takes_settings
-from stylediff.stereo import is_stereo, spread
 from stylediff.style_encoder import StyleEncoder
 from stylediff.transfer_output import StyleTransferOutput
 from stylediff.tuning import estimate_tuning, transpose
 from stylediff.vocoder import Vocoder
-from stylediff.waveform import fade_edges
 from stylediff.windows import map_windows
 
 WINDOW_FRAMES, OVERLAP_FRAMES = 448, 128
@@ -194,18 +192,14 @@ class StyleTransferPipeline(DiffusionPipeline):
             mel = mel if is_sounding(source_mel, self.mel) else torch.full_like(mel, self.mel.log_floor)
         if mel is not None and output_type != "mel":
             made, made_rate = self.synthesize(mel)[0], mono_rate
-            if used.full_band and sample_rate > mono_rate:
+            if used.full_band and output_rate(used, sample_rate) > mono_rate:
                 made, made_rate = self.extend_band(made, mel), FACTOR * mono_rate
-            audio = at_level(made, gain, made_rate, sample_rate, waveform.shape[-1])
-            audio = fade_edges(audio, sample_rate, gain)
-            source_sound = torch.as_tensor(waveform)
-            audio = spread(audio, source_sound, sample_rate) if used.stereo and is_stereo(source_sound) else audio
-            audio = fade_edges(add_room(audio, sample_rate, used.room, used.keep_tail), sample_rate)
+            audio = finish_sound(made, made_rate, gain, torch.as_tensor(waveform), sample_rate, used)
             audio = audio.cpu().numpy() if output_type == "np" else audio
         self.maybe_free_model_hooks()
         shown = None if mel is None else mel[0, 0]
         voice = self.choose_voice(target) if isinstance(target, str) else None
-        return StyleTransferOutput(audio, sample_rate, shown, source_mel[0, 0], latents, used, voice)
+        return StyleTransferOutput(audio, output_rate(used, sample_rate), shown, source_mel[0, 0], latents, used, voice)
 
     def check_inputs(self, target: str | torch.Tensor, output_type: str = "pt") -> None:
         """Check ``target`` and ``output_type`` of ``__call__``.

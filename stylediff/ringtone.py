@@ -22,6 +22,7 @@ from stylediff.phrase_selection import SAMPLE_RATE, Phrase, select_phrase
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.ring import Callback, transfer_ring
 from stylediff.settings import (
+    CLIP_RATE,
     CONCERT_PITCH,
     SettingError,
     TransferSettings,
@@ -64,6 +65,9 @@ class RingtoneSettings(TransferSettings):
     loop: bool = declare(False, "make the end lead into the beginning")
     fade: float = declare(0.5, "seconds of the fade at the end, without --loop", low=0, high=5, step=0.1)
     seed: int = declare(0, "seed of the noise", low=0, high=2**31 - 1)
+    rate: str = declare(
+        CLIP_RATE, "sample rate; ringtones have 44,100 or 48,000 Hz", choices=(CLIP_RATE,), is_shown=False
+    )
 
 
 OWN_SETTINGS = tuple(name for name in declarations(RingtoneSettings) if name not in declarations(TransferSettings))

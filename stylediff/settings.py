@@ -18,6 +18,7 @@ STEPS = 4
 TEMPERATURE = 0.3
 DYNAMICS = 0.25
 CLIP_TUNING, CONCERT_PITCH = "clip", "concert"
+CLIP_RATE, RATES = "clip", ("22050", "44100", "48000")
 START = 0.5  # share of the training's noise levels
 MAX_STEPS = 500  # for more, the noise levels that refining starts from are too few
 
@@ -237,6 +238,12 @@ class TransferSettings(CheckedSettings):
     keep_tail: bool = declare(False, "let the room ring out after the end; the result is then longer", is_shown=False)
     full_band: bool = declare(True, "add the sound above 11 kHz, if the clip's rate has room for it", is_shown=False)
     stereo: bool = declare(True, "give a stereo clip's panning to the result", is_shown=False)
+    rate: str = declare(
+        CLIP_RATE, "sample rate of the result in Hz, or the clip's own", choices=(CLIP_RATE, *RATES), is_shown=False
+    )
+    mix: float = declare(
+        1.0, "share of the result: below 1 the clip sounds along with it", low=0, high=1, step=0.05, is_shown=False
+    )
     transpose: float = declare(
         0.0,
         "semitones by which the notes are moved first, up or down; fractions are cents",

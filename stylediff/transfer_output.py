@@ -16,9 +16,9 @@ class StyleTransferOutput(BaseOutput):
     """Result of a transfer.
 
     Attributes:
-        audio: (samples,), or (2, samples) of a stereo clip, with the length and sample rate of the input (longer by the
-            tail of a room if it is kept), and as loud unless that would clip; None for "mel" and "latent".
-        sample_rate: of ``audio``, Hz.
+        audio: (samples,), or (2, samples) of a stereo clip, as long as the input (longer by the tail of a room if it
+            is kept), and as loud unless that would clip; None for "mel" and "latent".
+        sample_rate: of ``audio``, Hz; the input's unless the settings name another.
         mel: (mels, frames) generated log-mel at working loudness; None for "latent".
         source_mel: (mels, frames) log-mel of the input at working loudness.
         latents: (1, channels, rows, columns).

@@ -345,6 +345,28 @@ def test_a_result_can_be_put_at_concert_pitch(pipeline):
         run(pipeline, clip, tuning="415")
 
 
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+def test_the_result_has_the_rate_that_was_chosen(pipeline, rate):
+    clip = torch.stack([tone(1), tone(1).flip(0)])
+    result = run(pipeline, clip, rate=str(rate))
+    assert result.sample_rate == rate
+    assert result.audio.shape == (2, rate * clip.shape[1] // 22_050)
+    assert run(pipeline, clip, rate=str(rate), mix=0.5).audio.shape == result.audio.shape
+    with pytest.raises(ValueError, match="rate must be one of clip, 22050, 44100, 48000, got '96000'"):
+        run(pipeline, clip, rate="96000")
+
+
+def test_the_clip_sounds_along_where_it_is_mixed_in(pipeline):
+    clip = tone(1)
+    wet, dry, half = (run(pipeline, clip, mix=share).audio for share in (1, 0, 0.5))
+    inner = slice(1000, -1000)  # ends may be faded
+    assert torch.allclose(dry[inner], clip[inner], atol=1e-6)
+    assert torch.allclose(half[inner], ((wet + clip) / 2)[inner], atol=1e-5)
+    wide = torch.stack([clip, clip.flip(0)])
+    assert torch.allclose(run(pipeline, wide, mix=0).audio[:, inner], wide[:, inner], atol=1e-6)
+    assert run(pipeline, wide, mix=0, stereo=False).audio.shape == clip.shape
+
+
 def test_a_stereo_clip_gives_a_stereo_result_with_the_same_mean(pipeline):
     left, right = tone(2), torch.randn(44_100, generator=torch.Generator().manual_seed(0)) / 20
     clip = torch.stack([left[: len(right)], right])
