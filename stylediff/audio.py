@@ -65,7 +65,7 @@ def read_sound(path: str | Path, start_s: float = 0.0, length_s: float | None = 
         sound = decode(path, start_s, length_s)
     except (OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or "it is too large for the memory of this machine"
-        raise AudioError(f"{path.name} cannot be read: {reason}") from error
+        raise AudioError(f"{path.name} cannot be read: {reason}", "unreadable", name=path.name) from error
     except ValueError as error:
         if isinstance(error, AudioError):
             raise
@@ -73,8 +73,10 @@ def read_sound(path: str | Path, start_s: float = 0.0, length_s: float | None = 
     if sound.samples.shape[1] > 0:
         return sound
     if start_s >= sound.file_seconds > 0:
-        raise AudioError(f"the clip is {sound.file_seconds:.1f} s long; it cannot start at second {start_s:g}")
-    raise AudioError(f"{path.name} holds no samples")
+        length, start = f"{sound.file_seconds:.1f}", f"{start_s:g}"
+        late = f"the clip is {length} s long; it cannot start at second {start}"
+        raise AudioError(late, "late_start", length=length, start=start)
+    raise AudioError(f"{path.name} holds no samples", "no_samples", name=path.name)
 
 
 def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> None:
@@ -120,7 +122,7 @@ def check_finite(samples: np.ndarray | torch.Tensor) -> None:
         AudioError: one is not.
     """
     if not torch.isfinite(torch.as_tensor(samples)).all():
-        raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)")
+        raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)", "not_finite")
 
 
 def to_mono(waveform: torch.Tensor | np.ndarray, sample_rate: int, target_rate: int) -> torch.Tensor:
@@ -143,6 +145,13 @@ def to_mono(waveform: torch.Tensor | np.ndarray, sample_rate: int, target_rate: 
     return remove_rumble(resample(mono, sample_rate, target_rate), target_rate)
 
 
+def too_short(seconds: float) -> AudioError:
+    """Return the error for a clip that is too short."""
+    length = f"{seconds:.2f}"
+    message = f"clip is {length} s; at least {MIN_SECONDS} s is needed"
+    return AudioError(message, "too_short", length=length, least=MIN_SECONDS)
+
+
 def check_waveform(waveform: torch.Tensor | np.ndarray, sample_rate: int) -> torch.Tensor:
     """Return a waveform as a tensor.
 
@@ -162,7 +171,7 @@ def check_waveform(waveform: torch.Tensor | np.ndarray, sample_rate: int) -> tor
             f"audio must be (channels, samples), got {shape}, which looks transposed; pass its transpose (.T)"
         )
     if shape[-1] < MIN_SECONDS * sample_rate:
-        raise AudioError(f"clip is {shape[-1] / sample_rate:.2f} s; at least {MIN_SECONDS} s is needed")
+        raise too_short(shape[-1] / sample_rate)
     check_finite(waveform)
     return waveform
 

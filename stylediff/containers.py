@@ -24,17 +24,17 @@ DEMUXERS = (
 )  # fmt: skip
 # First bytes of files that are often taken for sound.
 OTHER_KINDS = (
-    (b"MThd", "MIDI: it holds notes, not sound"),
-    (b"%PDF", "a PDF document"),
-    (b"\x89PNG", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
-    (b"GIF8", "a picture"),
-    (b"PK\x03\x04", "a zip archive; unpack it first"),
-    (b"#EXTM3U", "a playlist: it names files, and holds no sound"),
-    (b"[playlist]", "a playlist: it names files, and holds no sound"),
-    (b"<!DOCTYPE", "a web page; the download did not give the sound"),
-    (b"<html", "a web page; the download did not give the sound"),
-    (b"version https://git-lfs", "a pointer to a file that Git LFS has not fetched"),
+    (b"MThd", "midi", "MIDI: it holds notes, not sound"),
+    (b"%PDF", "pdf", "a PDF document"),
+    (b"\x89PNG", "picture", "a picture"),
+    (b"\xff\xd8\xff", "picture", "a picture"),
+    (b"GIF8", "picture", "a picture"),
+    (b"PK\x03\x04", "zip", "a zip archive; unpack it first"),
+    (b"#EXTM3U", "playlist", "a playlist: it names files, and holds no sound"),
+    (b"[playlist]", "playlist", "a playlist: it names files, and holds no sound"),
+    (b"<!DOCTYPE", "web_page", "a web page; the download did not give the sound"),
+    (b"<html", "web_page", "a web page; the download did not give the sound"),
+    (b"version https://git-lfs", "lfs", "a pointer to a file that Git LFS has not fetched"),
 )
 HEAD_BYTES = 64
 UNKNOWN_SIZE = 0xFFFFFFFF
@@ -47,7 +47,15 @@ class AudioError(ValueError):
     """A clip that cannot be used.
 
     The message says what was found and what is allowed.
+
+    Attributes:
+        reason: name of the message's translation, ``error_REASON`` in the page's texts; empty if it has none.
+        values: what the message names.
     """
+
+    def __init__(self, message: str, reason: str = "", **values: object) -> None:
+        self.reason, self.values = reason, values
+        super().__init__(message)
 
 
 class MissingFileError(AudioError):
@@ -82,13 +90,14 @@ def refusal(path: Path) -> AudioError:
         head = file.read(HEAD_BYTES)
     sentence = f"{path.name} is not audio that can be read ({KINDS})"
     if not head:
-        return AudioError(f"{sentence}: the file is empty")
-    for start, kind in OTHER_KINDS:
+        return AudioError(f"{sentence}: the file is empty", "empty", name=path.name)
+    for start, reason, kind in OTHER_KINDS:
         if head.lstrip()[: len(start)].lower() == start.lower():
-            return AudioError(f"{sentence}: it is {kind}")
+            return AudioError(f"{sentence}: it is {kind}", reason, name=path.name)
     if lacks_index(path, head):
-        return AudioError(f"{sentence}: it is incomplete, its index is missing; copy it again")
-    return AudioError(sentence)
+        incomplete = f"{sentence}: it is incomplete, its index is missing; copy it again"
+        return AudioError(incomplete, "incomplete", name=path.name)
+    return AudioError(sentence, "not_audio", name=path.name)
 
 
 def lacks_index(path: Path, head: bytes) -> bool:

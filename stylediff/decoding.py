@@ -84,9 +84,11 @@ def is_better(one: Sound, other: Sound) -> bool:
 def check_format(sample_rate: int, channels: int) -> None:
     """Refuse a file whose numbers cannot be those of a recording."""
     if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-        raise AudioError(f"the sample rate is {sample_rate:,} Hz; {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz can be read")
+        rate, allowed = f"{sample_rate:,}", f"{LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz can be read"
+        limits = {"rate": rate, "lowest": f"{LOWEST_RATE:,}", "highest": f"{HIGHEST_RATE:,}"}
+        raise AudioError(f"the sample rate is {rate} Hz; {allowed}", "sample_rate", **limits)
     if channels < 1:
-        raise AudioError("the file has no channels")
+        raise AudioError("the file has no channels", "no_channels")
 
 
 def decode_sndfile(path: Path, start_s: float, length_s: float | None) -> tuple[Sound | None, bool]:

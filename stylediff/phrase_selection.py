@@ -217,11 +217,13 @@ def select_phrase(waveform: np.ndarray, seconds: float, start_s: float | None = 
     length_s = len(waveform) / SAMPLE_RATE
     latest_s = length_s - SHORTEST_S
     if latest_s < 0:
-        raise AudioError(f"the clip is {length_s:.1f} s long; a ringtone needs at least {SHORTEST_S:g} s")
+        message = f"the clip is {length_s:.1f} s long; a ringtone needs at least {SHORTEST_S:g} s"
+        raise AudioError(message, "short_tone", length=f"{length_s:.1f}", least=f"{SHORTEST_S:g}")
     if float(np.abs(waveform).max()) < 1e-4:
-        raise AudioError("the clip is silent; choose one with music in it")
+        raise AudioError("the clip is silent; choose one with music in it", "silent")
     if start_s is not None and start_s > latest_s:
-        raise AudioError(f"the clip is {length_s:.1f} s long; start at second {latest_s:.1f} or before")
+        message = f"the clip is {length_s:.1f} s long; start at second {latest_s:.1f} or before"
+        raise AudioError(message, "late_tone", length=f"{length_s:.1f}", latest=f"{latest_s:.1f}")
     pulse = find_pulse(waveform)
     if pulse is None:
         start = min(first_sound(waveform) if start_s is None else start_s, latest_s)

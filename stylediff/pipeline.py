@@ -288,7 +288,9 @@ class StyleTransferPipeline(DiffusionPipeline):
             raise AudioError(f"the reference clip cannot be used: {error}") from error
         mel, _ = normalized_mel(mono, self.mel)
         if float(mel.max()) <= self.mel.log_floor:
-            raise AudioError("the reference clip is silent; use a clip in which the instrument plays")
+            raise AudioError(
+                "the reference clip is silent; use a clip in which the instrument plays", "silent_reference"
+            )
         return self.style_encoder.encode_reference(mel)
 
     def prepare_latents(

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from diffusers.utils import logging
 
-from stylediff.audio import MIN_SECONDS, AudioError, check_finite, read_audio, resample, write_samples
+from stylediff.audio import MIN_SECONDS, AudioError, check_finite, read_audio, resample, too_short, write_samples
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.containers import KINDS
 from stylediff.damage import Damage, find_damage
@@ -96,12 +96,15 @@ def check_gaps(gaps: Sequence[Damage], seconds: float) -> None:
         AudioError: a gap that is too long, beyond the end, or all there is.
     """
     for gap in gaps:
+        what, values = f"the {gap.describe()}", {"start": f"{gap.start_s:g}", "end": f"{gap.end_s:g}"}
         if gap.end_s - gap.start_s > LONGEST_S:
-            raise AudioError(f"the {gap.describe()} is too long: at most {LONGEST_S:g} s can be filled")
+            message = f"{what} is too long: at most {LONGEST_S:g} s can be filled"
+            raise AudioError(message, "long_gap", most=f"{LONGEST_S:g}", **values)
         if gap.end_s > seconds + 0.001:
-            raise AudioError(f"the {gap.describe()} is not in the clip, which is {seconds:.2f} s long")
+            message = f"{what} is not in the clip, which is {seconds:.2f} s long"
+            raise AudioError(message, "gap_outside", length=f"{seconds:.2f}", **values)
         if gap.end_s - gap.start_s > 0.8 * seconds:
-            raise AudioError(f"the {gap.describe()} leaves too little of the clip to fill it from")
+            raise AudioError(f"{what} leaves too little of the clip to fill it from", "gap_of_all", **values)
 
 
 def merge_gaps(gaps: Sequence[Damage], samples: int, sample_rate: int) -> list[tuple[Edges, Damage]]:
@@ -160,7 +163,7 @@ def repair(
     channels = waveform.float().reshape(-1, waveform.shape[-1]).clone()
     check_finite(channels)
     if channels.shape[1] < MIN_SECONDS * sample_rate:
-        raise AudioError(f"clip is {channels.shape[1] / sample_rate:.2f} s; at least {MIN_SECONDS} s is needed")
+        raise too_short(channels.shape[1] / sample_rate)
     found = find_damage(channels.numpy(), sample_rate) if settings.auto else []
     check_gaps(gaps, channels.shape[1] / sample_rate)
     wanted = merge_gaps([*gaps, *found], channels.shape[1], sample_rate)

@@ -142,7 +142,8 @@ def make_ringtone(
         used = settings.resolve(pipeline.recommended_settings(settings.to))
         tone = play(pipeline, mono, first, last, rate, used, callback)
     if float(tone.abs().max()) < SILENT_PEAK:
-        raise AudioError(f"the {used.to} plays nothing of this part; choose another instrument or another start")
+        message = f"the {used.to} plays nothing of this part; choose another instrument or another start"
+        raise AudioError(message, "plays_nothing")
     if not used.loop:
         fade_ends(tone, rate, used.fade)
     audio, loudness = level_for_phone(tone.numpy(), rate, used.loop)

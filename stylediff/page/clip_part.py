@@ -1,4 +1,4 @@
-"""The part of a clip that is converted: a strip to drag on, and sentences."""
+"""The converted part of a clip: a strip to drag on."""
 
 import math
 from functools import lru_cache
@@ -35,7 +35,9 @@ def build_clip_part(elem_id: str) -> gr.HTML:
 
 @lru_cache(maxsize=16)
 def peaks_of(path: str) -> tuple[float, ...]:
-    """Peaks of a whole file in equal stretches, the highest is 1; none of a long file.
+    """Peaks of a whole file in equal stretches.
+
+    The highest is 1. A long file gives none.
 
     Raises:
         AudioError: the file cannot be read.

@@ -38,6 +38,8 @@ def explain(error: Exception, words: dict[str, str] | None = None) -> str:
         return words[error.key].format(**error.values)
     if isinstance(error, MissingFileError):
         return words["expired"]
+    if isinstance(error, AudioError) and error.reason:
+        return words[f"error_{error.reason}"].format(**error.values)
     if isinstance(error, AudioError) and words is not english:
         return f"{words['refused']} {error}"
     if isinstance(error, ValueError) and not isinstance(error, UnicodeError):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stylediff.containers import OTHER_KINDS
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.page.translations import load_texts, words_for
 from tests.helpers.files import ROOT
@@ -84,6 +85,21 @@ def test_every_text_is_used():
         path.read_text(encoding="utf-8") for path in PAGE.glob("*.*") if path.suffix in (".py", ".html", ".js")
     )
     settings = (ROOT / "stylediff" / "settings.py").read_text(encoding="utf-8")
-    built = {key for key in load_texts()["en"] if re.match("tone_|repair_|room_|tuning_", key)} | {*INSTRUMENT_NAMES}
+    built = {key for key in load_texts()["en"] if re.match("tone_|repair_|room_|tuning_|error_", key)} | {
+        *INSTRUMENT_NAMES
+    }
     unused = {key for key in load_texts()["en"].keys() - built if not re.search(rf"\b{key}\b", code + settings)}
     assert unused == set()
+
+
+def test_every_reason_of_an_error_has_a_text():
+    """``error_REASON`` for each second argument of ``AudioError``, and for each kind of file that is no sound."""
+    calls = [
+        node
+        for path in sorted((ROOT / "stylediff").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "AudioError"
+    ]
+    reasons = {call.args[1].value for call in calls if len(call.args) > 1 and isinstance(call.args[1], ast.Constant)}
+    reasons |= {reason for _, reason, _ in OTHER_KINDS}
+    assert {f"error_{reason}" for reason in reasons} == {key for key in load_texts()["en"] if key.startswith("error_")}
