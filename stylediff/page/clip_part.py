@@ -60,7 +60,7 @@ def check_clip(
     is_matching: bool,
     request: gr.Request,
 ) -> dict[str, Any]:
-    """Value of the strip: which part of a clip is converted, and warnings."""
+    """Value of the strip: the part that is converted, and warnings."""
     words = words_for(request.headers.get("accept-language"))
     if not path:
         return {"lines": []}
