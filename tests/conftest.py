@@ -25,6 +25,8 @@ with without_compiler():  # the tests start 3 s earlier
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of the processes, which otherwise wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+    # Processes that compile the same function at once leave a cache that crashes all later ones.
+    os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".pytest_cache" / f"numba_{os.environ['PYTEST_XDIST_WORKER']}")
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="gradio_")  # pages delete old files in theirs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
