@@ -2,7 +2,6 @@
 
 import math
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,11 +11,11 @@ from stylediff.audio import MIN_SECONDS, read_sound
 from stylediff.containers import UNEXPECTED
 from stylediff.page.clip_notes import notes_of, warn_of_range
 from stylediff.page.errors import explain
+from stylediff.page.html_component import build_html_component
 from stylediff.page.sentences import describe_part, warn_of
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
 
-TEMPLATE, SCRIPT = (Path(__file__).with_name(f"clip_part.{ending}") for ending in ("html", "js"))
 DRAWN_S = 600.0  # of longer files, no waveform is drawn
 PEAKS = 300  # across the strip
 START_STEP_S, LENGTH_STEP_S = 0.1, 0.5
@@ -24,13 +23,7 @@ START_STEP_S, LENGTH_STEP_S = 0.1, 0.5
 
 def build_clip_part(elem_id: str) -> gr.HTML:
     """Build the strip, which is empty until there is a clip."""
-    return gr.HTML(
-        value=None,
-        html_template=TEMPLATE.read_text(encoding="utf-8"),
-        js_on_load=SCRIPT.read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return build_html_component("clip_part", elem_id)
 
 
 @lru_cache(maxsize=16)

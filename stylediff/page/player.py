@@ -10,7 +10,8 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-TEMPLATE, SCRIPT = (Path(__file__).with_name(name) for name in ("player.html", "player.js"))
+from stylediff.page.html_component import build_html_component
+
 LANE_SIZE = (1600, 160)  # width at most, and height
 WORDS = (
     "old_result", "position", "difference", "difference_of", "play_pause", "listening", "match_loudness", "loop",
@@ -51,14 +52,7 @@ class Shown:
 
 def build_player(elem_id: str = "player", **options: Any) -> gr.HTML:
     """Build an empty player."""
-    return gr.HTML(
-        value=None,
-        html_template=TEMPLATE.read_text(encoding="utf-8"),
-        js_on_load=SCRIPT.read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-        **options,
-    )
+    return build_html_component("player", elem_id, **options)
 
 
 def lane_address(picture: np.ndarray) -> str:

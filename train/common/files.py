@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,16 @@ def write_atomically(path: Path, text: str) -> None:
     scratch = path.with_name(path.name + ".part")
     scratch.write_text(text)
     os.replace(scratch, path)
+
+
+def computed_once(path: Path, compute: Callable[[], Any]) -> Any:
+    """Return the JSON value of a file.
+
+    If the file is not there, the value is computed and written.
+    """
+    if not path.is_file():
+        write_atomically(path, json.dumps(compute(), indent=1))
+    return json.loads(path.read_text())
 
 
 def describe_argument(value: Any) -> str:

@@ -18,7 +18,7 @@ import torch
 
 from stylediff.settings import DYNAMICS, TEMPERATURE, TransferSettings
 from train.common.cli import run_command
-from train.common.files import describe_arguments, lock_settings, write_atomically
+from train.common.files import computed_once, describe_arguments, lock_settings, write_atomically
 from train.data.manifest import read_manifest
 from train.data.soundfonts import SynthesisError
 from train.evaluation.cases import MAIN_PAIRS, Direction, EvalCase, choose_cases
@@ -114,9 +114,7 @@ def time_once(eval_config: EvalConfig, cases: list[EvalCase], path: Path) -> dic
 
 def cost_once(model: Path, path: Path) -> dict[str, Any]:
     """Parameters, operations and memory of a model, measured once."""
-    if not path.is_file():
-        write_atomically(path, json.dumps(measure_costs(model), indent=1))
-    return json.loads(path.read_text())
+    return computed_once(path, lambda: measure_costs(model))
 
 
 def write_report(

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from stylediff.checkpoint import load_pipeline
 from stylediff.mel import MelConfig
 from train.common.cli import run_command
-from train.common.files import describe_arguments, lock_settings, write_atomically
+from train.common.files import computed_once, describe_arguments, lock_settings, write_atomically
 from train.common.markdown import table_head, table_row
 from train.common.parallel import parallel_map
 from train.data.notes import is_one_voice
@@ -227,10 +227,8 @@ def measure_codec(args: argparse.Namespace) -> None:
     """Measure what is missing; write and print the page."""
     clips, stages = choose_unseen_clips(args.data, args.clips), load_stages(args.model)
     lock_settings(args.out, describe_arguments(args, ("model", "classifier")))
-    path = args.out / "seconds.json"
-    if not path.is_file():  # before other processes compete for the cores
-        write_atomically(path, json.dumps(time_stages(stages, clips), indent=1))
-    seconds = json.loads(path.read_text())
+    # before other processes compete for the cores
+    seconds = computed_once(args.out / "seconds.json", partial(time_stages, stages, clips))
     page = write_markdown(measure_all(args, clips, list(stages)), list(stages), seconds)
     write_atomically(args.out / "codec.md", page)
     print(page)
