@@ -36,23 +36,30 @@ class Run:
     Attributes:
         updates: the latest value of each output of the page.
         asked: when the visitor was last there, in seconds.
+        goes_on: True if it goes on for a while after the visitor has left.
         is_done: True after the last update.
         is_stopped: True if the visitor wants no result.
     """
 
     updates: Updates = field(default_factory=dict)
     asked: float = field(default_factory=time.monotonic)
+    goes_on: bool = True
     is_done: bool = False
     is_stopped: bool = False
 
     def follow(self, stream: Iterator[Updates]) -> Iterator[Updates]:
         """Yield and keep the updates of a conversion.
 
-        If the visitor leaves, the conversion goes on in a thread.
+        If the visitor leaves, the conversion goes on in a thread. After Stop it ends with an update that changes
+        nothing: gradio cancels by itself, but not a run that was started while it still waited for an earlier one.
         """
         is_left = False
         try:
             for updates in stream:
+                if self.is_stopped:
+                    stream.close()  # type: ignore[attr-defined]
+                    yield {}
+                    return
                 self.updates |= updates
                 yield updates
         except GeneratorExit:
@@ -71,7 +78,7 @@ class Run:
         self.asked = time.monotonic()
         try:
             with closing(stream):  # type: ignore[type-var]
-                while not self.is_stopped and time.monotonic() - self.asked < AWAITED_SECONDS:
+                while self.goes_on and not self.is_stopped and time.monotonic() - self.asked < AWAITED_SECONDS:
                     self.updates |= next(stream)
         except StopIteration:
             pass
@@ -101,7 +108,7 @@ class KeptRuns:
 
         That of a visitor without a name ends when the visitor leaves, and so does one in a fork.
         """
-        run = Run(is_stopped=not visitor or FORKS)
+        run = Run(goes_on=bool(visitor) and not FORKS)
         with self.lock:
             if visitor:
                 self.runs.pop(visitor, None)

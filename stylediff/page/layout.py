@@ -45,7 +45,7 @@ from stylediff.page.takes import take_as_source
 from stylediff.page.temp_folders import keep_deleting
 from stylediff.page.theme import build_theme
 from stylediff.page.tiles import PREVIEWS, tile_styles
-from stylediff.page.translations import FALLBACK, build_labels, load_texts, words_for
+from stylediff.page.translations import FALLBACK, PageLabels, load_texts, words_for
 from stylediff.page.uploads import MAX_UPLOAD_MB, describe_limits
 from stylediff.pipeline import StyleTransferPipeline
 
@@ -270,7 +270,7 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
     """Build the page of a pipeline; return it and its launch arguments."""
     results = find_results(examples)
     t, converter, tones, repairs = (
-        build_labels(label_examples(results)), Converter(pipeline), RingtoneTab(pipeline), RepairTab(pipeline)
+        PageLabels(label_examples(results)), Converter(pipeline), RingtoneTab(pipeline), RepairTab(pipeline)
     )  # fmt: skip
     with Page(title=TITLE, delete_cache=(3600, 3600)) as page:
         gr.api(build_endpoint(converter), api_name="convert", **MODEL)

@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -16,13 +17,24 @@ def load_texts() -> dict[str, dict[str, str]]:
     return json.loads(TEXTS.read_text(encoding="utf-8"))
 
 
-def build_labels(more: dict[str, dict[str, str]] | None = None) -> gr.I18n:
+class PageLabels(gr.I18n):
     """Labels that the browser translates to the visitor's language.
+
+    gradio translates any value that equals a key, so that a choice ``"auto"`` would come back as "Automatic". Keys
+    have a prefix that no value has.
 
     Args:
         more: further texts by language and key.
     """
-    return gr.I18n(**{language: texts | (more or {}).get(language, {}) for language, texts in load_texts().items()})
+
+    PREFIX = "text_"
+
+    def __init__(self, more: dict[str, dict[str, str]] | None = None) -> None:
+        texts = {language: words | (more or {}).get(language, {}) for language, words in load_texts().items()}
+        super().__init__(**{lang: {self.PREFIX + key: text for key, text in of.items()} for lang, of in texts.items()})
+
+    def __call__(self, key: str) -> Any:
+        return super().__call__(self.PREFIX + key)
 
 
 def words_for(accepted: str | None) -> dict[str, str]:

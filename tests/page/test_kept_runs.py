@@ -18,9 +18,10 @@ def count(total: int, closed: list[bool], step_s: float = 0.0):
         closed.append(True)
 
 
-def leave_after_one(run: Run, stream) -> None:
+def leave_after_one(run: Run, stream, stop=lambda: None) -> None:
     updates = run.follow(stream)
     next(updates)
+    stop()
     updates.close()
 
 
@@ -44,11 +45,19 @@ def test_a_run_whose_visitor_left_is_finished_and_shown():
 def test_a_stopped_run_and_one_without_a_name_end_when_the_visitor_leaves(name):
     kept, closed = KeptRuns(), []
     run = kept.start(name)
-    kept.stop(name)
-    leave_after_one(run, count(10_000, closed, 0.01))
+    leave_after_one(run, count(10_000, closed, 0.01), stop=lambda: kept.stop(name))
     wait_until_over(closed)
     assert run.updates["status"] in ("step 1", "step 2")
     assert kept.find(name) is None
+
+
+def test_a_run_that_is_stopped_while_its_visitor_listens_ends_without_another_update():
+    kept, closed = KeptRuns(), []
+    updates = kept.start("ann").follow(count(10_000, closed))
+    next(updates)
+    kept.stop("ann")
+    assert list(updates) == [{}]
+    assert closed == [True]
 
 
 def test_a_run_that_nobody_asks_for_ends(monkeypatch):

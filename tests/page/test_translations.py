@@ -7,8 +7,10 @@ import pytest
 
 from stylediff.containers import OTHER_KINDS
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.page.translations import load_texts, words_for
+from stylediff.page.layout import build_page
+from stylediff.page.translations import PageLabels, load_texts, words_for
 from tests.helpers.files import ROOT
+from tests.helpers.tiny_pipeline import tiny_pipeline
 
 PAGE = ROOT / "stylediff" / "page"
 SPOKEN = {"label", "placeholder", "info"}  # arguments that a visitor reads
@@ -47,6 +49,18 @@ def test_every_language_has_every_text_with_the_same_placeholders():
 )
 def test_the_first_available_language_is_used(accepted, stop):
     assert words_for(accepted)["stop"] == stop
+
+
+def test_no_value_of_the_page_is_a_key_that_the_browser_would_translate():
+    page, _ = build_page(tiny_pipeline(), [])
+    keys = set(PageLabels().translations["en"])
+    assert len(keys) == len(load_texts()["en"])
+    values = [getattr(component, "value", None) for component in page.blocks.values()]
+    for component in page.blocks.values():
+        values += [value for _, value in getattr(component, "choices", None) or []]
+    texts = {value for value in values if isinstance(value, str)}
+    assert {"violin", "auto", "balanced"} <= texts
+    assert keys.isdisjoint(texts)
 
 
 def spoken_literals(path: Path) -> list[str]:
