@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from stylediff.checkpoint import load_pipeline
+from tests.helpers.commands import jobs_run_here
 from train.__main__ import COMMANDS
 from train.common.job_chain import Job
 from train.recipe import COMMAND, RECIPE, Recipe, RecipeError, Stage, build_jobs, fill_in, main, read_recipe, read_stage
@@ -110,8 +111,13 @@ def test_an_invalid_recipe_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_finished_stages_are_skipped_and_a_failing_one_is_named(
-    tmp_path: Path, scores: Path, soundfonts: tuple[Path, ...], capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    scores: Path,
+    soundfonts: tuple[Path, ...],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    jobs_run_here(monkeypatch)
     flags = arguments(scores, soundfonts, tmp_path / "run")
     broken = [flag if flag != str(scores) else str(tmp_path / "nothing") for flag in flags]
     assert main(broken) == 2

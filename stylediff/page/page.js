@@ -51,7 +51,9 @@
   // What the server will say later is said at once: a click has started something, or stopped it.
   const status = (text, kind) => `<div class="status ${kind}" role="status" data-at="${Date.now()}">
     ${kind && '<div class="bar"><i></i></div>'}<span>${escaped(text)}</span></div>`;
+  let failed = false;
   const refused = () => {  // whatever failed has said so, and no longer runs
+    failed = true;
     for (const part of document.querySelectorAll(".status.running")) part.parentElement.replaceChildren();
   };
 
@@ -68,6 +70,7 @@
   };
   const begin = () => {
     stoppedAt = -Infinity;
+    failed = false;
     return status(words.waiting, "running waiting");
   };
 
@@ -93,8 +96,9 @@
     markOld: () => { document.body.classList.add("old-result"); },
   };
 
+  // A visitor who leaves during a run is asked first; gradio's own reload after a lost connection asks nothing.
   window.addEventListener("beforeunload", (event) => {
-    if (document.querySelector(".status.running")) event.preventDefault();
+    if (!failed && document.querySelector(".status.running")) event.preventDefault();
   });
 
   new MutationObserver((changes) => {

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import multiprocessing.dummy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +16,17 @@ from stylediff.audio import loudness_gain
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.enhancer import MelEnhancer
 from stylediff.mel import waveform_to_mel
-from stylediff.settings import TransferSettings
+from stylediff.settings import TEMPERATURE, TransferSettings
 from stylediff.style_encoder import StyleEncoder
 from stylediff.vocoder import Vocoder
 from tests.helpers.commands import command
-from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES
+from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, VOICES, envelope_noise
 from tests.helpers.tiny_pipeline import tiny_pipeline
+from train.__main__ import COMMANDS
 from train.data.manifest import ClipGroup
 from train.data.transcription import NoteTranscriber
 from train.evaluation.cases import MAIN_PAIRS, OTHER_PAIRS, CaseError, Direction, choose_cases, find_cases
+from train.evaluation.evaluate import choose_variants
 from train.evaluation.figures import choose_extremes
 from train.evaluation.metrics.sound import log_mel_error
 from train.evaluation.reused_results import check_reused, read_reused
@@ -38,6 +41,7 @@ from train.evaluation.runner import (
 )
 from train.evaluation.systems import (
     AUTOENCODER,
+    DEFAULT,
     ENVELOPE,
     GRIFFIN_LIM,
     IDENTITY,
@@ -92,6 +96,14 @@ def test_the_model_is_named_by_the_settings_that_differ_from_the_default() -> No
     system = model_system(TransferSettings(dynamics=0.5))
     assert (system.name, system.is_model) == ("ours, default, dynamics 0.5", True)
     assert not System(IDENTITY).is_model
+
+
+def test_the_default_and_variants_of_one_setting_are_measured() -> None:
+    flags = ["--model", "m", "--data", "d", "--out", "o", "--steps", "1", "--guidance", "1", "2"]
+    args = COMMANDS["evaluate"].parse([*flags, "--temperature", "0.25", str(TEMPERATURE), "--dynamics", "0"])
+    variants = [{"steps": 1}, {"guidance": 2.0}, {"temperature": 0.25}, {"dynamics": 0.0}, {"enhance": False}]
+    assert choose_variants(args, True) == tuple(replace(DEFAULT, **changes) for changes in [{}, *variants])
+    assert choose_variants(args, False) == choose_variants(args, True)[:-1]
 
 
 def test_a_direction_is_read_from_its_name() -> None:
@@ -188,18 +200,25 @@ def test_other_pairs_run_the_model_at_chosen_settings_only(dataset: tuple[Path, 
 
 @pytest.mark.slow
 def test_a_resumed_evaluation_gives_the_same_report(
-    dataset: tuple[Path, list[ClipGroup]], pipeline: StyleTransferPipeline, tmp_path: Path
+    dataset: tuple[Path, list[ClipGroup]],
+    pipeline: StyleTransferPipeline,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # One process and short work: starting others takes longer than what is tested here.
+    monkeypatch.setattr("train.evaluation.costs.get_context", lambda _: multiprocessing.dummy)
+    monkeypatch.setattr("train.evaluation.systems.griffin_lim", envelope_noise)
     pipeline.save_pretrained(tmp_path / "model")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     out = tmp_path / "report"
     command = ["--model", str(tmp_path / "model"), "--data", str(dataset[0]), "--out", str(out)]
-    command += ["--classifier", str(tmp_path / "classifier"), "--steps", "1", "2", "--guidance", "2", "--limit", "2"]
-    command += ["--pairs-main", "1", "--temperature", "0.25", "--dynamics", "0"]
+    command += ["--classifier", str(tmp_path / "classifier"), "--steps", "1", "2", "--limit", "2"]
+    command += ["--pairs-main", "1", "--dynamics", "0", "--workers", "1"]
+    command += ["--guidance", "1", "--temperature", str(TEMPERATURE)]  # none but the default
     assert main(command) == 0
     results = (out / "results.jsonl").read_text().splitlines(keepends=True)
     summary = json.loads((out / "summary.json").read_text())
-    assert len(results) == 2 * 13
+    assert len(results) == 2 * 11
     assert set(summary["tables"]) == {"piano -> violin", "violin -> piano", "all pairs"}
     table = summary["tables"]["piano -> violin"]
     assert table[TRUE_TARGET]["log_mel_error"]["mean"] < 0.01 < table[IDENTITY]["log_mel_error"]["mean"]
@@ -215,7 +234,7 @@ def test_a_resumed_evaluation_gives_the_same_report(
     assert {"best", "worst"} == {name.split("_")[0] for name in names}
 
     (out / "results.jsonl").write_text("".join(results[:10]) + results[10][:30])
-    assert main([*command, "--workers", "1"]) == 0
+    assert main(command) == 0
     assert sorted((out / "results.jsonl").read_text().splitlines(keepends=True)) == sorted(results)
     assert json.loads((out / "summary.json").read_text()) == summary
     for picture in ("confusion.png", "contact_sheet.png", "pairs.png", "extremes.png", "sweep.png"):
@@ -229,7 +248,7 @@ def test_a_resumed_evaluation_gives_the_same_report(
     (tmp_path / "later").mkdir()
     for name in ("seconds.json", "costs.json"):  # as if they had been measured here
         shutil.copy(out / name, tmp_path / "later")
-    assert main([*later, "--baselines", str(published), "--workers", "1"]) == 0
+    assert main([*later, "--baselines", str(published)]) == 0
     again = json.loads((tmp_path / "later" / "summary.json").read_text())
     assert (again["tables"], again["spread"]) == (summary["tables"], summary["spread"])
     assert again["taken_over"] == [IDENTITY, ENVELOPE, AUTOENCODER, ORACLE, GRIFFIN_LIM, TRUE_TARGET]
@@ -238,7 +257,7 @@ def test_a_resumed_evaluation_gives_the_same_report(
     assert main([str(tmp_path / "refused") if word == str(tmp_path / "later") else word for word in refused]) == 2
     assert not list((tmp_path / "refused").glob("audio/*/*"))
     made = {path.name for path in (tmp_path / "later" / "audio").iterdir()}
-    swept = {f"ours_default_{name}" for name in ("guidance_2", "temperature_0.25", "dynamics_0", "not_enhanced")}
+    swept = {f"ours_default_{name}" for name in ("dynamics_0", "not_enhanced")}
     assert made == {"identity", "ours_default", "ours_1_steps", "ours_2_steps", "true_target"} | swept
     assert (again["headline"], set(again["ratios"])) == ("ours, default", set(again["tables"]))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stylediff.mel import MelConfig
-from tests.helpers.commands import command, settings_from
+from tests.helpers.commands import command, jobs_run_here, settings_from
 from tests.helpers.patches import write_pictures, write_sounds
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.patches import read_patches
@@ -91,6 +91,7 @@ def test_the_study_runs_and_resumes(
     assert command("mel-patches")(flags) == 0
     monkeypatch.setattr("train.experiments.codebooks.load_model", lambda folder: tiny_pipeline())
     monkeypatch.setattr("train.experiments.codebooks.METHODS", {name: METHODS[name] for name in (MAIN, BOUND)})
+    jobs_run_here(monkeypatch)
     flags = ["--patches", str(write_pictures(tmp_path / "rgb")), str(mels), "--out", str(tmp_path / "study")]
     flags += ["--sizes", "16", "--compared", "16", "--seeds", "0", "--steps", "2", "--batch-size", "8"]
     flags += ["--width", "8", "--residual-width", "4", "--prior-steps", "2", "--cache", str(cache), "--clips", "2"]

@@ -8,7 +8,7 @@ import torch
 from stylediff.mel import waveform_to_mel
 from stylediff.notes import Note
 from tests.helpers.commands import command
-from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, tone
+from tests.helpers.tiny_dataset import MEL, NOTES, SAMPLES, envelope_noise, tone
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.data.manifest import ClipGroup
 from train.evaluation.metrics.sound import log_mel_error
@@ -118,6 +118,7 @@ def test_steady_clips_take_turns_with_others():
 @pytest.mark.slow
 def test_a_resumed_measurement_gives_the_same_page(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("train.experiments.codec.TIMED_CLIPS", 1)
+    monkeypatch.setattr("train.experiments.codec_stages.griffin_lim", envelope_noise)
     tiny_pipeline().save_pretrained(tmp_path / "model")
     InstrumentClassifier().save_pretrained(tmp_path / "classifier")
     out = tmp_path / "report"

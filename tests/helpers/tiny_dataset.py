@@ -32,6 +32,12 @@ def tone(notes: tuple[Note, ...], harmonics: tuple[float, ...]) -> np.ndarray:
     return out * loudness_gain(torch.from_numpy(out))
 
 
+def envelope_noise(mel: torch.Tensor, config: MelConfig, _: int = 0) -> torch.Tensor:
+    """Noise with the levels of mels, (batch, samples): a quick stand-in for Griffin-Lim."""
+    levels = mel.exp().amax((1, 2)).repeat_interleave(config.hop_length, -1)
+    return levels * torch.randn(levels.shape, generator=torch.Generator().manual_seed(0)) / 100
+
+
 def clip_record(file: str, voice: str, role: str, **others: Any) -> ClipRecord:
     """Record of a clip, with defaults."""
     plain = {"gain": 1.0, "notes_left_out": 0, "details": {}}

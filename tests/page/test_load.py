@@ -24,4 +24,4 @@ def test_all_callers_at_once_get_a_result_where_there_is_room():
 
 
 def test_a_soak_leaves_no_file():
-    assert load_apart(12, at_once=2, kept_s=8.0, seed=0) == []
+    assert load_apart(6, at_once=2, kept_s=6.0, seed=0, warm_up=4) == []

@@ -65,7 +65,8 @@ def test_programs_call_a_page_under_a_path(sub_path, clip):
 @pytest.mark.slow
 def test_a_result_is_there_after_a_connection_broke(browser, proxy, tmp_path):
     clip = write_tone(tmp_path / "clip.wav", 8 * TONE_RATE)
-    visitor = browser.new_page()
+    visitor, questions = browser.new_page(), []
+    visitor.on("dialog", lambda dialog: [questions.append(dialog.message), dialog.accept()])
     visitor.goto(f"http://127.0.0.1:{proxy.port}/")
     visitor.wait_for_selector("#player .ab:not([hidden])")  # the example on arrival takes the place of the clip
     upload(visitor, clip)
@@ -77,6 +78,7 @@ def test_a_result_is_there_after_a_connection_broke(browser, proxy, tmp_path):
     assert not visitor.inner_text("#status").startswith("Done")
     proxy.restore()
     visitor.wait_for_selector("#status >> text=/^Done/", timeout=60_000)  # also where the page loads anew meanwhile
+    assert questions == []
     visitor.click("#player .ab-play")
     visitor.wait_for_function(PLAYED)
     assert download(visitor, "Settings", tmp_path / "settings.json") == "clip_to_violin_seed0.json"

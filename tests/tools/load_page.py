@@ -27,7 +27,7 @@ from tests.helpers.files import ROOT
 from tests.helpers.tiny_pipeline import TONE_RATE, write_tone
 
 GROWTH_MIB = 100
-WARM_UP = 20  # conversions before memory is measured first
+WARM_UP = 20
 SERVER = """
 import sys, time
 from stylediff.page import temp_folders
@@ -129,14 +129,18 @@ async def call_all(page: Page, clip: bytes, seeds: list[int], at_once: int) -> i
         return sum(await asyncio.gather(*(take_turn(seed) for seed in seeds)))
 
 
-def load(count: int, at_once: int, kept_s: float, seed: int) -> list[str]:
-    """Convert ``count`` times, print the figures, and return what went wrong."""
+def load(count: int, at_once: int, kept_s: float, seed: int, warm_up: int = WARM_UP) -> list[str]:
+    """Convert ``count`` times, print the figures, and return what went wrong.
+
+    Args:
+        warm_up: conversions before memory is measured first.
+    """
     draw = random.Random(seed)
     seeds = [draw.randrange(2**31) for _ in range(count)]
     with tempfile.TemporaryDirectory() as folder, serve(at_once, kept_s) as page:
         clip = write_tone(Path(folder) / "clip.wav", round(0.6 * TONE_RATE)).read_bytes()
         own_files = page.count_files()  # the sounds of the tab "About"
-        asyncio.run(call_all(page, clip, [draw.randrange(2**31) for _ in range(WARM_UP)], min(4, at_once)))
+        asyncio.run(call_all(page, clip, [draw.randrange(2**31) for _ in range(warm_up)], min(4, at_once)))
         before, started = page.memory_mib(), time.monotonic()
         results = asyncio.run(call_all(page, clip, seeds, at_once))
         seconds, grown = time.monotonic() - started, page.memory_mib() - before

@@ -91,6 +91,11 @@ def show_seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
 
 
+def run_process(job: Job) -> int:
+    """Run a job in a process of its own, and return its exit code."""
+    return subprocess.run(job.command_line(), check=False).returncode
+
+
 def run_job(job: Job, label: str) -> float:
     """Run a job's command, and return the seconds it took.
 
@@ -103,7 +108,7 @@ def run_job(job: Job, label: str) -> float:
     budget = f" Budget: {show_seconds(60 * job.minutes)}." if job.minutes else ""
     print(f"== {label}. {job.does}{budget}", flush=True)
     started = time.monotonic()
-    if subprocess.run(job.command_line(), check=False).returncode:
+    if run_process(job):
         raise JobError(f"stage '{job.name}' failed (see above). Fix the problem and rerun the same command to resume.")
     seconds = time.monotonic() - started
     made = job.result.parent
