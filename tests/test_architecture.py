@@ -124,6 +124,7 @@ def test_the_page_imports_the_library_but_not_the_training(path):
     assert not tops & {"train", "app", "accelerate"}
 
 
+@pytest.mark.slow
 def test_training_packages_import_only_lower_ones():
     assert upward_imports(ROOT / "train") == []
     assert not any("app" in imports_of(path) for path in TRAINING)
@@ -140,6 +141,7 @@ def test_training_packages_import_only_lower_ones():
         ("experiments/new/deep.py", "from train.recipe import main"),
     ],
 )
+@pytest.mark.slow
 def test_a_planted_upward_import_is_found(file, line, tmp_path):
     train = tmp_path / "train"
     shutil.copytree(ROOT / "train", train, ignore=shutil.ignore_patterns("pretrained", "results", "__pycache__"))

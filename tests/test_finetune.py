@@ -70,6 +70,7 @@ def test_invalid_voices_are_refused_at_once(recordings, soundfonts, tmp_path, ca
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_recordings_without_notes_are_refused(soundfonts, tmp_path, capsys):
     tiny_pipeline().save_pretrained(tmp_path / "base")
     (tmp_path / "noise").mkdir()

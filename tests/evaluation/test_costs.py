@@ -28,6 +28,7 @@ def test_parameters_are_counted_for_each_network() -> None:
     assert counts["unet"] == pipeline.unet.num_parameters()
 
 
+@pytest.mark.slow
 def test_twice_the_sound_is_twice_the_work() -> None:
     pipeline = tiny_pipeline()
     second = 4 * 8 * 8 * MelConfig().hop_length / MelConfig().sample_rate

@@ -26,6 +26,7 @@ def test_untrained_uniform_logits_cost_all_bits() -> None:
     assert float(prior_loss(prior, torch.randint(16, (2, 8, 8))).detach()) == pytest.approx(4)
 
 
+@pytest.mark.slow
 def test_it_learns_a_regular_pattern() -> None:
     torch.manual_seed(0)
     prior = CodePrior(size=4, width=16, layers=1)

@@ -20,6 +20,7 @@ from tests.helpers.tiny_pipeline import TONE_RATE as RATE
 from tests.helpers.tiny_pipeline import write_tone
 
 
+@pytest.mark.slow
 def test_the_endpoint_returns_a_file_as_long_as_its_input(address, clip):
     client = Client(address, verbose=False)
     audio, facts = client.predict(source=handle_file(str(clip)), target="harp", steps=2, seed=5, api_name="/convert")
@@ -30,6 +31,7 @@ def test_the_endpoint_returns_a_file_as_long_as_its_input(address, clip):
     assert facts["voice"] == get_instrument("harp").default_voice
 
 
+@pytest.mark.slow
 def test_recommended_settings_are_used_and_shown(address, clip):
     client = Client(address, verbose=False)
     for given in ({}, {"steps": None, "temperature": "auto", "enhance": None}):
@@ -37,6 +39,7 @@ def test_recommended_settings_are_used_and_shown(address, clip):
         assert Choices.from_dict(facts) == Choices(length_s=60).resolve({})
 
 
+@pytest.mark.slow
 def test_a_result_sounds_in_a_room(address, clip):
     client, sounds = Client(address, verbose=False), {}
     for room in ("dry", "auto", "hall"):
@@ -58,6 +61,7 @@ def test_every_setting_is_a_parameter_and_the_first_keep_their_places(address):
 @pytest.mark.parametrize(
     ("rate", "channels", "ending"), [(96000, 1, "wav"), (8000, 6, "wav"), (44100, 2, "mp3"), (48000, 1, "ogg")]
 )
+@pytest.mark.slow
 def test_any_rate_and_number_of_channels_comes_back_as_long_as_it_was(address, tmp_path, rate, channels, ending):
     path = write_tone(tmp_path / f"clip.{ending}", rate, rate, channels)
     client = Client(address, verbose=False)
@@ -114,6 +118,7 @@ def test_unusable_clips_are_refused_with_a_message(address, tmp_path, content, s
         ({"like": None}, "like must be a number, got None"),
     ],
 )
+@pytest.mark.slow
 def test_arguments_of_another_type_are_refused_with_a_message(address, clip, wrong, sentence):
     arguments = {"source": handle_file(str(clip)), "steps": 1} | wrong
     with pytest.raises(AppError, match=sentence):
@@ -180,6 +185,7 @@ def test_a_reference_clip_changes_what_comes_back(address, clip, tmp_path):
     assert not np.array_equal(sounds["half"], sounds["whole"])
 
 
+@pytest.mark.slow
 def test_the_notes_of_a_clip_come_as_midi(address):
     client = Client(address, verbose=False)
     file, notes = client.predict(handle_file(str(ROOT / "examples" / "flute_mozart_theme.flac")), api_name="/notes")
@@ -193,6 +199,7 @@ def test_the_notes_of_a_clip_come_as_midi(address):
     assert Path(on_grid).read_bytes() != Path(file).read_bytes()
 
 
+@pytest.mark.slow
 def test_notes_can_be_fitted_to_the_range(address):
     client, source = Client(address, verbose=False), handle_file(str(ROOT / "examples" / "cello_bach_prelude.flac"))
     _, facts = client.predict(source, target="flute", steps=1, fit=True, length_s=3, api_name="/convert")

@@ -14,6 +14,7 @@ from stylediff.settings import TransferSettings, declarations
 from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
 
 
+@pytest.mark.slow
 def test_a_bad_file_does_not_stop_the_others(address, tmp_path):
     good = [write_tone(tmp_path / name) for name in ("piano_a.wav", "piano_b.wav")]
     bad = tmp_path / "bad.wav"
@@ -92,6 +93,7 @@ def test_settings_of_a_batch_are_parameters_with_defaults(address, clip):
         client.predict([handle_file(str(clip))], "flute", "fast", 0, strength=2, api_name="/batch")
 
 
+@pytest.mark.slow
 def test_a_seed_that_is_null_is_zero(address, clip):
     files = [handle_file(str(clip))]
     _, outcomes, _ = Client(address, verbose=False).predict(files, "flute", "fast", None, api_name="/batch")

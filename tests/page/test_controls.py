@@ -124,6 +124,7 @@ def test_every_setting_has_a_control_that_shows_and_keeps_its_default():
 
 
 @pytest.mark.parametrize("language", load_texts())
+@pytest.mark.slow
 def test_every_control_is_labelled_in_every_language(language):
     with gr.Blocks():
         components = build_transfer_controls(load_texts()[language].__getitem__, has_enhancer=True)

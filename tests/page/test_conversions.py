@@ -58,6 +58,7 @@ def test_steps_come_first_and_then_the_pipelines_result(pipeline):
     assert torch.equal(output.source_mel, direct.source_mel)
 
 
+@pytest.mark.slow
 def test_there_are_never_more_previews_than_asked_for(pipeline):
     for total in range(1, 51):
         reporter = Reporter(total, 4, PREVIEWS, queue.Queue(), threading.Event(), 0.0)
@@ -99,6 +100,7 @@ def test_a_closed_conversion_computes_no_further(pipeline):
     assert isinstance([*convert(pipeline, CLIP, CHOICES, previews=0)][-1], StyleTransferOutput)
 
 
+@pytest.mark.slow
 def test_two_conversions_at_once_do_not_mix(pipeline):
     ours, theirs = (convert(pipeline, CLIP, Choices(steps=steps), previews=0) for steps in (6, 3))
     mixed = [next(ours), next(theirs), *ours, *theirs]
@@ -162,6 +164,7 @@ def test_a_recommended_voice_plays(pipeline):
     assert not torch.equal(plain.audio, other.audio)
 
 
+@pytest.mark.slow
 def test_the_enhancer_can_be_left_out(pipeline):
     enhancer = MelEnhancer(widths=(16,)).eval()
     torch.nn.init.normal_(enhancer.unet.conv_out.weight, std=0.1)

@@ -155,6 +155,7 @@ def test_a_link_to_a_file_of_the_machine_is_not_served(address, tmp_path):
         assert httpx.get(f"{address}gradio_api/file={path}").status_code in (403, 404)
 
 
+@pytest.mark.slow
 def test_results_of_other_visitors_are_not_listed_or_guessed(address, clip):
     client = Client(address, verbose=False, download_files=False)
     audio, _ = client.predict(source=handle_file(str(clip)), steps=1, api_name="/convert")
@@ -175,6 +176,7 @@ def test_an_upload_cannot_choose_its_place(address, tmp_path):
     assert not Path("/tmp/escaped.wav").exists()
 
 
+@pytest.mark.slow
 def test_names_in_a_zip_stay_in_its_folder(clip, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     names = ("..", "...wav", "a\\..\\b", "<b>&", "-rf", "CON", "名前")
@@ -191,6 +193,7 @@ def test_names_in_a_zip_stay_in_its_folder(clip, tmp_path, monkeypatch):
             assert re.fullmatch(r"[\w-]+\.wav", name)
 
 
+@pytest.mark.slow
 def test_only_its_visitor_gets_a_conversion_back(clip, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     handlers = Handlers(Converter(tiny_pipeline()), build_player(), {})
@@ -201,6 +204,7 @@ def test_only_its_visitor_gets_a_conversion_back(clip, tmp_path, monkeypatch):
         assert [*handlers.restore(visitor)] == [(gr.skip(),) * len(RUN_OUTPUTS)]
 
 
+@pytest.mark.slow
 def test_a_part_of_a_result_is_served(address, clip):
     client = Client(address, verbose=False, download_files=False)
     audio, _ = client.predict(source=handle_file(str(clip)), steps=1, api_name="/convert")

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.page.examples import example_label, find_results, result_settings
 from stylediff.page.layout import build_page
@@ -27,6 +29,7 @@ def test_an_example_without_a_result_is_not_listed(tmp_path: Path) -> None:
     assert find_results(sources) == {sources[1]: result}
 
 
+@pytest.mark.slow
 def test_a_page_is_built_without_the_results_of_its_examples(tmp_path: Path) -> None:
     page, _ = build_page(tiny_pipeline(), [write_tone(tmp_path / "piano_a.wav")])
     assert not any("example_" in str(getattr(block, "value", "")) for block in page.blocks.values())

@@ -55,6 +55,7 @@ def test_an_empty_seed_is_zero_and_a_new_one_is_random():
     assert len(drawn) > 1
 
 
+@pytest.mark.slow
 def test_a_result_shows_its_settings(clip, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     pipeline = tiny_pipeline()

@@ -29,6 +29,7 @@ def test_gaps_are_read_as_people_write_them():
     assert split_gaps("") == split_gaps(None) == []
 
 
+@pytest.mark.slow
 def test_the_endpoint_finds_and_fills_and_says_what(address, damaged):
     client = Client(address, verbose=False)
     file, facts = client.predict(handle_file(str(damaged)), auto=True, steps=1, api_name="/repair")
@@ -57,6 +58,7 @@ def test_every_setting_is_a_parameter(address):
         ({"denoise": 3}, "denoise must be 0 to 1, got 3"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_used_is_a_sentence(address, wrong, sentence):
     arguments = {"source": handle_file(str(MINUET))} | wrong
     with pytest.raises(AppError, match=sentence):

@@ -2,6 +2,7 @@ import os
 import time
 
 import gradio as gr
+import pytest
 from gradio.route_utils import delete_files_created_by_app
 
 from stylediff.page import temp_folders
@@ -21,6 +22,7 @@ def test_old_folders_are_removed(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {recent.name, foreign.name, new.name}
 
 
+@pytest.mark.slow
 def test_old_files_are_deleted_while_visitors_add_new_ones(tmp_path):
     with gr.Blocks() as page:
         audio = gr.Audio()

@@ -51,6 +51,7 @@ def test_the_first_available_language_is_used(accepted, stop):
     assert words_for(accepted)["stop"] == stop
 
 
+@pytest.mark.slow
 def test_no_value_of_the_page_is_a_key_that_the_browser_would_translate():
     page, _ = build_page(tiny_pipeline(), [])
     keys = set(PageLabels().translations["en"])

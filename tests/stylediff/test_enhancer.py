@@ -41,6 +41,7 @@ def test_its_correction_depends_on_the_source_and_stays_above_the_floor(enhancer
 
 
 @torch.no_grad()
+@pytest.mark.slow
 def test_the_pipeline_enhances_if_asked_and_keeps_its_enhancer(enhancer, tmp_path):
     plain = tiny_pipeline()
     pipeline = StyleTransferPipeline(**(plain.components | {"enhancer": give_it_an_opinion(enhancer)}))

@@ -37,6 +37,7 @@ def test_one_file_becomes_one_file_and_a_picture(model, clip, tmp_path, capsys):
     assert str(out) in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_bytes(model, clip, tmp_path):
     files = []
     for number, seed in enumerate(("5", "5", "6")):
@@ -46,6 +47,7 @@ def test_the_seed_decides_the_bytes(model, clip, tmp_path):
     assert first == again != other
 
 
+@pytest.mark.slow
 def test_a_room_changes_the_sound_and_its_tail_the_length(model, clip, tmp_path):
     lengths, sounds = [], set()
     for number, extra in enumerate(([], ["--room", "studio"], ["--room", "studio", "--keep-tail"])):
@@ -101,6 +103,7 @@ def test_sources_of_the_same_name_do_not_overwrite_each_other(model, clip, tmp_p
     assert lengths == dict(zip(names, (30_000, 40_000, 60_000, 80_000), strict=True))
 
 
+@pytest.mark.slow
 def test_a_clip_of_an_instrument_can_be_the_target(model, clip, tmp_path):
     like = tmp_path / "my_flute.wav"
     soundfile.write(like, 0.3 * np.sin(np.arange(60000) / 5), 22050)
@@ -120,6 +123,7 @@ def test_a_clip_of_an_instrument_can_be_the_target(model, clip, tmp_path):
     assert len(set(sounds.values())) == 3
 
 
+@pytest.mark.slow
 def test_the_settings_used_are_shown(advised_model, clip, tmp_path, capsys):
     like = tmp_path / "my_flute.wav"
     soundfile.write(like, 0.3 * np.sin(np.arange(60000) / 5), 22050)
@@ -216,6 +220,7 @@ def test_every_listed_ending_can_be_written(tmp_path, ending):
     Image.new("RGB", (3, 2)).save(tmp_path / f"a{ending}")
 
 
+@pytest.mark.slow
 def test_notes_become_a_midi_file_and_lost_ones_are_counted(model, tmp_path, capsys):
     cello, midi = ROOT / "examples" / "cello_bach_prelude.flac", tmp_path / "notes.mid"
     arguments = [str(cello), "--to", "flute", "--steps", "1", "--model", model, "-o"]

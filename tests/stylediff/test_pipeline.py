@@ -68,6 +68,7 @@ def test_one_step_does_not_depend_on_the_temperature(pipeline):
     assert torch.equal(cold, hot)
 
 
+@pytest.mark.slow
 def test_the_output_follows_the_dynamics_of_the_clip(pipeline):
     swelling = tone(6) * torch.linspace(0.05, 1, 6 * 22050)
     free, bound = (run(pipeline, swelling, dynamics=amount) for amount in (0.0, 1.0))
@@ -159,6 +160,7 @@ def test_an_unusable_reference_is_refused_with_a_message(pipeline):
         run(pipeline, tone(1), target=torch.zeros(2, 16))
 
 
+@pytest.mark.slow
 def test_a_long_clip_keeps_its_length(pipeline):
     result = run(pipeline, tone(13.3))
     assert result.audio.shape == (round(13.3 * 22050),)
@@ -334,6 +336,7 @@ def test_a_detuned_clip_is_played_in_tune_and_back(pipeline):
     assert pipeline.tuned_mono(0.3 * torch.sin(2 * torch.pi * 440 * time), 22_050)[1] == 22_050
 
 
+@pytest.mark.slow
 def test_a_result_can_be_put_at_concert_pitch(pipeline):
     time = torch.arange(44_100) / 22_050
     clip = 0.3 * torch.sin(2 * torch.pi * 440 * 2 ** (40 / 1200) * time)

@@ -24,6 +24,7 @@ def damaged(tmp_path):
     return tmp_path / "damaged.wav", stereo, rate
 
 
+@pytest.mark.slow
 def test_a_dropout_is_found_and_filled_and_every_other_sample_is_the_same(damaged, model, tmp_path, capsys):
     path, stereo, rate = damaged
     out = tmp_path / "out.wav"

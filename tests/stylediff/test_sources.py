@@ -78,6 +78,7 @@ def test_several_files_go_on_whatever_was_raised(model, tmp_path, capsys, monkey
     assert lines[0].startswith("error: b.wav: ")
 
 
+@pytest.mark.slow
 def test_a_result_is_replaced_only_with_force(model, tmp_path, capsys):
     clip, out = write_tone(tmp_path / "a.wav"), tmp_path / "out.wav"
     arguments = [str(clip), "--to", "harp", "-o", str(out), "--steps", "1", "--model", model]
@@ -107,6 +108,7 @@ def test_a_gpu_that_cannot_be_used_is_named_and_the_cpu_taken(model, tmp_path, d
     assert soundfile.info(out).frames == 30001
 
 
+@pytest.mark.slow
 def test_a_damaged_source_is_said_on_the_command_line(model, tmp_path, capsys):
     path = tmp_path / "a.m4a"
     encode(path, "alac", soundfile.read(ROOT / "examples" / "piano_fur_elise.flac")[0], 22_050)

@@ -42,6 +42,7 @@ def weights(folder) -> dict[str, torch.Tensor]:
     return MelAutoencoder.from_pretrained(folder / "autoencoder").state_dict()
 
 
+@pytest.mark.slow
 def test_two_steps_change_the_weights_and_export_the_model(settings):
     before = build_model(settings, MelConfig()).state_dict()
     model = train(settings)
@@ -62,6 +63,7 @@ def test_a_resumed_run_gives_the_same_weights(settings, tmp_path):
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+@pytest.mark.slow
 def test_exported_latents_have_zero_mean_and_unit_variance(settings):
     model = train(settings)
     cache = read_cache(settings.cache, MelConfig())

@@ -91,6 +91,7 @@ def test_the_loss_of_uniform_logits_is_the_log_of_the_number_of_classes() -> Non
     assert float(parts["accuracy"]) == pytest.approx(2 / 3)
 
 
+@pytest.mark.slow
 def test_two_steps_leave_a_classifier_and_its_accuracy(cache: Path, tmp_path: Path) -> None:
     trained = train(settings(cache, tmp_path))
     loaded = InstrumentClassifier.from_pretrained(tmp_path / "classifier")

@@ -69,6 +69,7 @@ def load(folder) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     return unet.state_dict(), StyleEncoder.from_pretrained(folder / "style_encoder").state_dict()
 
 
+@pytest.mark.slow
 def test_two_steps_train_and_export_averaged_weights(settings):
     before = build_model(settings, 4, VOICES).state_dict()
     model = train(settings)
@@ -93,6 +94,7 @@ def test_a_resumed_run_gives_the_same_weights(settings, tmp_path):
         assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+@pytest.mark.slow
 def test_the_log_shows_a_sample_beside_its_source_and_target(settings, tmp_path):
     torch.manual_seed(0)
     MelAutoencoder(latent_channels=4, block_out_channels=(16,), layers_per_block=1).save_pretrained(tmp_path / "vae")
@@ -127,6 +129,7 @@ def test_the_last_timestep_is_pure_noise():
     assert scheduler.timesteps.tolist() == [999, 749, 499, 249]
 
 
+@pytest.mark.slow
 def test_the_exported_scheduler_is_the_one_trained_with(settings):
     train(settings)
     loaded = DDIMScheduler.from_pretrained(settings.out / "scheduler")
@@ -252,6 +255,7 @@ def test_unusable_inputs_are_reported(tiny_cache, tiny_latents, tmp_path, capsys
     assert "it was made with fmin_hz=50.0, but 30.0 is needed" in refusal(tiny_cache, tiny_latents, *vae)
 
 
+@pytest.mark.slow
 def test_pictures_need_the_autoencoder_of_the_latents(settings, tmp_path):
     models = [MelAutoencoder(latent_channels=4, block_out_channels=(16,), layers_per_block=1) for _ in range(2)]
     models[1].save_pretrained(tmp_path / "vae")

@@ -161,6 +161,7 @@ def test_a_missing_autoencoder_or_one_of_other_mels_is_reported(tiny_cache, fold
     assert "it was made with fmin_hz=50.0, but 30.0 is needed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pairs_that_cannot_be_generated_are_reported(tiny_cache, folders, tmp_path, capsys):
     def refusal(latents) -> str:
         arguments = ["--model", str(folders / "model"), "--cache", str(tiny_cache), "--latents", str(latents)]

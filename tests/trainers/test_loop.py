@@ -72,6 +72,7 @@ def test_precision_is_used_as_requested():
     assert choose_precision("auto") in ("no", "bf16", "fp16")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_reaches_the_same_weights(tmp_path):
     whole, model = train(LineSettings(out=tmp_path / "whole"))
     train(LineSettings(out=tmp_path / "parts"), stop_after=2)
@@ -114,6 +115,7 @@ def steps_of(run: TrainingRun, clock: SimpleNamespace, seconds: float) -> list[i
     return done
 
 
+@pytest.mark.slow
 def test_a_budget_ends_a_run_with_any_number_of_steps(tmp_path, clock):
     run, _ = start(LineSettings(out=tmp_path, steps=2, budget_minutes=1))
     assert not run.is_past(0.1)
@@ -126,6 +128,7 @@ def test_a_budget_ends_a_run_with_any_number_of_steps(tmp_path, clock):
     assert list(again.steps()) == []
 
 
+@pytest.mark.slow
 def test_a_budget_counts_the_time_before_a_resumption(tmp_path, clock):
     first, _ = start(LineSettings(out=tmp_path, budget_minutes=1, minutes=0.5))
     assert steps_of(first, clock, 16.0) == [0, 1]

@@ -148,6 +148,7 @@ def test_a_run_stopped_and_resumed_ends_bit_for_bit_the_same(
             assert torch.equal(weight, theirs[model][name]), name
 
 
+@pytest.mark.slow
 def test_without_an_autoencoder_mels_stay_true(settings: VocoderSettings, capsys: pytest.CaptureFixture) -> None:
     train(replace(settings, autoencoder="", steps=1, gan_start=1.0))
     assert "decoded mels" not in capsys.readouterr().out

@@ -45,6 +45,7 @@ def test_the_mean_patch_has_an_error_near_one(pictures: Path, tmp_path: Path) ->
     assert float(loss.detach()) == pytest.approx(float(parts["error"] + parts["codebook_loss"]))
 
 
+@pytest.mark.slow
 def test_two_steps_leave_a_model_and_its_measures(pictures: Path, tmp_path: Path) -> None:
     trained = train(settings(pictures, tmp_path))
     loaded = VqVae.from_pretrained(tmp_path / "vqvae").eval()

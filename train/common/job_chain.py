@@ -92,7 +92,7 @@ def show_seconds(seconds: float) -> str:
 
 
 def run_process(job: Job) -> int:
-    """Run a job in a process of its own, and return its exit code."""
+    """Run a job in its own process; return the exit code."""
     return subprocess.run(job.command_line(), check=False).returncode
 
 
