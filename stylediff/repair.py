@@ -84,7 +84,8 @@ def read_gaps(texts: Sequence[str]) -> list[Damage]:
     for text in texts:
         found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*[-–]\s*(\d+(?:\.\d*)?)", text.strip())
         if not found or float(found[1]) >= float(found[2]):
-            raise SettingError(f"a gap must be two seconds in order, as 1.20-1.45, got {text!r}")
+            message = f"a gap must be two seconds in order, as 1.20-1.45, got {text!r}"
+            raise SettingError(message, "not_a_gap", got=repr(text))
         gaps.append(Damage(float(found[1]), float(found[2]), GAP))
     return gaps
 

@@ -34,7 +34,15 @@ class SettingError(ValueError):
     """An invalid setting.
 
     The message names the setting and the values allowed.
+
+    Attributes:
+        reason: name of the message's translation, ``setting_REASON`` in the page's texts; empty if it has none.
+        values: what the message names.
     """
+
+    def __init__(self, message: str, reason: str = "", **values: object) -> None:
+        self.reason, self.values = reason, values
+        super().__init__(message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +93,14 @@ class Setting:
             return None
         if self.kind is str:
             if value not in self.choices:
-                raise SettingError(f"{name} must be one of {', '.join(self.choices)}, got {value!r}")
+                choices, got = ", ".join(self.choices), repr(value)
+                message = f"{name} must be one of {choices}, got {got}"
+                raise SettingError(message, "not_offered", name=name, choices=choices, got=got)
             return value
         if self.kind is bool:
             if str(value).lower() not in ("true", "false"):
-                raise SettingError(f"{name} must be true or false, got {value!r}")
+                message = f"{name} must be true or false, got {value!r}"
+                raise SettingError(message, "not_a_flag", name=name, got=repr(value))
             return str(value).lower() == "true"
         return self.read_number(name, value, min(self.high, self.high_served) if is_served else self.high)
 
@@ -98,8 +109,11 @@ class Setting:
 
         Errors are those of ``read``.
         """
-        noun = "a whole number" if self.kind is int else "a number"
-        refusal = SettingError(f"{name} must be {noun}, got {value!r}")
+        values = {"name": name, "got": repr(value)}
+        if self.kind is int:
+            refusal = SettingError(f"{name} must be a whole number, got {value!r}", "not_whole", **values)
+        else:
+            refusal = SettingError(f"{name} must be a number, got {value!r}", "not_a_number", **values)
         if isinstance(value, bool):
             raise refusal
         try:
@@ -107,8 +121,12 @@ class Setting:
         except (TypeError, ValueError, OverflowError) as error:
             raise refusal from error
         if not self.low <= number <= high:
-            limits = f"at least {self.low:g}" if math.isinf(high) else f"{self.low:g} to {high:.10g}"
-            raise SettingError(f"{name} must be {limits}, got {number:.10g}")
+            values = {"name": name, "low": f"{self.low:g}", "high": f"{high:.10g}", "got": f"{number:.10g}"}
+            if math.isinf(high):
+                message = f"{name} must be at least {self.low:g}, got {number:.10g}"
+                raise SettingError(message, "too_low", **values)
+            message = f"{name} must be {self.low:g} to {high:.10g}, got {number:.10g}"
+            raise SettingError(message, "out_of_range", **values)
         if self.kind is int and not number.is_integer():
             raise refusal
         return self.kind(number)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from stylediff.instruments import INSTRUMENT_NAMES
-from stylediff.page.errors import as_gradio_errors
+from stylediff.page.errors import as_gradio_errors, explain
 from stylediff.page.handlers import Submission
 from stylediff.page.inference_thread import IN_BROWSER, LIGHT
 from stylediff.page.settings import LARGEST_SEED, LATEST_START_S, PRESETS, Choices, control_value, show_choices
@@ -19,7 +19,6 @@ from stylediff.settings import AUTO, Setting, SettingError, TransferSettings, de
 
 Labels = Callable[[str], Any]
 Components = dict[str, Any]  # by setting
-Style = tuple[gr.Radio, gr.Audio, gr.Slider, gr.Checkbox]  # instrument, clip to match, its weight, True for the clip
 
 
 def copy_link(names: list[str]) -> str:
@@ -46,26 +45,43 @@ def which_preset() -> str:
 
 
 @dataclass(frozen=True)
+class Style:
+    """The components that choose what the clip is played by.
+
+    Attributes:
+        target: an instrument.
+        more: further instruments, played in the same run.
+        reference: clip of the instrument to sound like.
+        like: weight of that clip.
+        is_matching: True if the clip is the target, and not the instrument.
+    """
+
+    target: gr.Radio
+    more: gr.CheckboxGroup
+    reference: gr.Audio
+    like: gr.Slider
+    is_matching: gr.Checkbox
+
+
+@dataclass(frozen=True)
 class Controls:
     """The components that make up a conversion's settings.
 
     Attributes:
         choices: components of the fields of ``Choices``.
+        style: components that choose what the clip is played by.
         random_seed: checkbox for a new seed each time.
-        is_matching: whether a reference clip is the target.
-        reference: clip of the instrument to sound like.
         preset: choice of a preset.
     """
 
     choices: Components
+    style: Style
     random_seed: gr.Checkbox
-    is_matching: gr.Checkbox
-    reference: gr.Audio
     preset: gr.Radio
 
     def inputs(self) -> set[Any]:
         """Components whose values ``read`` takes."""
-        return {*self.choices.values(), self.is_matching, self.reference}
+        return {*self.choices.values(), self.style.is_matching, self.style.reference, self.style.more}
 
     def read(self, values: dict[Any, Any], source: gr.Audio, draws_seed: Any) -> Submission:
         """Read a visitor's choices from values by component.
@@ -78,8 +94,9 @@ class Controls:
             source=values[source] or "",
             choices={name: values[component] for name, component in self.choices.items()},
             draws_seed=values[draws_seed],
-            is_matching=values[self.is_matching],
-            reference=values[self.reference] or "",
+            is_matching=values[self.style.is_matching],
+            reference=values[self.style.reference] or "",
+            more=tuple(values[self.style.more]),
         )
 
 
@@ -139,6 +156,9 @@ def build_style(t: Labels, accepts_reference: bool) -> Style:
     with gr.Tabs(elem_id="style"):
         with gr.Tab(t("instrument_tab"), id="name") as by_name:
             target = instrument_tiles(t, "target")
+            with gr.Accordion(t("more"), open=False, elem_id="more"):
+                choices = [(t(name), name) for name in INSTRUMENT_NAMES]
+                more = gr.CheckboxGroup(choices, label=t("more"), show_label=False, container=False)
             hear = gr.Button(t("hear"), size="sm", elem_id="hear")
             hear.click(None, None, None, js="() => window.stylediff.hear()", **IN_BROWSER)
         with gr.Tab(t("match_tab"), id="clip", visible=accepts_reference) as by_clip:
@@ -148,7 +168,7 @@ def build_style(t: Labels, accepts_reference: bool) -> Style:
             like = gr.Slider(0, 1, 1, step=0.05, label=t("like"), elem_id="like")
     for tab, matches in ((by_name, False), (by_clip, True)):
         tab.select(lambda matches=matches: matches, None, is_matching, api_visibility="private", queue=False)
-    return target, reference, like, is_matching
+    return Style(target, more, reference, like, is_matching)
 
 
 def build_part(t: Labels) -> Components:
@@ -170,8 +190,7 @@ def build_controls(t: Labels, style: Style, part: Components, has_enhancer: bool
         part: what ``build_part`` built.
         has_enhancer: False hides the enhancer's control.
     """
-    target, reference, like, is_matching = style
-    choices: Components = {"target": target, "like": like} | part
+    choices: Components = {"target": style.target, "like": style.like} | part
     with gr.Accordion(t("advanced"), open=False, elem_id="advanced"):
         preset = preset_buttons(t, "preset")
         choices |= build_transfer_controls(t, has_enhancer)
@@ -187,7 +206,7 @@ def build_controls(t: Labels, style: Style, part: Components, has_enhancer: bool
     follow_preset(preset, choices)
     load.upload(load_in_order(names), load, components, **LIGHT)
     link.click(None, components, None, js=copy_link(names), **IN_BROWSER)
-    return Controls(choices, random_seed, is_matching, reference, preset)
+    return Controls(choices, style, random_seed, preset)
 
 
 def follow_preset(preset: gr.Radio, choices: Components) -> None:
@@ -235,6 +254,6 @@ def read_query(names: list[str], request: gr.Request) -> list[Any]:
     try:
         choices = show_choices(Choices.from_dict(query).to_dict())
     except SettingError as error:
-        gr.Warning(str(error))
+        gr.Warning(explain(error, words_for(request.headers.get("accept-language"))))
         return in_order({}, names)
     return in_order({name: value for name, value in choices.items() if name in query}, names)

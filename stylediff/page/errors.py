@@ -1,6 +1,7 @@
 """Errors as sentences in the visitor's language."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ import gradio as gr
 from stylediff.audio import AudioError
 from stylediff.containers import UNEXPECTED, MissingFileError
 from stylediff.page.translations import FALLBACK, load_texts
+from stylediff.settings import SettingError
 
 LOG = logging.getLogger(__name__)
 
@@ -26,11 +28,17 @@ class PageError(ValueError):
         super().__init__(load_texts()[FALLBACK][key].format(**values))
 
 
+def label_setting(error: SettingError, words: dict[str, str]) -> dict[str, str]:
+    """Return the label of a setting without its remark in brackets."""
+    name = str(error.values.get("name", ""))
+    return {"name": re.split(r" ?[(（]", words.get(name, name))[0]}
+
+
 def explain(error: Exception, words: dict[str, str] | None = None) -> str:
     """Return the sentence of an error.
 
     Args:
-        words: the page's texts in the visitor's language; English without.
+        words: the page's texts in the visitor's language; English without. English names settings as programs do.
     """
     english = load_texts()[FALLBACK]
     words = words or english
@@ -40,6 +48,8 @@ def explain(error: Exception, words: dict[str, str] | None = None) -> str:
         return words["expired"]
     if isinstance(error, AudioError) and error.reason:
         return words[f"error_{error.reason}"].format(**error.values)
+    if isinstance(error, SettingError) and error.reason and words is not english:
+        return words[f"setting_{error.reason}"].format(**error.values | label_setting(error, words))
     if isinstance(error, AudioError) and words is not english:
         return f"{words['refused']} {error}"
     if isinstance(error, ValueError) and not isinstance(error, UnicodeError):

@@ -87,6 +87,7 @@ class Submission:
         draws_seed: True for a new seed.
         is_matching: True if a reference clip is the target.
         reference: path of that clip; empty if there is none.
+        more: further instruments that play the clip after the first.
         visitor: name under which the result is kept; empty if it is not.
     """
 
@@ -95,6 +96,7 @@ class Submission:
     draws_seed: bool = False
     is_matching: bool = False
     reference: str = ""
+    more: tuple[str, ...] = ()
     visitor: str = ""
 
     def read(self) -> Choices:
@@ -110,6 +112,15 @@ class Submission:
         empty = {name: 0 for name in ("seed", "start_s") if self.choices.get(name) is None}
         seed = {"seed": sample_seed()} if self.draws_seed else {}
         return Choices.from_dict(self.choices | empty | seed)
+
+    def read_all(self) -> list[Choices]:
+        """Return the settings of each conversion, the chosen instrument's first.
+
+        Errors are those of ``read``.
+        """
+        first = self.read()
+        more = () if self.is_matching else dict.fromkeys(name for name in self.more if name != first.target)
+        return [first, *(replace(first, target=name) for name in more)]
 
 
 class Handlers:
@@ -144,21 +155,23 @@ class Handlers:
             yield fill(updates)
 
     def run(self, submission: Submission, words: dict[str, str]) -> Iterator[Updates]:
-        """Convert a clip; errors are sentences."""
+        """Convert a clip, for one instrument after another; errors are sentences."""
         with as_gradio_errors(words):
-            choices = self.converter.resolve(submission.read(), submission.is_matching)
-            yield {"status": show_status(words["reading"], READING), "seed": choices.seed}
+            every = [self.converter.resolve(choices, submission.is_matching) for choices in submission.read_all()]
+            yield {"status": show_status(words["reading"], READING), "seed": every[0].seed}
             started = time.monotonic()
-            clip = load_clip(submission.source, choices.start_s, choices.length_s)
+            clip = load_clip(submission.source, every[0].start_s, every[0].length_s)
             reference = load_clip(submission.reference, 0.0, MAX_SECONDS) if submission.is_matching else None
             source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
-            with closing(self.converter(clip, choices, reference, shows_previews=True)) as events:
-                for event in events:
-                    if isinstance(event, Step):
-                        picture = "" if event.mel is None else draw_preview(source_mel, event.mel, self.mel)
-                        yield {"status": show_step(event, words, 1 + SOUND_S * clip.seconds, picture)}
-                    else:
-                        yield from self.show_output(clip, event, choices, reference, words, started)
+            for number, choices in enumerate(every, start=1):
+                which = f"{number}/{len(every)} {words[choices.target]}: " if len(every) > 1 else ""
+                with closing(self.converter(clip, choices, reference, shows_previews=True)) as events:
+                    for event in events:
+                        if isinstance(event, Step):
+                            picture = "" if event.mel is None else draw_preview(source_mel, event.mel, self.mel)
+                            yield {"status": show_step(event, words, 1 + SOUND_S * clip.seconds, picture, which)}
+                        else:
+                            yield from self.show_output(clip, event, choices, reference, words, started)
 
     def show_output(
         self,

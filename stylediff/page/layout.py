@@ -110,6 +110,7 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
         button.click(handlers.example_handler(path), None, outputs, **LIGHT)
     arrived = page.load(handlers.arrive, None, outputs, **LIGHT)
     connect_return(arrived, visitor, handlers, run_outputs)
+    connect_refresh(arrived, source, controls)
     return controls
 
 
@@ -121,9 +122,20 @@ def connect_return(arrived: Any, visitor: gr.Textbox, handlers: Handlers, output
     )
 
 
+def connect_refresh(arrived: Any, source: gr.Audio, controls: Controls) -> None:
+    """Let clip and settings outlast a refresh, in the browser."""
+    style = controls.style
+    components = [source, style.reference, style.more, controls.random_seed, *controls.choices.values()]
+    gr.on(
+        [component.change for component in components], None, components, None,
+        js="(...values) => { window.stylediff.remember(values); }", **IN_BROWSER,
+    )  # fmt: skip
+    arrived.then(None, None, components, js=f"() => window.stylediff.recall({len(components)})", **IN_BROWSER)
+
+
 def connect_clip(source: gr.Audio, part: Components, controls: Controls, facts: gr.HTML) -> None:
     """Tell what will be converted, and mark an older result."""
-    range_inputs = [*(controls.choices[name] for name in ("target", "transpose", "fit")), controls.is_matching]
+    range_inputs = [*(controls.choices[name] for name in ("target", "transpose", "fit")), controls.style.is_matching]
     inputs = [source, *part.values(), *range_inputs]
     gr.on([component.change for component in inputs], check_clip, inputs, facts, **IN_TURN)
     chosen = facts.select(choose_part, None, list(part.values()), **LIGHT)

@@ -88,8 +88,30 @@
     }
   };
 
+  // Clip and settings outlast a refresh of the tab, but not a link with settings of its own. The server may have
+  // deleted a file meanwhile.
+  const STORE = "stylediff.controls";
+  const storage = (action) => {
+    try { return action(sessionStorage); } catch { return null; }  // some browsers allow frames no storage
+  };
+  const before = JSON.parse(storage((tab) => tab.getItem(STORE)) ?? "null");
+  let remembers = false;  // not what the page shows while it is built
+  const remember = (values) => {
+    if (remembers) storage((tab) => tab.setItem(STORE, JSON.stringify(values)));
+  };
+  const recall = async (total) => {
+    remembers = true;
+    const same = { __type__: "update" };  // gradio's word for a component that stays as it is
+    const isLink = [...new URLSearchParams(location.search).keys()].some((key) => !key.startsWith("__"));
+    if (isLink || before?.length !== total) return Array(total).fill(same);
+    const isThere = async ({ url }) => (await fetch(url, { method: "HEAD" }).catch(() => null))?.ok;
+    return Promise.all(before.map(async (value) => value === null || (value.url && !await isThere(value)) ? same : value));
+  };
+
   window.stylediff = {
     copy,
+    recall,
+    remember,
     hear,
     starting: begin,
     stopped: stop,

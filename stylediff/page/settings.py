@@ -54,9 +54,9 @@ class Choices(TransferSettings):
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise SettingError("the settings file is not JSON") from error
+            raise SettingError("the settings file is not JSON", "not_json") from error
         if not isinstance(values, dict) or not values.keys() & declarations(cls).keys():
-            raise SettingError("the settings file contains none of this page's settings")
+            raise SettingError("the settings file contains none of this page's settings", "none_of_these")
         return cls.from_dict(values)
 
 

@@ -34,16 +34,17 @@ def show_status(text: str, share: float | None = None, seconds: float = 0.3, pic
     return f'<div class="status running" role="status">{bar}<span>{shown}</span>{image}</div>'
 
 
-def show_step(step: Step, words: dict[str, str], seconds_after: float = 0.0, picture: str = "") -> str:
+def show_step(step: Step, words: dict[str, str], seconds_after: float = 0.0, picture: str = "", which: str = "") -> str:
     """Return the status line of a running step.
 
     Args:
         seconds_after: estimated time from the last step to the end.
+        which: what comes before the sentence, such as the instrument.
     """
     if step.number == step.total and seconds_after:
-        return show_status(words["vocoding"], SOUND, seconds_after)
+        return show_status(which + words["vocoding"], SOUND, seconds_after)
     left = step.seconds_left + seconds_after
-    text = words["step"].format(number=step.number, total=step.total, seconds=f"{max(left, 1):.0f}")
+    text = which + words["step"].format(number=step.number, total=step.total, seconds=f"{max(left, 1):.0f}")
     share = READING + (STEPS - READING) * step.number / step.total
     return show_status(text, share, picture=picture)
 

@@ -30,6 +30,7 @@ from stylediff.page.translations import load_texts
 from stylediff.page.uploads import MAX_SECONDS, MAX_UPLOAD_MB, load_clip
 from stylediff.page.zero_gpu import MOST_SECONDS, check_duration
 from stylediff.plotting import drawable
+from stylediff.settings import SettingError
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 RATE = 22050
@@ -43,11 +44,18 @@ def test_whatever_is_raised_reaches_the_visitor_as_a_sentence(error):
         assert shown.value.message == words["broken"]
 
 
+def wrong_steps() -> SettingError:
+    with pytest.raises(SettingError, match="steps must be 1 to 50, got 99") as raised:
+        Choices(steps=99)
+    return raised.value
+
+
 def test_sentences_are_in_the_visitors_language():
     german = load_texts()["de"]
     for error, sentence in (
         (PageError("no_clip"), german["no_clip"]),
         (AudioError("clip is short"), f"{german['refused']} clip is short"),
+        (wrong_steps(), "Schritte: muss zwischen 1 und 50 liegen, nicht bei 99."),
     ):
         with pytest.raises(gr.Error) as shown, as_gradio_errors(german):
             raise error

@@ -1,6 +1,7 @@
 """Handlers with values that the page itself does not send, and examples."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -53,6 +54,23 @@ def test_an_empty_seed_is_zero_and_a_new_one_is_random():
     assert Submission("clip.wav", {"seed": 7}).read() == Choices(seed=7)
     drawn = {Submission("clip.wav", {"seed": 7}, draws_seed=True).read().seed for _ in range(4)}
     assert len(drawn) > 1
+
+
+def test_further_instruments_share_the_settings_and_the_seed():
+    submission = Submission("clip.wav", {"seed": 7, "target": "harp"}, draws_seed=True, more=("flute", "harp", "flute"))
+    first, second = submission.read_all()
+    assert (first.target, second.target, second.seed) == ("harp", "flute", first.seed)
+    assert len(replace(submission, is_matching=True, reference="violin.wav").read_all()) == 1
+
+
+def test_one_run_makes_a_take_for_each_instrument(clip):
+    handlers = Handlers(Converter(tiny_pipeline()), build_player(), {})
+    submission = Submission(str(clip), Choices(steps=1).to_dict(), more=("harp",))
+    updates = [dict(zip(RUN_OUTPUTS, values, strict=True)) for values in handlers.convert(submission, REQUEST)]
+    players = [update["player"] for update in updates if "target" in update["player"]]
+    assert list(dict.fromkeys(player["target"] for player in players)) == ["Violin", "Harp"]
+    assert any("2/2 Harp: " in str(update["status"]) for update in updates)
+    assert "Done" in updates[-1]["status"]
 
 
 @pytest.mark.slow

@@ -83,6 +83,39 @@ def test_stop_takes_the_place_of_convert_and_the_next_click_starts_at_once(visit
 
 
 @pytest.mark.browser
+def test_clip_and_settings_outlast_a_refresh(visit, clip):
+    visitor = visit()
+    upload(visitor, clip)
+    visitor.get_by_label("harp").first.check()
+    choose_steps(visitor, 7)
+    visitor.wait_for_function("document.querySelector('#clip_facts')?.innerText.startsWith('Converts 0:00–0:01')")
+    visitor.reload()
+    visitor.wait_for_function("document.querySelector('#clip_facts')?.innerText.startsWith('Converts 0:00–0:01')")
+    open_settings(visitor)
+    assert visitor.input_value("#steps input") == "7"
+    assert visitor.get_by_label("harp").first.is_checked()
+    visitor.goto(f"{visitor.url}?steps=9")
+    visitor.wait_for_selector("#player .ab:not([hidden])")
+    open_settings(visitor)
+    assert visitor.input_value("#steps input") == "9"
+
+
+@pytest.mark.browser
+def test_one_run_plays_several_instruments(visit, clip):
+    visitor = visit()
+    upload(visitor, clip)
+    choose_steps(visitor, 2)
+    visitor.click("#more button")
+    for name in ("Harp", "Flute"):
+        visitor.locator("#more").get_by_label(name, exact=True).check()
+    visitor.click("#go")
+    visitor.wait_for_function("document.querySelectorAll('#player .ab-takes button').length === 3")
+    wait_until_done(visitor)
+    takes = visitor.locator("#player .ab-takes button").all_inner_texts()
+    assert takes == ["1 Violin", "2 Harp", "3 Flute"]
+
+
+@pytest.mark.browser
 def test_an_example_is_there_on_arrival_and_another_sets_what_made_it(visit):
     visitor = visit("?target=harp&steps=9")
     assert visitor.inner_text("#player .ab-title") == "Piano → Violin: fur elise"

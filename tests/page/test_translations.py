@@ -100,21 +100,26 @@ def test_every_text_is_used():
         path.read_text(encoding="utf-8") for path in PAGE.glob("*.*") if path.suffix in (".py", ".html", ".js")
     )
     settings = (ROOT / "stylediff" / "settings.py").read_text(encoding="utf-8")
-    built = {key for key in load_texts()["en"] if re.match("tone_|repair_|room_|tuning_|error_", key)} | {
+    built = {key for key in load_texts()["en"] if re.match("tone_|repair_|room_|tuning_|error_|setting_", key)} | {
         *INSTRUMENT_NAMES
     }
     unused = {key for key in load_texts()["en"].keys() - built if not re.search(rf"\b{key}\b", code + settings)}
     assert unused == set()
 
 
-def test_every_reason_of_an_error_has_a_text():
+@pytest.mark.parametrize(
+    ("error", "prefix", "more"),
+    [("AudioError", "error_", {reason for _, reason, _ in OTHER_KINDS}), ("SettingError", "setting_", set())],
+)
+def test_every_reason_of_an_error_has_a_text(error, prefix, more):
     """``error_REASON`` for each second argument of ``AudioError``, and for each kind of file that is no sound."""
     calls = [
         node
-        for path in sorted((ROOT / "stylediff").glob("*.py"))
+        for path in sorted((ROOT / "stylediff").rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "AudioError"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == error
     ]
     reasons = {call.args[1].value for call in calls if len(call.args) > 1 and isinstance(call.args[1], ast.Constant)}
-    reasons |= {reason for _, reason, _ in OTHER_KINDS}
-    assert {f"error_{reason}" for reason in reasons} == {key for key in load_texts()["en"] if key.startswith("error_")}
+    assert {prefix + reason for reason in reasons | more} == {
+        key for key in load_texts()["en"] if key.startswith(prefix)
+    }
