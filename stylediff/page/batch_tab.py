@@ -22,7 +22,7 @@ from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
 from stylediff.settings import LEFT_TO_THE_MODEL, SettingError, TransferSettings, declarations
 
-Line = tuple[str, str]  # a file's name, and the name of its result or an error
+Line = tuple[str, str, str]  # a file's name, the name of its result or an error, the address of its sound if any
 
 
 def convert_file(
@@ -50,13 +50,23 @@ def unused_path(folder: Path, stem: str) -> Path:
 
 
 def show_lines(lines: list[Line]) -> str:
-    """Show the outcome of each file so far, as Markdown."""
-    return "\n".join(["| | |", "|---|---|", *(f"| {plain(name)} | {plain(outcome)} |" for name, outcome in lines)])
+    """Show the outcome of each file so far as Markdown, with a player for each result."""
+    rows = [
+        f"| {plain(name)} | {plain(outcome)} | {show_sound(outcome, address)} |" for name, outcome, address in lines
+    ]
+    return "\n".join(["| | | |", "|---|---|---|", *rows])
+
+
+def show_sound(name: str, address: str) -> str:
+    """Player of a sound; empty without an address."""
+    if not address:
+        return ""
+    return f'<audio controls preload="none" aria-label="{html.escape(name)}" src="{html.escape(address)}"></audio>'
 
 
 def plain(text: str) -> str:
     """Text for a cell of a table, without Markdown's and HTML's signs."""
-    return html.escape(text.replace("|", "/"), quote=False)
+    return html.escape(text.replace("|", "/"), quote=False).replace("[", "&#91;")
 
 
 def pack(folder: Path) -> str:
@@ -69,10 +79,18 @@ def pack(folder: Path) -> str:
 
 
 class Batches:
-    """Batch tab of the page, for a converter."""
+    """Batch tab of the page, for a converter.
 
-    def __init__(self, converter: Converter) -> None:
-        self.converter = converter
+    Args:
+        table: component that shows the outcomes, if there is a page: its folder serves their sounds.
+    """
+
+    def __init__(self, converter: Converter, table: gr.Markdown | None = None) -> None:
+        self.converter, self.table = converter, table
+
+    def address(self, path: Path) -> str:
+        """Address of a result on the page, relative to it."""
+        return f"gradio_api/file={self.table.move_resource_to_block_cache(path)}" if self.table else ""
 
     def endpoint(self, names: list[str]) -> Callable[..., Iterator[tuple[Any, Any, Any]]]:
         """Return ``convert_all`` with one positional parameter for each setting."""
@@ -104,7 +122,9 @@ class Batches:
             if not paths:
                 raise PageError("no_clip")
             if preset not in PRESETS:
-                raise SettingError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+                offered = {"name": "preset", "choices": ", ".join(PRESETS), "got": repr(preset)}
+                message = "preset must be one of {choices}, got {got}".format(**offered)
+                raise SettingError(message, "not_offered", **offered)
             given = {name: value for name, value in settings.items() if value not in LEFT_TO_THE_MODEL}
             chosen = {"target": target, "seed": seed or 0, "length_s": MAX_SECONDS}
             choices = Choices.from_dict(PRESETS[preset] | given | chosen)
@@ -119,9 +139,9 @@ class Batches:
                                 share = (number - 1 + event.number / event.total) / len(paths)
                                 yield show_status(title, share), gr.skip(), gr.skip()
                             else:
-                                lines.append((path.name, event.name))
+                                lines.append((path.name, event.name, self.address(event)))
                 except (ValueError, *UNEXPECTED) as error:
-                    lines.append((path.name, explain(error, words)))
+                    lines.append((path.name, explain(error, words), ""))
                 results = sorted(map(str, folder.glob("*.wav")))
                 yield show_status(title, number / len(paths)), show_lines(lines), results or gr.skip()
             yield show_status(f"{len(results)} / {len(paths)}"), show_lines(lines), pack(folder)

@@ -201,11 +201,11 @@ def build_batch_tab(converter: Converter, t: Labels) -> None:
     with gr.Row(elem_classes="actions"):
         go = gr.Button(t("convert_all"), variant="primary", elem_id="batch_go", elem_classes="go")
         stop = gr.Button(t("stop"), variant="stop", elem_id="batch_stop", elem_classes="stop")
-    status, table = gr.HTML("", elem_id="batch_status"), gr.Markdown(elem_id="outcomes")
+    status, table = gr.HTML("", elem_id="batch_status"), gr.Markdown(elem_id="outcomes", sanitize_html=False)
     archive = gr.File(label=t("zip"), file_count="multiple", interactive=False, elem_id="zip")
     show_start(go, status)
     run = go.click(
-        Batches(converter).endpoint(list(settings)), [files, target, preset, seed, *settings.values()],
+        Batches(converter, table).endpoint(list(settings)), [files, target, preset, seed, *settings.values()],
         [status, table, archive],
         show_progress="hidden", api_name="batch", **MODEL,
     )  # fmt: skip

@@ -29,6 +29,11 @@
     return start.call(this);
   };
   document.addEventListener("sound", ({ detail }) => { if (sounding !== detail) sounding?.pause(); });
+  document.addEventListener("play", ({ target }) => {  // by the browser's own button, which does not call the above
+    if (sounding === target) return;
+    document.dispatchEvent(new CustomEvent("sound", { detail: target }));
+    sounding = target;
+  }, true);
 
   // Three seconds of the chosen instrument.
   const preview = new Audio();

@@ -72,6 +72,10 @@ def test_a_visitor_converts_several_files_and_gets_a_zip(visit, tmp_path):
     visitor.click("#batch_go")
     visitor.wait_for_function("document.querySelector('#batch_status').innerText.startsWith('2 / 3')", timeout=60_000)
     assert "is not audio that can be read" in visitor.inner_text("#outcomes")
+    assert visitor.locator("#outcomes audio").count() == 2
+    playing = "document.querySelector('#outcomes audio').currentTime > 0.2"
+    visitor.evaluate("document.querySelector('#outcomes audio').play()")
+    visitor.wait_for_function(playing)
     with visitor.expect_download() as download:
         visitor.click("#zip a[download]")
     download.value.save_as(tmp_path / "results.zip")

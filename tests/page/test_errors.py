@@ -99,8 +99,10 @@ def test_a_full_queue_says_how_many_wait(monkeypatch):
 
 
 def test_names_with_signs_stay_in_their_cell():
-    table = show_lines([("<img src=x onerror=alert(1)>|.wav", "a|b")])
-    assert table.splitlines()[-1] == "| &lt;img src=x onerror=alert(1)&gt;/.wav | a/b |"
+    table = show_lines([("<img src=x onerror=alert(1)>|.wav", "[a](b)|c", ""), ("a", '"><script>.wav', 'x"onerror="y')])
+    *_, first, second = table.splitlines()
+    assert first == "| &lt;img src=x onerror=alert(1)&gt;/.wav | &#91;a](b)/c |  |"
+    assert second.endswith('aria-label="&quot;&gt;&lt;script&gt;.wav" src="x&quot;onerror=&quot;y"></audio> |')
 
 
 def write(path, *parts):
