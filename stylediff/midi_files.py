@@ -8,9 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from stylediff.beats import track_beats
 from stylediff.instruments import INSTRUMENTS
 from stylediff.notes import Note
+from stylediff.waveform import mix_channels
 
 TICKS = 480  # of a quarter note
 PLAYED_BPM = 120.0  # tempo of a file with notes as played
@@ -82,13 +85,11 @@ def find_beats(samples: np.ndarray, sample_rate: int) -> list[float]:
 
     They are librosa's (Ellis 2007). Silence has none.
     """
-    mono = np.asarray(samples, dtype=np.float32).reshape(-1, np.shape(samples)[-1]).mean(0)
+    channels = np.asarray(samples, dtype=np.float32).reshape(-1, np.shape(samples)[-1])
+    mono = mix_channels(torch.from_numpy(channels)).numpy()
     if not mono.any():
         return []
-    import librosa
-
-    _, times = librosa.beat.beat_track(y=mono, sr=sample_rate, units="time", trim=False)
-    return [float(time) for time in times]
+    return [float(time) for time in track_beats(y=mono, sr=sample_rate, units="time")]
 
 
 def is_alone(note: Note, notes: Sequence[Note]) -> bool:

@@ -7,6 +7,7 @@ import librosa
 import numpy as np
 
 from stylediff.audio import AudioError
+from stylediff.beats import track_beats
 
 SAMPLE_RATE, HOP = 22050, 512
 FEWEST_BEATS = 8  # fewer are no pulse
@@ -79,7 +80,7 @@ def find_pulse(waveform: np.ndarray) -> Pulse | None:
     onsets = librosa.onset.onset_strength(y=waveform, sr=SAMPLE_RATE, hop_length=HOP)
     if not onsets.any():
         return None
-    _, beats = librosa.beat.beat_track(onset_envelope=onsets, sr=SAMPLE_RATE, hop_length=HOP, trim=False)
+    beats = track_beats(onset_envelope=onsets, sr=SAMPLE_RATE, hop_length=HOP)
     beats = np.unique(beats[beats < len(onsets)])
     if len(beats) < FEWEST_BEATS:
         return None

@@ -50,7 +50,7 @@ def unused_path(folder: Path, stem: str) -> Path:
 
 
 def show_lines(lines: list[Line]) -> str:
-    """Show the outcome of each file so far as Markdown, with a player for each result."""
+    """Show outcomes so far as Markdown, with players of the results."""
     rows = [
         f"| {plain(name)} | {plain(outcome)} | {show_sound(outcome, address)} |" for name, outcome, address in lines
     ]

@@ -7,6 +7,8 @@ from typing import Any
 
 BRAND = Path(__file__).parent / "brand"
 ICON, CARD = BRAND / "icon.png", BRAND / "card.jpg"
+# gradio's sign of loading stands in the middle of the page, and would move as the page grows.
+LOADING_STYLE = ".app > .wrap.full { position: fixed !important; }"
 FONTS = tuple(f"static/fonts/IBMPlexSans/IBMPlexSans-{weight}.woff2" for weight in ("Regular", "Bold"))
 OWN_TAGS = re.compile(r'<meta\s+(?:property|name)="(?:og|twitter):[^"]*"\s+content="[^"]*"\s*/>')
 
@@ -32,6 +34,7 @@ def head_tags(title: str, description: str, address: str) -> str:
             f"<title>{html.escape(title)}</title>",
             f'<meta name="description" content="{html.escape(description)}" />',
             *(f'<meta property="{name}" content="{html.escape(value)}" />' for name, value in values.items()),
+            f"<style>{LOADING_STYLE}</style>",
             *(f'<link rel="preload" as="font" type="font/woff2" href="{font}" crossorigin />' for font in FONTS),
         ]
     )

@@ -53,6 +53,11 @@
     });
   };
 
+  // gradio gives the box for files another name than the text in it, and readers of screens would say only that name.
+  const nameUploads = () => {
+    for (const box of document.querySelectorAll(".upload-container[aria-label]")) box.removeAttribute("aria-label");
+  };
+
   // What the server will say later is said at once: a click has started something, or stopped it.
   const status = (text, kind) => `<div class="status ${kind}" role="status" data-at="${Date.now()}">
     ${kind && '<div class="bar"><i></i></div>'}<span>${escaped(text)}</span></div>`;
@@ -130,6 +135,7 @@
 
   new MutationObserver((changes) => {
     group();
+    nameUploads();
     keepStopped();
     const added = changes.flatMap(({ addedNodes }) => [...addedNodes]);
     if (added.some((node) => node.querySelector?.(".toast-body.error") || node.matches?.(".toast-body.error"))) refused();
