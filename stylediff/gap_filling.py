@@ -239,12 +239,28 @@ def fill_gap(
     predicted = torch.from_numpy(np.stack([predict_gap(channel, gap, sample_rate) for channel in channels])).float()
     if pipeline is None or tokens is None or gap[1] - gap[0] <= PREDICTED_S * sample_rate:
         return predicted
+    return refine_gap(pipeline, predicted, sample_rate, gap, tokens, sampling, generator)
+
+
+def refine_gap(
+    pipeline: StyleTransferPipeline,
+    predicted: torch.Tensor,
+    sample_rate: int,
+    gap: Edges,
+    tokens: torch.Tensor,
+    sampling: Sampling,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Fill a gap by diffusion where linear prediction has filled it before.
+
+    The arguments and the result are those of ``fill_gap``.
+    """
     config = pipeline.mel
     mono = resample(predicted.mean(0), sample_rate, config.sample_rate)
     gain = loudness_gain(mono)
     scaled = tuple(round(edge * config.sample_rate / sample_rate) for edge in gap)
     made = diffuse_gap(pipeline, mono * gain, (scaled[0], scaled[1]), tokens, sampling, generator) / gain
-    change = fit_length(resample(made - mono, config.sample_rate, sample_rate), waveform.shape[1])[slice(*gap)]
+    change = fit_length(resample(made - mono, config.sample_rate, sample_rate), predicted.shape[1])[slice(*gap)]
     fade = min(round(FADE_S * sample_rate), len(change) // 2)
     ramp = (torch.arange(fade) + 0.5) / fade
     change[:fade] *= ramp

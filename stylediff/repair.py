@@ -21,7 +21,7 @@ from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.containers import KINDS
 from stylediff.damage import Damage, find_damage
 from stylediff.denoising import Noise, denoise, find_noise
-from stylediff.gap_filling import LONGEST_S, PREDICTED_S, Edges, Sampling, fill_gap, predict_gap
+from stylediff.gap_filling import LONGEST_S, PREDICTED_S, Edges, Sampling, predict_gap, refine_gap
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.settings import STEPS, TEMPERATURE, CheckedSettings, SettingError, add_flags, declare, read_flags
@@ -202,7 +202,7 @@ def fill_all(
     generator = torch.Generator().manual_seed(settings.seed)
     sampling = Sampling(settings.steps, settings.temperature)
     for number, gap in enumerate(longer, 1):
-        filled = fill_gap(pipeline, channels, sample_rate, gap, tokens, sampling, generator)
+        filled = refine_gap(pipeline, channels, sample_rate, gap, tokens, sampling, generator)
         channels[:, slice(*gap)] = filled[:, slice(*gap)].clamp(-1, 1)
         if progress is not None:
             progress(number, len(longer))
