@@ -49,7 +49,7 @@ def test_a_part_is_chosen_by_dragging_and_all_by_a_click(visit, tmp_path):
     upload(visitor, path)
     visitor.wait_for_selector("#clip_facts >> text='Converts 0:00–0:10 of 0:10'")
     strip = visitor.locator("#clip_facts .part")
-    strip.scroll_into_view_if_needed()
+    strip.hover()  # waits until it no longer moves
     box = strip.bounding_box()
     middle = box["y"] + box["height"] / 2
     visitor.mouse.move(box["x"] + 0.2 * box["width"], middle)
