@@ -215,7 +215,9 @@ def test_a_resumed_evaluation_gives_the_same_report(
     command += ["--classifier", str(tmp_path / "classifier"), "--steps", "1", "2", "--limit", "2"]
     command += ["--pairs-main", "1", "--dynamics", "0", "--workers", "1"]
     command += ["--guidance", "1", "--temperature", str(TEMPERATURE)]  # none but the default
-    assert main(command) == 0
+    with monkeypatch.context() as without_pictures:  # which the second run draws
+        without_pictures.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)
+        assert main(command) == 0
     results = (out / "results.jsonl").read_text().splitlines(keepends=True)
     summary = json.loads((out / "summary.json").read_text())
     assert len(results) == 2 * 11
@@ -240,6 +242,7 @@ def test_a_resumed_evaluation_gives_the_same_report(
     for picture in ("confusion.png", "contact_sheet.png", "pairs.png", "extremes.png", "sweep.png"):
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
 
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)
     published = tmp_path / "published"
     published.mkdir()
     (published / "summary.json").write_text(json.dumps(summary))

@@ -13,7 +13,7 @@ from stylediff.page.uploads import load_clip
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.evaluation.costs import STATUS
 
-CONVERSIONS, ALLOWED_MIB = 60, 15
+CONVERSIONS, ALLOWED_MIB = 40, 10
 
 
 def resident_mib() -> float:

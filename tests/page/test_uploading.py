@@ -50,14 +50,13 @@ def convert_next(visitor, path) -> str:
 
 
 @pytest.mark.browser
-def test_every_listed_format_rate_and_number_of_channels_is_accepted(visit, tmp_path):
+def test_formats_rates_and_numbers_of_channels_are_accepted(visit, tmp_path):
     visitor = visit("?steps=1")
-    for ending in ("wav", "flac", "mp3", "ogg", "opus", "aiff", "m4a", "webm"):
+    for ending in ("flac", "mp3", "m4a", "webm"):  # others are read in tests/stylediff/test_decoding.py
         facts = convert_next(visitor, write_kind(tmp_path, ending))
         assert "Converts 0:00–0:01 of 0:01" in facts, ending
         assert "kHz mono → 22.05 kHz mono" in facts, ending
     for rate, channels, kind in (
-        (96000, 1, "96 kHz mono"),
         (44100, 2, "44.1 kHz stereo"),
         (8000, 6, "8 kHz 6 channels"),
     ):
@@ -152,7 +151,7 @@ def test_a_recording_from_the_microphone_is_converted(visit):
 @pytest.mark.browser
 def test_two_visitors_and_one_who_leaves_do_not_disturb_each_other(visit, clip):
     first, second, leaver = (visit() for _ in range(3))
-    for visitor, steps in ((leaver, 50), (first, 6), (second, 3)):
+    for visitor, steps in ((leaver, 20), (first, 4), (second, 2)):
         upload(visitor, clip)
         choose_steps(visitor, steps)
     leaver.click("#go")
