@@ -5,6 +5,8 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from stylediff.errors import ReasonedError
+
 # Endings that are offered wherever a file is chosen; tests/stylediff/test_decoding.py reads one of each.
 SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".m4a", ".m4b", ".m4r", ".mp4", ".mov",
@@ -43,19 +45,12 @@ CHUNK_HEADER, PAGE_HEADER = 8, 27  # bytes
 REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-class AudioError(ValueError):
+class AudioError(ReasonedError):
     """A clip that cannot be used.
 
     The message says what was found and what is allowed.
-
-    Attributes:
-        reason: name of the message's translation, ``error_REASON`` in the page's texts; empty if it has none.
-        values: what the message names.
+    Its translation is ``error_REASON`` in the page's texts.
     """
-
-    def __init__(self, message: str, reason: str = "", **values: object) -> None:
-        self.reason, self.values = reason, values
-        super().__init__(message)
 
 
 class MissingFileError(AudioError):

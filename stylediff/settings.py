@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
+from stylediff.errors import ReasonedError
 from stylediff.instruments import get_instrument
 from stylediff.room import ROOM, ROOMS
 
@@ -30,19 +31,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Settings = TypeVar("Settings", bound="CheckedSettings")
 
 
-class SettingError(ValueError):
+class SettingError(ReasonedError):
     """An invalid setting.
 
     The message names the setting and the values allowed.
-
-    Attributes:
-        reason: name of the message's translation, ``setting_REASON`` in the page's texts; empty if it has none.
-        values: what the message names.
+    Its translation is ``setting_REASON`` in the page's texts.
     """
-
-    def __init__(self, message: str, reason: str = "", **values: object) -> None:
-        self.reason, self.values = reason, values
-        super().__init__(message)
 
 
 @dataclass(frozen=True, kw_only=True)

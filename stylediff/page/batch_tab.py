@@ -17,10 +17,10 @@ from stylediff.page.conversions import Converter, Step
 from stylediff.page.errors import PageError, as_gradio_errors, explain
 from stylediff.page.settings import PRESETS, Choices, whole_stem
 from stylediff.page.status import clear_on_error, show_status
-from stylediff.page.temp_folders import new_folder
+from stylediff.page.temp_folders import new_folder, serve
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
-from stylediff.settings import LEFT_TO_THE_MODEL, SettingError, TransferSettings, declarations
+from stylediff.settings import LEFT_TO_THE_MODEL, Setting, TransferSettings, declarations
 
 Line = tuple[str, str, str]  # a file's name, the name of its result or an error, the address of its sound if any
 
@@ -90,7 +90,7 @@ class Batches:
 
     def address(self, path: Path) -> str:
         """Address of a result on the page, relative to it."""
-        return f"gradio_api/file={self.table.move_resource_to_block_cache(path)}" if self.table else ""
+        return serve(self.table, path) if self.table else ""
 
     def endpoint(self, names: list[str]) -> Callable[..., Iterator[tuple[Any, Any, Any]]]:
         """Return ``convert_all`` with one positional parameter for each setting."""
@@ -121,10 +121,7 @@ class Batches:
         with as_gradio_errors(words):
             if not paths:
                 raise PageError("no_clip")
-            if preset not in PRESETS:
-                offered = {"name": "preset", "choices": ", ".join(PRESETS), "got": repr(preset)}
-                message = "preset must be one of {choices}, got {got}".format(**offered)
-                raise SettingError(message, "not_offered", **offered)
+            Setting(default="balanced", choices=tuple(PRESETS)).read("preset", preset)
             given = {name: value for name, value in settings.items() if value not in LEFT_TO_THE_MODEL}
             chosen = {"target": target, "seed": seed or 0, "length_s": MAX_SECONDS}
             choices = Choices.from_dict(PRESETS[preset] | given | chosen)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from stylediff.page.html_component import build_html_component
+from stylediff.page.temp_folders import serve
 
 LANE_SIZE = (1600, 160)  # width at most, and height
 WORDS = (
@@ -77,19 +78,15 @@ def player_value(player: gr.HTML, shown: Shown, words: dict[str, str]) -> dict[s
     Args:
         words: the page's texts in the visitor's language.
     """
-
-    def address(path: Path) -> str:
-        return f"gradio_api/file={player.move_resource_to_block_cache(path)}"
-
     return {
         "id": shown.take,
         "title": shown.title,
         "target": shown.target,
-        "sounds": [address(path) for path in shown.sounds],
+        "sounds": [serve(player, path) for path in shown.sounds],
         "pictures": [lane_address(picture) for picture in shown.pictures],
         "seconds": round(shown.seconds, 3),
         "gain_db": round(shown.gain_db, 1),
-        "files": [[label, address(path), path.name] for label, path in shown.files.items()],
+        "files": [[label, serve(player, path), path.name] for label, path in shown.files.items()],
         "facts": list(shown.facts),
         "notes": list(shown.notes),
         "is_arrival": shown.is_arrival,

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -19,6 +20,14 @@ def new_folder() -> Path:
         if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def serve(component: Any, path: Path) -> str:
+    """Return the address of a file, relative to the page.
+
+    It is copied to the folder that gradio serves for the component.
+    """
+    return f"gradio_api/file={component.move_resource_to_block_cache(path)}"
 
 
 def name_of(folder: Path) -> str:
