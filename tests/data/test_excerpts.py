@@ -148,6 +148,17 @@ def test_excerpts_are_reproducible_and_within_bounds(tmp_path):
         assert 0.85 <= excerpt.tempo <= 1.15
 
 
+def test_slow_excerpts_hold_their_notes_for_seconds(tmp_path):
+    path = write_midi(tmp_path / "line.mid", [60, 62, 64, 65] * 10, step_s=0.5)
+    drawn = [cut_excerpt(path, "a/line.mid", 5.0, np.random.default_rng(seed), slow=True) for seed in range(20)]
+    longest = [max(note.end - note.start for note in excerpt.notes) for excerpt in drawn if excerpt is not None]
+    assert len(longest) > 15 and max(longest) > 1.5
+    assert min(longest) > 0.5
+    for seed in range(10):
+        excerpt = random_excerpt(5.0, np.random.default_rng(seed), slow=True)
+        assert max(note.end - note.start for note in excerpt.notes) > 0.9
+
+
 def test_a_score_that_is_too_short_gives_no_excerpt(tmp_path):
     path = write_midi(tmp_path / "short.mid", [60, 62], step_s=0.1)
     assert [cut_excerpt(path, "short.mid", 5.0, np.random.default_rng(seed)) for seed in range(10)] == [None] * 10

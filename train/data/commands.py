@@ -14,6 +14,7 @@ def render_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=30000, help="fewest clips for training and validation")
     parser.add_argument("--test-excerpts", type=int, default=140)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, rounded up to full frames")
+    parser.add_argument("--slow-share", type=float, default=0.15, help="share of excerpts with notes held for seconds")
     add_workers(parser)
     parser.add_argument("--seed", type=int, default=0)
 

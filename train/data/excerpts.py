@@ -11,6 +11,8 @@ from stylediff.notes import Note
 from train.data.notes import PLAYABLE_SHARE, mean_polyphony
 
 MIN_NOTES, MAX_NOTES = 5, 90
+TEMPO, SLOW_TEMPO = (0.85, 1.15), (0.2, 0.7)
+LENGTHS_S, SLOW_LENGTHS_S = (0.15, 0.25, 0.4, 0.6, 1.0, 2.0), (1.0, 2.0, 3.0, 5.0)  # of random notes
 LEAD_IN_S = 0.8
 
 
@@ -71,13 +73,17 @@ def read_tracks(path: Path) -> list[list[Note]]:
     return tracks
 
 
-def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator) -> Excerpt | None:
+def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator, slow: bool = False) -> Excerpt | None:
     """Cut a random excerpt, varied in tempo, pitch and velocity.
 
     Args:
         path: the MIDI file.
         piece: name of the piece in the manifest.
         seconds: length of the rendered clip.
+        slow: play at a fraction of the tempo, so that notes are held for seconds. One note is enough then.
+
+    Returns:
+        None if the excerpt has too few or too many notes, or fits no instrument.
 
     Raises:
         ScoreError: the file cannot be read.
@@ -86,7 +92,7 @@ def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator
     chosen = int(rng.integers(len(tracks) + 1)) if len(tracks) > 1 else 0
     every = [note for track in tracks for note in track]
     notes = tracks[chosen] if chosen < len(tracks) else sorted(every, key=lambda note: (note.start, note.pitch))
-    tempo = float(rng.uniform(0.85, 1.15))
+    tempo = float(rng.uniform(*(SLOW_TEMPO if slow else TEMPO)))
     start = notes[int(rng.integers(len(notes)))].start - float(rng.uniform(0.0, 0.25)) * tempo
     lead_in = LEAD_IN_S if rng.random() < 0.5 else 0.0
     window = [
@@ -97,7 +103,8 @@ def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator
     window = separate_repeats(vary_performance(window, rng))
     inside = [note for note in window if note.end > 0]
     covered = sum(min(note.end, seconds) - max(note.start, 0) for note in inside) / seconds
-    if not MIN_NOTES <= len(inside) <= MAX_NOTES or covered < 0.5:
+    fewest = 1 if slow else MIN_NOTES
+    if not fewest <= len(inside) <= MAX_NOTES or covered < 0.5:
         return None
     transposition = choose_transposition(tuple(window), rng)
     if transposition is None:
@@ -107,13 +114,18 @@ def cut_excerpt(path: Path, piece: str, seconds: float, rng: np.random.Generator
     return Excerpt(piece, label, round(start, 3), round(tempo, 4), transposition, shifted)
 
 
-def random_excerpt(seconds: float, rng: np.random.Generator) -> Excerpt:
-    """Make random lines of notes, so that every register occurs."""
+def random_excerpt(seconds: float, rng: np.random.Generator, slow: bool = False) -> Excerpt:
+    """Make random lines of notes, so that every register occurs.
+
+    Args:
+        seconds: length of the excerpt.
+        slow: hold the notes for seconds.
+    """
     notes = []
     for _ in range(int(rng.integers(1, 4))):
         pitch, time = int(rng.integers(36, 97)), float(rng.uniform(0, 0.3))
         while time < seconds - 0.3:
-            length = float(rng.choice([0.15, 0.25, 0.4, 0.6, 1.0, 2.0]))
+            length = float(rng.choice(SLOW_LENGTHS_S if slow else LENGTHS_S))
             velocity = int(rng.integers(45, 115))
             notes.append(Note(time, min(time + 0.95 * length, seconds), pitch, velocity))
             pitch = int(np.clip(pitch + rng.integers(-9, 10), 28, 103))

@@ -48,6 +48,7 @@ from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synt
 
 TARGETS, OTHER_TARGETS, SOURCES = 3, 3, 2  # clips per training excerpt: default voices, other voices, degraded
 RANDOM_SHARE = 0.05
+SLOW_SHARE = 0.15  # of training excerpts: held notes are rare in scores, and struck targets must let them decay
 ROLLED_SHARE, ROLL_S = 0.15, (0.02, 0.12)  # share of excerpts with rolled chords, and the spread of a chord
 INSTRUMENT_WEIGHTS = {"piano": 2.0, "violin": 2.0}
 MAX_DRAWS = 500
@@ -61,6 +62,7 @@ class Plan:
         voices: presets of the training soundfonts by voice.
         test_voices: the same for the test soundfont.
         excerpts, test_excerpts: numbers of excerpts; test excerpts have the first indices.
+        slow_share: share of the training excerpts that are slow, with notes held for seconds.
     """
 
     groups: dict[str, list[Path]]
@@ -71,6 +73,7 @@ class Plan:
     excerpts: int
     test_excerpts: int
     seed: int
+    slow_share: float = SLOW_SHARE
     mel: MelConfig = MelConfig()
 
     @property
@@ -106,9 +109,10 @@ def sample_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
     names = list(plan.groups)
     weights = np.sqrt([len(plan.groups[name]) for name in names])
     problem = ""
+    slow = split == "train" and rng.random() < plan.slow_share
     for _ in range(MAX_DRAWS):
         if split == "train" and rng.random() < RANDOM_SHARE:
-            excerpt: Excerpt | None = random_excerpt(plan.seconds, rng)
+            excerpt: Excerpt | None = random_excerpt(plan.seconds, rng, slow)
         else:
             folder = names[int(rng.choice(len(names), p=weights / weights.sum()))]
             path = plan.groups[folder][int(rng.integers(len(plan.groups[folder])))]
@@ -116,7 +120,7 @@ def sample_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
             if piece_split(piece) != split:
                 continue
             try:
-                excerpt = cut_excerpt(path, piece, plan.seconds, rng)
+                excerpt = cut_excerpt(path, piece, plan.seconds, rng, slow)
             except ScoreError as error:
                 problem = f"; {error}"
                 continue
@@ -287,6 +291,7 @@ def build_plan(args: argparse.Namespace) -> Plan:
         excerpts=args.test_excerpts + -(-args.clips // per_excerpt),
         test_excerpts=args.test_excerpts,
         seed=args.seed,
+        slow_share=args.slow_share,
     )
 
 
@@ -315,6 +320,7 @@ def render_dataset(args: argparse.Namespace) -> int:
     def work() -> None:
         plan = build_plan(args)
         settings = {"clips": args.clips, "test_excerpts": args.test_excerpts, "seed": args.seed}
+        settings["slow_share"] = args.slow_share
         settings |= {"samples": plan.samples, "voices": sorted(plan.voices), "test_voices": sorted(plan.test_voices)}
         settings |= {"pieces": sum(map(len, plan.groups.values()))}
         lock_settings(plan.out, settings)
