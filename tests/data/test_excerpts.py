@@ -152,8 +152,9 @@ def test_slow_excerpts_hold_their_notes_for_seconds(tmp_path):
     path = write_midi(tmp_path / "line.mid", [60, 62, 64, 65] * 10, step_s=0.5)
     drawn = [cut_excerpt(path, "a/line.mid", 5.0, np.random.default_rng(seed), slow=True) for seed in range(20)]
     longest = [max(note.end - note.start for note in excerpt.notes) for excerpt in drawn if excerpt is not None]
-    assert len(longest) > 15 and max(longest) > 1.5
+    assert len(longest) > 15
     assert min(longest) > 0.5
+    assert max(longest) > 1.5
     for seed in range(10):
         excerpt = random_excerpt(5.0, np.random.default_rng(seed), slow=True)
         assert max(note.end - note.start for note in excerpt.notes) > 0.9
