@@ -13,7 +13,7 @@ test:
 	python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
 
 test-all:
-	python -m pytest -n 2 --dist loadfile -m "not browser" && python -m pytest -n 2 -m browser
+	python -m pytest -n 2 --dist loadfile -m "not browser" && python -m pytest -n 2 -m browser tests/page
 
 app:
 	python app.py

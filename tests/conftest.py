@@ -7,24 +7,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
-from stylediff.lazy_imports import without_compiler
-from stylediff.mel import MelConfig
 from tests.helpers.files import ROOT, write_midi, write_soundfont
-from tests.helpers.tiny_dataset import cached_clip, write_dataset
-from train.data.manifest import ClipGroup, piece_split
-from train.data.mel_cache import create_cache, finish_cache
 
-with without_compiler():  # the tests start 3 s earlier
-    from stylediff.autoencoder import MelAutoencoder
+if TYPE_CHECKING:
+    from train.data.manifest import ClipGroup
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of the processes, which otherwise wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    torch.set_num_threads(1)
     # Processes that compile the same function at once leave a cache that crashes all later ones.
     os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".pytest_cache" / f"numba_{os.environ['PYTEST_XDIST_WORKER']}")
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="gradio_")  # pages delete old files in theirs
@@ -38,6 +32,20 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import the slow libraries where tests run, but not where they are only handed out to other processes."""
+    if config.getoption("dist", "no") != "no":
+        return
+    import torch
+
+    from stylediff.lazy_imports import without_compiler
+
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+    with without_compiler():  # the tests start 3 s earlier
+        import stylediff.autoencoder  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +69,8 @@ def soundfonts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Pa
 @pytest.fixture(scope="session")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of five short scores, at least one for each split."""
+    from train.data.manifest import piece_split
+
     folder = tmp_path_factory.mktemp("scores")
     wanted = ["test", "validation", "train", "train", "train"]
     for number in range(1000):
@@ -76,6 +86,10 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_autoencoder(tmp_path: Path) -> Path:
     """Folder of an untrained autoencoder whose clips have latents of 3 x 32 x 8."""
+    import torch
+
+    from stylediff.autoencoder import MelAutoencoder
+
     torch.manual_seed(0)
     model = MelAutoencoder(block_out_channels=(16, 16), layers_per_block=1, latent_channels=3)
     model.save_pretrained(tmp_path / "autoencoder")
@@ -86,6 +100,10 @@ def tiny_autoencoder(tmp_path: Path) -> Path:
 def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mel cache of six pairs of 64 frames: bands of sound over silence, at different heights in the clips of a
     pair."""
+    from stylediff.mel import MelConfig
+    from tests.helpers.tiny_dataset import cached_clip
+    from train.data.mel_cache import create_cache, finish_cache
+
     folder = tmp_path_factory.mktemp("cache")
     mel = MelConfig()
     rows = [
@@ -105,8 +123,10 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ClipGroup]]:
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, list[ClipGroup]]":
     """A data set of tones in its folder, and its groups."""
+    from tests.helpers.tiny_dataset import write_dataset
+
     folder = tmp_path_factory.mktemp("dataset")
     return folder, write_dataset(folder)
 

@@ -2,20 +2,25 @@ import socket
 import subprocess
 import sys
 
-import pytest
-
 from tests.helpers.files import ROOT
-from tests.helpers.tiny_pipeline import tiny_pipeline
 
 
-@pytest.mark.slow
-def test_a_port_in_use_is_reported(tmp_path):
-    tiny_pipeline().save_pretrained(tmp_path)
+def start(*options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, ROOT / "app.py", "--model", "none", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_port_in_use_is_reported_before_the_model_is_loaded():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        command = [sys.executable, ROOT / "app.py", "--port", str(taken.getsockname()[1]), "--model", tmp_path]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        port = taken.getsockname()[1]
+        done = start("--port", str(port))
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"error: cannot serve the page at 127.0.0.1, port {port}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_address_of_another_machine_and_a_port_too_high_are_reported():
+    assert start("--host", "192.0.2.1").stderr.startswith("error: cannot serve the page at 192.0.2.1, port 7860: ")
+    assert start("--port", "70000").stderr == "error: there is no port 70000: the highest is 65535\n"

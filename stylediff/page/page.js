@@ -1,5 +1,6 @@
 () => {
   const LATE_MS = 2000;
+  const WATCH_MS = 3000, ANSWER_MS = 15000;
   const words = WORDS[navigator.language.split("-")[0].toLowerCase()] ?? WORDS.en;
   const escaped = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
@@ -132,6 +133,25 @@
   window.addEventListener("beforeunload", (event) => {
     if (!failed && document.querySelector(".status.running")) event.preventDefault();
   });
+
+  // gradio does not always notice that a connection is lost. During a run, the server is asked whether it is there.
+  // Once it is back, the page loads again, which shows the run.
+  let lost = false;
+  const watch = async () => {
+    if (lost || document.querySelector(".status.running")) {
+      const { root, api_prefix } = window.gradio_config;
+      const options = { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) };
+      const isThere = await fetch(`${root}${api_prefix}/app_id`, options).then(({ ok }) => ok, () => false);
+      if (lost && isThere) {
+        failed = true;  // no question
+        location.reload();
+        return;
+      }
+      lost = !isThere;
+    }
+    setTimeout(watch, WATCH_MS);
+  };
+  watch();
 
   new MutationObserver((changes) => {
     group();

@@ -1,9 +1,10 @@
-"""Convert takes with hiss, in other tunings and of short notes with the shipped model, and print what comes out.
+"""Convert takes with hiss, in other tunings, of short and of long notes, and print what comes out.
 
-python -m tests.tools.measure_takes
+python -m tests.tools.measure_takes [MODEL]
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 
 import librosa
@@ -42,10 +43,10 @@ def hiss_lines(convert: Convert) -> Iterator[str]:
         yield f"| hiss alone, {target} | {level_db(hiss):.1f} | {level_db(convert(hiss, target)):.1f} |"
 
 
-def held_notes(cents: float) -> np.ndarray:
-    time = np.arange(round(HELD_S * RATE)) / RATE
-    shape = 0.2 * np.minimum(1, time / 0.08) * np.minimum(1, (HELD_S - time) / 0.1)
-    phases = [2 * np.pi * frequency(pitch + cents / 100) * time for pitch in HELD]
+def held_notes(cents: float, pitches: tuple[int, ...] = HELD, seconds: float = HELD_S) -> np.ndarray:
+    time = np.arange(round(seconds * RATE)) / RATE
+    shape = 0.2 * np.minimum(1, time / 0.08) * np.minimum(1, (seconds - time) / 0.1)
+    phases = [2 * np.pi * frequency(pitch + cents / 100) * time for pitch in pitches]
     return np.concatenate([shape * sum(np.sin(h * phase) / h**1.2 for h in range(1, 9)) for phase in phases])
 
 
@@ -97,8 +98,23 @@ def onset_lines(convert: Convert) -> Iterator[str]:
         yield f"| {target} | {1000 * (int(np.argmax(fits)) - reach) * hop / RATE:.1f} |"
 
 
+def decay_lines(convert: Convert) -> Iterator[str]:
+    """Notes held for six seconds: fall of the level since 0.5 s after the onset, the median of three notes."""
+    pitches, seconds, length = (60, 67, 72), 6.0, 0.3
+    take = held_notes(0, pitches, seconds)
+    for target in ("piano", "guitar", "harp", "vibraphone"):
+        result = convert(take, target)
+
+        def level(note: int, at: float, samples: np.ndarray = result) -> float:
+            start = round((note * seconds + at) * RATE)
+            return level_db(samples[start : start + round(length * RATE)])
+
+        falls = [np.median([level(note, 0.5) - level(note, at) for note in range(3)]) for at in (1.5, 2.5, 4.0, 5.5)]
+        yield f"| {target} | {' | '.join(f'{fall:.1f}' for fall in falls)} |"
+
+
 def main() -> None:
-    pipeline = load_pipeline()
+    pipeline = load_pipeline(sys.argv[1] if sys.argv[1:] else None)
     pipeline.set_progress_bar_config(disable=True)
 
     def convert(take: np.ndarray, target: str) -> np.ndarray:
@@ -111,6 +127,8 @@ def main() -> None:
     print(*tuning_lines(convert), sep="\n")
     print("\n| target | lag of onsets, ms |\n|---|---|")
     print(*onset_lines(convert), sep="\n")
+    print("\n| level lost on a held note, dB, after s | 1.5 | 2.5 | 4 | 5.5 |\n|---|---|---|---|---|")
+    print(*decay_lines(convert), sep="\n")
 
 
 if __name__ == "__main__":
