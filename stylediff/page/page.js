@@ -99,6 +99,8 @@
     }
   };
 
+  const answers = (url, options) => fetch(url, options).then(({ ok }) => ok, () => false);
+
   // Clip and settings outlast a refresh of the tab, but not a link with settings of its own. The server may have
   // deleted a file meanwhile.
   const STORE = "stylediff.controls";
@@ -115,7 +117,7 @@
     const same = { __type__: "update" };  // gradio's word for a component that stays as it is
     const isLink = [...new URLSearchParams(location.search).keys()].some((key) => !key.startsWith("__"));
     if (isLink || before?.length !== total) return Array(total).fill(same);
-    const isThere = async ({ url }) => (await fetch(url, { method: "HEAD" }).catch(() => null))?.ok;
+    const isThere = ({ url }) => answers(url, { method: "HEAD" });
     return Promise.all(before.map(async (value) => value === null || (value.url && !await isThere(value)) ? same : value));
   };
 
@@ -141,7 +143,7 @@
     if (lost || document.querySelector(".status.running")) {
       const { root, api_prefix } = window.gradio_config;
       const options = { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) };
-      const isThere = await fetch(`${root}${api_prefix}/app_id`, options).then(({ ok }) => ok, () => false);
+      const isThere = await answers(`${root}${api_prefix}/app_id`, options);
       if (lost && isThere) {
         failed = true;  // no question
         location.reload();

@@ -30,6 +30,7 @@ def plan(soundfonts, scores, tmp_path):
         excerpts=60,
         test_excerpts=10,
         seed=0,
+        slow_share=0.15,
     )
 
 

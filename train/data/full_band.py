@@ -141,6 +141,7 @@ def main(args: argparse.Namespace) -> int:
             excerpts=args.test_excerpts + args.excerpts,
             test_excerpts=args.test_excerpts,
             seed=args.seed,
+            slow_share=0.0,
             mel=FULL,
         )
         lock_settings(args.out, {"excerpts": args.excerpts, "test_excerpts": args.test_excerpts, "seed": args.seed})

@@ -48,7 +48,6 @@ from train.data.soundfonts import Preset, SynthesisError, Synthesizer, open_synt
 
 TARGETS, OTHER_TARGETS, SOURCES = 3, 3, 2  # clips per training excerpt: default voices, other voices, degraded
 RANDOM_SHARE = 0.05
-SLOW_SHARE = 0.15  # of training excerpts: held notes are rare in scores, and struck targets must let them decay
 ROLLED_SHARE, ROLL_S = 0.15, (0.02, 0.12)  # share of excerpts with rolled chords, and the spread of a chord
 INSTRUMENT_WEIGHTS = {"piano": 2.0, "violin": 2.0}
 MAX_DRAWS = 500
@@ -73,7 +72,7 @@ class Plan:
     excerpts: int
     test_excerpts: int
     seed: int
-    slow_share: float = SLOW_SHARE
+    slow_share: float
     mel: MelConfig = MelConfig()
 
     @property
@@ -109,7 +108,7 @@ def sample_excerpt(plan: Plan, split: str, rng: np.random.Generator) -> Excerpt:
     names = list(plan.groups)
     weights = np.sqrt([len(plan.groups[name]) for name in names])
     problem = ""
-    slow = split == "train" and rng.random() < plan.slow_share
+    slow = split == "train" and plan.slow_share > 0 and rng.random() < plan.slow_share
     for _ in range(MAX_DRAWS):
         if split == "train" and rng.random() < RANDOM_SHARE:
             excerpt: Excerpt | None = random_excerpt(plan.seconds, rng, slow)
@@ -320,7 +319,7 @@ def render_dataset(args: argparse.Namespace) -> int:
     def work() -> None:
         plan = build_plan(args)
         settings = {"clips": args.clips, "test_excerpts": args.test_excerpts, "seed": args.seed}
-        settings["slow_share"] = args.slow_share
+        settings |= {"slow_share": args.slow_share}
         settings |= {"samples": plan.samples, "voices": sorted(plan.voices), "test_voices": sorted(plan.test_voices)}
         settings |= {"pieces": sum(map(len, plan.groups.values()))}
         lock_settings(plan.out, settings)

@@ -51,6 +51,7 @@ def unseen_renders(midi: list[Path], soundfont: str, count: int, seed: int = 0) 
         excerpts=count,
         test_excerpts=count,
         seed=seed,
+        slow_share=0.0,
         mel=FULL,
     )
     for index in range(count):
