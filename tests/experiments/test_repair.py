@@ -60,10 +60,11 @@ def test_noise_has_unit_power(kind):
 def test_the_commands_write_their_pages(tmp_path, monkeypatch):
     monkeypatch.setattr("train.experiments.denoise.SNRS_DB", SNRS_DB[1:2])
     monkeypatch.setattr("train.experiments.denoise.NOISES", NOISES[2:])
+    monkeypatch.setattr("train.experiments.repair.GAPS_A_CLIP", 1)
     tiny_pipeline().save_pretrained(tmp_path / "model")
     (tmp_path / "recordings" / "flute").mkdir(parents=True)
     file = tmp_path / "recordings" / "flute" / "fsd_145431_35e97db3.wav"  # held out
-    soundfile.write(file, MUSIC[: 10 * RATE], RATE)
+    soundfile.write(file, MUSIC[: 5 * RATE], RATE)
     common = ["--recordings", str(tmp_path / "recordings"), "--out", str(tmp_path / "out"), "--clips", "1"]
     options = ["--gaps", "20", "750", "--model", str(tmp_path / "model"), "--workers", "1"]
     assert COMMANDS["repair"].run([*common, *options]) == 0
