@@ -145,7 +145,9 @@ def test_the_small_recipe_makes_a_pipeline_that_converts(
     tmp_path: Path, scores: Path, soundfonts: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Two clips are enough to validate a vocoder of three seconds.
-    monkeypatch.setattr("train.trainers.vocoder.read_clips", lambda cache, rows, data: read_clips(cache, rows[:2], data))
+    monkeypatch.setattr(
+        "train.trainers.vocoder.read_clips", lambda cache, rows, folder: read_clips(cache, rows[:2], folder)
+    )
     recipe = read_recipe(SMALL)
     more = ["--clips", "64", "--minutes", "0.05"]  # enough for every instrument to be in the training split
     args = COMMAND.parse([*arguments(scores, soundfonts, tmp_path), *more])
