@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from stylediff.autoencoder import MelAutoencoder
     from stylediff.bandwidth import BandExtender
     from stylediff.enhancer import MelEnhancer
+    from stylediff.mix_detector import MixDetector
     from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
     from stylediff.style_encoder import StyleEncoder
     from stylediff.vocoder import Vocoder
@@ -19,6 +20,7 @@ __all__ = [
     "BandExtender",
     "MelAutoencoder",
     "MelEnhancer",
+    "MixDetector",
     "ModelMixin",
     "SchedulerMixin",
     "StyleEncoder",
@@ -33,6 +35,7 @@ MODULES = {
     "BandExtender": "stylediff.bandwidth",
     "MelAutoencoder": "stylediff.autoencoder",
     "MelEnhancer": "stylediff.enhancer",
+    "MixDetector": "stylediff.mix_detector",
     "ModelMixin": "diffusers",
     "SchedulerMixin": "diffusers",
     "StyleEncoder": "stylediff.style_encoder",

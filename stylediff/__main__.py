@@ -151,6 +151,8 @@ def convert(
     sound = read_sound(source)
     if sound.note:
         print(f"{source.name}: {sound.note}", file=sys.stderr)
+    if pipeline.is_mix(sound.samples, sound.sample_rate):
+        print(f"{source.name}: sounds like several instruments; all of them become one", file=sys.stderr)
     result = pipeline(
         torch.from_numpy(sound.samples),
         sound.sample_rate,

@@ -18,6 +18,7 @@ from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
 from stylediff.mel import MelConfig, griffin_lim, is_sounding, normalized_mel
+from stylediff.mix_detector import MixDetector
 from stylediff.output_sound import finish_sound, output_rate
 from stylediff.public import public
 from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
@@ -68,10 +69,10 @@ class StyleTransferPipeline(DiffusionPipeline):
         (torch.Size([22050]), 'violin/OPEN_small-40')
     """
 
-    model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder->band_extender"
-    _optional_components = ["vocoder", "enhancer", "band_extender"]
+    model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder->band_extender->mix_detector"
+    _optional_components = ["vocoder", "enhancer", "band_extender", "mix_detector"]
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one argument for each component
         self,
         autoencoder: MelAutoencoder,
         unet: UNet2DConditionModel,
@@ -80,6 +81,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         vocoder: Vocoder | None = None,
         enhancer: MelEnhancer | None = None,
         band_extender: BandExtender | None = None,
+        mix_detector: MixDetector | None = None,
         recommended: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
@@ -87,9 +89,8 @@ class StyleTransferPipeline(DiffusionPipeline):
         if recommended:
             self.register_to_config(recommended=recommended)
         optional = {"vocoder": vocoder, "enhancer": enhancer, "band_extender": band_extender}
-        self.register_modules(
-            autoencoder=autoencoder, unet=unet, scheduler=scheduler, style_encoder=style_encoder, **optional
-        )
+        required = {"autoencoder": autoencoder, "unet": unet, "scheduler": scheduler, "style_encoder": style_encoder}
+        self.register_modules(**required, **optional, mix_detector=mix_detector)
         listener = {} if style_encoder.reference is None else {"style encoder": style_encoder}
         for name, part in (optional | listener).items():
             if part is not None:
@@ -371,6 +372,11 @@ class StyleTransferPipeline(DiffusionPipeline):
             return mel
         pair = torch.cat([mel, source_mel], dim=1)
         return map_windows(lambda both: self.enhancer(*both.chunk(2, dim=1)), pair, WINDOW_FRAMES, OVERLAP_FRAMES)
+
+    def is_mix(self, waveform: torch.Tensor | np.ndarray, sample_rate: int) -> bool:
+        """Return True if several instruments seem to play; False without a detector."""
+        detector = self.mix_detector
+        return detector is not None and detector.hears_mix(self.style_encoder, waveform, sample_rate)
 
     def synthesize(self, mel: torch.Tensor) -> torch.Tensor:
         """Synthesize waveforms (batch, frames * hop_length) from log-mels.

@@ -23,7 +23,7 @@ LAYERS = (
     {"mel", "room", "stereo", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
     {"autoencoder", "bandwidth", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
-    {"output_sound", "transfer_output"},
+    {"mix_detector", "output_sound", "transfer_output"},
     {"pipeline"},
     {"checkpoint", "ring", "gap_filling"},
     {"__main__", "ringtone", "repair"},

@@ -1,6 +1,7 @@
 """The converted part of a clip: a strip to drag on."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,8 @@ from stylediff.page.html_component import build_html_component
 from stylediff.page.sentences import describe_part, warn_of
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
+from stylediff.page.zero_gpu import FORKS
+from stylediff.pipeline import StyleTransferPipeline
 
 DRAWN_S = 600.0  # of longer files, no waveform is drawn
 PEAKS = 300  # across the strip
@@ -43,35 +46,50 @@ def peaks_of(path: str) -> tuple[float, ...]:
     return tuple(float(peak) for peak in (peaks / max(peaks.max(initial=0), 1e-9)).round(3))
 
 
-def check_clip(
-    path: str | None,
-    start_s: float | None,
-    length_s: float | None,
-    target: str,
-    semitones: float | None,
-    fit: str,
-    is_matching: bool,
-    request: gr.Request,
-) -> dict[str, Any]:
-    """Value of the strip: the part that is converted, and warnings."""
-    words = words_for(request.headers.get("accept-language"))
-    if not path:
-        return {"lines": []}
-    try:
-        clip = load_clip(path, start_s or 0.0, length_s or MAX_SECONDS)
-        lines = [describe_part(clip, words), *warn_of(clip, words)]
-        if clip.seconds > MIN_SECONDS and not is_matching and fit != "true":
-            lines += warn_of_range(notes_of(path, clip.start_s, clip.seconds), target, semitones or 0.0, words)
-        return {
-            "lines": lines,
-            "seconds": clip.file_seconds,
-            "part": [clip.start_s, clip.start_s + clip.seconds],
-            "most": MAX_SECONDS,
-            "peaks": peaks_of(path),
-            "label": words["drag_part"],
-        }
-    except (ValueError, *UNEXPECTED) as error:
-        return {"lines": [explain(error, words)]}
+def build_clip_check(pipeline: StyleTransferPipeline) -> Callable[..., dict[str, Any]]:
+    """Build the function that describes and checks the converted part."""
+
+    @lru_cache(maxsize=16)
+    def sounds_mixed(path: str, start_s: float, length_s: float) -> bool:
+        if FORKS:  # the model waits on a GPU that only a conversion borrows
+            return False
+        clip = load_clip(path, start_s, length_s)
+        return pipeline.is_mix(clip.samples, clip.sample_rate)
+
+    def check_clip(
+        path: str | None,
+        start_s: float | None,
+        length_s: float | None,
+        target: str,
+        semitones: float | None,
+        fit: str,
+        is_matching: bool,
+        request: gr.Request,
+    ) -> dict[str, Any]:
+        """Value of the strip: the part that is converted, and warnings."""
+        words = words_for(request.headers.get("accept-language"))
+        if not path:
+            return {"lines": []}
+        try:
+            clip = load_clip(path, start_s or 0.0, length_s or MAX_SECONDS)
+            lines = [describe_part(clip, words), *warn_of(clip, words)]
+            if clip.seconds > MIN_SECONDS:
+                lines += [words["is_mix"]] if sounds_mixed(path, clip.start_s, clip.seconds) else []
+                if not is_matching and fit != "true":
+                    notes = notes_of(path, clip.start_s, clip.seconds)
+                    lines += warn_of_range(notes, target, semitones or 0.0, words)
+            return {
+                "lines": lines,
+                "seconds": clip.file_seconds,
+                "part": [clip.start_s, clip.start_s + clip.seconds],
+                "most": MAX_SECONDS,
+                "peaks": peaks_of(path),
+                "label": words["drag_part"],
+            }
+        except (ValueError, *UNEXPECTED) as error:
+            return {"lines": [explain(error, words)]}
+
+    return check_clip
 
 
 def choose_part(event: gr.EventData) -> tuple[float, float]:

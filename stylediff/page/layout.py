@@ -1,7 +1,7 @@
 """Layout of the page, and the handler that each part calls."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from stylediff.page.about import build_about
 from stylediff.page.api import build_endpoint
 from stylediff.page.batch_tab import Batches
 from stylediff.page.clip_notes import build_notes_endpoint
-from stylediff.page.clip_part import build_clip_part, check_clip, choose_part
+from stylediff.page.clip_part import build_clip_check, build_clip_part, choose_part
 from stylediff.page.controls import (
     Components,
     Controls,
@@ -99,7 +99,7 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
     ]
     connect_stop(stop, runs, status)
     stop.click(handlers.kept.stop, visitor, None, **LIGHT)
-    connect_clip(source, part, controls, facts)
+    connect_clip(source, part, controls, facts, build_clip_check(converter.pipeline))
     player.select(take_as_source, None, source, **LIGHT)
     if results:
         with gallery:
@@ -133,7 +133,9 @@ def connect_refresh(arrived: Any, source: gr.Audio, controls: Controls) -> None:
     arrived.then(None, None, components, js=f"() => window.stylediff.recall({len(components)})", **IN_BROWSER)
 
 
-def connect_clip(source: gr.Audio, part: Components, controls: Controls, facts: gr.HTML) -> None:
+def connect_clip(
+    source: gr.Audio, part: Components, controls: Controls, facts: gr.HTML, check_clip: Callable[..., dict[str, Any]]
+) -> None:
     """Tell what will be converted, and mark an older result."""
     range_inputs = [*(controls.choices[name] for name in ("target", "transpose", "fit")), controls.style.is_matching]
     inputs = [source, *part.values(), *range_inputs]

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 import torch
 
-from stylediff import MelAutoencoder, StyleTransferPipeline, Vocoder
+from stylediff import MelAutoencoder, MixDetector, StyleTransferPipeline, Vocoder
 from stylediff.denoiser import build_scheduler
 from stylediff.instruments import INSTRUMENTS
 from train.data.pairs import default_first
@@ -44,3 +44,13 @@ def write_tone(path: Path, samples: int = 30001, rate: int = TONE_RATE, channels
     wave = 0.3 * np.sin(np.arange(samples) * 2 * np.pi * 440 / rate)
     soundfile.write(path, np.stack([wave] * channels, axis=1), rate)
     return path
+
+
+def with_detector(score: float) -> StyleTransferPipeline:
+    """A pipeline whose detector gives every clip the same score."""
+    parts = tiny_pipeline().components
+    config = parts["style_encoder"].config
+    detector = MixDetector(config.tokens * config.width, 8)
+    torch.nn.init.zeros_(detector.score.weight)
+    torch.nn.init.constant_(detector.score.bias, score)
+    return StyleTransferPipeline(**parts | {"mix_detector": detector})

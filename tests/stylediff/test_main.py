@@ -9,7 +9,7 @@ from stylediff import StyleTransferPipeline
 from stylediff.__main__ import PICTURE_ENDINGS, main
 from stylediff.settings import TransferSettings
 from tests.helpers.files import ROOT
-from tests.helpers.tiny_pipeline import tiny_pipeline
+from tests.helpers.tiny_pipeline import tiny_pipeline, with_detector
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +218,14 @@ def test_results_have_the_format_that_was_chosen(model, clip, tmp_path):
 @pytest.mark.parametrize("ending", PICTURE_ENDINGS)
 def test_every_listed_ending_can_be_written(tmp_path, ending):
     Image.new("RGB", (3, 2)).save(tmp_path / f"a{ending}")
+
+
+@pytest.mark.slow
+def test_a_mix_is_named(clip, tmp_path, capsys):
+    with_detector(1.0).save_pretrained(tmp_path / "model")
+    arguments = [str(clip), "--to", "flute", "--steps", "1", "--model", str(tmp_path / "model"), "-o"]
+    assert main([*arguments, str(tmp_path / "a.wav")]) == 0
+    assert f"{clip.name}: sounds like several instruments; all of them become one" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -129,6 +129,13 @@ def loop_joints(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
 
 
+def mixes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
+    parser.add_argument("--clips", type=int, default=200, help="clips for each number of instruments")
+    add_model_arguments(parser, classifier=False)
+    add_out(parser)
+
+
 def repair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
     parser.add_argument("--clips", type=int, default=2, help="held-out clips of each instrument")
@@ -254,6 +261,12 @@ COMMANDS = (
         summary="Looped ringtones of recordings, played twice: does the joint stand out from other beats?",
         function="experiments.loop_joints:main",
         add_arguments=loop_joints,
+    ),
+    Command(
+        name="mixes",
+        summary="Sums of held-out recordings: how many are recognised as mixes?",
+        function="experiments.mixes:main",
+        add_arguments=mixes,
     ),
     Command(
         name="repair",

@@ -12,6 +12,7 @@ from train.trainers.settings import (
     ClassifierSettings,
     DenoiserSettings,
     EnhancerSettings,
+    MixDetectorSettings,
     VocoderSettings,
     VoiceSettings,
     VqvaeSettings,
@@ -31,6 +32,7 @@ def export_pipeline(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vocoder", type=Path)
     parser.add_argument("--enhancer", type=Path)
     parser.add_argument("--band-extender", type=Path)
+    parser.add_argument("--mix-detector", type=Path)
     add_out(parser)
 
 
@@ -58,6 +60,12 @@ COMMANDS = (
         summary="Train the network that predicts the levels of the upper band.",
         function="trainers.band_extender:main",
         add_arguments=partial(add_settings, cls=BandExtenderSettings),
+    ),
+    Command(
+        name="mix-detector",
+        summary="Train the detector of clips in which several instruments play.",
+        function="trainers.mix_detector:main",
+        add_arguments=partial(add_settings, cls=MixDetectorSettings),
     ),
     trainer("vqvae", VqvaeSettings, "Train a VQ-VAE on patches: pictures or pieces of log-mels as discrete codes."),
     Command(

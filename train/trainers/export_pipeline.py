@@ -11,7 +11,15 @@ from pathlib import Path
 
 from diffusers import DDIMScheduler, ModelMixin, UNet2DConditionModel
 
-from stylediff import BandExtender, MelAutoencoder, MelEnhancer, StyleEncoder, StyleTransferPipeline, Vocoder
+from stylediff import (
+    BandExtender,
+    MelAutoencoder,
+    MelEnhancer,
+    MixDetector,
+    StyleEncoder,
+    StyleTransferPipeline,
+    Vocoder,
+)
 from train.common.cli import run_command
 
 
@@ -21,6 +29,7 @@ def build_pipeline(
     vocoder: Path | None,
     enhancer: Path | None = None,
     band_extender: Path | None = None,
+    mix_detector: Path | None = None,
 ) -> StyleTransferPipeline:
     """Load a pipeline from its trained components.
 
@@ -30,6 +39,7 @@ def build_pipeline(
         vocoder: folder of a Vocoder; without one the pipeline uses Griffin-Lim.
         enhancer: folder of a MelEnhancer, or None.
         band_extender: folder of a BandExtender, or None.
+        mix_detector: folder of a MixDetector, or None.
     """
     return StyleTransferPipeline(
         autoencoder=MelAutoencoder.from_pretrained(autoencoder),
@@ -39,6 +49,7 @@ def build_pipeline(
         vocoder=None if vocoder is None else Vocoder.from_pretrained(vocoder),
         enhancer=None if enhancer is None else MelEnhancer.from_pretrained(enhancer),
         band_extender=None if band_extender is None else BandExtender.from_pretrained(band_extender),
+        mix_detector=None if mix_detector is None else MixDetector.from_pretrained(mix_detector),
     )
 
 
@@ -68,7 +79,8 @@ def replace_parts(scratch: Path, out: Path) -> None:
 
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
-        pipeline = build_pipeline(args.autoencoder, args.denoiser, args.vocoder, args.enhancer, args.band_extender)
+        optional = (args.vocoder, args.enhancer, args.band_extender, args.mix_detector)
+        pipeline = build_pipeline(args.autoencoder, args.denoiser, *optional)
         for part in pipeline.components.values():
             if isinstance(part, ModelMixin):
                 part.half()

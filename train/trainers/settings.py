@@ -237,6 +237,30 @@ class ClassifierSettings(TrainSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MixDetectorSettings(TrainSettings):
+    """Settings of the mix detector's run.
+
+    Attributes:
+        cache: folder of the mel cache.
+        style_encoder: folder of the StyleEncoder whose features it judges.
+        recordings: folder of recordings, in folders named by instrument, from which half of the samples are drawn.
+        width: see MixDetector.
+        false_alarms: share of the single instruments of the validation split that may count as mixes.
+    """
+
+    cache: Path
+    style_encoder: Path
+    recordings: Path | None = None
+    steps: int = 500
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    warmup_steps: int = 20
+    cooldown: float = 0.6
+    width: int = 64
+    false_alarms: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
 class VqvaeSettings(TrainSettings):
     """Settings of the VQ-VAE's run.
 
