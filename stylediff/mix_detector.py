@@ -40,12 +40,17 @@ class MixDetector(ModelMixin, ConfigMixin):
         self.score = nn.Linear(width, 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return a score (batch,) for the tokens (batch, tokens, width) of clips; above 0 means a mix."""
+        """Return a score for the tokens of each clip; above 0 means a mix.
+
+        (batch, tokens, width) becomes (batch,).
+        """
         return self.score(self.hidden(tokens.flatten(1)))[:, 0]
 
     @torch.no_grad()
     def hears_mix(self, encoder: StyleEncoder, waveform: torch.Tensor | np.ndarray, sample_rate: int) -> bool:
-        """Return True if several instruments seem to play in a clip; silence gives False.
+        """Return True if several instruments seem to play in a clip.
+
+        Silence gives False.
 
         Args:
             encoder: style encoder that the detector was trained with.

@@ -104,6 +104,8 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
             tags = describe_result(clip.name, output.voice or style, choices.describe())
             write_result(file, output.audio, output.sample_rate, subtype, tags)
             facts = choices.to_dict() | {"voice": output.voice, "clip": clip.describe(converter.pipeline.mel)}
+            if converter.is_mix(clip):
+                facts["warning"] = load_texts()[FALLBACK]["is_mix"]
             if notes := clip.notes(load_texts()[FALLBACK]):
                 facts["notes"] = notes
             return FileData(path=str(file), orig_name=file.name), facts | {"seconds": round(clip.seconds, 3)}

@@ -11,13 +11,12 @@ import numpy as np
 from stylediff.audio import MIN_SECONDS, read_sound
 from stylediff.containers import UNEXPECTED
 from stylediff.page.clip_notes import notes_of, warn_of_range
+from stylediff.page.conversions import Converter
 from stylediff.page.errors import explain
 from stylediff.page.html_component import build_html_component
 from stylediff.page.sentences import describe_part, warn_of
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
-from stylediff.page.zero_gpu import FORKS
-from stylediff.pipeline import StyleTransferPipeline
 
 DRAWN_S = 600.0  # of longer files, no waveform is drawn
 PEAKS = 300  # across the strip
@@ -46,15 +45,12 @@ def peaks_of(path: str) -> tuple[float, ...]:
     return tuple(float(peak) for peak in (peaks / max(peaks.max(initial=0), 1e-9)).round(3))
 
 
-def build_clip_check(pipeline: StyleTransferPipeline) -> Callable[..., dict[str, Any]]:
+def build_clip_check(converter: Converter) -> Callable[..., dict[str, Any]]:
     """Build the function that describes and checks the converted part."""
 
     @lru_cache(maxsize=16)
     def sounds_mixed(path: str, start_s: float, length_s: float) -> bool:
-        if FORKS:  # the model waits on a GPU that only a conversion borrows
-            return False
-        clip = load_clip(path, start_s, length_s)
-        return pipeline.is_mix(clip.samples, clip.sample_rate)
+        return converter.is_mix(load_clip(path, start_s, length_s))
 
     def check_clip(
         path: str | None,

@@ -15,7 +15,7 @@ import torch
 from stylediff.page.inference_thread import compute
 from stylediff.page.settings import Choices
 from stylediff.page.uploads import Clip
-from stylediff.page.zero_gpu import check_duration, on_gpu
+from stylediff.page.zero_gpu import FORKS, check_duration, on_gpu
 from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
 from stylediff.sampling import count_steps
 
@@ -185,6 +185,13 @@ class Converter:
         """
         counts = not is_matching or choices.like < 1
         return choices.resolve(self.pipeline.recommended_settings(choices.target) if counts else {})
+
+    def is_mix(self, clip: Clip) -> bool:
+        """Return True if several instruments seem to play.
+
+        False where the model waits on a GPU that only a conversion borrows.
+        """
+        return not FORKS and self.pipeline.is_mix(clip.samples, clip.sample_rate)
 
     def __call__(
         self, clip: Clip, choices: Choices, reference: Clip | None = None, shows_previews: bool = False

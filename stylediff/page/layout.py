@@ -99,7 +99,7 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
     ]
     connect_stop(stop, runs, status)
     stop.click(handlers.kept.stop, visitor, None, **LIGHT)
-    connect_clip(source, part, controls, facts, build_clip_check(converter.pipeline))
+    connect_clip(source, part, controls, facts, build_clip_check(converter))
     player.select(take_as_source, None, source, **LIGHT)
     if results:
         with gallery:

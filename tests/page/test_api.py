@@ -12,12 +12,13 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from stylediff.instruments import get_instrument
-from stylediff.page.api import FIRST
+from stylediff.page.api import FIRST, build_endpoint, endpoint_parameters
+from stylediff.page.conversions import Converter
 from stylediff.page.settings import Choices
 from stylediff.settings import declarations
 from tests.helpers.files import ROOT
 from tests.helpers.tiny_pipeline import TONE_RATE as RATE
-from tests.helpers.tiny_pipeline import write_tone
+from tests.helpers.tiny_pipeline import with_detector, write_tone
 
 
 @pytest.mark.slow
@@ -204,3 +205,11 @@ def test_notes_can_be_fitted_to_the_range(address):
     client, source = Client(address, verbose=False), handle_file(str(ROOT / "examples" / "cello_bach_prelude.flac"))
     _, facts = client.predict(source, target="flute", steps=1, fit=True, length_s=3, api_name="/convert")
     assert facts["transpose"] == 24
+
+
+def test_several_instruments_are_named_in_the_facts(clip):
+    values = {parameter.name: parameter.default for parameter in endpoint_parameters()}
+    values |= {"source": {"path": str(clip), "meta": {"_type": "gradio.FileData"}}, "target": "violin"}
+    for score, warns in ((1.0, True), (-1.0, False)):
+        _, facts = build_endpoint(Converter(with_detector(score)))(*values.values())
+        assert ("warning" in facts) == warns

@@ -81,7 +81,7 @@ def test_too_few_instruments_are_reported(encoder, tmp_path, capsys):
 
 @pytest.fixture
 def recordings(tmp_path):
-    """Tones of four instruments, an octave apart: five pieces that may be trained on, and a held-out one."""
+    """Tones of four instruments, an octave apart: five that may be trained on, and a held-out one."""
     names = [f"take {number}" for number in range(30)]
     of_split = {split: [name for name in names if split_of(name) == split] for split in (TRAIN, HELD_OUT)}
     for octave, instrument in enumerate(INSTRUMENT_NAMES[:4]):
@@ -92,16 +92,16 @@ def recordings(tmp_path):
     return tmp_path / "recordings"
 
 
-def test_recordings_are_divided_by_piece_and_held_out_ones_are_left_out(recordings, cache, encoder, tmp_path):
+def test_recordings_are_divided_and_held_out_ones_are_left_out(recordings, cache, encoder, tmp_path):
     to_train, to_validate = recorded_clips(recordings, MEL)
     assert [len(clips) for clips in to_train] == [FOLD - 1] * 4
     assert [len(clips) for clips in to_validate] == [1] * 4
-    train(settings(cache, encoder, tmp_path, recordings=recordings))
+    train(settings(cache, encoder, tmp_path, recordings=str(recordings)))
     assert json.loads((tmp_path / "shares.json").read_text()).keys() == {"cache", "recordings"}
 
 
 def test_too_few_recordings_are_reported(recordings):
     for path in (recordings / INSTRUMENT_NAMES[0]).iterdir():
         path.unlink()
-    with pytest.raises(RecordingError, match="fewer than 4 instruments with 5 pieces"):
+    with pytest.raises(RecordingError, match="fewer than 4 instruments with 5 clips"):
         recorded_clips(recordings, MEL)

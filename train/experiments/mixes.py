@@ -66,7 +66,10 @@ def draw_clips(
 def measure(
     pipeline: StyleTransferPipeline, instruments: dict[str, list[torch.Tensor]], count: int
 ) -> dict[str, dict[str, float]]:
-    """Share of clips called a mix, by number of instruments; of single ones, by instrument too."""
+    """Share of clips called a mix, by number of instruments.
+
+    Shares of single instruments are also given for each instrument.
+    """
     shares: dict[str, dict[str, float]] = {}
     for size in range(1, min(4, len(instruments)) + 1):
         drawn = [(names, pipeline.is_mix(mix, SAMPLE_RATE)) for names, mix in draw_clips(instruments, size, count)]

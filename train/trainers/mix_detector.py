@@ -9,9 +9,7 @@ python -m train mix-detector --cache RUN/mels --recordings FOLDER --style-encode
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,13 +30,11 @@ from train.trainers.settings import MixDetectorSettings
 SIZES = (1, 1, 1, 1, 2, 2, 3, 4)  # instruments of a clip, equally likely: half of the clips are single instruments
 QUIETEST = 8 / (20 / np.log(10))  # nepers below the loudest instrument
 VALIDATION_BATCHES = 8
-FOLD = 5  # the last of so many pieces of an instrument is for validation
-
-Instruments = list[Sequence[torch.Tensor]]  # clips of each instrument
+FOLD = 5  # the last of so many recorded clips of an instrument is for validation
 
 
-class CachedClips(Sequence[torch.Tensor]):
-    """Log-mels (1, mels, frames) of some rows of a cache, read when they are needed."""
+class CachedClips:
+    """Log-mels (1, mels, frames) of rows of a cache, read on demand."""
 
     def __init__(self, cache: MelCache, rows: list[int]) -> None:
         self.cache, self.rows = cache, rows
@@ -46,8 +42,11 @@ class CachedClips(Sequence[torch.Tensor]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, number: Any) -> torch.Tensor:
+    def __getitem__(self, number: int) -> torch.Tensor:
         return self.cache.tensor(self.rows[number])
+
+
+Instruments = list[CachedClips | list[torch.Tensor]]  # clips of each instrument
 
 
 def cached_clips(cache: MelCache, split: str) -> Instruments:
@@ -66,31 +65,24 @@ def cached_clips(cache: MelCache, split: str) -> Instruments:
 
 
 def recorded_clips(folder: Path, mel: MelConfig) -> tuple[Instruments, Instruments]:
-    """Log-mels of recordings, by instrument: those to train on, and those to validate with.
+    """Log-mels of recordings by instrument, for training and for validation.
 
-    Held-out recordings are in neither. Every fifth piece of an instrument is for validation.
+    Held-out recordings are in neither. Every fifth clip of an instrument is for validation, so validation clips may be
+    of pieces that are trained on.
 
     Raises:
-        RecordingError: fewer instruments than the largest mix have five pieces.
+        RecordingError: fewer instruments than the largest mix have five clips.
     """
-    pieces: dict[str, dict[str, list[torch.Tensor]]] = {}
+    found: dict[str, list[torch.Tensor]] = {}
     for recording in list_recordings(folder):
-        if recording.split != TRAIN or recording.instrument is None:
-            continue
-        clips = [waveform_to_mel(clip * loudness_gain(clip), mel)[0] for clip in load_clips(recording, mel.sample_rate)]
-        pieces.setdefault(recording.instrument, {}).setdefault(recording.piece, []).extend(clips)
-    to_train: Instruments = []
-    to_validate: Instruments = []
-    for of_instrument in pieces.values():
-        by_piece = [clips for clips in of_instrument.values() if clips]
-        validation = by_piece[FOLD - 1 :: FOLD]
-        training = [clips for number, clips in enumerate(by_piece) if number % FOLD != FOLD - 1]
-        for found, chosen in ((to_train, training), (to_validate, validation)):
-            if chosen:
-                found.append([clip for clips in chosen for clip in clips])
-    if len(to_validate) < max(SIZES):
-        raise RecordingError(f"{folder} has fewer than {max(SIZES)} instruments with {FOLD} pieces to train on")
-    return to_train, to_validate
+        if recording.split == TRAIN and recording.instrument is not None:
+            clips = [clip[None] * loudness_gain(clip) for clip in load_clips(recording, mel.sample_rate)]
+            found.setdefault(recording.instrument, []).extend(waveform_to_mel(clip, mel)[0] for clip in clips)
+    found = {instrument: clips for instrument, clips in found.items() if len(clips) >= FOLD}
+    if len(found) < max(SIZES):
+        raise RecordingError(f"{folder} has fewer than {max(SIZES)} instruments with {FOLD} clips to train on")
+    training = [[clip for number, clip in enumerate(clips, 1) if number % FOLD] for clips in found.values()]
+    return [*training], [clips[FOLD - 1 :: FOLD] for clips in found.values()]
 
 
 def add_up(mels: torch.Tensor, gains: torch.Tensor, floor: float) -> torch.Tensor:
@@ -131,7 +123,7 @@ def sample_mixes(
 def sample_batch(
     origins: list[Instruments], count: int, mel: MelConfig, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw the same number of samples from each origin of clips, and vary half of them."""
+    """Draw equally many samples from each origin, and vary half of them."""
     each = -(-count // len(origins))
     drawn = [sample_mixes(instruments, each, mel, generator) for instruments in origins]
     mels, sizes = (torch.cat(parts)[:count] for parts in zip(*drawn, strict=True))
@@ -143,7 +135,9 @@ def sample_batch(
 def set_threshold(
     model: MixDetector, encoder: StyleEncoder, origins: dict[str, Instruments], settings: MixDetectorSettings
 ) -> dict[str, dict[str, float]]:
-    """Shift the scores so that few single instruments of each origin are above 0.
+    """Shift the scores so that few single instruments are above 0.
+
+    The share is kept for each origin of clips.
 
     Returns the share of validation clips above it, by origin and number of instruments.
     """
@@ -173,8 +167,8 @@ def train(settings: MixDetectorSettings) -> MixDetector:
     encoder = StyleEncoder.from_pretrained(settings.style_encoder).float().eval()
     origins = [cached_clips(cache, "train")]
     validation = {"cache": cached_clips(cache, "validation")}
-    if settings.recordings is not None:
-        recorded, validation["recordings"] = recorded_clips(settings.recordings, cache.mel)
+    if settings.recordings:
+        recorded, validation["recordings"] = recorded_clips(Path(settings.recordings), cache.mel)
         origins.append(recorded)
     torch.manual_seed(settings.seed)
     model = MixDetector(encoder.config.tokens * encoder.config.width, settings.width)

@@ -243,14 +243,14 @@ class MixDetectorSettings(TrainSettings):
     Attributes:
         cache: folder of the mel cache.
         style_encoder: folder of the StyleEncoder whose features it judges.
-        recordings: folder of recordings, in folders named by instrument, from which half of the samples are drawn.
+        recordings: folder of recordings, in folders named by instrument, for half of the samples; or empty.
         width: see MixDetector.
         false_alarms: share of the single instruments of the validation split that may count as mixes.
     """
 
     cache: Path
     style_encoder: Path
-    recordings: Path | None = None
+    recordings: str = ""
     steps: int = 500
     batch_size: int = 64
     learning_rate: float = 1e-3
