@@ -40,7 +40,7 @@ class MixDetector(ModelMixin, ConfigMixin):
         self.score = nn.Linear(width, 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return a score for the tokens of each clip; above 0 means a mix.
+        """Score the tokens of each clip; above 0 means a mix.
 
         (batch, tokens, width) becomes (batch,).
         """

@@ -140,5 +140,5 @@ class StyleEncoder(ModelMixin, ConfigMixin):
         """
         if self.reference is None:
             raise ValueError("this model does not accept reference clips; choose an instrument by name")
-        features = self.reference((mel - self.mel.log_floor) / LEVEL_SCALE)
+        features = self.reference(((mel - self.mel.log_floor) / LEVEL_SCALE).to(self.dtype))
         return features.reshape(-1, self.config.tokens, self.config.width)

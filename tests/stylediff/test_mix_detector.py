@@ -25,6 +25,7 @@ def test_the_score_decides():
     assert with_detector(1.0).is_mix(tone, RATE)
     assert not with_detector(-1.0).is_mix(tone, RATE)
     assert with_detector(1.0).is_mix(torch.stack([tone, tone]).numpy(), RATE)
+    assert with_detector(1.0).to(torch.bfloat16).is_mix(tone, RATE)
 
 
 def test_silence_and_models_without_a_detector_are_no_mix():
