@@ -324,20 +324,19 @@ class StyleTransferPipeline(DiffusionPipeline):
         guidance_scale: float,
         temperature: float,
         callback_on_step_end: Callable[..., dict | None] | None = None,
+        mapping: Callable[..., torch.Tensor] = map_windows,
     ) -> torch.Tensor:
         """Run all timesteps from ``prepare_latents`` and return the final latents.
 
         See ``stylediff.sampling`` for the steps. A long clip is one diffusion: each step predicts overlapping windows
         and crossfades the predictions, so that neighbouring windows agree from the first step on (MultiDiffusion,
-        Bar-Tal et al. 2023).
+        Bar-Tal et al. 2023). ``mapping`` may also be ``map_ring``.
         """
         with self.progress_bar(total=len(timesteps)) as bar:
             for step, timestep in enumerate(timesteps):
                 pair = torch.cat([latents, source], dim=1)
-                predict = partial(
-                    self.predict_velocity, timestep=timestep, tokens=tokens, guidance_scale=guidance_scale
-                )
-                velocity = map_windows(predict, pair, *self.window_columns)
+                fixed = {"timestep": timestep, "tokens": tokens, "guidance_scale": guidance_scale}
+                velocity = mapping(partial(self.predict_velocity, **fixed), pair, *self.window_columns)
                 latents = take_step(self.scheduler, velocity, timesteps, step, latents, temperature)
                 if callback_on_step_end is not None:
                     changed = callback_on_step_end(self, step, timestep, {"latents": latents})

@@ -6,7 +6,6 @@ all.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 
@@ -15,7 +14,6 @@ from stylediff.dynamics import follow_dynamics
 from stylediff.mel import MelConfig, waveform_to_mel
 from stylediff.phase_reconstruction import MOMENTUM, overlap_add, rescale
 from stylediff.pipeline import OVERLAP_FRAMES, WINDOW_FRAMES, StyleTransferPipeline
-from stylediff.sampling import take_step
 from stylediff.settings import TransferSettings
 from stylediff.windows import map_ring
 
@@ -151,7 +149,11 @@ def transfer_ring(
     gain = loudness_gain(ring)
     source_mel = ring_mel(ring * gain, config)
     source = map_ring(pipeline.autoencoder.encode, source_mel, WINDOW_FRAMES, OVERLAP_FRAMES, stride)
-    latents = denoise_ring(pipeline, source, target, settings, generator, callback)
+    latents, timesteps = pipeline.prepare_latents(
+        source, settings.steps, settings.strength, settings.temperature, generator, settings.refine_from
+    )
+    tokens, guidance, temperature = pipeline.encode_target(target), settings.guidance, settings.temperature
+    latents = pipeline.denoise(latents, source, tokens, timesteps, guidance, temperature, callback, mapping=map_ring)
     mel = map_ring(pipeline.autoencoder.decode, latents, *pipeline.window_columns)
     if settings.enhance and (enhancer := pipeline.enhancer) is not None:
         pair = torch.cat([mel, source_mel], dim=1)
@@ -162,24 +164,3 @@ def transfer_ring(
     sound = pipeline.synthesize(unroll(mel, MARGIN_FRAMES, 2 * MARGIN_FRAMES))[0]
     loop = close_ring(sound[MARGIN_FRAMES * config.hop_length :], frames, config)
     return limit_peak(resample_ring(loop.cpu() / gain, len(waveform)))
-
-
-def denoise_ring(
-    pipeline: StyleTransferPipeline,
-    source: torch.Tensor,
-    target: str,
-    settings: TransferSettings,
-    generator: torch.Generator,
-    callback: Callback | None,
-) -> torch.Tensor:
-    """Latents of the target on a ring, like ``source``."""
-    tokens = pipeline.encode_target(target)
-    steps, strength, temperature = settings.steps, settings.strength, settings.temperature
-    latents, timesteps = pipeline.prepare_latents(source, steps, strength, temperature, generator, settings.refine_from)
-    for step, timestep in enumerate(timesteps):
-        predict = partial(pipeline.predict_velocity, timestep=timestep, tokens=tokens, guidance_scale=settings.guidance)
-        velocity = map_ring(predict, torch.cat([latents, source], dim=1), *pipeline.window_columns)
-        latents = take_step(pipeline.scheduler, velocity, timesteps, step, latents, temperature)
-        if callback is not None:
-            callback(pipeline, step, timestep, {"latents": latents})
-    return latents
