@@ -47,11 +47,11 @@ class ReferenceTransfer:
 
 
 def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) -> Iterator[tuple[ClipGroup, ClipRecord]]:
-    """Clips of an instrument in a reproducible random order."""
+    """Clips of an instrument that are not silent, in a reproducible random order."""
     chosen = [group for group in groups if group.split == split and group.paired]
     for number in np.random.default_rng(INSTRUMENT_NAMES.index(instrument)).permutation(len(chosen)):
         for clip in chosen[number].clips:
-            if clip.role == role and clip.instrument == instrument:
+            if clip.role == role and clip.instrument == instrument and clip.notes_left_out < len(chosen[number].notes):
                 yield chosen[number], clip
 
 
