@@ -47,7 +47,7 @@ class ReferenceTransfer:
 
 
 def clips_of(groups: list[ClipGroup], split: str, role: str, instrument: str) -> Iterator[tuple[ClipGroup, ClipRecord]]:
-    """Clips of an instrument that are not silent, in a reproducible random order."""
+    """Sounding clips of an instrument, in a reproducible random order."""
     chosen = [group for group in groups if group.split == split and group.paired]
     for number in np.random.default_rng(INSTRUMENT_NAMES.index(instrument)).permutation(len(chosen)):
         for clip in chosen[number].clips:
