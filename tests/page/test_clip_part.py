@@ -49,16 +49,18 @@ def test_a_part_is_chosen_by_dragging_and_all_by_a_click(visit, tmp_path):
     upload(visitor, path)
     visitor.wait_for_selector("#clip_facts >> text='Converts 0:00–0:10 of 0:10'")
     strip = visitor.locator("#clip_facts .part")
-    strip.hover()  # waits until it no longer moves
     box = strip.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    visitor.mouse.move(box["x"] + 0.2 * box["width"], middle)
+
+    def point_at(share):  # waits until the strip no longer moves, which a loading player above it may cause
+        strip.hover(position={"x": share * box["width"], "y": box["height"] / 2})
+
+    point_at(0.2)
     visitor.mouse.down()
-    visitor.mouse.move(box["x"] + 0.4 * box["width"], middle, steps=4)
-    visitor.mouse.move(box["x"] + 0.6 * box["width"], middle, steps=4)
+    point_at(0.4)
+    point_at(0.6)
     visitor.mouse.up()
     visitor.wait_for_selector("#clip_facts >> text='Converts 0:02–0:06 of 0:10'")
-    chosen = visitor.locator("#clip_facts .part-chosen").bounding_box()
+    box, chosen = strip.bounding_box(), visitor.locator("#clip_facts .part-chosen").bounding_box()
     assert chosen["x"] - box["x"] == pytest.approx(0.2 * box["width"], abs=4)
     assert chosen["width"] == pytest.approx(0.4 * box["width"], abs=6)
     visitor.click("#go")
