@@ -21,9 +21,8 @@ from train.trainers.settings import (
 
 def trainer(name: str, settings: type[TrainSettings], summary: str) -> Command:
     """Declare a trainer's command, with a flag for each setting."""
-    return Command(
-        name=name, summary=summary, function=f"trainers.{name}:main", add_arguments=partial(add_settings, cls=settings)
-    )
+    function = f"trainers.{name.replace('-', '_')}:main"
+    return Command(name=name, summary=summary, function=function, add_arguments=partial(add_settings, cls=settings))
 
 
 def export_pipeline(parser: argparse.ArgumentParser) -> None:
@@ -55,18 +54,8 @@ COMMANDS = (
     trainer("enhancer", EnhancerSettings, "Train the enhancer of generated mels."),
     trainer("voice", VoiceSettings, "Train the style tokens of one new voice of a saved pipeline."),
     trainer("classifier", ClassifierSettings, "Train the instrument classifier on renders."),
-    Command(
-        name="band-extender",
-        summary="Train the network that predicts the levels of the upper band.",
-        function="trainers.band_extender:main",
-        add_arguments=partial(add_settings, cls=BandExtenderSettings),
-    ),
-    Command(
-        name="mix-detector",
-        summary="Train the detector of clips in which several instruments play.",
-        function="trainers.mix_detector:main",
-        add_arguments=partial(add_settings, cls=MixDetectorSettings),
-    ),
+    trainer("band-extender", BandExtenderSettings, "Train the network that predicts the levels of the upper band."),
+    trainer("mix-detector", MixDetectorSettings, "Train the detector of clips in which several instruments play."),
     trainer("vqvae", VqvaeSettings, "Train a VQ-VAE on patches: pictures or pieces of log-mels as discrete codes."),
     Command(
         name="export-pipeline",
