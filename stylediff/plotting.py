@@ -197,6 +197,26 @@ def repair_figure(
     return to_image(figure)
 
 
+def code_figure(source: torch.Tensor, mel: torch.Tensor, colours: np.ndarray, config: MelConfig) -> Image.Image:
+    """Plot a log-mel, its codes, and what the codes keep.
+
+    Args:
+        source, mel: (mels, frames) in nepers.
+        colours: a colour for each code, (mels / 4, padded frames / 4, 3) uint8, low bands first.
+    """
+    top = brightest([source, mel], config)
+    figure = Figure(figsize=(12, 9), dpi=100, layout="constrained")
+    above, middle, below = figure.subplots(3, 1, sharex=True, sharey=True)
+    for axes, values, name in ((above, source, "clip"), (below, mel, "made from the codes")):
+        show_bands(axes, values, "magma", (top - DYNAMIC_RANGE, top), config)
+        axes.set_title(name, loc="left")
+    end = config.seconds(colours.shape[1] * (config.n_mels // colours.shape[0]))
+    middle.imshow(colours, origin="lower", aspect="auto", extent=(0, end, 0, config.n_mels), interpolation="nearest")
+    middle.set(ylabel="Hz", xlim=(0, config.seconds(mel.shape[-1])))
+    middle.set_title("codes", loc="left")
+    return to_image(figure)
+
+
 def change_image(source: torch.Tensor, target: torch.Tensor, config: MelConfig) -> np.ndarray:
     """Draw the level difference of a log-mel to its source.
 

@@ -22,11 +22,11 @@ LAYERS = (
     {"output_files", "transcription"},
     {"mel", "room", "stereo", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
     {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
-    {"autoencoder", "bandwidth", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
+    {"autoencoder", "bandwidth", "code_model", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
     {"mix_detector", "output_sound", "transfer_output"},
     {"pipeline"},
     {"checkpoint", "ring", "gap_filling"},
-    {"__main__", "ringtone", "repair"},
+    {"__main__", "codes", "ringtone", "repair"},
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 # a module of the training imports only from its package and from those in rows above

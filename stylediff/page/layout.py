@@ -17,6 +17,7 @@ from stylediff.page.api import build_endpoint
 from stylediff.page.batch_tab import Batches
 from stylediff.page.clip_notes import build_notes_endpoint
 from stylediff.page.clip_part import build_clip_check, build_clip_part, choose_part
+from stylediff.page.codes_tab import CodesTab
 from stylediff.page.controls import (
     Components,
     Controls,
@@ -283,13 +284,13 @@ def launch_options(t: gr.I18n) -> dict[str, Any]:
 def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[gr.Blocks, dict[str, Any]]:
     """Build the page of a pipeline; return it and its launch arguments."""
     results = find_results(examples)
-    t, converter, tones, repairs = (
-        PageLabels(label_examples(results)), Converter(pipeline), RingtoneTab(pipeline), RepairTab(pipeline)
-    )  # fmt: skip
+    t, converter = PageLabels(label_examples(results)), Converter(pipeline)
+    tones, repairs, codes = RingtoneTab(pipeline), RepairTab(pipeline), CodesTab(pipeline)
     with Page(title=TITLE, delete_cache=(3600, 3600)) as page:
         gr.api(build_endpoint(converter), api_name="convert", **MODEL)
         gr.api(tones.endpoint(), api_name="ringtone", **MODEL)
         gr.api(repairs.endpoint(), api_name="repair", **MODEL)
+        gr.api(codes.endpoint(), api_name="codes", **MODEL)
         gr.api(build_notes_endpoint(), api_name="notes", concurrency_limit=None)
         with gr.Column(elem_id="head"):
             gr.Markdown(f"# {TITLE}", elem_id="title")
@@ -303,6 +304,8 @@ def build_page(pipeline: StyleTransferPipeline, examples: list[Path]) -> tuple[g
             tones.build(t)
         with gr.Tab(t("repair_tab")):
             repairs.build(t)
+        with gr.Tab(t("codes_tab")):
+            codes.build(t, list(results))
         with gr.Tab(t("about_tab")):
             build_about(t)
         connect_link(page, controls)

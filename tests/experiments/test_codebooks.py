@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from stylediff.mel import MelConfig
 from tests.helpers.commands import command, jobs_run_here, settings_from
@@ -21,8 +20,6 @@ from train.experiments.codebooks import (
     build_job,
     choose_steps,
     list_variants,
-    tile,
-    untile,
 )
 from train.trainers.settings import VqvaeSettings
 from train.trainers.vqvae import build_model
@@ -61,14 +58,6 @@ def test_steps_fill_the_minutes_and_are_chosen_once(tmp_path: Path) -> None:
     spent = steps * sum(timed[str(variant.size)] for variant in list_variants([16], [16], [0]))
     assert spent == pytest.approx(45, rel=0.2)
     assert choose_steps(sets, arguments(out=tmp_path, minutes=100.0)) == steps
-
-
-def test_tiles_are_put_together_again() -> None:
-    mel = torch.rand(256, 100)
-    tiles = tile(mel)
-    assert tiles.shape == (24, 1, 32, 32)
-    assert tiles[1, 0].equal(mel[:32, 32:64])
-    assert untile(tiles, 256).equal(mel[:, :96])
 
 
 def test_tables_have_means_and_deviations_over_seeds() -> None:

@@ -15,11 +15,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
+from stylediff.code_model import PATCH
 from train.common.cli import run_command
 from train.data.manifest import SPLITS
-from train.data.patches import NO_LABEL, SIZE, PatchError, PatchSet, write_patches
+from train.data.patches import NO_LABEL, PatchError, PatchSet, write_patches
 
-RECORD = 1 + 3 * SIZE * SIZE  # bytes of a picture in CIFAR-10's binary files: label, red, green, blue
+RECORD = 1 + 3 * PATCH * PATCH  # bytes of a picture in CIFAR-10's binary files: label, red, green, blue
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 HELD_OUT = 20  # one training picture in so many is for validation
 TESTED = 10  # one picture in so many is for testing, where there is no folder of test pictures
@@ -35,7 +36,7 @@ def read_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not len(content) or len(content) % RECORD:
         raise PatchError(f"{path} has {len(content)} bytes, not a multiple of {RECORD}: it is no CIFAR-10 binary file")
     records = content.reshape(-1, RECORD)
-    return records[:, 1:].reshape(-1, 3, SIZE, SIZE), records[:, 0].astype(np.int16)
+    return records[:, 1:].reshape(-1, 3, PATCH, PATCH), records[:, 0].astype(np.int16)
 
 
 def split_training(count: int) -> np.ndarray:
@@ -71,7 +72,7 @@ def read_picture(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as picture:
-            fitted = ImageOps.fit(picture.convert("RGB"), (SIZE, SIZE), Image.Resampling.LANCZOS)
+            fitted = ImageOps.fit(picture.convert("RGB"), (PATCH, PATCH), Image.Resampling.LANCZOS)
     except (UnidentifiedImageError, OSError) as error:
         raise PatchError(f"{path} cannot be read as a picture: {error}") from error
     return np.asarray(fitted).transpose(2, 0, 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from stylediff.code_model import PATCH
 from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
 from stylediff.mel import MelConfig
 from stylediff.notes import Note
@@ -20,7 +21,7 @@ from train.common.cli import run_command
 from train.data.manifest import SPLITS, ManifestError, read_manifest
 from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.data.notes import notes_in_range
-from train.data.patches import NO_LABEL, SIZE, PatchError, PatchSet, write_patches
+from train.data.patches import NO_LABEL, PatchError, PatchSet, write_patches
 
 SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}
 QUIETEST = 3.0  # nepers above the floor that a patch's loudest value must reach: 26 dB
@@ -50,8 +51,8 @@ def read_notes(cache: MelCache, data: Path) -> list[tuple[Note, ...]]:
 def onset_frames(notes: tuple[Note, ...], start: int, mel: MelConfig) -> np.ndarray:
     """1 for frames of a patch in which a note starts, (32,)."""
     frames = np.array([int(note.start / mel.seconds(1)) for note in notes], int) - start
-    onsets = np.zeros(SIZE, np.int16)
-    onsets[frames[(frames >= 0) & (frames < SIZE)]] = 1
+    onsets = np.zeros(PATCH, np.int16)
+    onsets[frames[(frames >= 0) & (frames < PATCH)]] = 1
     return onsets
 
 
@@ -65,9 +66,9 @@ def find_patch(cache: MelCache, row: int, rng: np.random.Generator) -> tuple[int
     """First band and frame of a random patch with sound, or None."""
     bands, frames = cache.mel.n_mels, cache.clips[row].frames
     for _ in range(TRIES):
-        band = SIZE * int(rng.integers(bands // SIZE))
-        start = int(rng.integers(frames - SIZE + 1))
-        if cache.mels[row, band : band + SIZE, start : start + SIZE].max() > cache.mel.log_floor + QUIETEST:
+        band = PATCH * int(rng.integers(bands // PATCH))
+        start = int(rng.integers(frames - PATCH + 1))
+        if cache.mels[row, band : band + PATCH, start : start + PATCH].max() > cache.mel.log_floor + QUIETEST:
             return band, start
     return None
 
@@ -82,7 +83,7 @@ def choose_rows(cache: MelCache, split: str) -> list[np.ndarray]:
         [
             number
             for number, clip in enumerate(cache.clips)
-            if clip.split == split and clip.role == "target" and clip.instrument == name and clip.frames >= SIZE
+            if clip.split == split and clip.role == "target" and clip.instrument == name and clip.frames >= PATCH
         ]
         for name in INSTRUMENT_NAMES
     ]
@@ -96,12 +97,12 @@ def cut_patches(cache: MelCache, notes: list[tuple[Note, ...]], out: Path, count
     counts = {split: round(share * count) for split, share in SHARES.items()}
     total = sum(counts.values())
     out.mkdir(parents=True, exist_ok=True)
-    shape = (total, 1, SIZE, SIZE)
+    shape = (total, 1, PATCH, PATCH)
     patches = np.lib.format.open_memmap(out / "patches.npy", mode="w+", dtype=np.float16, shape=shape)
     voices = sorted({clip.voice for clip in cache.clips})
     names = ("instrument", "voice", "pitch", "band", "start", "clip")
     labels = {name: np.full(total, NO_LABEL, np.int32) for name in names}
-    labels["onset"] = np.zeros((total, SIZE), np.int16)
+    labels["onset"] = np.zeros((total, PATCH), np.int16)
     rng, number = np.random.default_rng(seed), 0
     for split, wanted in tqdm(counts.items(), unit="split"):
         instruments = choose_rows(cache, split)
@@ -116,13 +117,13 @@ def cut_patches(cache: MelCache, notes: list[tuple[Note, ...]], out: Path, count
                     raise PatchError(f"the clips of the {split} split are silent")
                 continue
             band, start = found
-            clip, middle = cache.clips[row], cache.mel.seconds(start + SIZE // 2)
-            patches[number, 0] = cache.mels[row, band : band + SIZE, start : start + SIZE]
+            clip, middle = cache.clips[row], cache.mel.seconds(start + PATCH // 2)
+            patches[number, 0] = cache.mels[row, band : band + PATCH, start : start + PATCH]
             values = (
                 INSTRUMENT_NAMES.index(clip.instrument),
                 voices.index(clip.voice),
                 pitch_at(notes[row], middle),
-                band // SIZE,
+                band // PATCH,
                 start,
                 row,
             )

@@ -12,7 +12,6 @@ import torch
 from train.common.files import write_atomically
 from train.data.manifest import SPLITS
 
-SIZE = 32  # height and width of a patch
 KINDS = ("image", "mel")
 NO_LABEL = -1
 MOMENT_PATCHES = 10_000

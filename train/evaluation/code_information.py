@@ -12,9 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
+from stylediff.code_model import GRID, STRIDE
 from stylediff.mel import MelConfig
 from train.data.patches import NO_LABEL, PatchSet
-from train.models.vqvae import GRID, STRIDE
 
 PITCH_CLASSES = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
 HUES = ["red", "orange", "yellow-green", "green", "cyan", "blue", "violet", "pink"]

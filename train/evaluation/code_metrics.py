@@ -8,10 +8,11 @@ import torch
 from sklearn.cluster import MiniBatchKMeans
 from torch.nn import functional
 
-from train.data.patches import SIZE, PatchSet
+from stylediff.code_model import GRID, PATCH, STRIDE
+from train.data.patches import PatchSet
 from train.evaluation.picture_metrics import psnr, ssim
 from train.models.code_prior import CodePrior, prior_loss
-from train.models.vqvae import GRID, STRIDE, VqVae, perplexity
+from train.models.vqvae import VqVae, perplexity
 
 PRIOR_BATCH = 64
 PRIOR_LEARNING_RATE = 2e-3
@@ -137,7 +138,7 @@ def to_blocks(patches: torch.Tensor) -> torch.Tensor:
 def from_blocks(blocks: torch.Tensor) -> torch.Tensor:
     """Put 4 x 4 blocks together again, (patches, channels, 32, 32)."""
     columns = blocks.reshape(-1, GRID**2, blocks.shape[1]).transpose(1, 2)
-    return functional.fold(columns, SIZE, STRIDE, stride=STRIDE)
+    return functional.fold(columns, PATCH, STRIDE, stride=STRIDE)
 
 
 def measure_block_codebook(patches: PatchSet, size: int, rows: np.ndarray, seed: int = 0) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 from torch.nn import functional
 
+from stylediff.code_model import GRID, STRIDE, tile, untile
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.mel import MelConfig
 from train.common.cli import run_command
@@ -38,9 +39,8 @@ from train.evaluation.code_information import (
 from train.evaluation.code_metrics import encode
 from train.evaluation.runner import load_model
 from train.experiments.codebook_report import to_picture
-from train.experiments.codebooks import tile, untile
 from train.models.instrument_classifier import InstrumentClassifier
-from train.models.vqvae import GRID, STRIDE, VqVae
+from train.models.vqvae import VqVae
 
 SHOWN = 7  # codes per label in the picture
 EXAMPLES = 10  # patches of each

@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from stylediff import StyleTransferPipeline
+from stylediff.code_model import tile, untile
 from stylediff.mel import MelConfig
 from train.common.cli import run_command
 from train.common.files import FolderError, describe_arguments, lock_settings, write_atomically
@@ -27,7 +28,7 @@ from train.common.job_chain import Job, JobError, run_jobs
 from train.common.precision import fast_autocast
 from train.data.mel_cache import CacheError, read_cache
 from train.data.notes import frame_prf
-from train.data.patches import SIZE, PatchError, PatchSet, read_patches
+from train.data.patches import PatchError, PatchSet, read_patches
 from train.data.transcription import NoteTranscriber
 from train.evaluation.code_metrics import (
     code_usage,
@@ -144,22 +145,6 @@ def choose_steps(sets: dict[str, PatchSet], args: argparse.Namespace) -> int:
         steps = max(1, math.floor(60 * args.minutes * TRAINING_SHARE / seconds))
     write_atomically(path, json.dumps({"steps": steps, "seconds_per_step": timed}, indent=1))
     return steps
-
-
-def tile(mel: torch.Tensor) -> torch.Tensor:
-    """Cut a log-mel (mels, frames) into patches (patches, 1, 32, 32).
-
-    Frames beyond the last whole patch are left out.
-    """
-    bands, frames = (length // SIZE for length in mel.shape)
-    cut = mel[:, : frames * SIZE].reshape(bands, SIZE, frames, SIZE)
-    return cut.transpose(1, 2).reshape(-1, 1, SIZE, SIZE)
-
-
-def untile(patches: torch.Tensor, bands: int) -> torch.Tensor:
-    """Put patches (patches, 1, 32, 32) side by side, (bands, frames)."""
-    rows = bands // SIZE
-    return patches.reshape(rows, -1, SIZE, SIZE).transpose(1, 2).reshape(bands, -1)
 
 
 class SoundJudge:

@@ -157,16 +157,24 @@ def codebooks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64, 256, 512, 1024, 4096])
     parser.add_argument("--compared", type=int, nargs="*", default=[512], help="sizes of the other codebooks")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--minutes", type=float, default=480.0, help="time of the whole study, roughly")
+    parser.add_argument("--minutes", type=float, default=330.0, help="time of the whole study, roughly")
     parser.add_argument("--steps", type=int, default=0, help="training steps of every run, instead of --minutes")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--width", type=int, default=128, help="channels of the networks")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--width", type=int, default=64, help="channels of the networks")
     parser.add_argument("--residual-width", type=int, default=32)
     parser.add_argument("--prior-steps", type=int, default=600, help="training steps of priors (0: no prior)")
     parser.add_argument("--tested", type=int, default=10_000, help="most test patches")
     parser.add_argument("--cache", type=Path, help="mel cache, to compare notes of whole clips")
     parser.add_argument("--clips", type=int, default=22, help="number of whole clips")
     add_model_arguments(parser, classifier=False)
+
+
+def code_dictionary(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of trained VQ-VAEs")
+    parser.add_argument("--patches", type=Path, required=True, help="folder of their patches")
+    add_out(parser)
+    parser.add_argument("--patch-limit", type=int, default=10_000, help="most patches")
+    parser.add_argument("--permutations", type=int, default=20)
 
 
 def code_meanings(parser: argparse.ArgumentParser) -> None:
@@ -292,5 +300,11 @@ COMMANDS = (
         function="experiments.code_meanings:main",
         add_arguments=code_meanings,
         check=check_meanings,
+    ),
+    Command(
+        name="code-dictionary",
+        summary="The codebooks that ship, made from trained VQ-VAEs.",
+        function="experiments.code_dictionary:main",
+        add_arguments=code_dictionary,
     ),
 )

@@ -9,9 +9,8 @@ from torch import nn
 from torch.nn import functional
 from vector_quantize_pytorch import FSQ, VectorQuantize
 
-PATCH = 32  # height and width of a patch
-STRIDE = 4  # pixels that one code covers per axis
-GRID = PATCH // STRIDE  # codes of a patch per axis
+from stylediff.code_model import build_decoder, build_encoder, nearest_codes
+
 QUANTIZERS = ("loss", "average", "fsq", "none")
 # Levels of the scalars by number of codes. Those of 256, 1024 and 4096 are from table 1 of arXiv 2309.15505.
 FSQ_LEVELS = {
@@ -85,8 +84,7 @@ class LearnedCodebook(nn.Module):
     def forward(self, latents: torch.Tensor) -> Quantized:
         """Quantise latents (batch, code_dim, rows, columns)."""
         if not self.training:  # the package compares one-hot codes here too, which is slow for many codes
-            last = latents.movedim(1, -1)
-            codes = torch.cdist(last.flatten(0, -2), self.codebook.codebook).argmin(1).reshape(last.shape[:-1])
+            codes = nearest_codes(latents, self.codebook.codebook)
             vectors = self.vectors(codes)
             return Quantized(vectors, codes, self.commitment * functional.mse_loss(latents, vectors))
         passed, codes, _ = self.codebook(latents)
@@ -140,47 +138,6 @@ class NoCodebook(nn.Module):
 
 
 Codebook = LearnedCodebook | ScalarCodebook | NoCodebook
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions with ReLUs before them, added to their input."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(width, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, width, 1)
-        )
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden + self.body(hidden)
-
-
-def residual_blocks(width: int, hidden: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width, hidden) for _ in range(count)), nn.ReLU())
-
-
-def build_encoder(channels: int, width: int, residual_width: int, blocks: int, code_dim: int) -> nn.Sequential:
-    """Strided convolutions and residual blocks: 32 x 32 to 8 x 8."""
-    return nn.Sequential(
-        nn.Conv2d(channels, width // 2, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(width // 2, width, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(width, width, 3, padding=1),
-        residual_blocks(width, residual_width, blocks),
-        nn.Conv2d(width, code_dim, 1),
-    )
-
-
-def build_decoder(channels: int, width: int, residual_width: int, blocks: int, code_dim: int) -> nn.Sequential:
-    """Mirror image of the encoder: 8 x 8 to 32 x 32."""
-    return nn.Sequential(
-        nn.Conv2d(code_dim, width, 3, padding=1),
-        residual_blocks(width, residual_width, blocks),
-        nn.ConvTranspose2d(width, width // 2, 4, 2, 1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(width // 2, channels, 4, 2, 1),
-    )
 
 
 class Reconstruction(NamedTuple):

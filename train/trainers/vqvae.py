@@ -9,10 +9,11 @@ import json
 import numpy as np
 import torch
 
+from stylediff.code_model import GRID
 from train.common.cli import run_command
 from train.common.files import write_atomically
 from train.data.patches import PatchError, PatchSet, read_patches
-from train.models.vqvae import GRID, VqVae, perplexity
+from train.models.vqvae import VqVae, perplexity
 from train.trainers.base_settings import SettingsError, is_due, read_settings
 from train.trainers.loop import TrainingError, TrainingRun, generator_at
 from train.trainers.settings import VqvaeSettings
