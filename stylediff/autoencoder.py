@@ -30,6 +30,11 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         block_out_channels: widths of the levels; every level but the last halves both axes.
         layers_per_block: residual blocks per level.
         mel_mean, mel_std: scaling of log-mels, in nepers.
+        levels: number of values that a latent can have, odd (finite scalar quantisation, Mentzer et al. 2023, arXiv
+            2309.15505); 0 leaves latents continuous, with a Kullback-Leibler loss.
+
+    Raises:
+        ValueError: an even number of levels.
 
     Examples:
         >>> import torch
@@ -54,8 +59,11 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         layers_per_block: int = 2,
         mel_mean: float = -4.0,
         mel_std: float = 2.5,
+        levels: int = 0,
     ) -> None:
         super().__init__()
+        if levels and levels % 2 == 0:
+            raise ValueError(f"levels must be odd, got {levels}")
         self.mel = MelConfig(**(mel or {}))
         folded = fold_mels * fold_frames
         self.vae = AutoencoderKL(
@@ -118,6 +126,17 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
         mel = blocks.reshape(batch, 1, height * rows, width * columns)
         return mel * self.config.mel_std + self.config.mel_mean
 
+    def bound(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents between the lowest and the highest level; unchanged without levels."""
+        return torch.tanh(latents) * (self.config.levels // 2) if self.config.levels else latents
+
+    def snap(self, latents: torch.Tensor) -> torch.Tensor:
+        """Round bounded latents to levels; gradients pass straight through."""
+        if not self.config.levels:
+            return latents
+        half = self.config.levels // 2
+        return latents + (latents.round().clamp(-half, half) - latents).detach()
+
     @apply_forward_hook
     def encode(self, mel: torch.Tensor) -> torch.Tensor:
         """Normalised latents of log-mels.
@@ -126,9 +145,9 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
             mel: (batch, 1, mels, frames).
 
         Returns:
-            (batch, channels, rows, columns), the mode of the posterior.
+            (batch, channels, rows, columns), the mode of the posterior, or its nearest levels.
         """
-        latents = self.vae.encode(self.fold(mel)).latent_dist.mode()
+        latents = self.snap(self.bound(self.vae.encode(self.fold(mel)).latent_dist.mode()))
         normalised = (latents - self.latents_mean[:, None, None]) / self.latents_std[:, None, None]
         return nn.functional.pixel_unshuffle(normalised, self.config.latent_fold)
 
@@ -143,7 +162,7 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
             (batch, 1, mels, columns * frame_stride).
         """
         normalised = nn.functional.pixel_shuffle(latents, self.config.latent_fold)
-        latents = normalised * self.latents_std[:, None, None] + self.latents_mean[:, None, None]
+        latents = self.snap(normalised * self.latents_std[:, None, None] + self.latents_mean[:, None, None])
         return self.unfold(self.vae.decode(latents).sample).clamp_min(self.mel.log_floor)
 
     def forward(self, mel: torch.Tensor, generator: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -151,8 +170,11 @@ class MelAutoencoder(ModelMixin, ConfigMixin):
 
         Returns:
             The reconstruction, (batch, 1, mels, frames) without the floor applied, and the posterior's
-            Kullback-Leibler divergence from the standard normal, averaged over latent values.
+            Kullback-Leibler divergence from the standard normal, averaged over latent values. With levels it is 0.
         """
         posterior = self.vae.encode(self.fold(mel)).latent_dist
+        if self.config.levels:
+            latents = self.snap(self.bound(posterior.mode()))
+            return self.unfold(self.vae.decode(latents).sample)[..., : mel.shape[-1]], latents.new_zeros(())
         reconstruction = self.unfold(self.vae.decode(posterior.sample(generator)).sample)
         return reconstruction[..., : mel.shape[-1]], posterior.kl().mean() / posterior.mean[0].numel()

@@ -126,7 +126,10 @@ class CodeDictionary:
 
     @torch.no_grad()
     def pictures(self, code: int) -> np.ndarray:
-        """The code decoded alone, then places where it occurs, (1 + ``PICTURES``, 12, 12) uint8."""
+        """The code decoded alone, then places where it occurs.
+
+        Returns (1 + ``PICTURES``, 12, 12) uint8.
+        """
         first = (PATCH - PICTURE) // 2
         whole = self.model.decode(torch.full((GRID, GRID), code), PATCH)
         decoded = whole[first : first + PICTURE, first : first + PICTURE]

@@ -24,9 +24,9 @@ main = command("latent-shapes")
 MEL = MelConfig()
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, "8x32x56q35"])
 def test_a_shape_names_the_latents_of_its_autoencoder(shape: str, tmp_path: Path) -> None:
-    channels, rows, columns = map(int, shape.split("x"))
+    channels, rows, columns = map(int, shape.partition("q")[0].split("x"))
     folders = dict.fromkeys(("out", "cache", "vocoder"), tmp_path)
     stages = build_jobs(shape, argparse.Namespace(**folders, clips=10, minutes=2.0))
     settings = settings_from(AutoencoderSettings, stages[0].flags())
@@ -36,6 +36,7 @@ def test_a_shape_names_the_latents_of_its_autoencoder(shape: str, tmp_path: Path
         mel = torch.zeros(1, 1, MEL.n_mels, columns * MEL.n_mels // rows)
         assert model.vae.encode(model.fold(mel)).latent_dist.mode().shape == (1, channels, rows, columns)
         assert model.encode(mel).shape == (1, channels * (rows // 16) ** 2, 16, 28)
+        assert (model.config.levels == 35) == ("q35" in shape)
     made = stages[0].result.parent
     assert stages[1].settings["autoencoder"] == made, "the trained autoencoder encodes"
     assert stages[3].settings["autoencoder"] == made, "the trained autoencoder is exported"
@@ -77,6 +78,7 @@ def test_finished_shapes_are_only_measured(finished: list[str], tmp_path: Path, 
     assert first == pytest.approx(second), "they are the same weights"
     assert (first["autoencoder_steps"], first["denoiser_steps"]) == (11, 7)
     assert first["error"] > 0
+    assert first["bits"] > 0
     assert first["error"] != first["noisy_error"]
     assert 0 <= first["frame_f"] <= 1
     assert "| 4 x 32 x 56 | " in capsys.readouterr().out

@@ -122,3 +122,26 @@ def test_folded_latents_round_odd_lengths_up_too():
     model = build(latent_fold=2)
     assert model.encode(random_mel(100)).shape == (1, 16, 16, model.latent_columns(100))
     assert model.latent_columns(100) == 7
+
+
+def test_latents_with_levels_are_whole_and_reach_the_decoder_rounded():
+    model = build(levels=5)
+    with torch.no_grad():
+        latents = model.encode(3 * random_mel(64))
+        assert set(latents.unique().tolist()) <= {-2.0, -1.0, 0.0, 1.0, 2.0}
+        assert model.decode(latents + 0.4).equal(model.decode(latents))
+        assert not model.decode(latents + 0.6).equal(model.decode(latents))
+        assert model.decode(latents + 9).equal(model.decode(torch.full_like(latents, 2.0)))
+
+
+def test_levels_let_gradients_pass_and_have_no_divergence():
+    model = build(levels=5).train()
+    reconstruction, divergence = model(random_mel(64))
+    (reconstruction.abs().mean() + divergence).backward()
+    assert float(divergence) == 0
+    assert float(model.vae.encoder.conv_in.weight.grad.abs().max()) > 0
+
+
+def test_even_levels_are_refused():
+    with pytest.raises(ValueError, match="levels must be odd, got 4"):
+        build(levels=4)

@@ -42,7 +42,7 @@ def latent_shapes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vocoder", type=Path, required=True, help="folder of the vocoder for all shapes")
     parser.add_argument("--classifier", type=Path, default=SHIPPED_CLASSIFIER, help="folder of the classifier")
     add_out(parser)
-    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="CHANNELSxROWSxCOLUMNS of the latents of a clip")
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="CHANNELSxROWSxCOLUMNS[qLEVELS] of a clip")
     parser.add_argument("--minutes", type=float, default=10.0, help="training time of each autoencoder and denoiser")
     parser.add_argument("--clips", type=int, default=12000, help="number of clips to train denoisers on")
     parser.add_argument("--pairs", type=int, default=48, help="number of clips and pairs to measure")

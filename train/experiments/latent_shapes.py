@@ -2,13 +2,15 @@
 
     python -m train latent-shapes --cache MELS --data DATASET --vocoder DIR --out DIR
 
-Rerun the command to resume; two processes can work on different ``--shapes``. Channels, rows and columns are those of
-the autoencoder's latents of a clip. With 32 rows, the denoiser gets blocks of 2 x 2 as one position, so that its work
-is the same for all shapes.
+A shape as "8x32x56q35" has latents of 35 levels (finite scalar quantisation) instead of continuous ones. Rerun the
+command to resume; two processes can work on different ``--shapes``. Channels, rows and columns are those of the
+autoencoder's latents of a clip. With 32 rows, the denoiser gets blocks of 2 x 2 as one position, so that its work is
+the same for all shapes.
 """
 
 import argparse
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 
 from stylediff import StyleTransferPipeline
+from stylediff.autoencoder import MelAutoencoder
 from stylediff.mel import MelConfig
 from stylediff.settings import START, TEMPERATURE
 from train.common.cli import run_command
@@ -47,7 +50,8 @@ class Found:
     Errors are mean absolute log-mel differences in nepers.
 
     Attributes:
-        shape: channels, rows and columns of latents.
+        shape: channels, rows and columns of latents, and levels if they are quantised.
+        bits: of a latent value: its Kullback-Leibler divergence, or the entropy of its levels.
         parameters: parameters of the autoencoder, in millions.
         autoencoder_steps, denoiser_steps: training steps within the time.
         error: error of reconstructed clips.
@@ -60,6 +64,7 @@ class Found:
 
     shape: str
     parameters: float
+    bits: float
     autoencoder_steps: int
     denoiser_steps: int
     error: float
@@ -72,16 +77,23 @@ class Found:
     frechet_20: float
 
 
+def read_shape(shape: str) -> tuple[int, int, int]:
+    """Channels, rows and levels of a shape, as "8x32x56" or "8x32x56q35"."""
+    size, _, levels = shape.partition("q")
+    channels, rows, _ = map(int, size.split("x"))
+    return channels, rows, int(levels or 0)
+
+
 def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
     """Return the jobs that train a latent shape in ``args.out / shape``."""
-    channels, rows, _ = map(int, shape.split("x"))
+    channels, rows, quantized = read_shape(shape)
     out: Path = args.out / shape
     stride = MelConfig().n_mels // rows
     levels = (stride // FOLD).bit_length()
     fold = rows // DENOISER_ROWS
     widths = (96, 192, 192, 192)[:levels]
     encoder, latents, denoiser = out / "autoencoder" / "autoencoder", out / "latents", out / "denoiser"
-    shape_settings = {"latent_channels": channels, "latent_fold": fold, "widths": widths}
+    shape_settings = {"latent_channels": channels, "latent_fold": fold, "widths": widths, "levels": quantized}
     return [
         Job(
             name="autoencoder",
@@ -116,6 +128,24 @@ def build_jobs(shape: str, args: argparse.Namespace) -> list[Job]:
             result=out / "model" / "model_index.json",
         ),
     ]
+
+
+@torch.no_grad()
+def measure_bits(autoencoder: MelAutoencoder, cache: MelCache, rows: np.ndarray) -> float:
+    """Bits of a latent value.
+
+    With levels it is their entropy in each channel, else the Kullback-Leibler divergence from the standard normal.
+    """
+    mels = [cache.tensor(int(row))[None].to(autoencoder.device) for row in rows]
+    if not autoencoder.config.levels:
+        return float(np.mean([float(autoencoder(mel)[1]) for mel in mels])) / math.log(2)
+    found = [
+        autoencoder.snap(autoencoder.bound(autoencoder.vae.encode(autoencoder.fold(mel)).latent_dist.mode()))
+        for mel in mels
+    ]
+    channels = torch.cat([latents[0].flatten(1) for latents in found], dim=1).round().int()
+    counts = [channel.unique(return_counts=True)[1] / len(channel) for channel in channels]
+    return float(np.mean([float(torch.special.entr(shares).sum()) for shares in counts])) / math.log(2)
 
 
 @torch.no_grad()
@@ -160,7 +190,8 @@ def measure(
     )
     deviations = pipeline.autoencoder.latents_std
     found = Found(
-        shape=shape.replace("x", " x "),
+        shape=shape.replace("x", " x ").replace("q", ", levels: "),
+        bits=measure_bits(pipeline.autoencoder, cache, chosen),
         parameters=sum(parameter.numel() for parameter in pipeline.autoencoder.parameters()) / 1e6,
         autoencoder_steps=count_steps(out / "autoencoder"),
         denoiser_steps=count_steps(out / "denoiser"),
@@ -182,6 +213,7 @@ def write_markdown(found: list[Found], minutes: float, pairs: int) -> str:
     columns = {
         "shape": "latents of 5 s",
         "parameters": "parameters, M",
+        "bits": "bits of a value",
         "autoencoder_steps": "steps of the autoencoder",
         "error": "log-mel error ↓",
         "noisy_error": f"with noise of {NOISE} ↓",

@@ -21,6 +21,13 @@ from train.trainers.settings import AutoencoderSettings
 
 
 def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder:
+    """Build an untrained model.
+
+    Raises:
+        SettingsError: an even number of levels.
+    """
+    if settings.levels and settings.levels % 2 == 0:
+        raise SettingsError(f"--levels {settings.levels}: a latent value needs an odd number of levels, or 0")
     torch.manual_seed(settings.seed)
     return MelAutoencoder(
         mel=mel.to_dict(),
@@ -30,6 +37,7 @@ def build_model(settings: AutoencoderSettings, mel: MelConfig) -> MelAutoencoder
         latent_channels=settings.latent_channels,
         block_out_channels=settings.widths,
         layers_per_block=settings.layers,
+        levels=settings.levels,
     ).to(memory_format=torch.channels_last)
 
 

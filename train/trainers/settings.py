@@ -18,7 +18,7 @@ class AutoencoderSettings(TrainSettings):
         edge_weight: weight of the L1 loss on differences between neighbouring bands and frames, which reduces blur.
         decoder_only: keep the encoder of ``initial``, so that models trained on its latents stay valid.
         validate_every: steps between measurements on clips of the validation split (0: only at the end).
-        fold_mels, fold_frames, latent_fold, latent_channels, widths, layers: see MelAutoencoder.
+        fold_mels, fold_frames, latent_fold, latent_channels, widths, layers, levels: see MelAutoencoder.
     """
 
     cache: Path
@@ -37,6 +37,7 @@ class AutoencoderSettings(TrainSettings):
     latent_channels: int = 8
     widths: tuple[int, ...] = (96, 192)
     layers: int = 1
+    levels: int = 0
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "validate_every")
 
