@@ -53,7 +53,7 @@ DISTRIBUTIONS = {
     "vector_quantize_pytorch": "vector-quantize-pytorch",
 }
 # installed without dependencies or optionally, see train/no-deps.txt and pyproject.toml
-NOT_LISTED = {"basic_pitch", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
+NOT_LISTED = {"basic_pitch", "monai", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
 
 
 def name_of(path: Path) -> str:

@@ -169,6 +169,19 @@ def codebooks(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser, classifier=False)
 
 
+def public_vqvae(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--patches", type=Path, required=True, help="folder of patches")
+    add_out(parser)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--size", type=int, default=512, help="number of codes")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--width", type=int, default=64, help="channels of the networks")
+    parser.add_argument("--residual-width", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tested", type=int, default=10_000, help="most test patches")
+
+
 def code_dictionary(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of trained VQ-VAEs")
     parser.add_argument("--patches", type=Path, required=True, help="folder of their patches")
@@ -293,6 +306,12 @@ COMMANDS = (
         summary="VQ-VAEs with codebooks of many sizes and kinds: how many codes are needed, which collapse?",
         function="experiments.codebooks:main",
         add_arguments=codebooks,
+    ),
+    Command(
+        name="public-vqvae",
+        summary="The VQ-VAE here and MONAI's, trained alike: is the error the same?",
+        function="experiments.public_vqvae:main",
+        add_arguments=public_vqvae,
     ),
     Command(
         name="code-meanings",
