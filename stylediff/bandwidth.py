@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate, pad
 from stylediff.mel import LEVEL_SCALE, MelConfig
 from stylediff.phase_reconstruction import overlap_add
 from stylediff.public import public
+from stylediff.windows import map_blocks
 
 FACTOR = 2  # rate of the full band, relative to the model's
 N_FFT, HOP_LENGTH = 2048, 512  # at that rate; a frame of the mel has one of these
@@ -21,6 +22,7 @@ SHIFTS = (256, 512)  # bins; multiples of N_FFT / HOP_LENGTH, so that shifted fr
 LEVEL_FLOOR = -9.0  # nepers, below 16-bit noise
 NOISE_SHARE = 0.5  # of the power of the upper band
 SEED = 0
+BLOCK_FRAMES, MARGIN_FRAMES = 2048, 8  # made at a time, and seen on each side: a frame reaches over two others
 
 
 @public
@@ -117,20 +119,38 @@ def add_upper_band(waveform: torch.Tensor, levels: torch.Tensor, noise_share: fl
     Returns:
         (samples,).
     """
+    noise = torch.randn(len(waveform), generator=torch.Generator().manual_seed(SEED)).to(waveform)
+
+    def make(part: slice) -> torch.Tensor:
+        shown = levels[:, part.start // HOP_LENGTH : -(-part.stop // HOP_LENGTH)]
+        return waveform[part] + upper_band(waveform[part], noise[part], shown, noise_share)
+
+    return map_blocks(make, len(waveform), BLOCK_FRAMES * HOP_LENGTH, MARGIN_FRAMES * HOP_LENGTH)
+
+
+def upper_band(waveform: torch.Tensor, noise: torch.Tensor, levels: torch.Tensor, noise_share: float) -> torch.Tensor:
+    """Upper band of given levels for a sound, (samples,).
+
+    Args:
+        waveform, noise: (samples,).
+        levels: (BANDS, frames), nepers.
+        noise_share: of the power of the band.
+    """
     spectra = full_spectrum(waveform)
     half = FIRST_BIN + BANDS * BAND_BINS // 2
     last = FIRST_BIN + BANDS * BAND_BINS
     shifted = torch.cat(
         [spectra[FIRST_BIN - SHIFTS[0] : half - SHIFTS[0]], spectra[half - SHIFTS[1] : last - SHIFTS[1]]]
     )
-    noise = torch.randn(len(waveform), generator=torch.Generator().manual_seed(SEED)).to(waveform)
-    noise = full_spectrum(noise)[FIRST_BIN:last]
-    upper = (1 - noise_share) ** 0.5 * whiten(shifted) + noise_share**0.5 * whiten(noise)
+    noisy = full_spectrum(noise)[FIRST_BIN:last]
+    upper = (1 - noise_share) ** 0.5 * whiten(shifted) + noise_share**0.5 * whiten(noisy)
     frames = min(upper.shape[-1], levels.shape[-1])
+    if frames == 0:
+        return torch.zeros_like(waveform)
     wanted = interpolate(levels[None, :, :frames].transpose(1, 2), BANDS * BAND_BINS, mode="linear")[0].T
     complete = torch.zeros_like(spectra)
     complete[FIRST_BIN:last, :frames] = whiten(upper[:, :frames]) * wanted.exp() * (wanted > LEVEL_FLOOR)
-    return waveform + from_spectrum(complete, len(waveform))
+    return from_spectrum(complete, len(waveform))
 
 
 def whiten(upper: torch.Tensor) -> torch.Tensor:

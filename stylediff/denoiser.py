@@ -2,6 +2,9 @@
 
 from diffusers import DDIMScheduler, UNet2DConditionModel
 
+COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
+SHORTEST_FRAMES = 192  # the shortest crop the denoiser saw in training
+
 
 def build_unet(
     channels: int, *, widths: tuple[int, ...], layers: int, head_width: int, token_width: int
@@ -34,6 +37,12 @@ def build_unet(
         encoder_hid_dim=None,
         resnet_time_scale_shift="scale_shift",
     )
+
+
+def padded_frames(frames: int, frame_stride: int) -> int:
+    """Smallest number of frames that the U-Net accepts for a clip."""
+    multiple = COLUMN_MULTIPLE * frame_stride
+    return -(-max(SHORTEST_FRAMES, frames) // multiple) * multiple
 
 
 def build_scheduler() -> DDIMScheduler:

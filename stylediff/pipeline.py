@@ -14,6 +14,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from stylediff.audio import AudioError, resample, to_mono
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.bandwidth import FACTOR, BandExtender, add_upper_band
+from stylediff.denoiser import padded_frames
 from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
@@ -30,8 +31,6 @@ from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
 
 WINDOW_FRAMES, OVERLAP_FRAMES = 448, 128
-COLUMN_MULTIPLE = 4  # the U-Net halves its input twice
-SHORTEST_FRAMES = 192  # the shortest crop the denoiser saw in training
 OUTPUT_TYPES = ("pt", "np", "mel", "latent")
 
 
@@ -138,8 +137,7 @@ class StyleTransferPipeline(DiffusionPipeline):
     @property
     def window_columns(self) -> tuple[int, int]:
         """Latent columns of a window, and of the overlap of two windows."""
-        stride = self.autoencoder.frame_stride
-        return WINDOW_FRAMES // stride, OVERLAP_FRAMES // stride
+        return WINDOW_FRAMES // self.autoencoder.frame_stride, OVERLAP_FRAMES // self.autoencoder.frame_stride
 
     @takes_settings
     @torch.no_grad()
@@ -152,6 +150,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         generator: torch.Generator | None = None,
         output_type: str = "pt",
         callback_on_step_end: Callable[..., dict | None] | None = None,
+        sampler: Callable[..., torch.Tensor] | None = None,
         **settings: Any,
     ) -> StyleTransferOutput:
         """Transfer one clip.
@@ -165,6 +164,7 @@ class StyleTransferPipeline(DiffusionPipeline):
             output_type: "pt" or "np" for audio; "mel" stops at the spectrogram, "latent" before decoding.
             callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; the latents it
                 returns, if any, replace the current ones.
+            sampler: makes the latents instead, as ``stylediff.streaming.PartSampler`` does.
             **settings: fields of ``stylediff.settings.TransferSettings``, the first two under diffusers' names:
                 num_inference_steps and guidance_scale. ``TransferSettings.kwargs`` gives all of them.
 
@@ -177,13 +177,15 @@ class StyleTransferPipeline(DiffusionPipeline):
         mono, mono_rate = self.tuned_mono(waveform, sample_rate, used.tuning)
         used = self.fit(used, mono, target) if used.fit else used
         source_mel, gain = normalized_mel(transpose(mono, self.mel.sample_rate, used.transpose), self.mel)
-        source = self.encode_mel(source_mel)
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
-        start = (used.steps, used.strength, used.temperature, generator, used.refine_from)
-        latents, timesteps = self.prepare_latents(source, *start)
-        latents = self.denoise(
-            latents, source, tokens, timesteps, used.guidance, used.temperature, callback_on_step_end
-        )
+        if sampler is not None:
+            latents = sampler(self, source_mel, tokens, used, generator, (gain, mono_rate))
+        else:
+            source = self.encode_mel(source_mel)
+            start = (used.steps, used.strength, used.temperature, generator, used.refine_from)
+            latents, timesteps = self.prepare_latents(source, *start)
+            given = (latents, source, tokens, timesteps, used.guidance, used.temperature)
+            latents = self.denoise(*given, callback_on_step_end)
         mel: Any = None
         audio: Any = None
         if output_type != "latent":
@@ -256,11 +258,12 @@ class StyleTransferPipeline(DiffusionPipeline):
 
         Latents have the shape (1, channels, rows, columns).
         """
-        stride = self.autoencoder.frame_stride
-        multiple = COLUMN_MULTIPLE * stride
-        frames = -(-max(SHORTEST_FRAMES, mel.shape[-1]) // multiple) * multiple
-        padded = torch.nn.functional.pad(mel, (0, frames - mel.shape[-1]), value=self.mel.log_floor)
-        return map_windows(self.autoencoder.encode, padded, WINDOW_FRAMES, OVERLAP_FRAMES)
+        return map_windows(self.autoencoder.encode, self.pad_mel(mel), WINDOW_FRAMES, OVERLAP_FRAMES)
+
+    def pad_mel(self, mel: torch.Tensor) -> torch.Tensor:
+        """Pad a log-mel with silence to a length the U-Net accepts."""
+        frames = padded_frames(mel.shape[-1], self.autoencoder.frame_stride)
+        return torch.nn.functional.pad(mel, (0, frames - mel.shape[-1]), value=self.mel.log_floor)
 
     @torch.no_grad()
     def encode_target(self, target: str) -> torch.Tensor:

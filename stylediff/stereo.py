@@ -6,12 +6,15 @@ import torch
 from torch.nn.functional import avg_pool1d, pad
 
 from stylediff.audio import limit_peak
+from stylediff.windows import map_blocks
 
 WINDOW_S, SMOOTHING_S = 0.046, 0.25
 BANDS = 24  # equal on the mel scale
 LOWEST_POWER = 1e-12
 RIPPLE = 2.405  # first zero of the Bessel function J0: the mean of exp(i RIPPLE sin x) is 0
 RIPPLE_HZ = 250.0
+BLOCK_WINDOWS = 512  # spectra's windows in a piece of a long sound, 24 s
+MARGIN_S = 0.5  # seen on each side of a piece
 COPIES = 6  # on each side; those beyond are below -50 dB
 
 
@@ -35,11 +38,25 @@ def spread(waveform: torch.Tensor, source: torch.Tensor, sample_rate: int) -> to
         (2, samples).
     """
     size = 2 ** round(math.log2(WINDOW_S * sample_rate))
+    heard = pad(source, (0, max(0, len(waveform) - source.shape[-1])))
+
+    def make(part: slice) -> torch.Tensor:
+        return spread_block(waveform[part], heard[:, part].to(waveform), sample_rate, size)
+
+    margin = math.ceil(MARGIN_S * sample_rate / size) * size
+    return limit_peak(map_blocks(make, len(waveform), BLOCK_WINDOWS * size, margin))
+
+
+def spread_block(waveform: torch.Tensor, source: torch.Tensor, sample_rate: int, size: int) -> torch.Tensor:
+    """Give a piece of a mono sound panning and width, (2, samples).
+
+    Args:
+        waveform: (samples,).
+        source: (2, samples).
+        size: samples of a spectrum's window.
+    """
     mono = spectrum(waveform, size)
-    left, right = (
-        spectrum(pad(channel, (0, max(0, len(waveform) - len(channel))))[: len(waveform)], size)
-        for channel in source.to(waveform)
-    )
+    left, right = (spectrum(channel, size) for channel in source)
     frames = max(1, round(SMOOTHING_S * sample_rate / (size // 4)) // 2 * 2 + 1)
     bands = band_filters(size // 2 + 1, sample_rate).to(waveform)
     power = smooth(bands, left.abs().square() + right.abs().square(), frames) + LOWEST_POWER
@@ -52,7 +69,7 @@ def spread(waveform: torch.Tensor, source: torch.Tensor, sample_rate: int) -> to
     side = side + spectrum(decorrelate(waveform, sample_rate), size) * (to_bins @ decorrelated)
     window = torch.hann_window(size, device=waveform.device)
     wide = torch.istft(side, size, size // 4, window=window, length=len(waveform))
-    return limit_peak(torch.stack([waveform + wide, waveform - wide]))
+    return torch.stack([waveform + wide, waveform - wide])
 
 
 def spectrum(waveform: torch.Tensor, size: int) -> torch.Tensor:

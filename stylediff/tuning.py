@@ -5,6 +5,7 @@ import math
 import torch
 
 N_FFT, HOP_LENGTH = 8192, 2048  # about 0.4 s at the model's rate
+BLOCK_FRAMES = 512  # transformed at a time
 LOWEST_HZ, HIGHEST_HZ = 150.0, 1600.0  # above, partials of strings are sharp
 WEAKEST = 10 ** (-30 / 20)  # peak that counts, against the strongest
 NEGLIGIBLE_CENTS = 8.0  # instruments of the training data are as far off
@@ -25,12 +26,11 @@ def estimate_tuning(waveform: torch.Tensor, sample_rate: int) -> float:
     samples = waveform.detach().cpu().float()
     if len(samples) < N_FFT:
         return 0.0
-    window = torch.hann_window(N_FFT)
-    spectrum = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs()
     width = sample_rate / N_FFT
     low, high = math.ceil(LOWEST_HZ / width), math.floor(HIGHEST_HZ / width)
-    below, here, above = (spectrum[low + shift : high + shift] for shift in (-1, 0, 1))
-    is_peak = (here > below) & (here >= above) & (here > WEAKEST * spectrum.max()) & (below > 0) & (above > 0)
+    spectrum, strongest = magnitudes(samples, slice(low - 1, high + 1))
+    below, here, above = spectrum[:-2], spectrum[1:-1], spectrum[2:]
+    is_peak = (here > below) & (here >= above) & (here > WEAKEST * strongest) & (below > 0) & (above > 0)
     left, middle, right = (part[is_peak].log() for part in (below, here, above))
     if len(middle) == 0:
         return 0.0
@@ -43,6 +43,22 @@ def estimate_tuning(waveform: torch.Tensor, sample_rate: int) -> float:
     cents = math.atan2(imaginary, real) * 50 / math.pi
     agree = math.hypot(real, imaginary) > AGREEMENT
     return cents if agree and abs(cents) > NEGLIGIBLE_CENTS else 0.0
+
+
+def magnitudes(samples: torch.Tensor, rows: slice) -> tuple[torch.Tensor, float]:
+    """Some rows of a spectrogram (bins, frames), and the maximum of all.
+
+    A long waveform is transformed piece by piece, because its whole spectrogram would take eight times its memory.
+    """
+    window, kept, strongest = torch.hann_window(N_FFT), [], 0.0
+    frames = 1 + (len(samples) - N_FFT) // HOP_LENGTH
+    for first in range(0, frames, BLOCK_FRAMES):
+        last = min(frames, first + BLOCK_FRAMES)
+        piece = samples[first * HOP_LENGTH : (last - 1) * HOP_LENGTH + N_FFT]
+        found = torch.stft(piece, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs()
+        kept.append(found[rows])
+        strongest = max(strongest, float(found.max()))
+    return torch.cat(kept, dim=1), strongest
 
 
 def transpose(waveform: torch.Tensor, sample_rate: int, semitones: float) -> torch.Tensor:

@@ -154,9 +154,7 @@ class Vocoder(ModelMixin, ConfigMixin):
         sound = mel.new_empty(0)
         known: torch.Tensor | None = None
         for start in range(0, max(1, mel.shape[-1] - WINDOW_FRAMES + step), step):
-            magnitude = self.predict_magnitudes(mel[..., start : start + WINDOW_FRAMES])
-            phasor = self.find_phases(magnitude, known)
-            waveform = inverse_transform(magnitude * phasor, self.mel)
+            waveform, phasor = self.synthesize_window(mel[..., start : start + WINDOW_FRAMES], known)
             if start:
                 kept = sound[..., : (start + SHARED_FRAMES) * self.mel.hop_length]
                 sound = crossfade(kept, waveform, SHARED_FRAMES * self.mel.hop_length)
@@ -164,6 +162,18 @@ class Vocoder(ModelMixin, ConfigMixin):
                 sound = waveform
             known = phasor[..., step : step + SHARED_FRAMES]
         return sound
+
+    def synthesize_window(
+        self, mel: torch.Tensor, known: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Waveform (batch, frames * hop_length) of log-mels, and its phasors.
+
+        Args:
+            known: phasors of the first frames, which are not changed.
+        """
+        magnitude = self.predict_magnitudes(mel)
+        phasor = self.find_phases(magnitude, known)
+        return inverse_transform(magnitude * phasor, self.mel), phasor
 
     def predict_magnitudes(self, mel: torch.Tensor) -> torch.Tensor:
         """Predict magnitudes from log-mels.

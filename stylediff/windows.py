@@ -1,6 +1,6 @@
 """Overlapping windows over the last axis, and crossfades."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
@@ -66,6 +66,74 @@ def map_windows(
     return total / sums
 
 
+class Buffer:
+    """Consecutive pieces of a signal, of which the first can be dropped.
+
+    Positions count from the beginning of the signal.
+    """
+
+    def __init__(self) -> None:
+        self.held = torch.empty(0)
+        self.start = self.end = 0
+
+    def append(self, piece: torch.Tensor) -> None:
+        self.held = piece if self.end == self.start else torch.cat([self.held, piece], dim=-1)
+        self.end += piece.shape[-1]
+
+    def read(self, first: int, last: int) -> torch.Tensor:
+        return self.held[..., first - self.start : last - self.start]
+
+    def drop_until(self, position: int) -> None:
+        self.held = self.held[..., position - self.start :].clone()
+        self.start = position
+
+
+def stream_windows(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    pieces: Iterable[torch.Tensor],
+    length: int,
+    window: int,
+    overlap: int,
+) -> Iterator[torch.Tensor]:
+    """Apply a function to overlapping windows of a signal in pieces.
+
+    The results are those of ``map_windows``, in consecutive pieces: each is yielded as soon as no later window changes
+    it, and no more of the signal is read until then.
+
+    Args:
+        function: (..., n) -> (..., n * factor).
+        pieces: (..., n) of any lengths, together (..., length).
+        length: of the whole signal.
+
+    Yields:
+        (..., n), together (..., length * factor).
+    """
+    source, starts = iter(pieces), window_starts(length, window, overlap)
+    signal, totals, sums = Buffer(), torch.empty(0), torch.empty(0)
+    for position, start in enumerate(starts):
+        last = min(length, start + window)
+        while signal.end < last:
+            signal.append(next(source))
+        result = function(signal.read(start, last))
+        if len(starts) == 1:
+            yield result
+            return
+        following = starts[position + 1] if position + 1 < len(starts) else length
+        signal.drop_until(min(following, signal.end))
+        scale = result.shape[-1] / window
+        size, faded, finished = (round(value * scale) for value in (window, overlap, following - start))
+        weights = crossfade_weights(starts, size, faded, position).to(result)
+        missing = size - sums.shape[-1]
+        if position == 0:
+            totals, sums = result.new_zeros(*result.shape[:-1], size), result.new_zeros(size)
+        else:
+            totals, sums = (torch.nn.functional.pad(held, (0, missing)) for held in (totals, sums))
+        totals = totals + result * weights
+        sums = sums + weights
+        yield totals[..., :finished] / sums[:finished]
+        totals, sums = totals[..., finished:], sums[finished:]
+
+
 def map_ring(
     function: Callable[[torch.Tensor], torch.Tensor], signal: torch.Tensor, window: int, overlap: int, multiple: int = 1
 ) -> torch.Tensor:
@@ -103,6 +171,28 @@ def map_ring(
         total.index_add_(-1, into, result * weights)
         sums.index_add_(0, into, weights)
     return total / sums
+
+
+def map_blocks(function: Callable[[slice], torch.Tensor], length: int, block: int, margin: int) -> torch.Tensor:
+    """Make a long signal block by block, in bounded memory.
+
+    Args:
+        function: makes a slice of the signal, (..., samples). What it makes nearer than ``margin`` to an end of the
+            slice, other than an end of the signal, is not used.
+        length: of the signal.
+        block: samples of a block; slices begin at multiples of it, less the margin.
+        margin: samples on each side.
+
+    Returns:
+        (..., length).
+    """
+    made = []
+    for first in range(0, length, block):
+        last = min(length, first + block)
+        begin = max(0, first - margin)
+        part = function(slice(begin, min(length, last + margin)))
+        made.append(part[..., first - begin : last - begin])
+    return torch.cat(made, dim=-1)
 
 
 def crossfade(first: torch.Tensor, second: torch.Tensor, overlap: int) -> torch.Tensor:

@@ -16,16 +16,16 @@ from tests.helpers.files import ROOT
 # a module of the library imports only from rows above its row
 LAYERS = (
     {"errors"},
-    {"beats", "public", "hub", "instruments", "containers", "lazy_imports", "process", "tuning", "waveform"},
+    {"beats", "public", "hub", "instruments", "containers", "lazy_imports", "process", "tuning", "waveform", "windows"},
     {"decoding", "notes", "sources"},
     {"audio", "midi_files"},
     {"output_files", "transcription"},
     {"mel", "room", "stereo", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
-    {"windows", "plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
+    {"plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
     {"autoencoder", "bandwidth", "code_model", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
     {"mix_detector", "output_sound", "transfer_output"},
     {"pipeline"},
-    {"checkpoint", "ring", "gap_filling"},
+    {"checkpoint", "gap_filling", "ring", "streaming"},
     {"__main__", "codes", "ringtone", "repair"},
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -83,3 +83,10 @@ def test_predicted_levels_follow_the_hint_only_where_there_is_one(has_hint):
     assert torch.equal(first, second) != has_hint
     if not has_hint:
         assert torch.equal(first, extender(mel))
+
+
+def test_a_long_sound_in_blocks_is_the_same(monkeypatch):
+    sound, levels = lower_band(noise()), torch.full((BANDS, 400), -4.0)
+    whole = add_upper_band(sound, levels)
+    monkeypatch.setattr("stylediff.bandwidth.BLOCK_FRAMES", 16)
+    torch.testing.assert_close(add_upper_band(sound, levels), whole, rtol=0, atol=1e-6)

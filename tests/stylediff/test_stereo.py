@@ -75,3 +75,10 @@ def test_channels_that_are_equal_are_mono():
     assert not is_stereo(noise(0).repeat(2, 1))
     assert not is_stereo(noise(0))
     assert not is_stereo(torch.stack([noise(seed) for seed in range(6)]))
+
+
+def test_a_long_sound_in_pieces_is_the_same(monkeypatch):
+    source = torch.stack([noise(1), 0.5 * noise(1) + 0.2 * noise(2)])
+    whole = spread(noise(3), source, RATE)
+    monkeypatch.setattr("stylediff.stereo.BLOCK_WINDOWS", 8)
+    torch.testing.assert_close(spread(noise(3), source, RATE), whole, rtol=0, atol=1e-5)

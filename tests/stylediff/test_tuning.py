@@ -42,3 +42,11 @@ def test_a_transposed_tone_has_another_pitch_and_the_same_length(semitones):
 def test_without_transposition_nothing_changes():
     waveform = tone(440)
     assert transpose(waveform, RATE, 0.0) is waveform
+
+
+def test_a_long_clip_in_pieces_has_the_same_tuning(monkeypatch):
+    clip = tone(446.0, 8.0)
+    whole = estimate_tuning(clip, RATE)
+    monkeypatch.setattr("stylediff.tuning.BLOCK_FRAMES", 5)
+    assert estimate_tuning(clip, RATE) == pytest.approx(whole, abs=1e-3)
+    assert whole == pytest.approx(1200 * math.log2(446 / 440), abs=2)

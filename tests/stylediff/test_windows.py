@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stylediff.windows import crossfade, crossfade_weights, map_ring, map_windows, window_starts
+from stylediff.windows import crossfade, crossfade_weights, map_ring, map_windows, stream_windows, window_starts
 
 
 @pytest.mark.parametrize("length", [5, 16, 17, 40, 100, 101])
@@ -75,3 +75,31 @@ def test_a_ring_changes_its_length_by_a_factor():
 def test_a_ring_refuses_a_length_that_windows_do_not_fit():
     with pytest.raises(ValueError, match="cannot cover a ring of 30"):
         map_ring(lambda part: part, torch.zeros(30), 8, 3, multiple=4)
+
+
+@pytest.mark.parametrize("length", [5, 16, 17, 40, 101])
+@pytest.mark.parametrize("piece", [1, 7, 200])
+@pytest.mark.parametrize("factor", [1, 4])
+def test_a_signal_in_pieces_gives_the_results_of_the_whole(length, piece, factor):
+    signal = torch.randn(2, length)
+
+    def differs_by_place(window):
+        ramp = torch.linspace(0, 1, window.shape[-1])
+        return (window * ramp).repeat_interleave(factor, dim=-1)
+
+    expected = map_windows(differs_by_place, signal, 16, 6)
+    pieces = list(stream_windows(differs_by_place, signal.split(piece, dim=-1), length, 16, 6))
+    assert torch.cat(pieces, dim=-1).equal(expected)
+
+
+def test_pieces_come_before_the_end_of_the_signal():
+    read = []
+
+    def pieces():
+        for number in range(10):
+            read.append(number)
+            yield torch.full((10,), float(number))
+
+    stream = stream_windows(lambda window: window, pieces(), 100, 20, 5)
+    assert next(stream).shape == (15,)
+    assert read == [0, 1]
