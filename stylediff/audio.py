@@ -205,7 +205,8 @@ def at_level(waveform: torch.Tensor, gain: float, sample_rate: float, target_rat
 
 def limit_peak(waveform: torch.Tensor) -> torch.Tensor:
     """Lower a waveform as a whole if its peak exceeds ``PEAK_LIMIT``."""
-    return waveform * min(1.0, PEAK_LIMIT / max(float(waveform.abs().max()), PEAK_LIMIT))
+    peak = max(abs(float(end)) for end in waveform.aminmax())
+    return waveform * (PEAK_LIMIT / peak) if peak > PEAK_LIMIT else waveform
 
 
 def loudness_gain(waveform: torch.Tensor) -> float:

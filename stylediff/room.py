@@ -132,16 +132,16 @@ def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: b
 
     from stylediff.audio import limit_peak
 
-    dry = waveform.detach().cpu().numpy().astype(np.float64)
-    wet = np.stack(
-        [
-            scipy.signal.oaconvolve(channel, room_filter(room, sample_rate, SEED + number))
-            for number, channel in enumerate(dry.reshape(-1, dry.shape[-1]))
-        ]
-    ).reshape(*dry.shape[:-1], -1)
-    wet = wet if keep_tail else wet[..., : dry.shape[-1]]
-    wet *= np.sqrt(np.sum(dry**2) / np.sum(wet**2))
-    return limit_peak(torch.from_numpy(wet.astype(np.float32)).to(waveform))
+    made, energy_before, energy_after = [], 0.0, 0.0
+    for number, channel in enumerate(waveform.detach().cpu().reshape(-1, waveform.shape[-1])):
+        dry = channel.numpy().astype(np.float64)
+        wet = scipy.signal.oaconvolve(dry, room_filter(room, sample_rate, SEED + number))
+        wet = wet if keep_tail else wet[: len(dry)]
+        energy_before += float(np.dot(dry, dry))
+        energy_after += float(np.dot(wet, wet))
+        made.append(torch.from_numpy(wet.astype(np.float32)))
+    whole = torch.stack(made).reshape(*waveform.shape[:-1], -1)
+    return limit_peak(whole.mul_((energy_before / energy_after) ** 0.5).to(waveform))
 
 
 def room_filter(room: Room, sample_rate: int, seed: int) -> "np.ndarray":

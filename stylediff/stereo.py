@@ -38,7 +38,8 @@ def spread(waveform: torch.Tensor, source: torch.Tensor, sample_rate: int) -> to
         (2, samples).
     """
     size = 2 ** round(math.log2(WINDOW_S * sample_rate))
-    heard = pad(source, (0, max(0, len(waveform) - source.shape[-1])))
+    missing = len(waveform) - source.shape[-1]
+    heard = pad(source, (0, missing)) if missing > 0 else source
 
     def make(part: slice) -> torch.Tensor:
         return spread_block(waveform[part], heard[:, part].to(waveform), sample_rate, size)

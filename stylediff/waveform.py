@@ -35,10 +35,11 @@ def high_pass(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     padding = min(sample_rate, len(samples) - 1)
     padded = np.pad(samples.astype(np.float64), padding, mode="reflect")
     length = 1 << (len(padded) - 1).bit_length()
-    hz = np.fft.rfftfreq(length, 1 / sample_rate)
-    gains = np.zeros_like(hz)
-    gains[1:] = 1 / (1 + (LOWEST_HZ / hz[1:]) ** 20)
-    filtered = np.fft.irfft(np.fft.rfft(padded, length) * gains, length)
+    gains = np.fft.rfftfreq(length, 1 / sample_rate)
+    gains[1:] = 1 / (1 + (LOWEST_HZ / gains[1:]) ** 20)  # the first is 0 already
+    spectrum = np.fft.rfft(padded, length)
+    spectrum *= gains
+    filtered = np.fft.irfft(spectrum, length)
     return filtered[padding : padding + len(samples)].astype(np.float32)
 
 

@@ -17,7 +17,7 @@ from stylediff.page.result_files import style_name
 from stylediff.page.settings import Choices, file_stem
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import FALLBACK, load_texts
-from stylediff.page.uploads import MAX_SECONDS, load_clip
+from stylediff.page.uploads import MAX_SECONDS, REFERENCE_S, load_clip
 from stylediff.pipeline import StyleTransferOutput
 from stylediff.settings import declarations
 
@@ -95,7 +95,7 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
             source, reference = given.pop("source"), given.pop("reference")
             choices = converter.resolve(Choices.from_dict(given), bool(reference))
             clip = load_clip(path_of(source, "no_clip"), choices.start_s, choices.length_s)
-            reference_clip = load_clip(path_of(reference, "no_reference"), 0.0, MAX_SECONDS) if reference else None
+            reference_clip = load_clip(path_of(reference, "no_reference"), 0.0, REFERENCE_S) if reference else None
             output = next(e for e in converter(clip, choices, reference_clip) if isinstance(e, StyleTransferOutput))
             choices = replace(choices, transpose=output.settings.transpose)  # as it was fitted
             style = style_name(choices, reference_clip)

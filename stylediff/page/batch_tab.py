@@ -20,6 +20,7 @@ from stylediff.page.status import clear_on_error, show_status
 from stylediff.page.temp_folders import new_folder, serve
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
+from stylediff.pipeline import StyleTransferOutput
 from stylediff.settings import LEFT_TO_THE_MODEL, Setting, TransferSettings, declarations
 
 Line = tuple[str, str, str]  # a file's name, the name of its result or an error, the address of its sound if any
@@ -37,7 +38,7 @@ def convert_file(
         for event in events:
             if isinstance(event, Step):
                 yield event
-            else:
+            elif isinstance(event, StyleTransferOutput):
                 result = unused_path(folder, whole_stem(clip.name, choices.target, choices.seed))
                 write_audio(result, event.audio, event.sample_rate)
                 yield result

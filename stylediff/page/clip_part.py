@@ -18,6 +18,7 @@ from stylediff.page.sentences import describe_part, warn_of
 from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, load_clip
 
+HEARD_S = 60.0  # of the part, for its warnings
 DRAWN_S = 600.0  # of longer files, no waveform is drawn
 PEAKS = 300  # across the strip
 START_STEP_S, LENGTH_STEP_S = 0.1, 0.5
@@ -50,7 +51,7 @@ def build_clip_check(converter: Converter) -> Callable[..., dict[str, Any]]:
 
     @lru_cache(maxsize=16)
     def sounds_mixed(path: str, start_s: float, length_s: float) -> bool:
-        return converter.is_mix(load_clip(path, start_s, length_s))
+        return converter.is_mix(load_clip(path, start_s, min(length_s, HEARD_S)))
 
     def check_clip(
         path: str | None,
@@ -72,7 +73,7 @@ def build_clip_check(converter: Converter) -> Callable[..., dict[str, Any]]:
             if clip.seconds > MIN_SECONDS:
                 lines += [words["is_mix"]] if sounds_mixed(path, clip.start_s, clip.seconds) else []
                 if not is_matching and fit != "true":
-                    notes = notes_of(path, clip.start_s, clip.seconds)
+                    notes = notes_of(path, clip.start_s, min(clip.seconds, HEARD_S))
                     lines += warn_of_range(notes, target, semitones or 0.0, words)
             return {
                 "lines": lines,

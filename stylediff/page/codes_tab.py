@@ -33,12 +33,13 @@ from stylediff.page.settings import safe_name
 from stylediff.page.status import clear_on_error, connect_stop, show_start, show_status
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
-from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
+from stylediff.page.uploads import Clip, load_clip
 from stylediff.page.zero_gpu import PASS_SECONDS, START_SECONDS, on_gpu, window_count
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import brightest, colour_image
 from stylediff.settings import declarations
 
+CODED_S = 60.0  # of a clip; a map of more would be too wide
 SHEET_COLUMNS = 16  # codes in a row of the sheet of pictures
 WORDS = ("codes_hint", "codes_cover", "code_pictures", "code_title")
 
@@ -114,7 +115,7 @@ class CodesTab:
             settings = CodeSettings(size=size)
             yield show_status(words["codes_coding"], 0), gr.skip(), gr.skip()
             started = time.monotonic()
-            clip = load_clip(path, 0.0, MAX_SECONDS)
+            clip = load_clip(path, 0.0, CODED_S)
             with closing(self.work(clip, settings)) as events:
                 coded = next(event for event in events if isinstance(event, CodedClip))
             dictionary = load_dictionary(coded.size)
@@ -142,7 +143,7 @@ class CodesTab:
             """
             given = dict(zip((parameter.name for parameter in parameters), values, strict=True))
             with as_gradio_errors():
-                clip = load_clip(path_of(given.pop("source"), "no_clip"), 0.0, MAX_SECONDS)
+                clip = load_clip(path_of(given.pop("source"), "no_clip"), 0.0, CODED_S)
                 settings = CodeSettings.from_dict(given)
                 coded = next(event for event in self.work(clip, settings) if isinstance(event, CodedClip))
                 _, file = write_sounds(clip, coded)

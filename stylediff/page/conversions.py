@@ -18,11 +18,15 @@ from stylediff.page.uploads import Clip
 from stylediff.page.zero_gpu import FORKS, check_duration, on_gpu
 from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
 from stylediff.sampling import count_steps
+from stylediff.streaming import Part, PartSampler
 
 PREVIEWS = 4  # most pictures during one denoising
 STEPS_A_PREVIEW = 10  # fewest steps between two pictures: a picture needs a decoding, which costs three steps
 
-Events = Generator["Step | StyleTransferOutput", None, None]  # the steps, then the result
+STREAMED_S = 20.0  # longer clips can be heard before they are ready
+LISTENED_S, LISTENED_SHARE = 10.0, 2.0  # sound that is made for it: as long as the rest takes, and more
+
+Events = Generator["Step | Heard | StyleTransferOutput", None, None]  # the steps, then the result
 
 
 def count_previews(steps: int) -> int:
@@ -42,12 +46,27 @@ class Step:
         number, total: number of this step, and of all steps.
         seconds_left: estimated time until the last step.
         mel: (mels, frames), the current latents decoded; None for most steps.
+        is_part: True if windows of a long clip are counted instead of steps.
     """
 
     number: int
     total: int
     seconds_left: float
     mel: torch.Tensor | None
+    is_part: bool = False
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Sound that is ready before the whole result is.
+
+    Attributes:
+        samples: (samples,) float32 that follow those of the last one.
+        sample_rate: Hz.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
 
 
 @dataclass
@@ -60,9 +79,11 @@ class Reporter:
     total: int
     frames: int
     previews: int
-    events: "queue.Queue[Step | StyleTransferOutput | BaseException]"
+    events: "queue.Queue[Step | Heard | StyleTransferOutput | BaseException]"
     stop: threading.Event
     started: float
+    streams: bool = False  # reports sound of parts
+    heard_s: float = 0.0  # of them
 
     def __call__(
         self, pipeline: StyleTransferPipeline, step: int, _timestep: torch.Tensor, tensors: dict[str, torch.Tensor]
@@ -83,7 +104,20 @@ class Reporter:
         """Report steps that are done, or stop."""
         self.check()
         pace = (time.monotonic() - self.started) / done
-        self.events.put(Step(done, total, pace * (total - done), mel))
+        self.events.put(Step(done, total, pace * (total - done), mel, self.streams))
+
+    def report_part(self, part: Part) -> bool:
+        """Report windows that are done, and sound.
+
+        Returns False once there is sound enough until the result is ready.
+        """
+        self.report(part.done, part.total)
+        if part.audio is not None:
+            rate = round(part.sample_rate)
+            self.heard_s += len(part.audio) / rate
+            self.events.put(Heard(part.audio.cpu().numpy(), rate))
+        needed = (time.monotonic() - self.started) / max(1, part.done) * part.total
+        return self.heard_s < LISTENED_S + LISTENED_SHARE * needed
 
 
 def copy_for_run(pipeline: StyleTransferPipeline) -> StyleTransferPipeline:
@@ -108,7 +142,10 @@ def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: C
 def run(
     pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, reference: Clip | None, reporter: Reporter
 ) -> None:
-    """Convert a clip and queue the result or the error."""
+    """Convert a clip and queue the result or the error.
+
+    A long clip is made in parts, which can be heard.
+    """
     try:
         if reporter.stop.is_set():
             raise StoppedError
@@ -119,6 +156,7 @@ def run(
             target=choose_style(own, choices, reference),
             generator=torch.Generator().manual_seed(choices.seed),
             callback_on_step_end=reporter,
+            sampler=PartSampler(reporter.report_part) if reporter.streams else None,
             **choices.kwargs(),
         )
         on_cpu: dict[str, Any] = {
@@ -132,7 +170,12 @@ def run(
 
 
 def convert(
-    pipeline: StyleTransferPipeline, clip: Clip, choices: Choices, previews: int, reference: Clip | None = None
+    pipeline: StyleTransferPipeline,
+    clip: Clip,
+    choices: Choices,
+    previews: int,
+    reference: Clip | None = None,
+    streams: bool = False,
 ) -> Events:
     """Yield each step, and finally the result, on the CPU.
 
@@ -140,6 +183,7 @@ def convert(
 
     Args:
         choices: with a value for every setting (see ``TransferSettings.resolve``).
+        streams: True to yield sound before the result, and progress by windows instead of steps.
 
     Raises:
         AudioError: the clip cannot be used.
@@ -152,6 +196,7 @@ def convert(
         events=queue.Queue(),
         stop=threading.Event(),
         started=time.monotonic(),
+        streams=streams,
     )
     compute(partial(run, pipeline, clip, choices, reference, reporter))
     try:
@@ -170,8 +215,10 @@ class Converter:
     """Converts clips with one pipeline, on a borrowed GPU if available."""
 
     def __init__(self, pipeline: StyleTransferPipeline) -> None:
-        def convert_clip(clip: Clip, choices: Choices, previews: int, reference: Clip | None = None) -> Events:
-            yield from convert(pipeline, clip, choices, previews, reference)
+        def convert_clip(
+            clip: Clip, choices: Choices, previews: int, reference: Clip | None = None, streams: bool = False
+        ) -> Events:
+            yield from convert(pipeline, clip, choices, previews, reference, streams)
 
         self.pipeline = pipeline
         self.convert_clip = on_gpu(convert_clip)
@@ -196,11 +243,16 @@ class Converter:
     def __call__(
         self, clip: Clip, choices: Choices, reference: Clip | None = None, shows_previews: bool = False
     ) -> Events:
-        """Convert a clip, as ``convert`` does."""
+        """Convert a clip, as ``convert`` does.
+
+        Args:
+            shows_previews: True for pictures of a short clip, and for sound of a long one.
+        """
         choices = self.resolve(choices, reference is not None)
-        previews = count_previews(choices.steps) if shows_previews else 0
+        streams = shows_previews and clip.seconds > STREAMED_S
+        previews = count_previews(choices.steps) if shows_previews and not streams else 0
         check_duration(clip, choices, previews)
-        yield from self.convert_clip(clip, choices, previews, reference)
+        yield from self.convert_clip(clip, choices, previews, reference, streams)
 
 
 def warm_up(pipeline: StyleTransferPipeline) -> None:

@@ -1,7 +1,12 @@
-"""Numbers from environment variables."""
+"""Environment variables: numbers, and the kind of machine."""
 
 import os
 import sys
+
+
+def on_zero_gpu() -> bool:
+    """Return True on a Space that lends its GPU for each conversion."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def read_number(name: str, default: float, lowest: float) -> float:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import torch
 from stylediff.audio import read_audio, to_mono
 from stylediff.mel import MelConfig, normalized_mel
 from stylediff.page.clip_notes import Marks, mark_notes, write_notes
-from stylediff.page.conversions import Converter, Step
+from stylediff.page.conversions import Converter, Heard, Step
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.examples import example_label, result_settings
 from stylediff.page.kept_runs import KeptRuns, Updates
+from stylediff.page.live_sound import LiveSound
 from stylediff.page.player import Shown, player_value, player_words
 from stylediff.page.result_files import draw_preview, louder_by_db, write_files, write_picture
 from stylediff.page.sentences import describe_result
@@ -26,13 +28,13 @@ from stylediff.page.status import DRAWING, READING, SOUND_S, clear_on_error, sho
 from stylediff.page.takes import keep_take, read_take
 from stylediff.page.temp_folders import name_of
 from stylediff.page.translations import words_for
-from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
+from stylediff.page.uploads import MAX_SECONDS, REFERENCE_S, Clip, load_clip
 from stylediff.pipeline import StyleTransferOutput
 from stylediff.plotting import brightest, change_image, colour_image
 from stylediff.transcription import transcribe
 
 CONTROLS = ("target", "steps", "guidance", "strength", "seed", "start_s", "length_s")  # that an example sets
-RUN_OUTPUTS = ("status", "player", "seed")
+RUN_OUTPUTS = ("status", "player", "seed", "live")
 OUTPUTS = ("status", "player", "source", "preset", *CONTROLS)
 
 
@@ -161,16 +163,22 @@ class Handlers:
             yield {"status": show_status(words["reading"], READING), "seed": every[0].seed}
             started = time.monotonic()
             clip = load_clip(submission.source, every[0].start_s, every[0].length_s)
-            reference = load_clip(submission.reference, 0.0, MAX_SECONDS) if submission.is_matching else None
-            source_mel = self.normalize(torch.from_numpy(clip.samples), clip.sample_rate)
+            reference = load_clip(submission.reference, 0.0, REFERENCE_S) if submission.is_matching else None
+            source_mel = cache(partial(self.normalize, torch.from_numpy(clip.samples), clip.sample_rate))
             for number, choices in enumerate(every, start=1):
+                live = LiveSound(self.player, words)
+                yield {"live": live.value()}
                 which = f"{number}/{len(every)} {words[choices.target]}: " if len(every) > 1 else ""
                 with closing(self.converter(clip, choices, reference, shows_previews=True)) as events:
                     for event in events:
                         if isinstance(event, Step):
-                            picture = "" if event.mel is None else draw_preview(source_mel, event.mel, self.mel)
+                            picture = "" if event.mel is None else draw_preview(source_mel(), event.mel, self.mel)
                             yield {"status": show_step(event, words, 1 + SOUND_S * clip.seconds, picture, which)}
+                        elif isinstance(event, Heard):
+                            live.add(event)
+                            yield {"live": live.value()}
                         else:
+                            yield {"live": live.value(has_ended=True)}
                             yield from self.show_output(clip, event, choices, reference, words, started)
 
     def show_output(

@@ -34,6 +34,7 @@ from stylediff.page.conversions import Converter
 from stylediff.page.environment import read_number
 from stylediff.page.examples import example_label, find_results
 from stylediff.page.handlers import OUTPUTS, RUN_OUTPUTS, Handlers
+from stylediff.page.html_component import build_html_component
 from stylediff.page.inference_thread import IN_BROWSER, LIGHT, MODEL
 from stylediff.page.kept_runs import VISITOR
 from stylediff.page.link_previews import BRAND, ICON, OwnHead
@@ -85,12 +86,14 @@ def build_convert_tab(converter: Converter, t: Labels, results: dict[Path, Path]
                     go = gr.Button(t("convert"), variant="primary", elem_id="go", elem_classes="go")
                     stop = gr.Button(t("stop"), variant="stop", elem_id="stop", elem_classes="stop")
                 status = gr.HTML("", elem_id="status")
+                live = build_html_component("live_sound", "live")
             controls = build_controls(t, style, part, converter.pipeline.enhancer is not None)
         with gr.Column(scale=7, min_width=340):
             player = build_player(elem_classes="reserved" if results else None)
             again = gr.Button(t("reroll"), elem_id="reroll", elem_classes="go")
     handlers = Handlers(converter, player, results)
     parts = controls.choices | {"status": status, "player": player, "source": source, "preset": controls.preset}
+    parts["live"] = live
     outputs = [parts[name] for name in OUTPUTS]
     run_outputs = [parts[name] for name in RUN_OUTPUTS]
     visitor = gr.Textbox(visible=False)

@@ -44,9 +44,13 @@ def show_step(step: Step, words: dict[str, str], seconds_after: float = 0.0, pic
     if step.number == step.total and seconds_after:
         return show_status(which + words["vocoding"], SOUND, seconds_after)
     left = step.seconds_left + seconds_after
-    text = which + words["step"].format(number=step.number, total=step.total, seconds=f"{max(left, 1):.0f}")
-    share = READING + (STEPS - READING) * step.number / step.total
-    return show_status(text, share, picture=picture)
+    done, seconds = step.number / step.total, f"{max(left, 1):.0f}"
+    if step.is_part:
+        text = words["part_made"].format(share=f"{STEPS * done:.0%}", seconds=seconds)
+    else:
+        text = words["step"].format(number=step.number, total=step.total, seconds=seconds)
+    share = READING + (STEPS - READING) * done
+    return show_status(which + text, share, picture=picture)
 
 
 def clear_on_error(updates: Iterator[tuple[Any, ...]], outputs: int) -> Iterator[tuple[Any, ...]]:

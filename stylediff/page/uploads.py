@@ -7,11 +7,13 @@ import numpy as np
 
 from stylediff.audio import MIN_SECONDS, AudioError, Sound, check_finite, read_sound
 from stylediff.mel import MelConfig
-from stylediff.page.environment import read_number
+from stylediff.page.environment import on_zero_gpu, read_number
 from stylediff.waveform import first_sound
 
-MAX_SECONDS = read_number("STYLEDIFF_MAX_SECONDS", 60, MIN_SECONDS)
-MAX_UPLOAD_MB = 50  # a minute of studio stereo, 96 kHz and 32 bits, has 46 MB
+# A GPU is lent for a minute at most.
+MAX_SECONDS = read_number("STYLEDIFF_MAX_SECONDS", 60 if on_zero_gpu() else 600, MIN_SECONDS)
+MAX_UPLOAD_MB = 200  # ten minutes of stereo, 48 kHz and 24 bits, have 173 MB
+REFERENCE_S = 60.0  # of a reference clip
 SHOWN_KINDS = ("wav", "flac", "mp3", "ogg", "opus", "aiff", "m4a", "mp4", "webm", "…")
 QUIET_RMS = 10 ** (-60 / 20)  # of 50 ms; less is near silence
 SILENT_START_S = 1.0  # more silence than this at the start of a file is passed over

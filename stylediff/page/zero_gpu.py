@@ -4,11 +4,11 @@ Elsewhere nothing happens.
 """
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from stylediff.mel import MelConfig
+from stylediff.page.environment import on_zero_gpu
 from stylediff.page.errors import PageError
 from stylediff.page.settings import Choices
 from stylediff.page.uploads import Clip
@@ -21,7 +21,7 @@ except ImportError:
     spaces = None
 
 # True if each conversion runs in a fork of this process. The package is also installed on Spaces without ZeroGPU.
-FORKS = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+FORKS = spaces is not None and on_zero_gpu()
 
 START_SECONDS, PASS_SECONDS = 8.0, 0.1  # overhead of a conversion, and one pass of a network over one window
 OTHER_PASSES = 4  # encoder, decoder, enhancer, vocoder
@@ -38,7 +38,9 @@ def window_count(seconds: float) -> int:
     return len(window_starts(-(-frames // PADDED_FRAMES) * PADDED_FRAMES, WINDOW_FRAMES, OVERLAP_FRAMES))
 
 
-def seconds_needed(clip: Clip, choices: Choices, previews: int = 0, _reference: Clip | None = None) -> int:
+def seconds_needed(
+    clip: Clip, choices: Choices, previews: int = 0, _reference: Clip | None = None, _streams: bool = False
+) -> int:
     """Upper bound of a conversion's GPU time in seconds.
 
     Shorter requests wait less and use less of the visitor's quota.

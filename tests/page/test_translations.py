@@ -100,9 +100,9 @@ def test_every_text_is_used():
         path.read_text(encoding="utf-8") for path in PAGE.glob("*.*") if path.suffix in (".py", ".html", ".js")
     )
     settings = (ROOT / "stylediff" / "settings.py").read_text(encoding="utf-8")
-    built = {key for key in load_texts()["en"] if re.match("tone_|repair_|room_|tuning_|error_|setting_", key)} | {
-        *INSTRUMENT_NAMES
-    }
+    built = {
+        key for key in load_texts()["en"] if re.match("code_|tone_|repair_|room_|tuning_|error_|setting_", key)
+    } | {*INSTRUMENT_NAMES}
     unused = {key for key in load_texts()["en"].keys() - built if not re.search(rf"\b{key}\b", code + settings)}
     assert unused == set()
 
