@@ -5,6 +5,7 @@ from pathlib import Path
 
 from train.common.cli import SHIPPED_CLASSIFIER, SHIPPED_MODEL, Command, add_model_arguments, add_out, add_workers
 
+EXAMPLE = Path("examples/piano_fur_elise.flac")
 SHAPES = ["4x32x56", "8x32x56", "16x32x56", "16x16x28", "32x16x28", "64x16x28"]
 
 
@@ -148,6 +149,17 @@ def repair(parser: argparse.ArgumentParser) -> None:
 def denoise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
     parser.add_argument("--clips", type=int, default=1, help="held-out clips of each instrument")
+    add_out(parser)
+
+
+def speed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clip", type=Path, default=EXAMPLE, help="clip to convert")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of the clip")
+    parser.add_argument("--target", default="violin")
+    parser.add_argument("--steps", type=int, default=4, help="denoising steps")
+    parser.add_argument("--times", type=int, default=7, help="timed runs, after one that is not")
+    parser.add_argument("--soundfont", nargs="*", default=[], help="soundfonts that replay the transcription")
+    add_model_arguments(parser, classifier=False)
     add_out(parser)
 
 
@@ -300,6 +312,12 @@ COMMANDS = (
         summary="Noise added to held-out recordings: how much is removed, and what stays?",
         function="experiments.denoise:main",
         add_arguments=denoise,
+    ),
+    Command(
+        name="speed",
+        summary="Time of a transfer by stage, against transcribing and replaying.",
+        function="experiments.speed:main",
+        add_arguments=speed,
     ),
     Command(
         name="codebooks",
