@@ -1,6 +1,6 @@
 """Codes: hear and see what a codebook keeps of a clip.
 
-python -m stylediff.codes clip.wav --size 512 -o coded.wav
+python -m stylediff.codes clip.wav --size 256 -o coded.wav
 """
 
 import argparse
@@ -24,7 +24,7 @@ from stylediff.plotting import DECIBELS, code_figure
 from stylediff.settings import CheckedSettings, SettingError, add_flags, declare, read_flags
 
 FOLDER = SHIPPED / "codes"
-SIZES = (16, 64, 512, 4096)  # of the codebooks that ship
+SIZES = (16, 64, 256, 1024)  # of the codebooks that ship
 TABLE = "meanings.npz"
 LABELS = ("instrument", "pitch", "onset", "band")  # that a code may stand for
 PICTURE = 12  # height and width of a code's pictures: its own 4 x 4 values and 4 on each side
@@ -35,7 +35,7 @@ PICTURES = 3  # places where a code occurs, of each code
 class CodeSettings(CheckedSettings):
     """Settings of coding a clip."""
 
-    size: str = declare("512", "codes of the codebook", choices=tuple(map(str, SIZES)))
+    size: str = declare("256", "codes of the codebook", choices=tuple(map(str, SIZES)))
 
 
 @dataclass(frozen=True)

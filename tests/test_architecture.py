@@ -22,7 +22,17 @@ LAYERS = (
     {"output_files", "transcription"},
     {"mel", "room", "stereo", "phone_level", "phrase_selection", "tone_files", "linear_prediction", "denoising"},
     {"plotting", "phase_reconstruction", "sampling", "dynamics", "damage"},
-    {"autoencoder", "bandwidth", "code_model", "denoiser", "enhancer", "settings", "style_encoder", "vocoder"},
+    {
+        "autoencoder",
+        "bandwidth",
+        "code_model",
+        "denoiser",
+        "enhancer",
+        "onnx_unet",
+        "settings",
+        "style_encoder",
+        "vocoder",
+    },
     {"mix_detector", "output_sound", "transfer_output"},
     {"pipeline"},
     {"checkpoint", "gap_filling", "ring", "streaming"},
@@ -53,7 +63,7 @@ DISTRIBUTIONS = {
     "vector_quantize_pytorch": "vector-quantize-pytorch",
 }
 # installed without dependencies or optionally, see train/no-deps.txt and pyproject.toml
-NOT_LISTED = {"basic_pitch", "monai", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
+NOT_LISTED = {"basic_pitch", "monai", "onnxscript", "spaces", "tinysoundfont", "torchcrepe", "transformers"}
 
 
 def name_of(path: Path) -> str:

@@ -37,7 +37,7 @@ def test_every_setting_is_a_parameter(address):
 
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
-    [({"source": None}, "Add a clip first"), ({"size": "7"}, "size must be one of 16, 64, 512, 4096")],
+    [({"source": None}, "Add a clip first"), ({"size": "7"}, "size must be one of 16, 64, 256, 1024")],
 )
 def test_what_cannot_be_used_is_a_sentence(address, wrong, sentence):
     arguments = {"source": handle_file(str(MINUET))} | wrong

@@ -90,7 +90,7 @@ def test_the_command_writes_sound_picture_and_table(tmp_path, capsys) -> None:
     [
         (["-o", "a.mp3"], "cannot write a.mp3: name it .wav or .flac"),
         (["-o", "no/a.wav"], "no such folder"),
-        (["-o", "a.wav", "--size", "7"], "size must be one of 16, 64, 512, 4096"),
+        (["-o", "a.wav", "--size", "7"], "size must be one of 16, 64, 256, 1024"),
         (["-o", "a.wav", "--picture", "a.gif"], "name it .png"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Where does the time of a transfer go, and how does it compare?
+"""Where does the time of a transfer go?
 
     python -m train speed --soundfont GeneralUser.sf2 --out DIR
 
