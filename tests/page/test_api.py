@@ -37,7 +37,7 @@ def test_recommended_settings_are_used_and_shown(address, clip):
     client = Client(address, verbose=False)
     for given in ({}, {"steps": None, "temperature": "auto", "enhance": None}):
         _, facts = client.predict(source=handle_file(str(clip)), **given, api_name="/convert")
-        assert Choices.from_dict(facts) == Choices(length_s=60).resolve({})
+        assert Choices.from_dict(facts) == Choices(length_s=600).resolve({})
 
 
 @pytest.mark.slow
@@ -152,11 +152,11 @@ def test_missing_trailing_values_are_the_defaults(address, clip, count):
     with clip.open("rb") as file:
         path = httpx.post(f"{address}gradio_api/upload", files={"files": file}).json()[0]
     source = f'{{"path": "{path}", "meta": {{"_type": "gradio.FileData"}}}}'
-    values = [source, '"violin"', "4", "1.0", "1.0", "0", "0.0", "60.0", "null", "1.0", "0.25", "true"]
+    values = [source, '"violin"', "4", "1.0", "1.0", "0", "0.0", "600.0", "null", "1.0", "0.25", "true"]
     answer = answer_to(address, *values[:count])
     assert answer.startswith("event: complete"), answer
     facts = json.loads(answer.split("data: ", 1)[1])[1]
-    assert Choices.from_dict(facts) == Choices(length_s=60).resolve({})
+    assert Choices.from_dict(facts) == Choices(length_s=600).resolve({})
 
 
 def test_a_call_without_values_is_refused(address):

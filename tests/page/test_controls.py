@@ -145,7 +145,7 @@ def test_controls_show_what_is_loaded():
 
 def test_a_settings_file_is_limited_to_what_the_page_converts(tmp_path):
     file = tmp_path / "settings.json"
-    file.write_text('{"length_s": 500, "start_s": 1200}')
+    file.write_text('{"length_s": 5000, "start_s": 1200}')
     loaded = load_settings(str(file))
     assert (loaded["length_s"], loaded["start_s"]) == (MAX_SECONDS, 1200)
 
