@@ -8,7 +8,7 @@ from stylediff.streaming import FIRST_FRAMES, Part, PartSampler
 from stylediff.windows import window_starts
 from tests.helpers.tiny_pipeline import TONE_RATE, tiny_pipeline
 
-SECONDS = 40
+SECONDS = 25
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +41,13 @@ def transfer(pipeline, clip, **options):
 )
 def test_the_result_is_the_same_to_the_bit(pipeline, clip, settings):
     seen: list[Part] = []
-    whole = transfer(pipeline, clip, **settings)
-    parts = transfer(pipeline, clip, sampler=PartSampler(seen.append), **settings)
+    whole = transfer(pipeline, clip, output_type="latent", **settings)
+    parts = transfer(pipeline, clip, output_type="latent", sampler=PartSampler(seen.append), **settings)
     assert parts.latents.equal(whole.latents)
-    assert parts.audio.equal(whole.audio)
     assert seen[-1].done == seen[-1].total == max(part.done for part in seen)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 3, 5.3, 40])
+@pytest.mark.parametrize("seconds", [0.5, 3, 5.3, 25])
 def test_the_parts_together_are_as_long_as_the_clip(pipeline, clip, seconds):
     seen: list[Part] = []
     transfer(pipeline, clip[: int(seconds * TONE_RATE)], num_inference_steps=2, sampler=PartSampler(seen.append))
@@ -60,10 +59,11 @@ def test_the_parts_together_are_as_long_as_the_clip(pipeline, clip, seconds):
 
 def test_the_first_sound_comes_after_few_windows(pipeline, clip):
     seen: list[Part] = []
-    transfer(pipeline, clip.repeat(3), num_inference_steps=4, sampler=PartSampler(seen.append))
+    double, most = clip.repeat(2), 4
+    transfer(pipeline, double, num_inference_steps=most, output_type="latent", sampler=PartSampler(seen.append))
     first = next(part for part in seen if part.audio is not None)
-    windows = len(window_starts(pipeline.mel.frames(3 * len(clip)), WINDOW_FRAMES, OVERLAP_FRAMES))
-    assert first.total == 5 * windows
+    windows = len(window_starts(pipeline.mel.frames(len(double)), WINDOW_FRAMES, OVERLAP_FRAMES))
+    assert first.total == (1 + most) * windows
     assert first.done <= 20 < first.total
     assert len(first.audio) >= FIRST_FRAMES * pipeline.mel.hop_length
     counts = [part.done for part in seen]
@@ -76,8 +76,9 @@ def test_the_sound_resembles_the_result_without_dynamics(pipeline, clip):
     whole = transfer(pipeline, clip, sampler=PartSampler(seen.append), **plain).audio
     sound = torch.cat([part.audio for part in seen if part.audio is not None])[: len(whole)]
     power, heard = (wave.unfold(0, 2205, 2205).square().mean(1).sqrt() for wave in (whole, sound))
+    assert whole.equal(transfer(pipeline, clip, **plain).audio)
     ratio = (heard / power).log()  # the result is quieter as a whole where it would clip
-    assert len(ratio) > 300
+    assert len(ratio) > 200
     assert float((ratio - ratio.median()).abs().median()) < 0.1
 
 
@@ -88,7 +89,7 @@ def test_no_more_sound_is_made_than_is_wanted(pipeline, clip):
         heard.extend([part] if part.audio is not None else [])
         return len(heard) < 2
 
-    transfer(pipeline, clip, num_inference_steps=2, sampler=PartSampler(listen))
+    transfer(pipeline, clip, num_inference_steps=2, output_type="latent", sampler=PartSampler(listen))
     assert len(heard) == 2
 
 
@@ -101,4 +102,4 @@ def test_an_error_of_the_callback_ends_the_transfer(pipeline, clip):
             raise Stop
 
     with pytest.raises(Stop):
-        transfer(pipeline, clip, num_inference_steps=2, sampler=PartSampler(stop))
+        transfer(pipeline, clip, num_inference_steps=2, output_type="latent", sampler=PartSampler(stop))
