@@ -17,6 +17,7 @@ LONGEST_BUMP = 10  # blocks
 MOST_BLOCKS = 2**24  # that torch.quantile takes
 OUTLIER_CREST = 9.5  # peak over RMS in a block; onsets have less
 LOWEST_HZ = 24.5  # the lowest note of the piano has 27.5 Hz
+FILTERED_S, RINGING_S = 60, 3  # of a long waveform in one piece, and on each side of it
 NEGLIGIBLE_RUMBLE = 0.01  # of the RMS
 CANCELLED = 0.35  # power of the mean of channels over the mean of their powers; unrelated channels have 0.5
 BALANCED = 10.0  # power of one stereo channel over the other that averaging is right for
@@ -30,8 +31,21 @@ def high_pass(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Filter samples by a zero-phase Butterworth high-pass at the lowest note.
 
     Its spectrum is that of a filter of tenth order that is run forwards and backwards; an FFT needs no SciPy, whose
-    import takes a second.
+    import takes a second. A long waveform is filtered in pieces, beyond which the filter does not ring.
     """
+    block, margin = FILTERED_S * sample_rate, RINGING_S * sample_rate
+    if len(samples) <= 2 * block:
+        return filter_piece(samples, sample_rate)
+    pieces = []
+    for first in range(0, len(samples), block):
+        begin = max(0, first - margin)
+        piece = filter_piece(samples[begin : first + block + margin], sample_rate)
+        pieces.append(piece[first - begin : first - begin + block])
+    return np.concatenate(pieces)
+
+
+def filter_piece(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Filter samples in one piece, as ``high_pass`` does."""
     padding = min(sample_rate, len(samples) - 1)
     padded = np.pad(samples.astype(np.float64), padding, mode="reflect")
     length = 1 << (len(padded) - 1).bit_length()
