@@ -15,6 +15,8 @@ CROSSOVER_HZ = 2000.0  # above it, air and walls absorb more and the sound decay
 HIGH_DECAY = 0.6  # decay time above the crossover, as a share of that below
 REFLECTIONS = 12
 EARLY_SHARE = 0.35  # share of the response's energy in its early reflections
+CONVOLVED_S = 60  # in one piece
+ENERGY_BLOCK = 2**20
 SEED = 7  # rooms are always the same, so that results are
 
 
@@ -126,22 +128,50 @@ def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: b
     room = get_room(name)
     if room is None or not float(waveform.abs().max()):
         return waveform
-    import numpy as np
-    import scipy.signal
     import torch
 
     from stylediff.audio import limit_peak
 
-    made, energy_before, energy_after = [], 0.0, 0.0
-    for number, channel in enumerate(waveform.detach().cpu().reshape(-1, waveform.shape[-1])):
-        dry = channel.numpy().astype(np.float64)
-        wet = scipy.signal.oaconvolve(dry, room_filter(room, sample_rate, SEED + number))
+    channels = waveform.detach().cpu().reshape(-1, waveform.shape[-1])
+    tail = round(room.decay_s * sample_rate) - 1 if keep_tail else 0
+    made = torch.empty(len(channels), channels.shape[1] + tail)
+    energy_before = energy_after = 0.0
+    for number, channel in enumerate(channels):
+        dry = channel.numpy()
+        wet = convolve(dry, room_filter(room, sample_rate, SEED + number), CONVOLVED_S * sample_rate)
         wet = wet if keep_tail else wet[: len(dry)]
-        energy_before += float(np.dot(dry, dry))
-        energy_after += float(np.dot(wet, wet))
-        made.append(torch.from_numpy(wet.astype(np.float32)))
-    whole = torch.stack(made).reshape(*waveform.shape[:-1], -1)
+        energy_before += energy(dry)
+        energy_after += energy(wet)
+        made[number] = torch.from_numpy(wet)
+    whole = made.reshape(*waveform.shape[:-1], -1)
     return limit_peak(whole.mul_((energy_before / energy_after) ** 0.5).to(waveform))
+
+
+def convolve(signal: "np.ndarray", response: "np.ndarray", block: int) -> "np.ndarray":
+    """Convolve a signal with a response, block by block.
+
+    Returns (samples + response - 1,) float32; sums are in float64.
+    """
+    import numpy as np
+    import scipy.signal
+
+    whole = np.empty(len(signal) + len(response) - 1, np.float32)
+    rest = np.zeros(len(response) - 1)  # of the blocks so far
+    for first in range(0, len(signal), block):
+        last = min(len(signal), first + block)
+        piece = scipy.signal.oaconvolve(signal[first:last].astype(np.float64), response)
+        piece[: len(rest)] += rest
+        whole[first:last], rest = piece[: last - first], piece[last - first :]
+    whole[len(signal) :] = rest
+    return whole
+
+
+def energy(signal: "np.ndarray") -> float:
+    """Sum of squares, in float64 and in bounded memory."""
+    import numpy as np
+
+    blocks = (signal[first : first + ENERGY_BLOCK].astype(np.float64) for first in range(0, len(signal), ENERGY_BLOCK))
+    return float(sum(np.dot(block, block) for block in blocks))
 
 
 def room_filter(room: Room, sample_rate: int, seed: int) -> "np.ndarray":

@@ -186,13 +186,15 @@ def map_blocks(function: Callable[[slice], torch.Tensor], length: int, block: in
     Returns:
         (..., length).
     """
-    made = []
+    whole = torch.empty(0)
     for first in range(0, length, block):
         last = min(length, first + block)
         begin = max(0, first - margin)
         part = function(slice(begin, min(length, last + margin)))
-        made.append(part[..., first - begin : last - begin])
-    return torch.cat(made, dim=-1)
+        if first == 0:
+            whole = part.new_empty(*part.shape[:-1], length)
+        whole[..., first:last] = part[..., first - begin : last - begin]
+    return whole
 
 
 def crossfade(first: torch.Tensor, second: torch.Tensor, overlap: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ import soxr
 import torch
 
 from stylediff.audio import PEAK_LIMIT
-from stylediff.room import ROOMS, add_room, get_room, impulse_response
+from stylediff.room import ROOMS, add_room, convolve, energy, get_room, impulse_response
 
 RATE = 22050
 NAMES = [name for name, room in ROOMS.items() if room is not None]
@@ -106,3 +106,10 @@ def test_each_channel_has_its_own_reflections():
     assert torch.allclose(wet[0], add_room(click[0], 22_050, "room", keep_tail=True), atol=0.01)
     tails = wet[:, 2000:].numpy()
     assert abs(np.corrcoef(tails)[0, 1]) < 0.1
+
+
+def test_a_long_sound_in_pieces_is_the_same():
+    rng = np.random.default_rng(0)
+    signal, response = rng.normal(size=5000).astype(np.float32), rng.normal(size=300)
+    np.testing.assert_allclose(convolve(signal, response, 700), np.convolve(signal.astype(float), response), atol=1e-4)
+    assert energy(signal) == pytest.approx(float((signal.astype(float) ** 2).sum()))
