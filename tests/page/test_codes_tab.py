@@ -63,16 +63,8 @@ def test_the_sheet_has_a_strip_for_each_code():
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(
-    "screen",
-    [
-        {"viewport": {"width": 1280, "height": 900}},
-        {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
-    ],
-    ids=["desktop", "phone"],
-)
-def test_a_visitor_explores_the_codes_of_a_clip(visit, screen):
-    visitor = visit(**screen, locale="en-US")
+def test_a_visitor_on_a_phone_explores_the_codes_of_a_clip(visit):
+    visitor = visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, locale="en-US")
     open_tab(visitor, "Codes")
     visitor.click("#codes_go")
     visitor.wait_for_selector(".toast-body")

@@ -195,7 +195,7 @@ def test_every_button_has_a_name(visit, clip):
 @pytest.mark.browser
 def test_the_page_describes_itself(visit):
     visitor = visit()
-    assert "≤ 50 MB" in visitor.inner_text("#limits")
+    assert "≤ 200 MB" in visitor.inner_text("#limits")
     visitor.get_by_role("tab", name="About").click()
     visitor.wait_for_selector("text=Data and licences")
     assert visitor.locator(".flow-box").count() == 9

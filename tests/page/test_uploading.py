@@ -107,7 +107,7 @@ def test_files_that_are_not_audio_are_reported_and_the_page_keeps_working(visit,
 def test_a_file_over_the_limit_is_refused_before_it_is_read(visit, tmp_path):
     path = tmp_path / "huge.wav"
     with path.open("wb") as file:
-        file.truncate(200 * 2**20)
+        file.truncate(220 * 2**20)
     visitor = visit()
     clear_clip(visitor)
     visitor.set_input_files("#source input[type=file]", str(path))
