@@ -17,7 +17,7 @@ from diffusers.utils import logging
 from stylediff.audio import read_audio, to_mono, write_audio
 from stylediff.checkpoint import SHIPPED, CheckpointError, load_pipeline
 from stylediff.code_model import GRID, PATCH, CodeModel
-from stylediff.containers import KINDS
+from stylediff.containers import KINDS, writing_problem
 from stylediff.mel import MelConfig, normalized_mel
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import DECIBELS, code_figure
@@ -238,14 +238,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     except SettingError as error:
         parser.error(str(error))
     for path, endings in ((args.out, (".wav", ".flac")), (args.picture, (".png",)), (args.table, (".npy",))):
-        if path is None:
-            continue
-        if path.suffix.lower() not in endings:
-            parser.error(f"cannot write {path.name}: name it {' or '.join(endings)}")
-        if not path.parent.is_dir():
-            parser.error(f"cannot write {path.name}: no such folder: {path.parent}")
-        if path.exists() and not args.force:
-            parser.error(f"{path.name} is there already: choose another name, or replace it with --force")
+        if path is not None and (problem := writing_problem(path, endings, args.force)):
+            parser.error(problem)
     return args
 
 

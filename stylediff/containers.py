@@ -206,3 +206,19 @@ def page_checksum(page: bytes) -> bytes:
     blank = page[:22] + bytes(4) + page[26:]
     value = zlib.crc32(blank.translate(REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{value:032b}"[::-1], 2).to_bytes(4, "little")
+
+
+def writing_problem(path: Path, endings: tuple[str, ...], force: bool) -> str | None:
+    """Return why a command cannot write a file, or None.
+
+    Args:
+        endings: allowed ones, in lower case.
+        force: True to replace a file that is there already.
+    """
+    if path.suffix.lower() not in endings:
+        return f"cannot write {path.name}: name it {' or '.join(endings)}"
+    if not path.parent.is_dir():
+        return f"cannot write {path.name}: no such folder: {path.parent}"
+    if path.exists() and not force:
+        return f"{path.name} is there already: choose another name, or replace it with --force"
+    return None

@@ -18,7 +18,7 @@ from diffusers.utils import logging
 
 from stylediff.audio import MIN_SECONDS, AudioError, check_finite, read_audio, resample, too_short, write_samples
 from stylediff.checkpoint import CheckpointError, load_pipeline
-from stylediff.containers import KINDS
+from stylediff.containers import KINDS, writing_problem
 from stylediff.damage import Damage, find_damage
 from stylediff.denoising import Noise, denoise, find_noise
 from stylediff.gap_filling import LONGEST_S, PREDICTED_S, Edges, Sampling, predict_gap, refine_gap
@@ -251,12 +251,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(str(error))
     if not (args.gaps or args.settings.auto or args.settings.denoise):
         parser.error("nothing to do: give --gap S-S, --auto or --denoise LEVEL")
-    if args.out.suffix.lower() not in (".wav", ".flac"):
-        parser.error(f"cannot write {args.out.name}: name it .wav or .flac")
-    if not args.out.parent.is_dir():
-        parser.error(f"cannot write {args.out.name}: no such folder: {args.out.parent}")
-    if args.out.exists() and not args.force:
-        parser.error(f"{args.out.name} is there already: choose another name, or replace it with --force")
+    if problem := writing_problem(args.out, (".wav", ".flac"), args.force):
+        parser.error(problem)
     return args
 
 

@@ -9,7 +9,6 @@ MONAI (https://github.com/Project-MONAI/MONAI) is not part of this project's req
 
 import argparse
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,6 @@ from train.trainers.vqvae import sample_batch
 
 OURS, THEIRS = "here", "MONAI"
 COMMITMENT, DECAY, CODE_DIM = 0.25, 0.99, 64
-
-Loss = Callable[[nn.Module, torch.Tensor], torch.Tensor]
 
 
 class Standardised(nn.Module):
@@ -62,10 +59,14 @@ class Standardised(nn.Module):
         )
 
     def forward(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Error of standardised patches, loss of the codebook, and codes."""
+        """Error of standardised patches, loss of the codebook, and codes.
+
+        There are no codes in training, because they take a second pass of the encoder.
+        """
         scaled = (patches - self.mean) / self.deviation
         made, loss = self.network(scaled)
-        return functional.mse_loss(made, scaled), loss, self.network.index_quantize(scaled)
+        codes = scaled.new_zeros(0) if self.training else self.network.index_quantize(scaled)
+        return functional.mse_loss(made, scaled), loss, codes
 
 
 class Own(nn.Module):
