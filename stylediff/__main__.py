@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylediff.containers import KINDS, LOSSLESS, LOSSY, UNEXPECTED, AudioError, check_format
-from stylediff.instruments import INSTRUMENT_NAMES, get_instrument
+from stylediff.instruments import INSTRUMENT_NAMES, MIX_WARNING, get_instrument
 from stylediff.lazy_imports import import_lazily, without_compiler
 from stylediff.process import prepare_process
 from stylediff.settings import SettingError, TransferSettings, add_flags, read_flags
@@ -152,7 +152,7 @@ def convert(
     if sound.note:
         print(f"{source.name}: {sound.note}", file=sys.stderr)
     if pipeline.is_mix(sound.samples, sound.sample_rate):
-        print(f"{source.name}: sounds like several instruments; all of them become one", file=sys.stderr)
+        print(f"{source.name}: {MIX_WARNING}", file=sys.stderr)
     result = pipeline(
         torch.from_numpy(sound.samples),
         sound.sample_rate,

@@ -1,20 +1,23 @@
 """Fill gaps: short ones by linear prediction, longer ones by diffusion.
 
 The latents of a window around the gap are generated; those that the gap does not touch are imposed at every step
-(RePaint, Lugmayr et al. 2022, arXiv 2201.09865). Sound is then made that has the generated magnitudes inside the gap
-and exactly the known samples outside it.
+(RePaint, Lugmayr et al. 2022, arXiv 2201.09865). A U-Net that was trained on clips with gaps is given a mask of the
+missing frames as well. Sound is then made that has the generated magnitudes inside the gap and exactly the known
+samples outside it.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from diffusers import UNet2DConditionModel
 
 from stylediff.audio import fit_length, loudness_gain, resample
 from stylediff.linear_prediction import interpolate, predict_both_sides
 from stylediff.mel import MelConfig, transform, waveform_to_mel
 from stylediff.phase_reconstruction import MOMENTUM, inverse_transform, rescale
 from stylediff.pipeline import WINDOW_FRAMES, StyleTransferPipeline
+from stylediff.sampling import take_step
 
 PREDICTED_S = 0.06  # gaps up to this length are filled by linear prediction alone
 INTERPOLATED_S = 0.005  # gaps up to this length by Janssen's method, longer ones from both sides
@@ -38,12 +41,15 @@ class Sampling:
         steps, temperature: see ``stylediff.settings.TransferSettings``.
         is_similar: False never looks for a similar moment.
         is_diffused: False keeps the guide as it is, without the diffusion.
+        unet: a U-Net whose input ends with a mask of the missing frames (``missing_frames``), instead of the
+            pipeline's.
     """
 
     steps: int
     temperature: float
     is_similar: bool = True
     is_diffused: bool = True
+    unet: UNet2DConditionModel | None = None
 
 
 def predict_gap(waveform: np.ndarray, gap: Edges, sample_rate: int) -> np.ndarray:
@@ -118,6 +124,21 @@ def fit_edges(mel: torch.Tensor, known: torch.Tensor, gap: slice) -> torch.Tenso
     return fitted
 
 
+def missing_frames(gap: slice, latents: torch.Tensor, stride: int) -> torch.Tensor:
+    """Mask of the frames of a gap, (1, stride, rows, columns).
+
+    A channel is 1 in the columns whose frame of that number is missing.
+
+    Args:
+        latents: (..., rows, columns).
+        stride: frames of a column.
+    """
+    rows, columns = latents.shape[-2:]
+    missing = torch.zeros(columns * stride, device=latents.device)
+    missing[gap] = 1
+    return missing.view(columns, stride).T[None, :, None].expand(1, stride, rows, columns)
+
+
 def generate_latents(
     pipeline: StyleTransferPipeline,
     mel: torch.Tensor,
@@ -134,18 +155,21 @@ def generate_latents(
     """
     source = pipeline.encode_mel(mel)
     stride = pipeline.autoencoder.frame_stride
-    free = torch.zeros(source.shape[-1], dtype=torch.bool, device=source.device)
-    free[gap.start // stride : -(-gap.stop // stride)] = True
+    missing = missing_frames(gap, source, stride)
+    free = missing.any(dim=1, keepdim=True)
+    unet, given = (
+        (pipeline.unet, source) if sampling.unet is None else (sampling.unet, torch.cat([source, missing], dim=1))
+    )
     latents, timesteps = pipeline.prepare_latents(source, sampling.steps, 1.0, sampling.temperature, generator)
     noise = sampling.temperature * latents
-
-    def impose(_: object, step: int, _timestep: torch.Tensor, tensors: dict) -> dict:
+    for step, timestep in enumerate(timesteps):
+        velocity = unet(torch.cat([latents, given], dim=1), timestep, tokens, return_dict=False)[0]
+        latents = take_step(pipeline.scheduler, velocity, timesteps, step, latents, sampling.temperature)
         known = source
         if step + 1 < len(timesteps):
             known = pipeline.scheduler.add_noise(source, noise, timesteps[step + 1 : step + 2])
-        return {"latents": torch.where(free, tensors["latents"], known)}
-
-    return pipeline.denoise(latents, source, tokens, timesteps, 1.0, sampling.temperature, impose)
+        latents = torch.where(free, latents, known)
+    return latents
 
 
 def make_consistent(

@@ -54,6 +54,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     Instrument("vibraphone", (11,), 53, 89, 6.0, "GeneralUser-11", "#999999"),
 )
 
+MIX_WARNING = "sounds like several instruments; all of them become one"
 INSTRUMENT_NAMES: tuple[str, ...] = tuple(instrument.name for instrument in INSTRUMENTS)
 
 

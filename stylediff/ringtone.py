@@ -16,7 +16,7 @@ from diffusers.utils import logging
 from stylediff.audio import AudioError, check_finite, read_part, resample
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.containers import KINDS
-from stylediff.instruments import INSTRUMENT_NAMES
+from stylediff.instruments import INSTRUMENT_NAMES, MIX_WARNING
 from stylediff.phone_level import level_for_phone
 from stylediff.phrase_selection import SAMPLE_RATE, Phrase, select_phrase
 from stylediff.pipeline import StyleTransferPipeline
@@ -83,6 +83,7 @@ class Ringtone:
         phrase: the part of the piece that it plays.
         loudness_lufs: integrated loudness.
         settings: those that were used.
+        is_mix: True if an instrument plays what sounds like several.
     """
 
     audio: np.ndarray
@@ -90,6 +91,7 @@ class Ringtone:
     phrase: Phrase
     loudness_lufs: float
     settings: RingtoneSettings
+    is_mix: bool = False
 
     @property
     def seconds(self) -> float:
@@ -135,19 +137,20 @@ def make_ringtone(
     first, last = round(phrase.start_s * rate), min(round(phrase.end_s * rate), len(mono))
     if settings.to == ORIGINAL:
         tone = close_loop(stereo, first, last, rate) if settings.loop else stereo[:, first:last].clone()
-        used = settings
+        used, is_mix = settings, False
     else:
         if pipeline is None:
             raise ValueError(f"a pipeline is needed to play a ringtone on the {settings.to}")
         used = settings.resolve(pipeline.recommended_settings(settings.to))
         tone = play(pipeline, mono, first, last, rate, used, callback)
+        is_mix = pipeline.is_mix(mono[first:last], rate)
     if float(tone.abs().max()) < SILENT_PEAK:
         message = f"the {used.to} plays nothing of this part; choose another instrument or another start"
         raise AudioError(message, "plays_nothing")
     if not used.loop:
         fade_ends(tone, rate, used.fade)
     audio, loudness = level_for_phone(tone.numpy(), rate, used.loop)
-    return Ringtone(audio.astype(np.float32), rate, phrase, loudness, used)
+    return Ringtone(audio.astype(np.float32), rate, phrase, loudness, used, is_mix)
 
 
 def play(
@@ -269,6 +272,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(tone.describe(), file=sys.stderr)
+    if tone.is_mix:
+        print(f"{args.source.name}: {MIX_WARNING}", file=sys.stderr)
     return 0
 
 

@@ -19,21 +19,20 @@ from stylediff.page.settings import PRESETS, Choices, whole_stem
 from stylediff.page.status import clear_on_error, show_status
 from stylediff.page.temp_folders import new_folder, serve
 from stylediff.page.translations import words_for
-from stylediff.page.uploads import MAX_SECONDS, load_clip
+from stylediff.page.uploads import MAX_SECONDS, Clip, load_clip
 from stylediff.pipeline import StyleTransferOutput
 from stylediff.settings import LEFT_TO_THE_MODEL, Setting, TransferSettings, declarations
 
 Line = tuple[str, str, str]  # a file's name, the name of its result or an error, the address of its sound if any
 
 
-def convert_file(
-    converter: Converter, path: Path, choices: Choices, folder: Path
+def convert_clip(
+    converter: Converter, clip: Clip, choices: Choices, folder: Path
 ) -> Generator[Step | Path, None, None]:
-    """Convert one file into a folder.
+    """Convert one clip to a file in a folder.
 
     Yields its steps, then the path of the result.
     """
-    clip = load_clip(path, choices.start_s, choices.length_s)
     with closing(converter(clip, choices)) as events:
         for event in events:
             if isinstance(event, Step):
@@ -131,13 +130,15 @@ class Batches:
             for number, path in enumerate(map(Path, paths), 1):
                 title = words["file_of"].format(number=number, total=len(paths), name=path.name)
                 try:
-                    with closing(convert_file(self.converter, path, choices, folder)) as events:
+                    clip = load_clip(path, choices.start_s, choices.length_s)
+                    warning = f": {words['is_mix']}" if self.converter.is_mix(clip) else ""
+                    with closing(convert_clip(self.converter, clip, choices, folder)) as events:
                         for event in events:
                             if isinstance(event, Step):
                                 share = (number - 1 + event.number / event.total) / len(paths)
                                 yield show_status(title, share), gr.skip(), gr.skip()
                             else:
-                                lines.append((path.name, event.name, self.address(event)))
+                                lines.append((path.name, event.name + warning, self.address(event)))
                 except (ValueError, *UNEXPECTED) as error:
                     lines.append((path.name, explain(error, words), ""))
                 results = sorted(map(str, folder.glob("*.wav")))

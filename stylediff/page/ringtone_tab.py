@@ -24,7 +24,7 @@ from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.status import clear_on_error, connect_stop, show_start, show_status, show_step
 from stylediff.page.temp_folders import new_folder
-from stylediff.page.translations import words_for
+from stylediff.page.translations import FALLBACK, load_texts, words_for
 from stylediff.page.zero_gpu import PASS_SECONDS, START_SECONDS, on_gpu, window_count
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import waveform_figure
@@ -187,7 +187,8 @@ class RingtoneTab:
                     files = write_tones(event, find_title(title, path))
                     done = words["done"].format(seconds=f"{time.monotonic() - started:.1f}")
                     paths = [str(file) for file in files.values()]
-                    yield show_status(done), paths[-1], paths, event.describe(), plot_phrase(path, event)
+                    facts = "\n\n".join([event.describe(), *([words["is_mix"]] if event.is_mix else [])])
+                    yield show_status(done), paths[-1], paths, facts, plot_phrase(path, event)
 
     def endpoint(self) -> Callable[..., tuple[FileData, dict[str, Any]]]:
         """The function behind ``/ringtone``."""
@@ -225,6 +226,8 @@ class RingtoneTab:
                     "beats_a_minute": round(phrase.tempo, 1),
                     "loudness_lufs": round(tone.loudness_lufs, 1),
                 }
+                if tone.is_mix:
+                    facts["warning"] = load_texts()[FALLBACK]["is_mix"]
                 return FileData(path=str(file), orig_name=file.name), facts
 
         return set_parameters(ringtone, parameters, tuple[FileData, dict[str, Any]])

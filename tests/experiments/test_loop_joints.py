@@ -42,3 +42,4 @@ def test_the_command_writes_a_line_for_every_system(tmp_path):
     assert len(results) == 2 * len(SYSTEMS)
     page = (tmp_path / "out" / "loop_joints.md").read_text()
     assert all(meaning in page for meaning in SYSTEMS.values())
+    assert "Wilcoxon" in page

@@ -1,16 +1,19 @@
 """Measures of repaired gaps, on sounds whose result is known."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from tests.helpers.tiny_dataset import write_dataset
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.__main__ import COMMANDS
 from train.experiments.denoise import NOISES, SNRS_DB, make_noise, snr_db
-from train.experiments.repair import RATE, copy_similar, edge_step, gap_distance, place_gaps
+from train.experiments.repair import RATE, choose_renders, copy_similar, edge_step, gap_distance, place_gaps
+from train.trainers.inpainter import extend_unet
 
 RNG = np.random.default_rng(0)
 MUSIC = np.concatenate(
@@ -49,6 +52,16 @@ def test_music_that_repeats_is_copied():
     assert gap_distance(MUSIC, copy_similar(damaged, gap).numpy(), [gap]) < 10
 
 
+def test_renders_are_of_the_unseen_soundfont_and_of_the_test_split(tmp_path):
+    write_dataset(tmp_path)
+    cases = choose_renders(tmp_path, 2, [100, 200])
+    assert [(Path(case.path).name, case.milliseconds) for case in cases[:2]] == [
+        ("0_0_source.flac", 100),
+        ("0_0_source.flac", 200),
+    ]
+    assert len(cases) == 2 * 2 * 2  # lengths, clips, and those of four instruments that the data set has
+
+
 @pytest.mark.parametrize("kind", NOISES)
 def test_noise_has_unit_power(kind):
     assert (make_noise(kind, 2 * RATE) ** 2).mean() == pytest.approx(1)
@@ -61,17 +74,22 @@ def test_the_commands_write_their_pages(tmp_path, monkeypatch):
     monkeypatch.setattr("train.experiments.denoise.SNRS_DB", SNRS_DB[1:2])
     monkeypatch.setattr("train.experiments.denoise.NOISES", NOISES[2:])
     monkeypatch.setattr("train.experiments.repair.GAPS_A_CLIP", 1)
-    tiny_pipeline().save_pretrained(tmp_path / "model")
+    pipeline = tiny_pipeline()
+    pipeline.save_pretrained(tmp_path / "model")
+    extend_unet(pipeline.unet, pipeline.autoencoder.frame_stride).save_pretrained(tmp_path / "inpainter")
     (tmp_path / "recordings" / "flute").mkdir(parents=True)
     file = tmp_path / "recordings" / "flute" / "fsd_145431_35e97db3.wav"  # held out
     soundfile.write(file, MUSIC[: 5 * RATE], RATE)
     common = ["--recordings", str(tmp_path / "recordings"), "--out", str(tmp_path / "out"), "--clips", "1"]
     options = ["--gaps", "20", "750", "--model", str(tmp_path / "model"), "--workers", "1"]
+    options += ["--inpainter", str(tmp_path / "inpainter")]
     assert COMMANDS["repair"].run([*common, *options]) == 0
     assert COMMANDS["denoise"].run(common) == 0
     gaps = json.loads((tmp_path / "out" / "repair.json").read_text())["gaps"]
     assert {one["gap_ms"] for one in gaps} == {20, 750}
+    assert {one["origin"] for one in gaps} == {"held-out recordings"}
     page = (tmp_path / "out" / "repair.md").read_text()
-    assert "## Gaps of 750 ms" in page
+    assert "**Gaps of 750 ms**" in page
+    assert "| ours by a U-Net that is given a mask |" in page
     noises = json.loads((tmp_path / "out" / "denoise.json").read_text())["noises"]
     assert len(noises) == len(NOISES[2:])

@@ -11,7 +11,7 @@ from gradio_client.exceptions import AppError
 from stylediff.page.batch_tab import Batches, unused_path
 from stylediff.page.conversions import Converter
 from stylediff.settings import TransferSettings, declarations
-from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
+from tests.helpers.tiny_pipeline import tiny_pipeline, with_detector, write_tone
 
 
 @pytest.mark.slow
@@ -46,6 +46,15 @@ def test_finished_results_appear_early_and_survive_later_errors(tmp_path, monkey
     _, outcomes, archive = updates[-1]
     assert "| b.wav | Something went wrong on the server" in outcomes
     assert archive.endswith("stylediff.zip")
+
+
+def test_several_instruments_are_named_beside_the_result(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    request = gr.Request(headers={"accept-language": "de"})
+    for score, warns in ((1.0, True), (-1.0, False)):
+        batches = Batches(Converter(with_detector(score)))
+        *_, (_, outcomes, _) = batches.convert_all([str(write_tone(tmp_path / "a.wav"))], "flute", "fast", 0, request)
+        assert ("Das klingt nach mehreren Instrumenten" in outcomes) == warns
 
 
 def test_files_of_one_name_are_numbered(tmp_path):

@@ -1,5 +1,6 @@
 """Ringtones through the API and on the page, around a tiny pipeline."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from stylediff.audio import read_audio
+from stylediff.page.ringtone_tab import RingtoneTab
 from stylediff.ringtone import RingtoneSettings
 from stylediff.settings import declarations
 from stylediff.tone_files import read_title
 from tests.helpers.files import ROOT
+from tests.helpers.tiny_pipeline import with_detector
 from tests.helpers.visitors import open_tab
 
 ELISE = ROOT / "examples" / "piano_fur_elise.flac"
@@ -28,6 +31,17 @@ def test_the_endpoint_gives_a_tone_and_the_part_that_was_chosen(address):
     assert facts["end_s"] - facts["start_s"] == pytest.approx(facts["duration_s"], abs=0.001)
     assert facts["duration_s"] <= 4
     assert (facts["to"], facts["title"]) == ("harp", "Piano fur elise")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("score", "warns"), [(1.0, True), (-1.0, False)])
+def test_several_instruments_are_named_in_the_facts(score, warns):
+    endpoint = RingtoneTab(with_detector(score)).endpoint()
+    values = {name: parameter.default for name, parameter in inspect.signature(endpoint).parameters.items()}
+    source = {"path": str(ELISE), "meta": {"_type": "gradio.FileData"}}
+    values |= {"source": source, "to": "harp", "seconds": 3.0, "steps": 1}
+    _, facts = endpoint(*values.values())
+    assert ("warning" in facts) == warns
 
 
 def test_every_setting_is_a_parameter(address):

@@ -6,10 +6,10 @@ import soundfile
 import torch
 
 from stylediff.audio import AudioError, read_audio
-from stylediff.ringtone import RingtoneSettings, close_loop, main, make_ringtone
+from stylediff.ringtone import ORIGINAL, RingtoneSettings, close_loop, main, make_ringtone
 from stylediff.tone_files import read_title
 from tests.helpers.files import ROOT
-from tests.helpers.tiny_pipeline import tiny_pipeline
+from tests.helpers.tiny_pipeline import tiny_pipeline, with_detector
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +58,17 @@ def test_the_seed_decides_the_bytes(model, tmp_path):
         assert main([str(ELISE), "-o", str(out), *options]) == 0
         contents.append(out.read_bytes())
     assert contents[0] == contents[1] != contents[2]
+
+
+@pytest.mark.parametrize(
+    ("to", "score", "warns"), [("flute", 1.0, True), ("flute", -1.0, False), (ORIGINAL, 1.0, False)]
+)
+def test_several_instruments_that_one_shall_play_are_named(to, score, warns, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("stylediff.ringtone.load_pipeline", lambda _: with_detector(score))
+    arguments = [] if to == ORIGINAL else ["--to", to, "--steps", "1"]
+    assert main([str(ELISE), "-o", str(tmp_path / "a.wav"), "--seconds", "3", *arguments]) == 0
+    said = capsys.readouterr().err
+    assert (f"{ELISE.name}: sounds like several instruments; all of them become one" in said) == warns
 
 
 def test_a_loop_is_as_long_as_its_bars_to_the_sample():

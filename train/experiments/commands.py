@@ -139,7 +139,9 @@ def mixes(parser: argparse.ArgumentParser) -> None:
 
 def repair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
-    parser.add_argument("--clips", type=int, default=2, help="held-out clips of each instrument")
+    parser.add_argument("--data", type=Path, help="data set, for renders of its test split")
+    parser.add_argument("--clips", type=int, default=2, help="clips of each instrument and origin")
+    parser.add_argument("--inpainter", type=Path, help="U-Net of the command inpainter, to compare")
     parser.add_argument("--gaps", type=int, nargs="+", default=[10, 50, 100, 200, 300, 750, 2000], help="milliseconds")
     add_model_arguments(parser, classifier=False)
     add_out(parser)

@@ -15,7 +15,7 @@ from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.data.recordings import Recording, load_recording
 from train.evaluation.metrics import Result
-from train.experiments.repair import CLIP_S, RATE, choose_cases, gap_distance, mean_of, note_scores
+from train.experiments.repair import CLIP_S, RATE, gap_distance, longest_recordings, mean_of, note_scores
 
 NOTES = """\
 Noise of four kinds is added to held-out recordings. White and pink noise and hum (50 Hz and its partials) are removed
@@ -102,8 +102,7 @@ def write_markdown(noises: list[Result], clean: list[Result]) -> str:
 
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
-        cases = choose_cases(args.recordings, args.clips, [100])
-        recordings = [case.recording for case in cases]
+        recordings = longest_recordings(args.recordings, args.clips)
         noises = [result for recording in tqdm(recordings) for result in measure_noise(recording)]
         clean = [measure_clean(recording) for recording in recordings]
         write_page(args.out, "denoise", {"noises": noises, "clean": clean}, write_markdown(noises, clean))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import librosa
 import numpy as np
+import scipy.stats
 import torch
 from tqdm import tqdm
 
@@ -84,7 +85,8 @@ def judge_joint(loop: np.ndarray, beats: list[int]) -> Result:
     joint, others = change(len(loop)), np.array([change(len(loop) + beat) for beat in beats])
     curve = np.abs(np.diff(np.concatenate([loop[-2:], loop, loop[:2]]), 2))
     at_joint = max(curve[:2].max(), curve[-2:].max())
-    return {"rank": float((others >= joint).mean()), "jump": float(at_joint / max(curve[2:-2].max(), 1e-6))}
+    jump = float(at_joint / max(curve[2:-2].max(), 1e-6))
+    return {"change": joint, "rank": float((others >= joint).mean()), "jump": jump}
 
 
 def render(pipeline: StyleTransferPipeline, mono: torch.Tensor, phrase: Phrase, loop: Loop) -> dict[str, np.ndarray]:
@@ -131,7 +133,20 @@ def write_markdown(results: list[Result]) -> str:
         loud = int((ranks <= 1 - LOUD_SHARE).sum())
         cells = [meaning, f"{ranks.mean():.2f}", f"{loud} of {len(found)}", (jumps > 1).sum(), f"{jumps.max():.2f}"]
         lines.append(table_row(cells))
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", compare_pairs(results), ""])
+
+
+def compare_pairs(results: list[Result]) -> str:
+    """Compare joints with the same bar lines elsewhere, loop by loop."""
+    change = {(result["recording"], result["system"]): result["change"] for result in results}
+    usual = {name: value for (name, system), value in change.items() if system == "turned"}
+    differences = np.array([change[name, "ring"] - value for name, value in usual.items()])
+    chance = scipy.stats.wilcoxon(differences).pvalue if differences.any() else 1.0
+    return (
+        f"The spectrum changes more at the joint than at the same bar line of the reference in "
+        f"{int((differences > 0).sum())} of {len(differences)} loops, by {differences.mean():+.3f} nepers on average; "
+        f"the reference changes by {np.mean([*usual.values()]):.3f}. Wilcoxon's signed-rank test: p = {chance:.2f}."
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -6,13 +6,14 @@ python -m train repair --recordings FOLDER --out DIR
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import librosa
 import numpy as np
 import torch
+from diffusers import UNet2DConditionModel
 from tqdm import tqdm
 
 from stylediff.audio import loudness_gain
@@ -21,11 +22,11 @@ from stylediff.gap_filling import (
     Edges,
     Sampling,
     choose_window,
-    diffuse_gap,
     find_similar,
     gap_frames,
     make_consistent,
     predict_gap,
+    refine_gap,
 )
 from stylediff.linear_prediction import interpolate, predict_both_sides
 from stylediff.mel import MelConfig, waveform_to_mel
@@ -35,6 +36,7 @@ from stylediff.transcription import FRAMES_PER_SECOND
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
+from train.data.manifest import read_manifest
 from train.data.notes import frame_prf, note_f1
 from train.data.recordings import HELD_OUT, Recording, list_recordings, load_recording
 from train.data.transcription import NoteTranscriber
@@ -50,11 +52,13 @@ CLIP_S = 16.0
 MARGIN_S = 0.9  # kept between gaps and at the ends
 INSTRUMENTS = ("piano", "violin", "guitar", "flute")
 N_FFT, HOP = 512, 128
+RECORDINGS, RENDERS = "held-out recordings", "renders of the test split"
 RANGE_DB = 80.0  # below the clip's loudest bin, differences do not count
 LONGEST_JANSSEN_MS = 100
 EDGE_S = 0.005
 SYSTEMS = {
     "repaired": "ours",
+    "masked": "ours by a U-Net that is given a mask",
     "guide": "ours without the diffusion",
     "predicted": "linear prediction from both sides",
     "janssen": "Janssen's method",
@@ -63,7 +67,8 @@ SYSTEMS = {
     "codec": "autoencoder and phases, with the true sound (a bound)",
 }
 NOTES = """\
-Held-out recordings at 22,050 Hz. Each clip has four gaps. LSD is the log-spectral distance inside the gap in decibels
+Clips at 22,050 Hz: recordings of 16 s, renders of 5 s in a soundfont that was not trained on. Each has up to four gaps
+(longer ones do not fit into a render so often). LSD is the log-spectral distance inside the gap in decibels
 (512 samples, steps of 128; bins 80 dB below the clip's loudest count as equal). Frame F and note F1 compare
 basic-pitch's transcriptions of the repaired and the whole clip, frames inside the gap and notes that begin in it or up
 to 50 ms after. Edge is the largest difference of the levels of two neighbouring windows of 5 ms at an edge, over that
@@ -76,22 +81,52 @@ iterations, for gaps up to 100 ms. The most similar other moment is chosen by th
 
 @dataclass(frozen=True)
 class GapCase:
-    """A clip with gaps of one length."""
+    """A clip with gaps of one length.
 
-    recording: Recording
+    Attributes:
+        origin: recordings or renders.
+    """
+
+    origin: str
+    name: str
+    path: Path
     start_s: float
     milliseconds: int
 
 
-def choose_cases(folder: Path, clips: int, lengths: list[int]) -> list[GapCase]:
-    """Choose held-out clips, and every length of gaps for each."""
+def choose_renders(folder: Path, clips: int, lengths: list[int]) -> list[GapCase]:
+    """Choose clips of the test split in an unseen soundfont.
+
+    Every length of gaps is tried on each.
+    """
     cases = []
+    groups = [group for group in read_manifest(folder) if group.split == "test"]
+    for instrument in INSTRUMENTS:
+        played = [
+            clip for group in groups for clip in group.clips if (clip.role, clip.instrument) == ("source", instrument)
+        ]
+        cases += [GapCase(RENDERS, one.file, folder / one.file, 0.0, ms) for one in played[:clips] for ms in lengths]
+    return cases
+
+
+def longest_recordings(folder: Path, clips: int) -> dict[Recording, float]:
+    """Choose the longest held-out recordings of each instrument.
+
+    Returns the second at which the clip of each begins.
+    """
+    starts = {}
     for instrument in INSTRUMENTS:
         held_out = [one for one in list_recordings(folder) if one.split == HELD_OUT and one.instrument == instrument]
         lengths_s = {one: librosa.get_duration(path=one.path) for one in held_out}
-        longest = sorted(held_out, key=lambda one: -lengths_s[one])[:clips]
-        cases += [GapCase(one, min(5.0, max(0.0, lengths_s[one] - CLIP_S)), ms) for one in longest for ms in lengths]
-    return cases
+        for one in sorted(held_out, key=lambda one: -lengths_s[one])[:clips]:
+            starts[one] = min(5.0, max(0.0, lengths_s[one] - CLIP_S))
+    return starts
+
+
+def choose_cases(folder: Path, clips: int, lengths: list[int]) -> list[GapCase]:
+    """Choose held-out recordings, and every length of gaps for each."""
+    starts = longest_recordings(folder, clips)
+    return [GapCase(RECORDINGS, one.name, one.path, start, ms) for one, start in starts.items() for ms in lengths]
 
 
 def place_gaps(samples: int, milliseconds: int) -> list[Edges]:
@@ -129,7 +164,11 @@ def decode_truth(
 
 
 def fill(
-    pipeline: StyleTransferPipeline, whole: torch.Tensor, gaps: list[Edges], milliseconds: int
+    pipeline: StyleTransferPipeline,
+    whole: torch.Tensor,
+    gaps: list[Edges],
+    milliseconds: int,
+    inpainter: UNet2DConditionModel | None = None,
 ) -> dict[str, torch.Tensor]:
     """Fill the gaps of a clip by every system, each (samples,)."""
     damaged = whole.clone()
@@ -151,10 +190,14 @@ def fill(
 
         return filled
 
+    def refine(waveform: torch.Tensor, gap: Edges, sampling: Sampling) -> torch.Tensor:
+        return refine_gap(pipeline, waveform[None], RATE, gap, tokens, sampling, generator)[0]
+
     base = each(damaged, lambda x, gap: torch.from_numpy(predict_gap(x.numpy(), gap, RATE)).float())
     parts = [Damage(first / RATE, last / RATE, GAP) for first, last in gaps]
     settings, generator = RepairSettings(), torch.Generator().manual_seed(0)
     guide = Sampling(settings.steps, settings.temperature, is_diffused=False)
+    masked = replace(guide, is_diffused=True, is_similar=False, unet=inpainter)
     found = {
         "repaired": repair(pipeline, damaged, RATE, parts, settings).audio,
         "predicted": each(damaged, predict(predict_both_sides)),
@@ -164,7 +207,9 @@ def fill(
     if milliseconds <= LONGEST_JANSSEN_MS:
         found["janssen"] = each(damaged, predict(interpolate))
     if tokens is not None and milliseconds >= 100:
-        found["guide"] = each(base, lambda x, gap: diffuse_gap(pipeline, x, gap, tokens, guide, generator))
+        found["guide"] = each(base, lambda x, gap: refine(x, gap, guide))
+        if inpainter is not None:
+            found["masked"] = each(base, lambda x, gap: refine(x, gap, masked))
         found["codec"] = each(base, lambda x, gap: decode_truth(pipeline, whole, x, gap))
     return found
 
@@ -189,6 +234,11 @@ def edge_step(whole: np.ndarray, made: np.ndarray, gaps: list[Edges]) -> float:
         return abs(levels[1] - levels[0])
 
     return max(max(0.0, float(step(made, edge) - step(whole, edge))) for gap in gaps for edge in gap)
+
+
+@lru_cache(maxsize=1)
+def load_inpainter(folder: Path) -> UNet2DConditionModel:
+    return UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
 
 
 @lru_cache(maxsize=1)
@@ -218,16 +268,23 @@ def note_scores(whole: torch.Tensor, made: torch.Tensor, gaps: list[Edges]) -> R
     }
 
 
-def measure(case: GapCase, model: Path) -> list[Result]:
+def measure(case: GapCase, model: Path, inpainter: Path | None) -> list[Result]:
     """Measure every system on one clip with gaps of one length."""
-    waveform = load_recording(case.recording.path, RATE)
+    waveform = load_recording(case.path, RATE)
     first = round(case.start_s * RATE)
     whole = waveform[first : first + round(CLIP_S * RATE)]
     whole = whole * loudness_gain(whole)
     gaps = place_gaps(len(whole), case.milliseconds)
     results = []
-    for name, made in fill(load_model(model), whole, gaps, case.milliseconds).items():
-        result: Result = {"clip": case.recording.name, "gap_ms": case.milliseconds, "gaps": len(gaps), "system": name}
+    unet = None if inpainter is None else load_inpainter(inpainter)
+    for name, made in fill(load_model(model), whole, gaps, case.milliseconds, unet).items():
+        result: Result = {
+            "origin": case.origin,
+            "clip": case.name,
+            "gap_ms": case.milliseconds,
+            "gaps": len(gaps),
+            "system": name,
+        }
         result["lsd"] = gap_distance(whole.numpy(), made.numpy(), gaps)
         result["edge_db"] = edge_step(whole.numpy(), made.numpy(), gaps)
         result |= note_scores(whole, made, gaps) if case.milliseconds >= 100 else {}
@@ -245,19 +302,26 @@ def mean_of(results: list[Result], column: str) -> str:
 
 
 def write_markdown(gaps: list[Result], seconds: float) -> str:
-    """Write a table for each length of gaps."""
-    lines = [f"# Repair of gaps ({len({one['clip'] for one in gaps})} clips)", "", NOTES]
-    for milliseconds in sorted({one["gap_ms"] for one in gaps}):
-        lines += [f"## Gaps of {milliseconds} ms", ""]
-        lines += table_head(["system", "LSD, dB ↓", "frame F", "note F1", "edge, dB ↓", "Fréchet distance ↓"])
-        for name, meaning in SYSTEMS.items():
-            found = [one for one in gaps if one["gap_ms"] == milliseconds and one["system"] == name]
-            if found:
-                cells = [mean_of(found, column) for column in ("lsd", "frame_f", "note_f1", "edge_db")]
-                lines.append(table_row([meaning, *cells, frechet(found)]))
-        lines.append("")
+    """Write a table for each origin and each length of gaps."""
+    lines = ["# Repair of gaps", "", NOTES]
+    for origin in dict.fromkeys(one["origin"] for one in gaps):
+        of_origin = [one for one in gaps if one["origin"] == origin]
+        lines += [f"## {len({one['clip'] for one in of_origin})} {origin}", ""]
+        for milliseconds in sorted({one["gap_ms"] for one in of_origin}):
+            found = [one for one in of_origin if one["gap_ms"] == milliseconds]
+            lines += [f"**Gaps of {milliseconds} ms**", "", *write_table(found), ""]
     lines.append(f"A clip of 30 s with four gaps of 300 ms takes {seconds:.1f} s of one core.")
     return "\n".join([*lines, ""])
+
+
+def write_table(results: list[Result]) -> list[str]:
+    """Write means over clips, a row for each system."""
+    lines = table_head(["system", "LSD, dB ↓", "frame F", "note F1", "edge, dB ↓", "Fréchet distance ↓"])
+    for name, meaning in SYSTEMS.items():
+        if found := [one for one in results if one["system"] == name]:
+            cells = [mean_of(found, column) for column in ("lsd", "frame_f", "note_f1", "edge_db")]
+            lines.append(table_row([meaning, *cells, frechet(found)]))
+    return lines
 
 
 def frechet(results: list[Result]) -> str:
@@ -268,9 +332,9 @@ def frechet(results: list[Result]) -> str:
     return f"{frechet_distance(ours, theirs):.3f}"
 
 
-def time_repair(model: Path, recording: Recording) -> float:
+def time_repair(model: Path, path: Path) -> float:
     """Time a clip of 30 s with four gaps, on one core."""
-    waveform = load_recording(recording.path, RATE)
+    waveform = load_recording(path, RATE)
     clip = waveform.repeat(1 + 30 * RATE // len(waveform))[: 30 * RATE]
     gaps = [Damage(start, start + 0.3, GAP) for start in (4.0, 11.0, 18.0, 25.0)]
     pipeline = load_model(model)
@@ -282,9 +346,12 @@ def time_repair(model: Path, recording: Recording) -> float:
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
         cases = choose_cases(args.recordings, args.clips, args.gaps)
-        found = tqdm(parallel_map(partial(measure, model=args.model), cases, args.workers), total=len(cases))
+        if args.data is not None:
+            cases += choose_renders(args.data, args.clips, args.gaps)
+        task = partial(measure, model=args.model, inpainter=args.inpainter)
+        found = tqdm(parallel_map(task, cases, args.workers), total=len(cases))
         gaps = [result for case in found for result in case]
-        seconds = time_repair(args.model, cases[0].recording)
+        seconds = time_repair(args.model, cases[0].path)
         slim = [{name: value for name, value in one.items() if "features" not in name} for one in gaps]
         write_page(args.out, "repair", {"gaps": slim, "seconds": seconds}, write_markdown(gaps, seconds))
 

@@ -92,6 +92,35 @@ class DenoiserSettings(TrainSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InpainterSettings(TrainSettings):
+    """Settings of the run of the U-Net that fills gaps.
+
+    Attributes:
+        cache, latents: folders of the mel cache and of the latent cache.
+        columns: latent columns of the training crops, drawn at random.
+        shortest_frames, longest_frames: of a gap.
+        noise_power, average_decay: see DenoiserSettings.
+        validate_every: steps between measurements of the EMA weights on validation clips.
+    """
+
+    cache: Path
+    latents: Path
+    steps: int = 1500
+    batch_size: int = 16
+    learning_rate: float = 2e-4
+    warmup_steps: int = 50
+    cooldown: float = 0.5
+    columns: tuple[int, ...] = (12, 16, 28)
+    shortest_frames: int = 6
+    longest_frames: int = 180
+    noise_power: float = 0.7
+    average_decay: float = 0.995
+    validate_every: int = 250
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "validate_every")
+
+
+@dataclass(frozen=True, kw_only=True)
 class VocoderSettings(TrainSettings):
     """Settings of the vocoder's run.
 
