@@ -20,6 +20,7 @@ N_FFT, HOP_LENGTH = 2048, 512  # at that rate; a frame of the mel has one of the
 FIRST_BIN, BAND_BINS, BANDS = 500, 32, 16
 SHIFTS = (256, 512)  # bins; multiples of N_FFT / HOP_LENGTH, so that shifted frames keep fitting together
 LEVEL_FLOOR = -9.0  # nepers, below 16-bit noise
+LOST = 0.06  # nepers by which frames that do not quite fit together are too quiet
 NOISE_SHARE = 0.5  # of the power of the upper band
 SEED = 0
 BLOCK_FRAMES, MARGIN_FRAMES = 2048, 8  # made at a time, and seen on each side: a frame reaches over two others
@@ -149,7 +150,7 @@ def upper_band(waveform: torch.Tensor, noise: torch.Tensor, levels: torch.Tensor
         return torch.zeros_like(waveform)
     wanted = interpolate(levels[None, :, :frames].transpose(1, 2), BANDS * BAND_BINS, mode="linear")[0].T
     complete = torch.zeros_like(spectra)
-    complete[FIRST_BIN:last, :frames] = whiten(upper[:, :frames]) * wanted.exp() * (wanted > LEVEL_FLOOR)
+    complete[FIRST_BIN:last, :frames] = whiten(upper[:, :frames]) * (wanted + LOST).exp() * (wanted > LEVEL_FLOOR)
     return from_spectrum(complete, len(waveform))
 
 

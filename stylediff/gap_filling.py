@@ -28,7 +28,7 @@ SIMILAR_DISTANCE = 0.7  # neper; moments further off are not similar
 EDGE_FRAMES = 2  # known frames on each side that the generated ones are fitted to
 PHASE_ITERATIONS = 48
 PHASE_FRAMES = 20  # on each side of a gap, which see some of its samples
-FADE_S = 0.01  # from linear prediction into the generated sound, at both edges
+FADE_S = 0.02  # from linear prediction into the generated sound, at both edges
 
 Edges = tuple[int, int]  # first sample of a gap, and the one after its last
 

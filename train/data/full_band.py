@@ -32,6 +32,7 @@ from train.data.soundfonts import SynthesisError, soundfont_voices
 
 FRAMES = 448
 CLIPS = 3  # of each excerpt
+FIRST_RECORDING = 1_000_000  # groups of renders have smaller numbers
 WHOLE = MelConfig()
 FULL = replace(WHOLE, sample_rate=FACTOR * WHOLE.sample_rate, hop_length=FACTOR * WHOLE.hop_length,
                n_fft=FACTOR * WHOLE.n_fft)  # fmt: skip
@@ -122,7 +123,7 @@ def read_full_band(folder: Path, split: str) -> FullBandClips:
                 is_recording = path.name.startswith("recording")
                 mels.append(saved["mels"])
                 levels.append(saved["levels"])
-                groups += [1_000_000 + 1000 * number + clip if is_recording else number for clip in own]
+                groups += [FIRST_RECORDING + 1000 * number + clip if is_recording else number for clip in own]
                 voices += saved["voices"].tolist()
     if not mels:
         raise FolderError(f"no clips of the {split} split in {folder}; make them with `full-band-clips`")

@@ -34,8 +34,9 @@ SILENCE, COPY, OURS, TRUE = "silence", "octave below, copied", "network", "netwo
 NOTES = """\
 *Log-spectral distance*: from 11 to 20 kHz, root of the mean square over frequencies, mean over frames, in dB.
 Magnitudes below that of noise at -89 dBFS count as that. *Level*: of the whole band against the original's, absolute
-difference in dB, median over clips. *True levels*: the waveform is made from the original's levels, which the network
-only predicts. Clips whose upper band is silent are left out.
+difference in dB, median over clips. *Bias*: the same with its sign; above 0 the band is too loud. *True levels*: the
+waveform is made from the original's levels, which the network only predicts. Clips whose upper band is silent are left
+out.
 """
 
 
@@ -102,18 +103,20 @@ def systems(extender: BandExtender) -> dict[str, Callable[[torch.Tensor, torch.T
 
 
 def compare(made: torch.Tensor, original: torch.Tensor) -> tuple[float, float]:
-    """Return log-spectral distance and level difference of the upper band, in dB."""
+    """Return log-spectral distance and change of the upper band's level, in dB."""
     width = FULL.sample_rate / 2048
     bins = slice(round(11_025 / width), round(HIGHEST_HZ / width))
     ours, theirs = (full_spectrum(waveform)[bins].abs() for waveform in (made, original))
     decibels = [20 * part.clamp_min(FLOOR).log10() for part in (ours, theirs)]
     distance = (decibels[0] - decibels[1]).square().mean(0).sqrt().mean()
     level = 10 * (ours.square().mean().clamp_min(FLOOR**2) / theirs.square().mean()).log10()
-    return float(distance), float(level.abs())
+    return float(distance), float(level)
 
 
-def measure(waveforms: Iterable[torch.Tensor], extender: BandExtender) -> tuple[int, dict[str, tuple[float, float]]]:
-    """Number of clips that count, and both measures of each system."""
+def measure(
+    waveforms: Iterable[torch.Tensor], extender: BandExtender
+) -> tuple[int, dict[str, tuple[float, float, float]]]:
+    """Number of clips that count; distance, level and bias of each system."""
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in systems(extender)}
     count = 0
     for waveform in waveforms:
@@ -126,9 +129,10 @@ def measure(waveforms: Iterable[torch.Tensor], extender: BandExtender) -> tuple[
         for name, system in systems(extender).items():
             results[name].append(compare(system(lower[: len(original)], original), original))
     return count, {
-        name: (float(np.mean([pair[0] for pair in pairs])), float(np.median([pair[1] for pair in pairs])))
+        name: (float(distances.mean()), float(np.median(np.abs(levels))), float(np.median(levels)))
         for name, pairs in results.items()
         if pairs
+        for distances, levels in [np.array(pairs).T]
     }
 
 
@@ -148,8 +152,11 @@ def main(args: argparse.Namespace) -> int:
             count, results = measure(tqdm(waveforms, unit="clip"), extender)
             values[title] = {"clips": count, "systems": results}
             lines += [f"**{count} {title}**", ""]
-            lines += table_head(["upper band", "log-spectral distance, dB ↓", "level, dB ↓"])
-            lines += [table_row([name, f"{lsd:.1f}", f"{level:.1f}"]) for name, (lsd, level) in results.items()]
+            lines += table_head(["upper band", "log-spectral distance, dB ↓", "level, dB ↓", "bias, dB"])
+            lines += [
+                table_row([name, f"{lsd:.1f}", f"{level:.1f}", f"{bias:+.1f}"])
+                for name, (lsd, level, bias) in results.items()
+            ]
             lines.append("")
         write_page(args.out, "bandwidth", values, "\n".join(lines))
 

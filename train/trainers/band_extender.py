@@ -9,14 +9,16 @@ import json
 import numpy as np
 import torch
 
-from stylediff.bandwidth import BANDS, BandExtender
-from stylediff.mel import MelConfig
+from stylediff.bandwidth import BANDS, LEVEL_FLOOR, BandExtender
+from stylediff.mel import LEVEL_SCALE, MelConfig
 from train.common.files import FolderError, write_atomically
-from train.data.full_band import FullBandClips, read_full_band
+from train.data.full_band import FIRST_RECORDING, FullBandClips, read_full_band
 from train.trainers.base_settings import SettingsError, read_settings
 from train.trainers.loop import TrainingRun, generator_at, run_trainer
 from train.trainers.settings import BandExtenderSettings
 
+AUDIBLE = 1.0  # nepers above the floor; the level of quieter upper bands does not count
+CALIBRATED = 200  # clips of each origin
 RECORDED_SHARE = 0.25  # of the clips of a batch, if there are recordings
 
 
@@ -43,7 +45,7 @@ def sample_batch(
     Returns:
         (batch, 1, mels, frames), and twice (batch, bands, frames); hints are NaN where there are none.
     """
-    recorded = np.flatnonzero(clips.groups >= 1_000_000)
+    recorded = np.flatnonzero(clips.groups >= FIRST_RECORDING)
     draws = torch.rand(settings.batch_size, 4, generator=generator).numpy()
     rows = (draws[:, 0] * len(clips.groups)).astype(int)
     count = round(RECORDED_SHARE * settings.batch_size) if len(recorded) else 0
@@ -59,17 +61,47 @@ def sample_batch(
     return mels[:, None], hints, levels
 
 
+def whole_level(levels: torch.Tensor) -> float:
+    """Level of the mean power of all bands and frames, in nepers."""
+    return float(0.5 * (2 * levels).exp().mean().log())
+
+
 @torch.no_grad()
-def measure_error(model: BandExtender, clips: FullBandClips, with_hints: bool) -> float:
-    """Mean absolute error of the levels of whole clips, in dB."""
-    rows = np.arange(len(clips.groups))
+def measure_error(
+    model: BandExtender, clips: FullBandClips, with_hints: bool = False, rows: np.ndarray | None = None
+) -> dict[str, float]:
+    """Errors in dB: mean of all levels, median and bias of the whole band's.
+
+    Args:
+        rows: clips to measure; None takes all.
+    """
+    rows = np.arange(len(clips.groups)) if rows is None else rows
     others = pick_hints(clips, rows, np.full(len(rows), 0.5)) if with_hints else np.full(len(rows), -1)
-    errors = []
+    errors, wholes = [], []
     for row, other in zip(rows, others, strict=True):
         hint = torch.from_numpy(clips.levels[other]).float()[None] if other >= 0 else None
         made = model(torch.from_numpy(clips.mels[row]).float()[None, None], hint)[0]
-        errors.append(float((made - torch.from_numpy(clips.levels[row]).float()).abs().mean()))
-    return 20 / np.log(10) * float(np.mean(errors))
+        levels = torch.from_numpy(clips.levels[row]).float()
+        errors.append(float((made - levels).abs().mean()))
+        if float(levels.max()) > LEVEL_FLOOR + AUDIBLE:
+            wholes.append(whole_level(made) - whole_level(levels))
+    found = {"levels": np.mean(errors), "whole band": np.median(np.abs(wholes)), "bias": np.median(wholes)}
+    return {name: float(20 / np.log(10) * value) for name, value in found.items()}
+
+
+@torch.no_grad()
+def calibrate(model: BandExtender, clips: FullBandClips) -> None:
+    """Shift the levels so that the whole band is neither too loud nor too quiet.
+
+    The least absolute error is at the median of the levels, and the loudest carry the power. Renders and recordings
+    count alike.
+    """
+    is_recorded = clips.groups >= FIRST_RECORDING
+    origins = [np.flatnonzero(chosen) for chosen in (is_recorded, ~is_recorded)]
+    biases = [
+        measure_error(model, clips, rows=rows[:: -(-len(rows) // CALIBRATED)])["bias"] for rows in origins if len(rows)
+    ]
+    model.leave.bias -= np.log(10) / 20 * float(np.mean(biases)) / LEVEL_SCALE
 
 
 def train(settings: BandExtenderSettings) -> BandExtender:
@@ -99,10 +131,12 @@ def train(settings: BandExtenderSettings) -> BandExtender:
         run.update("band_extender")
     if run.accelerator.is_main_process:
         model.cpu().eval()
+        calibrate(model, clips)
         model.save_pretrained(settings.out / "band_extender")
         errors = {name: measure_error(model, held_out, name == "hints") for name in ("no hints", "hints")}
         write_atomically(settings.out / "errors.json", json.dumps(errors, indent=1))
-        print("validation error of the levels, dB: " + ", ".join(f"{name} {errors[name]:.2f}" for name in errors))
+        for name, found in errors.items():
+            print(f"validation, {name}, dB: " + ", ".join(f"{what} {value:.2f}" for what, value in found.items()))
     return model
 
 
