@@ -91,7 +91,7 @@ def measure_error(
 
 @torch.no_grad()
 def calibrate(model: BandExtender, clips: FullBandClips) -> None:
-    """Shift the levels so that the whole band is neither too loud nor too quiet.
+    """Shift the levels until the whole band is loud enough.
 
     The least absolute error is at the median of the levels, and the loudest carry the power. Renders and recordings
     count alike.
