@@ -70,7 +70,7 @@ def whole_level(levels: torch.Tensor) -> float:
 def measure_error(
     model: BandExtender, clips: FullBandClips, with_hints: bool = False, rows: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Errors in dB: mean of all levels, median and bias of the whole band's.
+    """Errors in dB: of all levels, and of the whole band's.
 
     Args:
         rows: clips to measure; None takes all.
