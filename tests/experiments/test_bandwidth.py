@@ -19,19 +19,21 @@ def noise(seed: int) -> torch.Tensor:
 
 
 def test_distance_and_level_of_noise():
-    assert compare(noise(0), noise(0)) == (0.0, 0.0)
-    distance, level = compare(noise(0), noise(1))
+    assert compare(noise(0), noise(0)) == (0.0, 0.0, 0.0)
+    distance, without_floor, level = compare(noise(0), noise(1))
     assert 6 < distance < 9  # of two random spectra
+    assert without_floor == pytest.approx(distance, rel=0.05)
     assert abs(level) < 0.3
-    assert compare(0.5 * noise(0), noise(0))[1] == pytest.approx(-6.02, abs=0.01)
+    assert compare(torch.zeros(88_064), noise(0))[1] > 200
+    assert compare(0.5 * noise(0), noise(0))[2] == pytest.approx(-6.02, abs=0.01)
 
 
 def test_systems_rank_as_they_must_and_silent_bands_do_not_count():
     count, results = measure([noise(0), torch.zeros(88_064)], BandExtender(width=16, layers=1))
     assert count == 1
     assert results[TRUE][0] < results[SILENCE][0]
-    assert results[TRUE][1] < 1
-    assert results[SILENCE][1] > 20
+    assert results[TRUE][2] < 1
+    assert results[SILENCE][2] > 20
 
 
 @pytest.mark.slow

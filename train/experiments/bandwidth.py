@@ -29,14 +29,15 @@ from train.data.render_dataset import Plan, render_clip, sample_excerpt, sample_
 from train.data.soundfonts import SynthesisError, soundfont_voices
 
 HIGHEST_HZ = 20_000.0
-FLOOR = 1e-3  # of a magnitude; white noise at -89 dBFS
+FLOOR, NO_FLOOR = 1e-3, 1e-12  # of a magnitude; white noise at -89 dBFS, and none
 SILENCE, COPY, OURS, TRUE = "silence", "octave below, copied", "network", "network, true levels"
 NOTES = """\
 *Log-spectral distance*: from 11 to 20 kHz, root of the mean square over frequencies, mean over frames, in dB.
-Magnitudes below that of noise at -89 dBFS count as that. *Level*: of the whole band against the original's, absolute
-difference in dB, median over clips. *Bias*: the same with its sign; above 0 the band is too loud. *True levels*: the
-waveform is made from the original's levels, which the network only predicts. Clips whose upper band is silent are left
-out.
+*With a floor*, magnitudes below that of noise at -89 dBFS count as that, since nobody hears them. *Without* is the
+field's measure (Liu et al. 2022, arXiv 2203.14941), there in units of 10 dB. *Level*: of the whole band against the
+original's, absolute difference in dB, median over clips. *Bias*: the same with its sign; above 0 the band is too loud.
+*True levels*: the waveform is made from the original's levels, which the network only predicts. Clips whose upper band
+is silent are left out.
 """
 
 
@@ -102,22 +103,26 @@ def systems(extender: BandExtender) -> dict[str, Callable[[torch.Tensor, torch.T
     }
 
 
-def compare(made: torch.Tensor, original: torch.Tensor) -> tuple[float, float]:
-    """Return log-spectral distance and change of the upper band's level, in dB."""
+def compare(made: torch.Tensor, original: torch.Tensor) -> tuple[float, float, float]:
+    """Compare upper bands, in dB.
+
+    Returns log-spectral distances with and without a floor, and the change of the level.
+    """
     width = FULL.sample_rate / 2048
     bins = slice(round(11_025 / width), round(HIGHEST_HZ / width))
     ours, theirs = (full_spectrum(waveform)[bins].abs() for waveform in (made, original))
-    decibels = [20 * part.clamp_min(FLOOR).log10() for part in (ours, theirs)]
-    distance = (decibels[0] - decibels[1]).square().mean(0).sqrt().mean()
+
+    def distance(floor: float) -> float:
+        decibels = [20 * part.clamp_min(floor).log10() for part in (ours, theirs)]
+        return float((decibels[0] - decibels[1]).square().mean(0).sqrt().mean())
+
     level = 10 * (ours.square().mean().clamp_min(FLOOR**2) / theirs.square().mean()).log10()
-    return float(distance), float(level)
+    return distance(FLOOR), distance(NO_FLOOR), float(level)
 
 
-def measure(
-    waveforms: Iterable[torch.Tensor], extender: BandExtender
-) -> tuple[int, dict[str, tuple[float, float, float]]]:
-    """Number of clips that count; distance, level and bias of each system."""
-    results: dict[str, list[tuple[float, float]]] = {name: [] for name in systems(extender)}
+def measure(waveforms: Iterable[torch.Tensor], extender: BandExtender) -> tuple[int, dict[str, tuple[float, ...]]]:
+    """Number of clips that count; distances, level and bias of each system."""
+    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in systems(extender)}
     count = 0
     for waveform in waveforms:
         original = waveform * loudness_gain(waveform)
@@ -129,10 +134,15 @@ def measure(
         for name, system in systems(extender).items():
             results[name].append(compare(system(lower[: len(original)], original), original))
     return count, {
-        name: (float(distances.mean()), float(np.median(np.abs(levels))), float(np.median(levels)))
+        name: (
+            float(distances.mean()),
+            float(full_distances.mean()),
+            float(np.median(np.abs(levels))),
+            float(np.median(levels)),
+        )
         for name, pairs in results.items()
         if pairs
-        for distances, levels in [np.array(pairs).T]
+        for distances, full_distances, levels in [np.array(pairs).T]
     }
 
 
@@ -152,10 +162,10 @@ def main(args: argparse.Namespace) -> int:
             count, results = measure(tqdm(waveforms, unit="clip"), extender)
             values[title] = {"clips": count, "systems": results}
             lines += [f"**{count} {title}**", ""]
-            lines += table_head(["upper band", "log-spectral distance, dB ↓", "level, dB ↓", "bias, dB"])
+            lines += table_head(["upper band", "distance with a floor, dB ↓", "without ↓", "level, dB ↓", "bias, dB"])
             lines += [
-                table_row([name, f"{lsd:.1f}", f"{level:.1f}", f"{bias:+.1f}"])
-                for name, (lsd, level, bias) in results.items()
+                table_row([name, *(f"{value:.1f}" for value in found[:-1]), f"{found[-1]:+.1f}"])
+                for name, found in results.items()
             ]
             lines.append("")
         write_page(args.out, "bandwidth", values, "\n".join(lines))
