@@ -33,7 +33,7 @@ LAYERS = (
         "style_encoder",
         "vocoder",
     },
-    {"mix_detector", "output_sound", "transfer_output"},
+    {"mix_detector", "output_sound", "restoration", "transfer_output"},
     {"pipeline"},
     {"checkpoint", "gap_filling", "ring", "streaming"},
     {"__main__", "codes", "ringtone", "repair"},

@@ -107,6 +107,15 @@ def mel_patches(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
+def damaged_clips(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
+    parser.add_argument("--data", type=Path, required=True, help="data set of the cache, or the folder of several")
+    add_out(parser)
+    parser.add_argument("--clips", type=int, default=3000, help="training clips; a tenth as many for validation")
+    parser.add_argument("--seed", type=int, default=0)
+    add_workers(parser)
+
+
 def add_cache_and_autoencoder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
     parser.add_argument("--autoencoder", type=Path, required=True, help="folder of a trained autoencoder")
@@ -189,6 +198,12 @@ COMMANDS = (
         summary="Cut labelled patches of 32 bands x 32 frames from a mel cache.",
         function="data.mel_patches:main",
         add_arguments=mel_patches,
+    ),
+    Command(
+        name="damaged-clips",
+        summary="Damage clean clips with noise, crackle and codecs, for the restorer.",
+        function="data.damaged_clips:main",
+        add_arguments=damaged_clips,
     ),
     Command(
         name="make-examples",

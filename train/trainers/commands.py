@@ -14,6 +14,7 @@ from train.trainers.settings import (
     EnhancerSettings,
     InpainterSettings,
     MixDetectorSettings,
+    RestorerSettings,
     VocoderSettings,
     VoiceSettings,
     VqvaeSettings,
@@ -57,6 +58,7 @@ COMMANDS = (
     trainer("voice", VoiceSettings, "Train the style tokens of one new voice of a saved pipeline."),
     trainer("classifier", ClassifierSettings, "Train the instrument classifier on renders."),
     trainer("band-extender", BandExtenderSettings, "Train the network that predicts the levels of the upper band."),
+    trainer("restorer", RestorerSettings, "Train the restorer of noisy and badly coded clips."),
     trainer("mix-detector", MixDetectorSettings, "Train the detector of clips in which several instruments play."),
     trainer("vqvae", VqvaeSettings, "Train a VQ-VAE on patches: pictures or pieces of log-mels as discrete codes."),
     Command(

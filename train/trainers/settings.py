@@ -291,6 +291,34 @@ class MixDetectorSettings(TrainSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RestorerSettings(TrainSettings):
+    """Settings of the restorer's run.
+
+    Attributes:
+        data: folder of ``damaged-clips``.
+        crop_frames: frames of a training crop.
+        edge_weight: weight of the L1 loss on differences between neighbouring bands and frames.
+        average_decay: decay of the exponential moving average of the weights (EMA), which is exported.
+        validate_every: steps between measurements of the EMA weights on validation clips (0: only at the end).
+        fold, widths, layers: see MelEnhancer.
+    """
+
+    data: Path
+    steps: int = 2000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    warmup_steps: int = 50
+    cooldown: float = 0.5
+    crop_frames: int = 128
+    edge_weight: float = 0.5
+    average_decay: float = 0.995
+    validate_every: int = 500
+    fold: int = 4
+    widths: tuple[int, ...] = (48, 64, 96)
+    layers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class VqvaeSettings(TrainSettings):
     """Settings of the VQ-VAE's run.
 
