@@ -84,6 +84,10 @@ def test_the_commands_write_their_pages(tmp_path, monkeypatch):
     options = ["--gaps", "20", "750", "--model", str(tmp_path / "model"), "--workers", "1"]
     options += ["--inpainter", str(tmp_path / "inpainter")]
     assert COMMANDS["repair"].run([*common, *options]) == 0
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cases").iterdir()}
+    assert COMMANDS["repair"].run([*common, *options]) == 0
+    assert done == {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cases").iterdir()}
+    assert len(done) == 2
     assert COMMANDS["denoise"].run(common) == 0
     gaps = json.loads((tmp_path / "out" / "repair.json").read_text())["gaps"]
     assert {one["gap_ms"] for one in gaps} == {20, 750}

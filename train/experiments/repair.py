@@ -1,6 +1,8 @@
 """How well are gaps filled?
 
 python -m train repair --recordings FOLDER --out DIR
+
+Rerun an interrupted run to resume it.
 """
 
 import argparse
@@ -34,6 +36,7 @@ from stylediff.pipeline import StyleTransferPipeline
 from stylediff.repair import GAP, RECOGNISED, RepairSettings, repair, style_of
 from stylediff.transcription import FRAMES_PER_SECOND
 from train.common.cli import run_command
+from train.common.files import FolderError, computed_once, describe_arguments, lock_settings
 from train.common.markdown import table_head, table_row, write_page
 from train.common.parallel import parallel_map
 from train.data.manifest import read_manifest
@@ -92,6 +95,11 @@ class GapCase:
     path: Path
     start_s: float
     milliseconds: int
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file with its results."""
+        return f"{self.name.replace('/', '_')}_{self.milliseconds}.json"
 
 
 def choose_renders(folder: Path, clips: int, lengths: list[int]) -> list[GapCase]:
@@ -268,6 +276,11 @@ def note_scores(whole: torch.Tensor, made: torch.Tensor, gaps: list[Edges]) -> R
     }
 
 
+def measure_once(case: GapCase, model: Path, inpainter: Path | None, folder: Path) -> list[Result]:
+    """Measure a case, or read what an interrupted run found."""
+    return computed_once(folder / case.file_name, lambda: measure(case, model, inpainter))
+
+
 def measure(case: GapCase, model: Path, inpainter: Path | None) -> list[Result]:
     """Measure every system on one clip with gaps of one length."""
     waveform = load_recording(case.path, RATE)
@@ -350,11 +363,13 @@ def main(args: argparse.Namespace) -> int:
         cases = choose_cases(args.recordings, args.clips, args.gaps)
         if args.data is not None:
             cases += choose_renders(args.data, args.clips, args.gaps)
-        task = partial(measure, model=args.model, inpainter=args.inpainter)
+        lock_settings(args.out, describe_arguments(args, ("recordings", "data", "model", "inpainter")))
+        (args.out / "cases").mkdir(exist_ok=True)
+        task = partial(measure_once, model=args.model, inpainter=args.inpainter, folder=args.out / "cases")
         found = tqdm(parallel_map(task, cases, args.workers), total=len(cases))
         gaps = [result for case in found for result in case]
         seconds = time_repair(args.model, cases[0].path)
         slim = [{name: value for name, value in one.items() if "features" not in name} for one in gaps]
         write_page(args.out, "repair", {"gaps": slim, "seconds": seconds}, write_markdown(gaps, seconds))
 
-    return run_command(work, ValueError, OSError)
+    return run_command(work, FolderError, ValueError, OSError)
