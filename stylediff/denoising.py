@@ -1,4 +1,4 @@
-"""Remove steady noise: hum by its partials, hiss by spectral gains."""
+"""Find steady noise, and subtract hum."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,6 @@ QUIET_BIAS = 1.6  # of the mean power of noise over that of its quietest tenth, 
 HISS_BAND_HZ = (2000, 10000)
 HISS_SNR_DB = 42.0  # of the whole over its noise; above, nothing is removed
 HISS_FLATNESS = 0.6  # of the quietest frames; tones have less
-ENVELOPE_BINS, ENVELOPE_SHARE, ENVELOPE_BIAS = 51, 30, 1.1  # hiss is smooth over frequency, partials are not
-MOST_REDUCTION_DB = 24.0
-SMOOTHING = 0.92  # of the decision-directed estimate (Ephraim and Malah 1984)
 
 
 @dataclass(frozen=True)
@@ -62,18 +59,6 @@ def noise_power(power: np.ndarray) -> np.ndarray:
 
     smooth = scipy.ndimage.uniform_filter1d(power, 9, axis=1, mode="nearest")
     return QUIET_BIAS * np.quantile(smooth, QUIET_SHARE, axis=1, keepdims=True)
-
-
-def hiss_power(power: np.ndarray) -> np.ndarray:
-    """Power of hiss in each bin, (bins, 1).
-
-    This is the lower envelope of the steady noise. Sustained tones stand above it and stay.
-    """
-    import scipy.ndimage
-
-    noise = noise_power(power)[:, 0]
-    envelope = scipy.ndimage.percentile_filter(noise, ENVELOPE_SHARE, ENVELOPE_BINS, mode="nearest")
-    return np.minimum(noise, ENVELOPE_BIAS * envelope)[:, None]
 
 
 def find_hiss(mono: np.ndarray, sample_rate: int) -> float | None:
@@ -154,47 +139,9 @@ def subtract_hum(samples: np.ndarray, sample_rate: int, hum_hz: float) -> np.nda
     return total / weight
 
 
-def reduce_hiss(samples: np.ndarray, sample_rate: int, amount: float) -> np.ndarray:
-    """Lower steady noise in (samples,) by at most ``amount`` times 24 dB.
-
-    Gains are Wiener's, with a decision-directed estimate of the sound (Ephraim and Malah 1984).
-    """
-    import librosa
-
-    spectra = spectrogram(samples, sample_rate)
-    power = np.abs(spectra) ** 2
-    posterior = power / np.maximum(hiss_power(power), 1e-16)
-    lowest = 10 ** (-amount * MOST_REDUCTION_DB / 20)
-    gains, clean = np.empty_like(power), posterior[:, 0]
-    for frame in range(power.shape[1]):
-        prior = SMOOTHING * clean + (1 - SMOOTHING) * np.maximum(posterior[:, frame] - 1, 0)
-        gains[:, frame] = np.maximum(prior / (1 + prior), lowest)
-        clean = gains[:, frame] ** 2 * posterior[:, frame]
-    return librosa.istft(spectra * gains, n_fft=frame_length(sample_rate), length=len(samples))
-
-
 def find_noise(waveform: np.ndarray, sample_rate: int) -> Noise:
     """Find steady noise in (channels, samples)."""
     mono = waveform.mean(0)
     hum = find_hum(mono, sample_rate)
     rest = mono if hum is None else mono - subtract_hum(mono, sample_rate, hum)
     return Noise(hum, find_hiss(rest, sample_rate))
-
-
-def denoise(waveform: np.ndarray, sample_rate: int, noise: Noise, amount: float) -> np.ndarray:
-    """Remove steady noise from (channels, samples).
-
-    Where no noise was found, or the amount is 0, every sample stays as it is.
-
-    Args:
-        amount: 0 to 1.
-    """
-    if amount == 0 or (noise.hum_hz is None and noise.snr_db is None):
-        return waveform
-    cleaned = waveform.astype(np.float64)
-    for number, channel in enumerate(cleaned):
-        if noise.hum_hz is not None:
-            cleaned[number] = channel - amount * subtract_hum(channel, sample_rate, noise.hum_hz)
-        if noise.snr_db is not None:
-            cleaned[number] = reduce_hiss(cleaned[number], sample_rate, amount)
-    return cleaned.astype(waveform.dtype)

@@ -20,10 +20,11 @@ from stylediff.audio import MIN_SECONDS, AudioError, check_finite, read_audio, r
 from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.containers import KINDS, writing_problem
 from stylediff.damage import Damage, find_damage
-from stylediff.denoising import Noise, denoise, find_noise
+from stylediff.denoising import Noise, find_noise
 from stylediff.gap_filling import LONGEST_S, PREDICTED_S, Edges, Sampling, predict_gap, refine_gap
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
+from stylediff.restoration import remove_noise
 from stylediff.settings import STEPS, TEMPERATURE, CheckedSettings, SettingError, add_flags, declare, read_flags
 
 GAP = "gap"  # damage that the user names
@@ -172,7 +173,7 @@ def repair(
     noise = None
     if settings.denoise > 0:
         noise = find_noise(channels.numpy(), sample_rate)
-        channels = torch.from_numpy(denoise(channels.numpy(), sample_rate, noise, settings.denoise))
+        channels = remove_noise(channels, sample_rate, noise, settings.denoise)
     audio = channels.clamp(-1, 1).reshape(waveform.shape)
     return Repair(audio, sample_rate, [damage for _, damage in wanted], noise, settings)
 

@@ -1,33 +1,52 @@
-"""Restore noisy and badly coded sound with a network.
+"""Remove noise from sound with a network that hears what is noise.
 
-The restorer, a MelEnhancer that was trained on damaged clips, predicts the log-mel of the clean sound. Its differences
-from the log-mel of the clip become gains of the clip's own spectrum, so phases stay. Where a codec left less than a
-gain can raise, the vocoder's sound of the predicted log-mel is added.
+The restorer, a MelEnhancer that was trained on damaged clips, predicts the log-mel of the clean sound. From the moments
+that it holds for noise comes the power of the noise in each bin, and from that Wiener gains with a decision-directed
+estimate of the sound (Ephraim and Malah 1984). The restorer's own gains join them. Phases stay.
 """
 
-from collections.abc import Callable
+from functools import lru_cache
 
 import librosa
 import numpy as np
+import scipy.ndimage
 import torch
 
-from stylediff.audio import fit_length, resample, to_mono
+from stylediff.audio import to_mono
+from stylediff.checkpoint import SHIPPED
+from stylediff.denoising import Noise, frame_length, subtract_hum
 from stylediff.enhancer import MelEnhancer
 from stylediff.mel import MelConfig, mel_edges, normalized_mel
 from stylediff.windows import map_blocks, map_windows
 
 WINDOW_FRAMES, OVERLAP_FRAMES = 448, 64
-LOWEST_GAIN, HIGHEST_GAIN = -2.8, 0.7  # nepers, -24 and 6 dB
-FRAME_S = 0.046
-BLOCK_FRAMES, MARGIN_FRAMES = 2048, 8  # of the spectrum, made at a time
+LOWEST_GAIN = 10 ** (-24 / 20)
+NOISY_GAIN = 0.5  # moments to which the restorer gives less are noise
+FEWEST_NOISY = 0.05  # share of moments from which a bin's noise is taken; others are interpolated
+SMOOTH_BINS = 9
+SMOOTHING = 0.92  # of the decision-directed estimate
+RESTORER_SHARE = 0.25  # exponent of the restorer's own gains
+BLOCK_FRAMES, MARGIN_FRAMES = 2048, 64  # of the spectrum, made at a time
 
-Vocoder = Callable[[torch.Tensor], torch.Tensor]
+
+@lru_cache(maxsize=1)
+def load_restorer() -> MelEnhancer:
+    """Load the restorer that ships."""
+    return MelEnhancer.from_pretrained(SHIPPED / "restorer", torch_dtype=torch.float32).eval()
 
 
 @torch.no_grad()
-def predict_clean(restorer: MelEnhancer, mel: torch.Tensor) -> torch.Tensor:
-    """Log-mel of the clean sound, in the shape (1, 1, mels, frames) of ``mel``."""
-    return map_windows(lambda part: restorer(part, part), mel, WINDOW_FRAMES, OVERLAP_FRAMES)
+def predict_change(restorer: MelEnhancer, waveform: torch.Tensor, sample_rate: int) -> np.ndarray:
+    """Predict how the log-mel of a sound changes to become clean.
+
+    Returns (mels, frames) in nepers.
+
+    Args:
+        waveform: (channels, samples).
+    """
+    mel, _ = normalized_mel(to_mono(waveform, sample_rate, restorer.mel.sample_rate), restorer.mel)
+    clean = map_windows(lambda part: restorer(part, part), mel, WINDOW_FRAMES, OVERLAP_FRAMES)
+    return (clean - mel)[0, 0].double().numpy()
 
 
 def spread(values: np.ndarray, config: MelConfig, hz: np.ndarray, seconds: np.ndarray) -> np.ndarray:
@@ -50,46 +69,106 @@ def spread(values: np.ndarray, config: MelConfig, hz: np.ndarray, seconds: np.nd
     return by_band @ (values[:, left] * (1 - share) + values[:, right] * share)
 
 
-def restore(
-    waveform: torch.Tensor, sample_rate: int, restorer: MelEnhancer, amount: float, vocoder: Vocoder | None = None
-) -> torch.Tensor:
-    """Restore a sound.
+class HissReducer:
+    """Reduces the hiss of one sound.
+
+    Args:
+        restorer: predicts the clean sound.
+        waveform: (channels, samples) in [-1, 1].
+        sample_rate: Hz.
+        amount: 0 to 1; the most that is removed, in parts of 24 dB.
+    """
+
+    def __init__(self, restorer: MelEnhancer, waveform: torch.Tensor, sample_rate: int, amount: float) -> None:
+        self.waveform, self.sample_rate, self.amount, self.mel = waveform, sample_rate, amount, restorer.mel
+        self.n_fft = frame_length(sample_rate)
+        self.hop = self.n_fft // 4
+        self.hz = np.fft.rfftfreq(self.n_fft, 1 / sample_rate)
+        self.change = predict_change(restorer, waveform, sample_rate)
+
+    def spectra(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Spectra and the restorer's gains for a slice.
+
+        Their shapes are (channels, bins, columns) and (bins, columns).
+        """
+        samples = self.waveform[:, part].double().numpy()
+        seconds = (part.start + self.hop * np.arange(1 + samples.shape[1] // self.hop)) / self.sample_rate
+        gains = np.exp(np.minimum(0, spread(self.change, self.mel, self.hz, seconds)))
+        return librosa.stft(samples, n_fft=self.n_fft, hop_length=self.hop), gains
+
+    def noise_power(self) -> np.ndarray:
+        """Power of the noise, (channels, bins); 0 where there is none."""
+        channels, samples = self.waveform.shape
+        total, count, columns = np.zeros((channels, len(self.hz))), np.zeros(len(self.hz)), 0
+        for first in range(0, samples, BLOCK_FRAMES * self.hop):
+            spectra, gains = self.spectra(slice(first, min(samples, first + BLOCK_FRAMES * self.hop)))
+            is_noise = gains < NOISY_GAIN
+            total += (np.abs(spectra) ** 2 * is_noise).sum(-1)
+            count += is_noise.sum(-1)
+            columns += gains.shape[1]
+        is_known = count > FEWEST_NOISY * columns
+        if not is_known.any():
+            return np.zeros_like(total)
+        bins = np.arange(len(self.hz))
+        logs = np.log(total[:, is_known] / count[is_known] + 1e-16)
+        whole = np.stack([np.interp(bins, bins[is_known], channel) for channel in logs])
+        return np.exp(scipy.ndimage.uniform_filter1d(whole, SMOOTH_BINS, axis=1))
+
+    def make(self, part: slice, noise: np.ndarray) -> torch.Tensor:
+        """Clean a slice; (channels, samples).
+
+        Args:
+            noise: of ``noise_power``.
+        """
+        spectra, gains = self.spectra(part)
+        lowest = LOWEST_GAIN**self.amount
+        wiener = wiener_gains(np.abs(spectra) ** 2, noise, lowest)
+        spectra *= np.maximum(lowest, wiener * gains ** (RESTORER_SHARE * self.amount))
+        length = part.stop - part.start
+        made = librosa.istft(spectra, n_fft=self.n_fft, hop_length=self.hop, length=length)
+        return torch.from_numpy(made).to(self.waveform.dtype)
+
+    def reduce(self) -> torch.Tensor:
+        """Return the sound with less hiss, (channels, samples)."""
+        noise = self.noise_power()
+        block, margin = BLOCK_FRAMES * self.hop, MARGIN_FRAMES * self.hop
+        return map_blocks(lambda part: self.make(part, noise), self.waveform.shape[1], block, margin)
+
+
+def wiener_gains(power: np.ndarray, noise: np.ndarray, lowest: float) -> np.ndarray:
+    """Wiener gains with a decision-directed estimate of the sound.
+
+    Source: Ephraim and Malah 1984, eq. 51.
+
+    Args:
+        power: of the noisy sound, (channels, bins, columns).
+        noise: power of the noise, (channels, bins).
+        lowest: least gain.
+    """
+    posterior = power / np.maximum(noise, 1e-16)[..., None]
+    gains, clean = np.empty_like(power), posterior[..., 0]
+    for column in range(power.shape[-1]):
+        prior = SMOOTHING * clean + (1 - SMOOTHING) * np.maximum(posterior[..., column] - 1, 0)
+        gains[..., column] = np.maximum(prior / (1 + prior), lowest)
+        clean = gains[..., column] ** 2 * posterior[..., column]
+    return gains
+
+
+def remove_noise(waveform: torch.Tensor, sample_rate: int, noise: Noise, amount: float) -> torch.Tensor:
+    """Remove steady noise.
+
+    Where no noise was found, or the amount is 0, every sample stays as it is.
 
     Args:
         waveform: (channels, samples) in [-1, 1].
         sample_rate: Hz.
-        amount: 0 to 1; scales the gains in nepers, and what is added.
-        vocoder: makes sound of a log-mel; without it nothing is added.
-
-    Returns:
-        Like ``waveform``.
+        noise: what ``find_noise`` found.
+        amount: 0 to 1.
     """
-    config = restorer.mel
-    mel, gain = normalized_mel(to_mono(waveform, sample_rate, config.sample_rate), config)
-    clean = predict_clean(restorer, mel)
-    change = (clean - mel).clamp(LOWEST_GAIN, HIGHEST_GAIN)
-    missing = (1 - (2 * (mel + change - clean)).exp()).clamp_min(0).sqrt()[0, 0].double().numpy()
-    gains = amount * change[0, 0].double().numpy()
-    samples = waveform.shape[-1]
-    filling = None
-    if vocoder is not None and missing.any():
-        with torch.no_grad():
-            filling = fit_length(resample(vocoder(clean)[0] / gain, config.sample_rate, sample_rate), samples)
-    n_fft = 2 ** round(np.log2(FRAME_S * sample_rate))
-    hop = n_fft // 4
-    hz = np.fft.rfftfreq(n_fft, 1 / sample_rate)
-    in_bands = (hz <= config.fmax_hz)[:, None]
-
-    def make(part: slice) -> torch.Tensor:
-        seconds = (part.start + hop * np.arange(1 + (part.stop - part.start) // hop)) / sample_rate
-        raised = np.exp(spread(gains, config, hz, seconds))
-        added = None if filling is None else amount * in_bands * spread(missing, config, hz, seconds)
-        made = []
-        for channel in waveform[:, part].double().numpy():
-            spectra = raised * librosa.stft(channel, n_fft=n_fft, hop_length=hop)
-            if filling is not None:
-                spectra += added * librosa.stft(filling[part].double().numpy(), n_fft=n_fft, hop_length=hop)
-            made.append(librosa.istft(spectra, n_fft=n_fft, hop_length=hop, length=len(channel)))
-        return torch.from_numpy(np.stack(made)).to(waveform.dtype)
-
-    return map_blocks(make, samples, BLOCK_FRAMES * hop, MARGIN_FRAMES * hop)
+    if amount == 0 or (noise.hum_hz is None and noise.snr_db is None):
+        return waveform
+    cleaned = waveform.clone()
+    if noise.hum_hz is not None:
+        for channel in cleaned:
+            channel -= amount * torch.from_numpy(subtract_hum(channel.double().numpy(), sample_rate, noise.hum_hz))
+    return cleaned if noise.snr_db is None else HissReducer(load_restorer(), cleaned, sample_rate, amount).reduce()

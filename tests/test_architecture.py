@@ -33,9 +33,10 @@ LAYERS = (
         "style_encoder",
         "vocoder",
     },
-    {"mix_detector", "output_sound", "restoration", "transfer_output"},
+    {"mix_detector", "output_sound", "transfer_output"},
     {"pipeline"},
     {"checkpoint", "gap_filling", "ring", "streaming"},
+    {"restoration"},
     {"__main__", "codes", "ringtone", "repair"},
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -38,7 +38,10 @@ def sample_batch(
 
 @torch.no_grad()
 def measure_errors(model: MelEnhancer, clips: DamagedClips) -> dict[str, dict[str, float]]:
-    """Mean absolute errors of whole clips by kind of damage, in nepers, before and after."""
+    """Mean absolute errors by kind of damage, before and after.
+
+    They are those of whole clips, in nepers.
+    """
     errors: dict[str, list[tuple[float, float]]] = {}
     for kind, damaged, clean in zip(clips.kinds, clips.damaged, clips.clean, strict=True):
         before, after = (torch.from_numpy(part.astype(np.float32))[None, None] for part in (damaged, clean))
