@@ -39,7 +39,10 @@ class Noise:
 
 
 def spectrogram(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Spectra (bins, frames) of (samples,)."""
+    """Spectra (..., bins, frames) of (..., samples).
+
+    There is a frame for each quarter of ``frame_length``.
+    """
     import librosa
 
     return librosa.stft(samples, n_fft=frame_length(sample_rate))

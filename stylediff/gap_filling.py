@@ -157,9 +157,9 @@ def generate_latents(
     stride = pipeline.autoencoder.frame_stride
     missing = missing_frames(gap, source, stride)
     free = missing.any(dim=1, keepdim=True)
-    unet, given = (
-        (pipeline.unet, source) if sampling.unet is None else (sampling.unet, torch.cat([source, missing], dim=1))
-    )
+    unet, given = pipeline.unet, source
+    if sampling.unet is not None:
+        unet, given = sampling.unet, torch.cat([source, missing], dim=1)
     latents, timesteps = pipeline.prepare_latents(source, sampling.steps, 1.0, sampling.temperature, generator)
     noise = sampling.temperature * latents
     for step, timestep in enumerate(timesteps):

@@ -14,7 +14,7 @@ import torch
 
 from stylediff.audio import to_mono
 from stylediff.checkpoint import SHIPPED
-from stylediff.denoising import Noise, frame_length, subtract_hum
+from stylediff.denoising import Noise, frame_length, spectrogram, subtract_hum
 from stylediff.enhancer import MelEnhancer
 from stylediff.mel import MelConfig, mel_edges, normalized_mel
 from stylediff.windows import map_blocks, map_windows
@@ -94,7 +94,7 @@ class HissReducer:
         samples = self.waveform[:, part].double().numpy()
         seconds = (part.start + self.hop * np.arange(1 + samples.shape[1] // self.hop)) / self.sample_rate
         gains = np.exp(np.minimum(0, spread(self.change, self.mel, self.hz, seconds)))
-        return librosa.stft(samples, n_fft=self.n_fft, hop_length=self.hop), gains
+        return spectrogram(samples, self.sample_rate), gains
 
     def noise_power(self) -> np.ndarray:
         """Power of the noise, (channels, bins); 0 where there is none."""
@@ -125,7 +125,7 @@ class HissReducer:
         wiener = wiener_gains(np.abs(spectra) ** 2, noise, lowest)
         spectra *= np.maximum(lowest, wiener * gains ** (RESTORER_SHARE * self.amount))
         length = part.stop - part.start
-        made = librosa.istft(spectra, n_fft=self.n_fft, hop_length=self.hop, length=length)
+        made = librosa.istft(spectra, n_fft=self.n_fft, length=length)
         return torch.from_numpy(made).to(self.waveform.dtype)
 
     def reduce(self) -> torch.Tensor:

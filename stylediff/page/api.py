@@ -16,7 +16,7 @@ from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.result_files import style_name
 from stylediff.page.settings import Choices, file_stem
 from stylediff.page.temp_folders import new_folder
-from stylediff.page.translations import FALLBACK, load_texts
+from stylediff.page.translations import words_for
 from stylediff.page.uploads import MAX_SECONDS, REFERENCE_S, load_clip
 from stylediff.pipeline import StyleTransferOutput
 from stylediff.settings import declarations
@@ -105,8 +105,8 @@ def build_endpoint(converter: Converter) -> Callable[..., tuple[FileData, dict[s
             write_result(file, output.audio, output.sample_rate, subtype, tags)
             facts = choices.to_dict() | {"voice": output.voice, "clip": clip.describe(converter.pipeline.mel)}
             if converter.is_mix(clip):
-                facts["warning"] = load_texts()[FALLBACK]["is_mix"]
-            if notes := clip.notes(load_texts()[FALLBACK]):
+                facts["warning"] = words_for(None)["is_mix"]
+            if notes := clip.notes(words_for(None)):
                 facts["notes"] = notes
             return FileData(path=str(file), orig_name=file.name), facts | {"seconds": round(clip.seconds, 3)}
 

@@ -24,7 +24,7 @@ from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.status import clear_on_error, connect_stop, show_start, show_status, show_step
 from stylediff.page.temp_folders import new_folder
-from stylediff.page.translations import FALLBACK, load_texts, words_for
+from stylediff.page.translations import words_for
 from stylediff.page.zero_gpu import PASS_SECONDS, START_SECONDS, on_gpu, window_count
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.plotting import waveform_figure
@@ -227,7 +227,7 @@ class RingtoneTab:
                     "loudness_lufs": round(tone.loudness_lufs, 1),
                 }
                 if tone.is_mix:
-                    facts["warning"] = load_texts()[FALLBACK]["is_mix"]
+                    facts["warning"] = words_for(None)["is_mix"]
                 return FileData(path=str(file), orig_name=file.name), facts
 
         return set_parameters(ringtone, parameters, tuple[FileData, dict[str, Any]])

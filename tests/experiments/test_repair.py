@@ -11,7 +11,8 @@ import torch
 from tests.helpers.tiny_dataset import write_dataset
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.__main__ import COMMANDS
-from train.experiments.denoise import NOISES, SNRS_DB, make_noise, snr_db
+from train.data.damaged_clips import make_noise
+from train.experiments.denoise import HUM_HZ, NOISES, SNRS_DB, snr_db
 from train.experiments.repair import RATE, choose_renders, copy_similar, edge_steps, gap_distance, place_gaps
 from train.trainers.inpainter import extend_unet
 
@@ -64,8 +65,9 @@ def test_renders_are_of_the_unseen_soundfont_and_of_the_test_split(tmp_path):
 
 @pytest.mark.parametrize("kind", NOISES)
 def test_noise_has_unit_power(kind):
-    assert (make_noise(kind, 2 * RATE) ** 2).mean() == pytest.approx(1)
-    noisy = MUSIC + 0.1 * np.sqrt((MUSIC**2).mean()) * make_noise(kind, len(MUSIC))
+    noises = [make_noise(kind, length, np.random.default_rng(0), HUM_HZ) for length in (2 * RATE, len(MUSIC))]
+    assert (noises[0] ** 2).mean() == pytest.approx(1)
+    noisy = MUSIC + 0.1 * np.sqrt((MUSIC**2).mean()) * noises[1]
     assert snr_db(MUSIC, noisy) == pytest.approx(20, abs=0.1)
 
 

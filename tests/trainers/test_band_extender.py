@@ -1,13 +1,15 @@
 """Trainer of the upper band's network, on levels that follow from the mel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from stylediff.bandwidth import BANDS, LEVEL_FLOOR, BandExtender
 from tests.helpers.commands import command
-from train.data.full_band import read_full_band, save_clips
-from train.trainers.band_extender import pick_hints, sample_batch, train
+from train.data.full_band import FIRST_RECORDING, read_full_band, save_clips
+from train.trainers.band_extender import calibrate, measure_error, pick_hints, sample_batch, train
 from train.trainers.settings import BandExtenderSettings
 
 main = command("band-extender")
@@ -47,6 +49,23 @@ def test_a_batch_has_mels_hints_and_levels(data, tmp_path):
     assert torch.allclose(levels, mels[:, 0, :BANDS] - 2, atol=0.01)
     some = ~hints.isnan().all(dim=(1, 2))
     assert 0 < some.sum() < 8
+
+
+def test_calibration_leaves_no_bias_and_does_nothing_without_sound(data):
+    torch.manual_seed(0)
+    model, clips = BandExtender(width=16, layers=1), read_full_band(data, "train")
+    with torch.no_grad():
+        model.leave.weight.zero_()
+        model.leave.bias.fill_(1.0)
+    calibrate(model, clips)
+    is_recorded = clips.groups >= FIRST_RECORDING
+    biases = [
+        measure_error(model, clips, rows=np.flatnonzero(chosen))["bias"] for chosen in (is_recorded, ~is_recorded)
+    ]
+    assert np.mean(biases) == pytest.approx(0, abs=0.01)
+    before = model.leave.bias.detach().clone()
+    calibrate(model, replace(clips, levels=np.full_like(clips.levels, LEVEL_FLOOR)))
+    assert torch.equal(model.leave.bias, before)
 
 
 @pytest.mark.slow

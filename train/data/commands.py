@@ -99,17 +99,20 @@ def image_patches(parser: argparse.ArgumentParser) -> None:
     add_out(parser)
 
 
-def mel_patches(parser: argparse.ArgumentParser) -> None:
+def add_cache_and_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="mel cache")
     parser.add_argument("--data", type=Path, required=True, help="data set of the cache, or the folder of several")
+
+
+def mel_patches(parser: argparse.ArgumentParser) -> None:
+    add_cache_and_data(parser)
     add_out(parser)
     parser.add_argument("--patches", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
 
 
 def damaged_clips(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cache", type=Path, required=True, help="mel cache")
-    parser.add_argument("--data", type=Path, required=True, help="data set of the cache, or the folder of several")
+    add_cache_and_data(parser)
     add_out(parser)
     parser.add_argument("--clips", type=int, default=3000, help="training clips; a tenth as many for validation")
     parser.add_argument("--seed", type=int, default=0)

@@ -24,7 +24,7 @@ from stylediff.output_files import COMPRESSED, encode
 from train.common.cli import run_command
 from train.common.files import FolderError, lock_settings, write_atomically
 from train.common.parallel import parallel_map
-from train.data.mel_cache import CacheError, read_cache
+from train.data.mel_cache import CacheError, MelCache, read_cache
 from train.data.recordings import load_recording
 
 RATE = MelConfig().sample_rate
@@ -50,8 +50,13 @@ class DamagedClips:
     kinds: list[str]
 
 
-def make_noise(kind: str, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of unit power, (samples,)."""
+def make_noise(kind: str, samples: int, rng: np.random.Generator, hum_hz: float | None = None) -> np.ndarray:
+    """Noise of unit power, (samples,).
+
+    Args:
+        kind: one of ``NOISES``.
+        hum_hz: frequency of hum; None draws one near 50 or 60 Hz.
+    """
     time_s = np.arange(samples) / RATE
     noise = rng.standard_normal(samples)
     if kind == "pink":
@@ -62,7 +67,7 @@ def make_noise(kind: str, samples: int, rng: np.random.Generator) -> np.ndarray:
         band = scipy.signal.butter(1, [low, high + 500], "bandpass", fs=RATE, output="sos")
         noise = scipy.signal.sosfilt(band, noise) + 0.03 * noise
     if kind == "hum":
-        hz = rng.choice([50.0, 60.0]) + rng.uniform(-0.2, 0.2)
+        hz = rng.choice([50.0, 60.0]) + rng.uniform(-0.2, 0.2) if hum_hz is None else hum_hz
         noise = sum((np.sin(2 * np.pi * hz * n * time_s + n) / n for n in (1, 2, 3, 5, 7, 9)), np.zeros(samples))
     if kind == "crackle":
         noise = np.zeros(samples)
@@ -131,29 +136,29 @@ def make_pair(number: int, files: list[Path], samples: int, seed: int) -> tuple[
     return number, kind, mels.numpy().astype(np.float16)
 
 
-def choose_clips(args: argparse.Namespace, split: str, count: int) -> list[Path]:
+def choose_clips(cache: MelCache, data: Path, split: str, count: int, seed: int) -> list[Path]:
     """Choose clean clips of a split.
 
     Raises:
         CacheError: the split has none.
     """
-    cache = read_cache(args.cache, MelConfig())
     rows = [row for row in cache.split(split) if cache.clips[row].role == "target"]
-    chosen = np.random.default_rng(args.seed).permutation(rows)[:count]
-    return [args.data / cache.clips[row].file for row in chosen]
+    chosen = np.random.default_rng(seed).permutation(rows)[:count]
+    return [data / cache.clips[row].file for row in chosen]
 
 
 def damage_clips(args: argparse.Namespace) -> None:
     """Write pairs of the training and of the validation split."""
     lock_settings(args.out, {name: str(getattr(args, name)) for name in ("cache", "data", "clips", "seed")})
     config = MelConfig()
-    frames = read_cache(args.cache, config).mels.shape[-1]
+    cache = read_cache(args.cache, config)
+    frames = cache.mels.shape[-1]
     for split, count in (("train", args.clips), ("validation", max(1, args.clips // 10))):
         folder = args.out / split
         if (folder / TABLE).is_file():
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        files = choose_clips(args, split, count)
+        files = choose_clips(cache, args.data, split, count, args.seed)
         shape = (len(files), config.n_mels, frames)
         arrays = [
             np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.float16, shape=shape)

@@ -13,9 +13,18 @@ from stylediff.audio import loudness_gain
 from stylediff.repair import RepairSettings, repair
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
+from train.data.damaged_clips import make_noise
 from train.data.recordings import Recording, load_recording
 from train.evaluation.metrics import Result
-from train.experiments.repair import CLIP_S, RATE, gap_distance, longest_recordings, mean_of, note_scores
+from train.experiments.repair import (
+    CLIP_S,
+    RATE,
+    gap_distance,
+    load_transcriber,
+    longest_recordings,
+    mean_of,
+    note_scores,
+)
 
 NOTES = """\
 Noise of four kinds is added to held-out recordings. White and pink noise and hum (50 Hz and its partials) are removed
@@ -26,23 +35,7 @@ found, no sample changes.
 """
 NOISES = ("white", "pink", "hum", "crackle")
 SNRS_DB = (0, 10, 20)
-
-
-def make_noise(kind: str, samples: int) -> np.ndarray:
-    """Noise of unit power, (samples,)."""
-    rng = np.random.default_rng(0)
-    time_s = np.arange(samples) / RATE
-    noise = rng.standard_normal(samples)
-    if kind == "pink":
-        shaped = np.fft.rfft(noise)
-        noise = np.fft.irfft(shaped / np.sqrt(np.maximum(1, np.arange(len(shaped)))), samples)
-    if kind == "hum":
-        noise = sum((np.sin(2 * np.pi * 50.03 * n * time_s + n) / n for n in (1, 2, 3, 5, 7, 9)), np.zeros(samples))
-    if kind == "crackle":
-        noise = np.zeros(samples)
-        places = rng.integers(100, samples - 100, samples // RATE * 8)
-        noise[places] = rng.choice([-1.0, 1.0], len(places)) * (1 + rng.random(len(places)))
-    return noise / np.sqrt((noise**2).mean())
+HUM_HZ = 50.03
 
 
 def snr_db(whole: np.ndarray, made: np.ndarray) -> float:
@@ -53,11 +46,11 @@ def measure_noise(recording: Recording) -> list[Result]:
     """Measure what is removed of each noise at each level."""
     whole = load_recording(recording.path, RATE)[: round(CLIP_S * RATE)]
     whole = whole * loudness_gain(whole)
-    results = []
+    true, results = load_transcriber().transcribe(whole), []
     for kind in NOISES:
+        noise = torch.from_numpy(make_noise(kind, len(whole), np.random.default_rng(0), HUM_HZ)).float()
         for level in SNRS_DB:
-            scale = float(whole.square().mean().sqrt()) * 10 ** (-level / 20)
-            noisy = whole + scale * torch.from_numpy(make_noise(kind, len(whole))).float()
+            noisy = whole + float(whole.square().mean().sqrt()) * 10 ** (-level / 20) * noise
             settings = RepairSettings(auto=kind == "crackle", denoise=0.0 if kind == "crackle" else 1.0)
             cleaned = repair(None, noisy, RATE, (), settings).audio
             inside = [(0, len(whole))]
@@ -66,7 +59,7 @@ def measure_noise(recording: Recording) -> list[Result]:
             for name, sound in sounds.items():
                 result[f"{name}_snr"] = snr_db(whole.numpy(), sound.numpy())
                 result[f"{name}_lsd"] = gap_distance(whole.numpy(), sound.numpy(), inside)
-                result[f"{name}_frame_f"] = note_scores(whole, sound, inside)["frame_f"]
+                result[f"{name}_frame_f"] = note_scores(true, sound, inside)["frame_f"]
             results.append(result)
     return results
 

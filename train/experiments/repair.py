@@ -42,7 +42,7 @@ from train.common.parallel import parallel_map
 from train.data.manifest import read_manifest
 from train.data.notes import frame_prf, note_f1
 from train.data.recordings import HELD_OUT, Recording, list_recordings, load_recording
-from train.data.transcription import NoteTranscriber
+from train.data.transcription import NoteTranscriber, Transcription
 from train.evaluation.embeddings import frechet_distance
 from train.evaluation.metrics import Result
 from train.evaluation.musicnn import Musicnn
@@ -58,6 +58,7 @@ N_FFT, HOP = 512, 128
 RECORDINGS, RENDERS = "held-out recordings", "renders of the test split"
 RANGE_DB = 80.0  # below the clip's loudest bin, differences do not count
 LONGEST_JANSSEN_MS = 100
+SHORTEST_HEARD_MS, SHORTEST_TAGGED_MS = 100, 750  # gaps in which notes and features are compared
 EDGE_S, EDGE_DB = 0.005, 1.5
 SYSTEMS = {
     "repaired": "ours",
@@ -214,7 +215,7 @@ def fill(
     }
     if milliseconds <= LONGEST_JANSSEN_MS:
         found["janssen"] = each(damaged, predict(interpolate))
-    if tokens is not None and milliseconds >= 100:
+    if tokens is not None and milliseconds >= SHORTEST_HEARD_MS:
         found["guide"] = each(base, lambda x, gap: refine(x, gap, guide))
         if inpainter is not None:
             found["masked"] = each(base, lambda x, gap: refine(x, gap, masked))
@@ -259,20 +260,20 @@ def load_tagger() -> Musicnn:
     return Musicnn()
 
 
-def note_scores(whole: torch.Tensor, made: torch.Tensor, gaps: list[Edges]) -> Result:
+def note_scores(true: Transcription, made: torch.Tensor, gaps: list[Edges]) -> Result:
     """Agreement of transcriptions inside gaps; None where the clip has no note."""
-    heard = [load_transcriber().transcribe(one) for one in (made, whole)]
-    frames = np.arange(len(heard[1].roll)) / FRAMES_PER_SECOND * RATE
+    heard = load_transcriber().transcribe(made)
+    frames = np.arange(len(true.roll)) / FRAMES_PER_SECOND * RATE
     inside = np.any([(frames >= first) & (frames < last) for first, last in gaps], axis=0)
 
     def begins_inside(times: np.ndarray) -> np.ndarray:
         return np.any([(times * RATE >= a - 0.02 * RATE) & (times * RATE < b + 0.05 * RATE) for a, b in gaps], axis=0)
 
-    notes = tuple(note for note in heard[1].notes if begins_inside(np.array([note.start]))[0])
-    kept = begins_inside(heard[0].intervals[:, 0]) if len(heard[0].intervals) else np.zeros(0, bool)
+    notes = tuple(note for note in true.notes if begins_inside(np.array([note.start]))[0])
+    kept = begins_inside(heard.intervals[:, 0]) if len(heard.intervals) else np.zeros(0, bool)
     return {
-        "frame_f": frame_prf(heard[0].roll[inside], heard[1].roll[inside])[2] if heard[1].roll[inside].any() else None,
-        "note_f1": note_f1(notes, heard[0].intervals[kept], heard[0].pitches[kept], 0.05) if notes else None,
+        "frame_f": frame_prf(heard.roll[inside], true.roll[inside])[2] if true.roll[inside].any() else None,
+        "note_f1": note_f1(notes, heard.intervals[kept], heard.pitches[kept], 0.05) if notes else None,
     }
 
 
@@ -288,6 +289,8 @@ def measure(case: GapCase, model: Path, inpainter: Path | None) -> list[Result]:
     whole = waveform[first : first + round(CLIP_S * RATE)]
     whole = whole * loudness_gain(whole)
     gaps = place_gaps(len(whole), case.milliseconds)
+    true = load_transcriber().transcribe(whole) if case.milliseconds >= SHORTEST_HEARD_MS else None
+    true_features = load_tagger()(whole, RATE).features.tolist() if case.milliseconds >= SHORTEST_TAGGED_MS else None
     results = []
     unet = None if inpainter is None else load_inpainter(inpainter)
     for name, made in fill(load_model(model), whole, gaps, case.milliseconds, unet).items():
@@ -301,10 +304,9 @@ def measure(case: GapCase, model: Path, inpainter: Path | None) -> list[Result]:
         result["lsd"] = gap_distance(whole.numpy(), made.numpy(), gaps)
         steps = edge_steps(whole.numpy(), made.numpy(), gaps)
         result["edge_db"], result["rough_edges"] = float(steps.max()), int((steps > EDGE_DB).sum())
-        result |= note_scores(whole, made, gaps) if case.milliseconds >= 100 else {}
-        if case.milliseconds >= 750:
-            result["features"] = load_tagger()(made, RATE).features.tolist()
-            result["true_features"] = load_tagger()(whole, RATE).features.tolist()
+        result |= {} if true is None else note_scores(true, made, gaps)
+        if true_features is not None:
+            result["features"], result["true_features"] = load_tagger()(made, RATE).features.tolist(), true_features
         results.append(result)
     return results
 

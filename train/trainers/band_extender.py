@@ -85,6 +85,7 @@ def measure_error(
         errors.append(float((made - levels).abs().mean()))
         if float(levels.max()) > LEVEL_FLOOR + AUDIBLE:
             wholes.append(whole_level(made) - whole_level(levels))
+    wholes = wholes or [np.nan]
     found = {"levels": np.mean(errors), "whole band": np.median(np.abs(wholes)), "bias": np.median(wholes)}
     return {name: float(20 / np.log(10) * value) for name, value in found.items()}
 
@@ -94,14 +95,16 @@ def calibrate(model: BandExtender, clips: FullBandClips) -> None:
     """Shift the levels until the whole band is loud enough.
 
     The least absolute error is at the median of the levels, and the loudest carry the power. Renders and recordings
-    count alike.
+    count alike. Without a clip whose upper band can be heard, nothing is shifted.
     """
     is_recorded = clips.groups >= FIRST_RECORDING
     origins = [np.flatnonzero(chosen) for chosen in (is_recorded, ~is_recorded)]
     biases = [
         measure_error(model, clips, rows=rows[:: -(-len(rows) // CALIBRATED)])["bias"] for rows in origins if len(rows)
     ]
-    model.leave.bias -= np.log(10) / 20 * float(np.mean(biases)) / LEVEL_SCALE
+    known = [bias for bias in biases if np.isfinite(bias)]
+    if known:
+        model.leave.bias -= np.log(10) / 20 * float(np.mean(known)) / LEVEL_SCALE
 
 
 def train(settings: BandExtenderSettings) -> BandExtender:

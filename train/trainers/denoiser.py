@@ -159,8 +159,7 @@ def denoiser_loss(
     The parts split it by noise level: "high" above timestep 900, "low" below 500.
     """
     size, device = len(batch.target), batch.target.device
-    uniform = torch.rand(size, generator=generator)
-    timesteps = (uniform**settings.noise_power * 1000).long().clamp(0, 999)
+    timesteps = sample_timesteps(size, settings.noise_power, generator)
     if settings.regression:
         timesteps = torch.full_like(timesteps, 999)  # pure noise: the velocity is the negative target
     noise = noise_like(batch.target, generator)
@@ -176,6 +175,12 @@ def denoiser_loss(
         if count := int(chosen.sum()):
             parts[name] = errors.detach() @ chosen.to(errors) / count
     return errors.mean(), parts
+
+
+def sample_timesteps(size: int, noise_power: float, generator: torch.Generator) -> torch.Tensor:
+    """Timesteps of a batch, (size,); see ``DenoiserSettings.noise_power``."""
+    uniform = torch.rand(size, generator=generator)
+    return (uniform**noise_power * 1000).long().clamp(0, 999)
 
 
 def noise_like(latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -25,7 +25,7 @@ from stylediff.style_encoder import StyleEncoder
 from train.data.latent_cache import encode_mels, load_autoencoder, read_latents
 from train.data.mel_cache import CacheError, ClipArray, gather_crops, read_cache, to_model_device
 from train.trainers.base_settings import SettingsError, is_due, read_settings
-from train.trainers.denoiser import noise_like
+from train.trainers.denoiser import noise_like, sample_timesteps
 from train.trainers.loop import TrainingRun, ema_weights, generator_at, run_trainer
 from train.trainers.settings import InpainterSettings
 
@@ -125,8 +125,7 @@ def inpainting_loss(
     Source: Salimans and Ho 2022, arXiv 2202.00512, eq. 12.
     """
     scheduler, device = build_scheduler(), batch.target.device
-    uniform = torch.rand(len(batch.target), generator=generator)
-    timesteps = (uniform**settings.noise_power * 1000).long().clamp(0, 999).to(device)
+    timesteps = sample_timesteps(len(batch.target), settings.noise_power, generator).to(device)
     noise = noise_like(batch.target, generator)
     noisy = scheduler.add_noise(batch.target, noise, timesteps)
     velocity = scheduler.get_velocity(batch.target, noise, timesteps)
