@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from stylediff.autoencoder import MelAutoencoder
     from stylediff.bandwidth import BandExtender
     from stylediff.enhancer import MelEnhancer
+    from stylediff.inpainter import Inpainter
     from stylediff.mix_detector import MixDetector
     from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
     from stylediff.style_encoder import StyleEncoder
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BandExtender",
+    "Inpainter",
     "MelAutoencoder",
     "MelEnhancer",
     "MixDetector",
@@ -33,6 +35,7 @@ __all__ = [
 # diffusers looks the base classes of saved components up in the module that their index names.
 MODULES = {
     "BandExtender": "stylediff.bandwidth",
+    "Inpainter": "stylediff.inpainter",
     "MelAutoencoder": "stylediff.autoencoder",
     "MelEnhancer": "stylediff.enhancer",
     "MixDetector": "stylediff.mix_detector",

@@ -18,6 +18,7 @@ from stylediff.denoiser import padded_frames
 from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
+from stylediff.inpainter import Inpainter
 from stylediff.mel import MelConfig, griffin_lim, is_sounding, normalized_mel
 from stylediff.mix_detector import MixDetector
 from stylediff.output_sound import finish_sound, output_rate
@@ -69,7 +70,7 @@ class StyleTransferPipeline(DiffusionPipeline):
     """
 
     model_cpu_offload_seq = "autoencoder->style_encoder->unet->enhancer->vocoder->band_extender->mix_detector"
-    _optional_components = ["vocoder", "enhancer", "band_extender", "mix_detector"]
+    _optional_components = ["vocoder", "enhancer", "band_extender", "mix_detector", "inpainter"]
 
     def __init__(  # noqa: PLR0913  one argument for each component
         self,
@@ -81,6 +82,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         enhancer: MelEnhancer | None = None,
         band_extender: BandExtender | None = None,
         mix_detector: MixDetector | None = None,
+        inpainter: Inpainter | None = None,
         recommended: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
@@ -89,7 +91,7 @@ class StyleTransferPipeline(DiffusionPipeline):
             self.register_to_config(recommended=recommended)
         optional = {"vocoder": vocoder, "enhancer": enhancer, "band_extender": band_extender}
         required = {"autoencoder": autoencoder, "unet": unet, "scheduler": scheduler, "style_encoder": style_encoder}
-        self.register_modules(**required, **optional, mix_detector=mix_detector)
+        self.register_modules(**required, **optional, mix_detector=mix_detector, inpainter=inpainter)
         listener = {} if style_encoder.reference is None else {"style encoder": style_encoder}
         for name, part in (optional | listener).items():
             if part is not None:
@@ -250,8 +252,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         from stylediff.transcription import semitones_to_fit  # imports ONNX Runtime, for those who ask for it
 
         instrument = self.choose_voice(target).split("/")[0]
-        semitones = semitones_to_fit(mono, self.mel.sample_rate, instrument, settings.transpose)
-        return replace(settings, transpose=semitones)
+        return replace(settings, transpose=semitones_to_fit(mono, self.mel.sample_rate, instrument, settings.transpose))
 
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Encode a log-mel, padded with silence to lengths the U-Net accepts.
@@ -292,9 +293,8 @@ class StyleTransferPipeline(DiffusionPipeline):
             raise AudioError(f"the reference clip cannot be used: {error}") from error
         mel, _ = normalized_mel(mono, self.mel)
         if float(mel.max()) <= self.mel.log_floor:
-            raise AudioError(
-                "the reference clip is silent; use a clip in which the instrument plays", "silent_reference"
-            )
+            message = "the reference clip is silent; use a clip in which the instrument plays"
+            raise AudioError(message, "silent_reference")
         return self.style_encoder.encode_reference(mel)
 
     def prepare_latents(

@@ -201,7 +201,8 @@ def fill_all(
     mono = resample(channels.mean(0), sample_rate, rate)
     tokens = style_of(pipeline, mono, rate, settings.instrument)
     generator = torch.Generator().manual_seed(settings.seed)
-    sampling = Sampling(settings.steps, settings.temperature)
+    unet = None if pipeline.inpainter is None else pipeline.inpainter.build(pipeline.unet)
+    sampling = Sampling(settings.steps, settings.temperature, is_similar=unet is None, unet=unet)
     for number, gap in enumerate(longer, 1):
         filled = refine_gap(pipeline, channels, sample_rate, gap, tokens, sampling, generator)
         channels[:, slice(*gap)] = filled[:, slice(*gap)].clamp(-1, 1)

@@ -28,6 +28,7 @@ LAYERS = (
         "code_model",
         "denoiser",
         "enhancer",
+        "inpainter",
         "onnx_unet",
         "settings",
         "style_encoder",

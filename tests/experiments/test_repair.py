@@ -8,13 +8,13 @@ import pytest
 import soundfile
 import torch
 
+from stylediff.inpainter import extend_unet
 from tests.helpers.tiny_dataset import write_dataset
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.__main__ import COMMANDS
 from train.data.damaged_clips import make_noise
 from train.experiments.denoise import HUM_HZ, NOISES, SNRS_DB, snr_db
 from train.experiments.repair import RATE, choose_renders, copy_similar, edge_steps, gap_distance, place_gaps
-from train.trainers.inpainter import extend_unet
 
 RNG = np.random.default_rng(0)
 MUSIC = np.concatenate(

@@ -34,6 +34,7 @@ def export_pipeline(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--enhancer", type=Path)
     parser.add_argument("--band-extender", type=Path)
     parser.add_argument("--mix-detector", type=Path)
+    parser.add_argument("--inpainter", type=Path)
     add_out(parser)
 
 

@@ -13,6 +13,7 @@ from diffusers import DDIMScheduler, ModelMixin, UNet2DConditionModel
 
 from stylediff import (
     BandExtender,
+    Inpainter,
     MelAutoencoder,
     MelEnhancer,
     MixDetector,
@@ -30,6 +31,7 @@ def build_pipeline(
     enhancer: Path | None = None,
     band_extender: Path | None = None,
     mix_detector: Path | None = None,
+    inpainter: Path | None = None,
 ) -> StyleTransferPipeline:
     """Load a pipeline from its trained components.
 
@@ -40,6 +42,7 @@ def build_pipeline(
         enhancer: folder of a MelEnhancer, or None.
         band_extender: folder of a BandExtender, or None.
         mix_detector: folder of a MixDetector, or None.
+        inpainter: folder of an Inpainter for this denoiser, or None.
     """
     return StyleTransferPipeline(
         autoencoder=MelAutoencoder.from_pretrained(autoencoder),
@@ -50,6 +53,7 @@ def build_pipeline(
         enhancer=None if enhancer is None else MelEnhancer.from_pretrained(enhancer),
         band_extender=None if band_extender is None else BandExtender.from_pretrained(band_extender),
         mix_detector=None if mix_detector is None else MixDetector.from_pretrained(mix_detector),
+        inpainter=None if inpainter is None else Inpainter.from_pretrained(inpainter),
     )
 
 
@@ -79,7 +83,7 @@ def replace_parts(scratch: Path, out: Path) -> None:
 
 def main(args: argparse.Namespace) -> int:
     def work() -> None:
-        optional = (args.vocoder, args.enhancer, args.band_extender, args.mix_detector)
+        optional = (args.vocoder, args.enhancer, args.band_extender, args.mix_detector, args.inpainter)
         pipeline = build_pipeline(args.autoencoder, args.denoiser, *optional)
         for part in pipeline.components.values():
             if isinstance(part, ModelMixin):

@@ -20,6 +20,7 @@ from torch import nn
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.denoiser import build_scheduler
 from stylediff.gap_filling import interpolate_mel, missing_frames
+from stylediff.inpainter import Inpainter, extend_unet
 from stylediff.mel import MelConfig
 from stylediff.style_encoder import StyleEncoder
 from train.data.latent_cache import encode_mels, load_autoencoder, read_latents
@@ -107,16 +108,6 @@ class GapSampler:
         return GapBatch(target, source, torch.cat(masks).to(device), tokens)
 
 
-def extend_unet(unet: UNet2DConditionModel, channels: int) -> UNet2DConditionModel:
-    """Return a U-Net with more input channels, whose weights are 0."""
-    extended = UNet2DConditionModel.from_config({**unet.config, "in_channels": unet.config.in_channels + channels})
-    weights = unet.state_dict()
-    first = extended.conv_in.weight.detach().clone().zero_()
-    first[:, : unet.config.in_channels] = weights["conv_in.weight"]
-    extended.load_state_dict(weights | {"conv_in.weight": first})
-    return extended
-
-
 def inpainting_loss(
     model: nn.Module, batch: GapBatch, settings: InpainterSettings, generator: torch.Generator
 ) -> torch.Tensor:
@@ -148,7 +139,9 @@ def validation_loss(model: nn.Module, average: EMAModel, sampler: GapSampler, se
 
 
 def train(settings: InpainterSettings) -> UNet2DConditionModel:
-    """Train or resume, and export the EMA weights to ``out/inpainter``.
+    """Train or resume, and export the EMA weights.
+
+    ``out/unet`` has all weights, ``out/inpainter`` their low-rank change.
 
     Raises:
         SettingsError: a pipeline without these parts, or whose style encoder accepts no clip.
@@ -187,7 +180,8 @@ def train(settings: InpainterSettings) -> UNet2DConditionModel:
             run.record({"validation": validation_loss(run.models["inpainter"], average, unseen, settings)})
     if run.accelerator.is_main_process:
         with ema_weights(model, average):
-            model.save_pretrained(settings.out / "inpainter")
+            model.save_pretrained(settings.out / "unet")
+            Inpainter.between(unet, model, settings.rank).save_pretrained(settings.out / "inpainter")
     return model
 
 

@@ -101,6 +101,7 @@ class InpainterSettings(TrainSettings):
         shortest_frames, longest_frames: of a gap.
         noise_power, average_decay: see DenoiserSettings.
         validate_every: steps between measurements of the EMA weights on validation clips.
+        rank: of the exported change, see stylediff.Inpainter.
     """
 
     cache: Path
@@ -116,8 +117,9 @@ class InpainterSettings(TrainSettings):
     noise_power: float = 0.7
     average_decay: float = 0.995
     validate_every: int = 250
+    rank: int = 32
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "validate_every")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainSettings.MAY_CHANGE, "validate_every", "rank")
 
 
 @dataclass(frozen=True, kw_only=True)
