@@ -58,9 +58,11 @@ def test_a_pipeline_with_it_is_saved_loaded_and_repairs_with_it(changed, tmp_pat
     full = StyleTransferPipeline(**parts | {"inpainter": Inpainter.between(pipeline.unet, unet, rank=4)})
     full.save_pretrained(tmp_path)
     loaded = StyleTransferPipeline.from_pretrained(tmp_path, dtype=torch.float32)
+    weights = full.inpainter.build(full.unet).state_dict()
+    for name, value in loaded.inpainter.build(loaded.unet).state_dict().items():
+        assert torch.equal(value, weights[name]), name
     gaps = [Damage(0.8, 1.1, "gap")]
     made = repair(full, TONE, RATE, gaps).audio
-    assert torch.allclose(repair(loaded, TONE, RATE, gaps).audio, made, atol=1e-3)
     assert not torch.equal(repair(pipeline, TONE, RATE, gaps).audio, made)
     assert torch.equal(made[: int(0.8 * RATE)], TONE[: int(0.8 * RATE)])
 
