@@ -141,7 +141,7 @@ def repair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
     parser.add_argument("--data", type=Path, help="data set, for renders of its test split")
     parser.add_argument("--clips", type=int, default=2, help="clips of each instrument and origin")
-    parser.add_argument("--inpainter", type=Path, help="U-Net of the command inpainter, to compare")
+    parser.add_argument("--inpainter", type=Path, help="another U-Net of the command inpainter, to compare")
     parser.add_argument("--gaps", type=int, nargs="+", default=[10, 50, 100, 200, 300, 750, 2000], help="milliseconds")
     add_model_arguments(parser, classifier=False)
     add_out(parser)
@@ -151,6 +151,7 @@ def repair(parser: argparse.ArgumentParser) -> None:
 def denoise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
     parser.add_argument("--clips", type=int, default=1, help="held-out clips of each instrument")
+    add_model_arguments(parser, classifier=False)
     add_out(parser)
 
 

@@ -62,7 +62,8 @@ SHORTEST_HEARD_MS, SHORTEST_TAGGED_MS = 100, 750  # gaps in which notes and feat
 EDGE_S, EDGE_DB = 0.005, 1.5
 SYSTEMS = {
     "repaired": "ours",
-    "masked": "ours by a U-Net that is given a mask",
+    "imposed": "ours by the denoiser, which knows no mask (RePaint)",
+    "masked": "ours by another U-Net that is given a mask",
     "guide": "ours without the diffusion",
     "predicted": "linear prediction from both sides",
     "janssen": "Janssen's method",
@@ -217,6 +218,9 @@ def fill(
         found["janssen"] = each(damaged, predict(interpolate))
     if tokens is not None and milliseconds >= SHORTEST_HEARD_MS:
         found["guide"] = each(base, lambda x, gap: refine(x, gap, guide))
+        if pipeline.inpainter is not None:
+            imposed = replace(guide, is_diffused=True)
+            found["imposed"] = each(base, lambda x, gap: refine(x, gap, imposed))
         if inpainter is not None:
             found["masked"] = each(base, lambda x, gap: refine(x, gap, masked))
         found["codec"] = each(base, lambda x, gap: decode_truth(pipeline, whole, x, gap))
