@@ -30,7 +30,7 @@ def test_marks_lie_on_the_band_of_the_note():
 
 
 @pytest.mark.parametrize("language", load_texts())
-def test_a_clip_below_the_range_is_told_before_it_is_converted(language):
+def test_a_clip_below_the_range_is_reported_before_it_is_converted(language):
     words, check_clip = load_texts()[language], build_clip_check(Converter(tiny_pipeline()))
     said = check_clip(CELLO, 0.0, 0.0, "flute", 0.0, "false", False, Request(language))["lines"]
     lost, helps = warn_of_range(notes_of(CELLO, 0.0, 60.0), "flute", 0.0, words)
@@ -43,7 +43,7 @@ def test_a_clip_below_the_range_is_told_before_it_is_converted(language):
 
 
 @pytest.mark.parametrize("language", load_texts())
-def test_several_instruments_are_told_before_they_are_converted(language):
+def test_several_instruments_are_reported_before_they_are_converted(language):
     said, arguments = load_texts()[language]["is_mix"], (CELLO, 0.0, 0.0, "cello", 0.0, "false", False)
     assert said in build_clip_check(Converter(with_detector(1.0)))(*arguments, Request(language))["lines"]
     assert said not in build_clip_check(Converter(with_detector(-1.0)))(*arguments, Request(language))["lines"]

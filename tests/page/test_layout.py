@@ -151,7 +151,7 @@ def test_the_preset_follows_the_settings(visit):
 
 
 @pytest.mark.browser
-def test_silence_and_a_quiet_clip_are_told_before_anything_is_converted(visit, tmp_path):
+def test_silence_and_a_quiet_clip_are_reported_before_anything_is_converted(visit, tmp_path):
     visitor = visit()
     for level, sentence in ((0.0, "is silent or almost silent"), (0.004, "is very quiet")):
         path = tmp_path / f"level_{level}.wav"

@@ -14,7 +14,7 @@ from tests.helpers.visitors import choose_steps, clear_clip, upload
 WORDS = words_for("en")
 
 
-def test_parts_are_files_in_order_and_the_end_is_told():
+def test_parts_are_files_in_order_and_the_end_is_reported():
     live = LiveSound(build_player(), WORDS)
     assert live.value()["parts"] == []
     for level in (0.1, 0.2):

@@ -2,7 +2,7 @@
 
     python -m train code-meanings --model RUN/vqvae --patches DIR --out DIR [--cache MELS]
 
-The page says which labels the codes tell and which codes tell them, against permuted labels. With a mel cache, clips
+The page shows what the codes say about labels, and which codes do, against permuted labels. With a mel cache, clips
 are also played with the codes of one instrument replaced by the nearest of another.
 """
 
@@ -50,7 +50,7 @@ FEWEST = 50  # positions of a code that may stand for something
 
 NOTES = """\
 {count} patches of the test split, {size} codes, of which {used} occur. *Information*: mutual information of code and
-label over positions, in bits. *Permuted*: the same with labels permuted among patches, which is its bias. *Told*:
+label over positions, in bits. *Permuted*: the same with labels permuted among patches, which is its bias. *Explained*:
 information without the bias, as a share of the label's entropy. *Significant codes*: codes whose presence tells more
 about the label than that of any code under {permutations} permutations. *Codes that stand for a value*: significant,
 and one value has at least {share:.0%} of the code's positions and {lift:g} times its share among all positions.
@@ -255,12 +255,12 @@ def code_vectors(model: VqVae) -> np.ndarray:
 
 def information_lines(found: dict[str, Information]) -> Iterator[str]:
     """Table of the labels."""
-    heads = ("label", "entropy", "information", "permuted", "told", "significant codes", "codes that stand for a value")
+    heads = ("label", "entropy", "information", "permuted", "explained", "significant codes", "codes that stand for a value")
     yield from table_head(heads)
     for name, one in found.items():
-        told = (one.total - one.permuted) / max(one.entropy, 1e-9)
+        explained = (one.total - one.permuted) / max(one.entropy, 1e-9)
         bits = (f"{value:.3f}" for value in (one.entropy, one.total, one.permuted))
-        yield table_row([name, *bits, f"{told:.1%}", int((one.codes > one.limit).sum()), stands_for(one)])
+        yield table_row([name, *bits, f"{explained:.1%}", int((one.codes > one.limit).sum()), stands_for(one)])
 
 
 def swap_lines(swaps: list[dict[str, Any]]) -> Iterator[str]:

@@ -94,16 +94,17 @@ def plot_curves(found: list[Found], baselines: list[Found], values: int) -> Figu
     def pick(method: str, size: int, name: str) -> np.ndarray:
         return values_of(rows[method, size], name, values)
 
-    for method in methods:
+    for number, method in enumerate(methods):
         sizes = sorted(size for other, size in rows if other == method)
+        drawn: dict[str, Any] = {"marker": "o", "color": f"C{number}", "label": method}
         for axes, name in ((error_axes, "relative_error"), (use_axes, "perplexity")):
             columns = [pick(method, size, name) for size in sizes]
             spreads = [column.std(ddof=1) if len(column) > 1 else 0.0 for column in columns]
-            axes.errorbar(sizes, [column.mean() for column in columns], spreads, marker="o", capsize=3, label=method)
+            axes.errorbar(sizes, [column.mean() for column in columns], spreads, capsize=3, **drawn)
         rates = [pick(method, size, "prior_bits") for size in sizes]
         if all(len(rate) for rate in rates):
             errors = [pick(method, size, "relative_error").mean() for size in sizes]
-            rate_axes.plot([rate.mean() for rate in rates], errors, marker="o", label=method)
+            rate_axes.plot([rate.mean() for rate in rates], errors, **drawn)
     ticks = sorted({size for method, size in rows if size and method in {row["method"] for row in baselines}})
     for axes in (error_axes, use_axes):
         axes.set(xscale="log", yscale="log", xlabel="codes")
