@@ -255,8 +255,8 @@ def code_vectors(model: VqVae) -> np.ndarray:
 
 def information_lines(found: dict[str, Information]) -> Iterator[str]:
     """Table of the labels."""
-    heads = ("label", "entropy", "information", "permuted", "explained", "significant codes", "codes that stand for a value")
-    yield from table_head(heads)
+    heads = ("label", "entropy", "information", "permuted", "explained", "significant codes")
+    yield from table_head((*heads, "codes that stand for a value"))
     for name, one in found.items():
         explained = (one.total - one.permuted) / max(one.entropy, 1e-9)
         bits = (f"{value:.3f}" for value in (one.entropy, one.total, one.permuted))
