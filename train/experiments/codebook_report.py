@@ -144,7 +144,7 @@ def plot_reconstructions(models: dict[str, VqVae], patches: PatchSet) -> Figure:
             axes.imshow(to_picture(patch, patches.kind), interpolation="nearest")
             axes.set_axis_off()
         line[0].text(-0.2, 0.5, title, transform=line[0].transAxes, ha="right", va="center")
-    figure.subplots_adjust(left=0.28, right=0.99, top=0.99, bottom=0.01, wspace=0.05, hspace=0.05)
+    figure.subplots_adjust(left=0.17, right=0.99, top=0.99, bottom=0.01, wspace=0.05, hspace=0.05)
     return figure
 
 
