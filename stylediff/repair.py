@@ -173,8 +173,7 @@ def repair(
     noise = None
     if settings.denoise > 0:
         noise = find_noise(channels.numpy(), sample_rate)
-        vocoder = None if pipeline is None else lambda mel: pipeline.synthesize(mel.to(pipeline.device)).cpu()
-        channels = remove_noise(channels, sample_rate, noise, settings.denoise, vocoder)
+        channels = remove_noise(channels, sample_rate, noise, settings.denoise)
     audio = channels.clamp(-1, 1).reshape(waveform.shape)
     return Repair(audio, sample_rate, [damage for _, damage in wanted], noise, settings)
 
