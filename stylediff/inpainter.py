@@ -61,9 +61,9 @@ class Inpainter(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def build(self, base: UNet2DConditionModel) -> UNet2DConditionModel:
-        """Return the U-Net that fills gaps, on the device of the pipeline's U-Net.
+        """Return the U-Net that fills gaps.
 
-        It is built once.
+        It is built once, on the device of the pipeline's U-Net.
 
         Args:
             base: the U-Net whose change this is.
