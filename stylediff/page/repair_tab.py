@@ -26,6 +26,7 @@ from stylediff.page.conversions import Reporter, Step, copy_for_run
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.inference_thread import MODEL
 from stylediff.page.player import Shown, build_player, player_value
+from stylediff.page.sentences import describe_repair
 from stylediff.page.settings import safe_name, sample_seed
 from stylediff.page.status import clear_on_error, connect_stop, show_start, show_status, show_step
 from stylediff.page.temp_folders import new_folder
@@ -37,7 +38,6 @@ from stylediff.plotting import STRIP_SIZE, repair_figure, waveform_strip
 from stylediff.repair import RECOGNISED, Repair, RepairSettings, read_gaps, repair, write_exact
 from stylediff.settings import declarations
 
-MOST_SHOWN = 12  # damaged parts in the facts
 MOST_GAPS = 20  # longer ones that the time on a borrowed GPU is counted for
 SUBTYPE = "PCM_24"
 
@@ -148,7 +148,13 @@ class RepairTab:
                         seconds=clip.seconds, files={"WAV": after},
                     )  # fmt: skip
                     value = player_value(player, shown, words)
-                    yield show_status(done), value, describe(event), self.plot(clip, event, words), settings.seed
+                    yield (
+                        show_status(done),
+                        value,
+                        describe_repair(event, words),
+                        self.plot(clip, event, words),
+                        settings.seed,
+                    )
 
     def plot(self, clip: Clip, result: Repair, words: dict[str, str]) -> Image.Image:
         """Plot both spectrograms with the repaired parts marked."""
@@ -252,13 +258,6 @@ def mark_gap(path: str, text: str, start_s: float | None, event: gr.SelectData) 
     first, last = sorted((start_s, clicked_s))
     new = f"{first:.3f}-{max(last, first + 0.001):.3f}"
     return ", ".join(filter(None, (text, new))), None, gr.skip()
-
-
-def describe(result: Repair) -> str:
-    """Describe what was repaired, in Markdown."""
-    parts = [part.describe() for part in result.damages]
-    more = [f"{len(parts) - MOST_SHOWN} more"] if len(parts) > MOST_SHOWN else []
-    return "\n".join([result.describe(), "", *(f"- {line}" for line in [*parts[:MOST_SHOWN], *more])])
 
 
 def write_pair(clip: Clip, result: Repair) -> tuple[Path, Path]:

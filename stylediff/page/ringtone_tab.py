@@ -22,6 +22,7 @@ from stylediff.page.controls import Components, Labels, build_control
 from stylediff.page.conversions import Reporter, Step, copy_for_run
 from stylediff.page.errors import PageError, as_gradio_errors
 from stylediff.page.inference_thread import MODEL
+from stylediff.page.sentences import describe_tone
 from stylediff.page.status import clear_on_error, connect_stop, show_start, show_status, show_step
 from stylediff.page.temp_folders import new_folder
 from stylediff.page.translations import words_for
@@ -187,8 +188,7 @@ class RingtoneTab:
                     files = write_tones(event, find_title(title, path))
                     done = words["done"].format(seconds=f"{time.monotonic() - started:.1f}")
                     paths = [str(file) for file in files.values()]
-                    facts = "\n\n".join([event.describe(), *([words["is_mix"]] if event.is_mix else [])])
-                    yield show_status(done), paths[-1], paths, facts, plot_phrase(path, event)
+                    yield show_status(done), paths[-1], paths, describe_tone(event, words), plot_phrase(path, event)
 
     def endpoint(self) -> Callable[..., tuple[FileData, dict[str, Any]]]:
         """The function behind ``/ringtone``."""

@@ -82,8 +82,8 @@ def test_a_visitor_on_a_phone_marks_a_part_and_hears_it_repaired(visit, damaged)
     visitor.click("#repair_go")
     visitor.wait_for_function("document.querySelector('#repair_status').innerText.startsWith('Done')", timeout=60_000)
     facts = visitor.inner_text("#repair_facts")
-    assert "1 x dropout" in facts
-    assert "1 x gap" in facts
+    assert "1 × dropout" in facts
+    assert "1 × gap" in facts
     visitor.wait_for_selector("#repair_player .ab-play")
     visitor.wait_for_selector("#repair_parts img")
     assert not visitor.evaluate("document.documentElement.scrollWidth > innerWidth")

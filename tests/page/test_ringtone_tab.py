@@ -80,7 +80,7 @@ def test_a_visitor_on_a_phone_makes_a_ringtone(visit, tmp_path):
     visitor.click("#tone_go")
     visitor.wait_for_function("document.querySelector('#tone_status').innerText.startsWith('Done')", timeout=60_000)
     assert not visitor.evaluate("document.documentElement.scrollWidth > innerWidth")
-    assert "a loop" in visitor.inner_text("#tone_facts")
+    assert "It is a loop." in visitor.inner_text("#tone_facts")
     visitor.wait_for_selector("#tone_part img")
     for ending in ("m4r", "ogg", "mp3", "wav"):
         with visitor.expect_download() as download:
