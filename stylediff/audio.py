@@ -1,6 +1,7 @@
 """Audio files to waveforms and back."""
 
 import logging
+import math
 import os
 import threading
 from pathlib import Path
@@ -17,6 +18,7 @@ from stylediff.waveform import SILENCE_RMS as SILENCE_RMS
 
 LOG = logging.getLogger(__name__)
 MIN_SECONDS = 0.5
+BLOCK_SAMPLES = 65_536  # libsndfile overflows its stack where much is written at once
 NEAR_SILENCE_RMS = 10 ** (-70 / 20)
 
 
@@ -94,21 +96,25 @@ def write_audio(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> N
         raise AudioError(f"cannot write {path.name}: name it .wav or .flac")
     if not path.parent.is_dir():
         raise AudioError(f"cannot write {path.name}: no such folder: {path.parent}")
-    samples = waveform.detach().cpu().float().clamp(-1, 1).numpy()
+    samples = waveform.detach().cpu().float().numpy()
     write_samples(path, samples.T, sample_rate, "PCM_16")
 
 
 def write_samples(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> None:
     """Write samples (samples,) or (samples, channels) to a file.
 
-    The file appears when it is complete.
+    The file appears when it is complete. Floats are clipped to [-1, 1], but for the subtype "FLOAT".
 
     Raises:
         OSError: the disk is full, or writing is not allowed there.
     """
     unfinished = path.with_name(f".stylediff-{os.getpid()}-{threading.get_ident()}{path.suffix}")
     try:
-        soundfile.write(unfinished, samples, sample_rate, subtype=subtype)
+        channels, clips = math.prod(samples.shape[1:]), samples.dtype.kind == "f" and subtype != "FLOAT"
+        with soundfile.SoundFile(unfinished, "w", sample_rate, channels, subtype) as file:
+            for start in range(0, len(samples), BLOCK_SAMPLES):
+                block = samples[start : start + BLOCK_SAMPLES]
+                file.write(block.clip(-1, 1) if clips else block)
         unfinished.replace(path)
     except (soundfile.LibsndfileError, AssertionError, OSError) as error:  # an AssertionError if less was written
         unfinished.unlink(missing_ok=True)
@@ -121,7 +127,7 @@ def check_finite(samples: np.ndarray | torch.Tensor) -> None:
     Raises:
         AudioError: one is not.
     """
-    if not torch.isfinite(torch.as_tensor(samples)).all():
+    if torch.as_tensor(samples).numel() and not all(map(torch.isfinite, torch.as_tensor(samples).aminmax())):
         raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)", "not_finite")
 
 

@@ -14,11 +14,10 @@ import numpy as np
 import soundfile
 import torch
 
-from stylediff.audio import resample
+from stylediff.audio import BLOCK_SAMPLES, resample
 from stylediff.containers import LOSSLESS, check_format
 
 FRAME_SAMPLES = 1024
-BLOCK_SAMPLES = 65_536  # libsndfile overflows its stack where much is written at once
 VORBIS = "vorbis"
 WRITE_ERRORS = (OSError, soundfile.LibsndfileError, AssertionError)  # an AssertionError if less was written
 # Hz that a codec knows, of those that are common; another rate becomes the last of them.
@@ -86,7 +85,7 @@ def write_result(
     samples = np.atleast_2d(waveform.detach().cpu().float().numpy())
     allowed = LOSSLESS.get(path.suffix.lower())
     if allowed is None:
-        write_compressed(path, samples.clip(-1, 1), sample_rate, tags)
+        write_compressed(path, samples, sample_rate, tags)
     else:
         write_lossless(path, samples, sample_rate, subtype or allowed[0], tags)
 
@@ -98,10 +97,7 @@ def write_lossless(
 
     Errors are those of ``write_result``.
     """
-    if subtype == "16":
-        samples = dither(samples)
-    if subtype != "float":
-        samples = samples.clip(-1, 1)
+    generator = np.random.default_rng(0)
     with (
         complete_file(path, WRITE_ERRORS) as unfinished,
         soundfile.SoundFile(unfinished, "w", sample_rate, len(samples), SUBTYPES[subtype]) as file,
@@ -109,15 +105,16 @@ def write_lossless(
         for name, text in tags.items():
             setattr(file, name, text)
         for start in range(0, samples.shape[1], BLOCK_SAMPLES):
-            file.write(samples[:, start : start + BLOCK_SAMPLES].T)
+            block = samples[:, start : start + BLOCK_SAMPLES]
+            block = dither(block, generator) if subtype == "16" else block
+            file.write((block if subtype == "float" else block.clip(-1, 1)).T)
 
 
-def dither(samples: np.ndarray) -> np.ndarray:
+def dither(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Add triangular noise of one 16-bit step against distortion by rounding.
 
     Digital silence stays silent.
     """
-    generator = np.random.default_rng(0)
     noise = generator.random(samples.shape, np.float32) - generator.random(samples.shape, np.float32)
     return np.where(samples == 0, samples, samples + noise / 2**15)
 
@@ -133,7 +130,7 @@ def write_compressed(path: Path, samples: np.ndarray, sample_rate: int, tags: Ma
     known = RATES.get(kind.codec, (sample_rate,))
     if sample_rate not in known:
         channels = [resample(torch.from_numpy(channel), sample_rate, known[-1]) for channel in samples]
-        samples, sample_rate = torch.stack(channels).numpy().clip(-1, 1), known[-1]
+        samples, sample_rate = torch.stack(channels).numpy(), known[-1]
     options = {"fflags": "+bitexact"}
     with (
         complete_file(path, (OSError, av.FFmpegError)) as unfinished,
@@ -177,7 +174,7 @@ def encode(file: Any, kind: Compressed, samples: np.ndarray, sample_rate: int, t
         stream.bit_rate = kind.bit_rate * len(samples)
     resampler = av.AudioResampler(format=kind.sample_format, layout=layout, rate=sample_rate)
     for start in range(0, samples.shape[1], FRAME_SAMPLES):
-        block = np.ascontiguousarray(samples[:, start : start + FRAME_SAMPLES], np.float32)
+        block = np.ascontiguousarray(samples[:, start : start + FRAME_SAMPLES].clip(-1, 1), np.float32)
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
         for ready in resampler.resample(frame):
@@ -197,7 +194,7 @@ def copy_vorbis(file: Any, samples: np.ndarray, sample_rate: int, tags: Mapping[
     encoded = io.BytesIO()
     with soundfile.SoundFile(encoded, "w", sample_rate, len(samples), "VORBIS", format="OGG") as plain:
         for start in range(0, samples.shape[1], BLOCK_SAMPLES):
-            plain.write(samples[:, start : start + BLOCK_SAMPLES].T)
+            plain.write(samples[:, start : start + BLOCK_SAMPLES].clip(-1, 1).T)
     encoded.seek(0)
     with av.open(encoded) as source:
         stream = file.add_stream_from_template(source.streams.audio[0])

@@ -6,7 +6,7 @@ from stylediff.audio import at_level, limit_peak, resample
 from stylediff.room import add_room
 from stylediff.settings import CLIP_RATE, TransferSettings
 from stylediff.stereo import is_stereo, spread
-from stylediff.waveform import fade_edges, mix_channels
+from stylediff.waveform import fade_edges_, mix_channels
 
 
 def output_rate(settings: TransferSettings, sample_rate: int) -> int:
@@ -38,12 +38,12 @@ def finish_sound(
     """
     rate = output_rate(settings, sample_rate)
     audio = at_level(made, gain, made_rate, rate, round(source.shape[-1] * rate / sample_rate))
-    audio = fade_edges(audio, rate, gain)
+    audio = fade_edges_(audio, rate, gain)
     heard = resample_channels(source, sample_rate, rate)
     if settings.stereo and is_stereo(source):
         audio = spread(audio, heard, rate)
     audio = blend(audio, heard, settings.mix)
-    return fade_edges(add_room(audio, rate, settings.room, settings.keep_tail), rate)
+    return fade_edges_(add_room(audio, rate, settings.room, settings.keep_tail), rate)
 
 
 def resample_channels(waveform: torch.Tensor, sample_rate: int, rate: int) -> torch.Tensor:

@@ -130,40 +130,38 @@ def add_room(waveform: "torch.Tensor", sample_rate: int, name: str, keep_tail: b
         return waveform
     import torch
 
-    from stylediff.audio import limit_peak
+    from stylediff.waveform import PEAK_LIMIT
 
     channels = waveform.detach().cpu().reshape(-1, waveform.shape[-1])
     tail = round(room.decay_s * sample_rate) - 1 if keep_tail else 0
     made = torch.empty(len(channels), channels.shape[1] + tail)
     energy_before = energy_after = 0.0
     for number, channel in enumerate(channels):
-        dry = channel.numpy()
-        wet = convolve(dry, room_filter(room, sample_rate, SEED + number), CONVOLVED_S * sample_rate)
-        wet = wet if keep_tail else wet[: len(dry)]
+        dry, wet = channel.numpy(), made[number].numpy()
+        convolve(dry, room_filter(room, sample_rate, SEED + number), CONVOLVED_S * sample_rate, wet)
         energy_before += energy(dry)
         energy_after += energy(wet)
-        made[number] = torch.from_numpy(wet)
-    whole = made.reshape(*waveform.shape[:-1], -1)
-    return limit_peak(whole.mul_((energy_before / energy_after) ** 0.5).to(waveform))
+    gain, peak = (energy_before / energy_after) ** 0.5, max(abs(float(end)) for end in made.aminmax())
+    made *= min(gain, PEAK_LIMIT / peak)
+    return made.reshape(*waveform.shape[:-1], -1).to(waveform)
 
 
-def convolve(signal: "np.ndarray", response: "np.ndarray", block: int) -> "np.ndarray":
+def convolve(signal: "np.ndarray", response: "np.ndarray", block: int, out: "np.ndarray") -> None:
     """Convolve a signal with a response, block by block.
 
-    Returns (samples + response - 1,) float32; sums are in float64.
+    Args:
+        out: (samples + response - 1,) float32, which gets the result; a shorter one gets its beginning.
     """
     import numpy as np
     import scipy.signal
 
-    whole = np.empty(len(signal) + len(response) - 1, np.float32)
     rest = np.zeros(len(response) - 1)  # of the blocks so far
     for first in range(0, len(signal), block):
         last = min(len(signal), first + block)
         piece = scipy.signal.oaconvolve(signal[first:last].astype(np.float64), response)
         piece[: len(rest)] += rest
-        whole[first:last], rest = piece[: last - first], piece[last - first :]
-    whole[len(signal) :] = rest
-    return whole
+        out[first:last], rest = piece[: last - first], piece[last - first :]
+    out[len(signal) :] = rest[: len(out) - len(signal)]
 
 
 def energy(signal: "np.ndarray") -> float:

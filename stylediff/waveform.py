@@ -1,6 +1,7 @@
 """Clean-up of waveforms before they are measured, and of their ends."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ LONGEST_BUMP = 10  # blocks
 MOST_BLOCKS = 2**24  # that torch.quantile takes
 OUTLIER_CREST = 9.5  # peak over RMS in a block; onsets have less
 LOWEST_HZ = 24.5  # the lowest note of the piano has 27.5 Hz
-FILTERED_S, RINGING_S = 60, 3  # of a long waveform in one piece, and on each side of it
+FILTERED_S, RINGING_S = 39, 3  # of a long waveform in one piece, and on each side: 2**20 samples at the model's rate
 NEGLIGIBLE_RUMBLE = 0.01  # of the RMS
 CANCELLED = 0.35  # power of the mean of channels over the mean of their powers; unrelated channels have 0.5
 BALANCED = 10.0  # power of one stereo channel over the other that averaging is right for
@@ -25,10 +26,11 @@ LFE_CHANNEL = {6: 3, 8: 3}  # of 5.1 and 7.1
 STEP_LIMIT = 10 ** (-50 / 20)
 WORKING_STEP_LIMIT = 10 ** (-66 / 20)
 FADE_S = 0.005
+SEARCHED_BLOCKS = 200  # of 50 ms at a time, for the first sound
 
 
-def high_pass(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Filter samples by a zero-phase Butterworth high-pass at the lowest note.
+def high_pass(samples: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """Filter (samples,) by a zero-phase Butterworth high-pass at the lowest note.
 
     Its spectrum is that of a filter of tenth order that is run forwards and backwards; an FFT needs no SciPy, whose
     import takes a second. A long waveform is filtered in pieces, beyond which the filter does not ring.
@@ -36,25 +38,30 @@ def high_pass(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     block, margin = FILTERED_S * sample_rate, RINGING_S * sample_rate
     if len(samples) <= 2 * block:
         return filter_piece(samples, sample_rate)
-    pieces = []
+    filtered = torch.empty_like(samples)
     for first in range(0, len(samples), block):
         begin = max(0, first - margin)
         piece = filter_piece(samples[begin : first + block + margin], sample_rate)
-        pieces.append(piece[first - begin : first - begin + block])
-    return np.concatenate(pieces)
+        filtered[first : first + block] = piece[first - begin : first - begin + block]
+    return filtered
 
 
-def filter_piece(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+def filter_piece(samples: torch.Tensor, sample_rate: int) -> torch.Tensor:
     """Filter samples in one piece, as ``high_pass`` does."""
     padding = min(sample_rate, len(samples) - 1)
-    padded = np.pad(samples.astype(np.float64), padding, mode="reflect")
+    padded = torch.nn.functional.pad(samples[None], (padding, padding), mode="reflect")[0]
     length = 1 << (len(padded) - 1).bit_length()
+    spectrum = torch.fft.rfft(padded, length)
+    spectrum *= filter_gains(length, sample_rate).to(spectrum.device)
+    return torch.fft.irfft(spectrum, length)[padding : padding + len(samples)]
+
+
+@lru_cache(maxsize=1)
+def filter_gains(length: int, sample_rate: int) -> torch.Tensor:
+    """Gains of the high-pass in each bin."""
     gains = np.fft.rfftfreq(length, 1 / sample_rate)
     gains[1:] = 1 / (1 + (LOWEST_HZ / gains[1:]) ** 20)  # the first is 0 already
-    spectrum = np.fft.rfft(padded, length)
-    spectrum *= gains
-    filtered = np.fft.irfft(spectrum, length)
-    return filtered[padding : padding + len(samples)].astype(np.float32)
+    return torch.from_numpy(gains.astype(np.float32))
 
 
 def remove_rumble(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
@@ -62,12 +69,9 @@ def remove_rumble(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
 
     A waveform (samples,) that has neither stays as it is, to the bit.
     """
-    samples = waveform.detach().cpu().numpy()
-    filtered = high_pass(samples, sample_rate)
-    rumble = np.sqrt(np.mean(np.square(samples - filtered, dtype=np.float64)))
-    if rumble <= NEGLIGIBLE_RUMBLE * np.sqrt(np.mean(np.square(filtered, dtype=np.float64))):
-        return waveform
-    return torch.from_numpy(filtered).to(waveform.device)
+    filtered = high_pass(waveform, sample_rate)
+    rumble, rest = (torch.linalg.vector_norm(part) for part in (waveform - filtered, filtered))
+    return waveform if rumble <= NEGLIGIBLE_RUMBLE * rest else filtered
 
 
 def mix_channels(waveform: torch.Tensor) -> torch.Tensor:
@@ -79,7 +83,7 @@ def mix_channels(waveform: torch.Tensor) -> torch.Tensor:
     """
     if len(waveform) == 1:
         return waveform[0]
-    power = waveform.square().mean(1)
+    power = mean_power(waveform)
     low = LFE_CHANNEL.get(len(waveform))
     if low is not None and float(power.sum() - power[low]) > 0:
         power[low] = 0
@@ -90,7 +94,12 @@ def mix_channels(waveform: torch.Tensor) -> torch.Tensor:
     else:
         weights = power / power.sum()
         mixed, expected = weights @ waveform, float((weights * power).sum())
-    return waveform[int(power.argmax())] if float(mixed.square().mean()) < CANCELLED * expected else mixed
+    return waveform[int(power.argmax())] if float(mean_power(mixed)) < CANCELLED * expected else mixed
+
+
+def mean_power(waveform: torch.Tensor) -> torch.Tensor:
+    """Mean of the squares of (..., samples), without memory for them."""
+    return torch.linalg.vector_norm(waveform, dim=-1).square() / waveform.shape[-1]
 
 
 def robust_level(waveform: torch.Tensor) -> tuple[float, float]:
@@ -120,8 +129,8 @@ def robust_level(waveform: torch.Tensor) -> tuple[float, float]:
     return float(power[power > float(power.max()) * SOUNDING].mean().sqrt()), float(peaks.max())
 
 
-def fade_edges(waveform: torch.Tensor, sample_rate: int, gain: float = 1.0) -> torch.Tensor:
-    """Fade the ends of a waveform (..., samples) that would click.
+def fade_edges_(waveform: torch.Tensor, sample_rate: int, gain: float = 1.0) -> torch.Tensor:
+    """Fade the ends of a waveform (..., samples) that would click, in place.
 
     An end stays as it is if it is below -50 dBFS, and below -66 dBFS at the model's level.
 
@@ -133,12 +142,12 @@ def fade_edges(waveform: torch.Tensor, sample_rate: int, gain: float = 1.0) -> t
         return waveform
     limit = min(STEP_LIMIT, WORKING_STEP_LIMIT / gain)
     ramp = (0.5 - 0.5 * torch.cos(math.pi * torch.arange(samples) / samples)).to(waveform)
-    faded = waveform.clone()
-    if float(waveform[..., 0].abs().max()) > limit:
-        faded[..., :samples] *= ramp
-    if float(waveform[..., -1].abs().max()) > limit:
-        faded[..., -samples:] *= ramp.flip(0)
-    return faded
+    starts, ends = (float(waveform[..., place].abs().max()) > limit for place in (0, -1))
+    if starts:
+        waveform[..., :samples] *= ramp
+    if ends:
+        waveform[..., -samples:] *= ramp.flip(0)
+    return waveform
 
 
 def first_sound(samples: np.ndarray, sample_rate: int, threshold: float) -> float | None:
@@ -150,6 +159,9 @@ def first_sound(samples: np.ndarray, sample_rate: int, threshold: float) -> floa
     """
     block = max(1, round(0.05 * sample_rate))
     whole = samples.shape[1] // block * block
-    power = np.square(samples[:, :whole], dtype=np.float32).reshape(len(samples), -1, block).mean(2).max(0, initial=0)
-    sounding = np.flatnonzero(power > threshold**2)
-    return None if len(sounding) == 0 else float(sounding[0] * block / sample_rate)
+    for first in range(0, whole, SEARCHED_BLOCKS * block):
+        piece = samples[:, first : min(whole, first + SEARCHED_BLOCKS * block)]
+        power = np.square(piece, dtype=np.float32).reshape(len(samples), -1, block).mean(2).max(0, initial=0)
+        if (sounding := np.flatnonzero(power > threshold**2)).size:
+            return float((first + sounding[0] * block) / sample_rate)
+    return None

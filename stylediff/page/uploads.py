@@ -89,7 +89,8 @@ def load_clip(path: str | Path, start_s: float, length_s: float) -> Clip:
     if sounds_at > start_s:
         sound = read_sound(path, sounds_at, length_s)
     check_finite(sound.samples)
-    samples = sound.samples / max(1.0, float(np.abs(sound.samples).max(initial=0)))
+    peak = max(float(sound.samples.max(initial=0)), -float(sound.samples.min(initial=0)))
+    samples = sound.samples / peak if peak > 1 else sound.samples
     return Clip(
         samples,
         sound.sample_rate,

@@ -13,7 +13,7 @@ from stylediff.dynamics import frame_levels
 from stylediff.room import add_room
 from stylediff.settings import TEMPERATURE, TransferSettings
 from stylediff.tuning import estimate_tuning
-from stylediff.waveform import STEP_LIMIT, fade_edges
+from stylediff.waveform import STEP_LIMIT, fade_edges_
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 RECOMMENDED = {
@@ -101,7 +101,7 @@ def test_a_room_is_added_at_the_end_at_the_rate_of_the_output(pipeline, sample_r
         for settings in ({}, {"room": "hall"}, {"room": "hall", "keep_tail": True})
     )
     assert dry.settings.room == "dry"
-    assert torch.equal(hall.audio, fade_edges(add_room(dry.audio, sample_rate, "hall"), sample_rate))
+    assert torch.equal(hall.audio, fade_edges_(add_room(dry.audio, sample_rate, "hall"), sample_rate))
     assert hall.audio.shape == dry.audio.shape
     assert not torch.allclose(hall.audio, dry.audio, atol=0.01)
     assert float(hall.audio.square().sum()) == pytest.approx(float(dry.audio.square().sum()), rel=1e-2)
