@@ -1,5 +1,6 @@
 """Log-mel spectrograms: parameters, computation from waveforms, and inversion by Griffin-Lim."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 
@@ -8,7 +9,7 @@ import torch
 
 from stylediff.audio import limit_clicks, loudness_gain
 
-BLOCK_FRAMES = 2048
+BLOCK_FRAMES = 512
 BEND_HZ, MEL_HZ = 1000.0, 200 / 3  # where Slaney's scale becomes logarithmic, and the size of a mel below
 LEVEL_SCALE = 4.0  # nepers above the floor that the networks see as 1
 
@@ -143,20 +144,35 @@ def transform_padded(padded: torch.Tensor, config: MelConfig) -> torch.Tensor:
 def waveform_to_mel(waveform: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """Log-mel spectrogram in nepers, never below ``config.log_floor``.
 
-    ``BLOCK_FRAMES`` are transformed at a time: the transform of a long waveform would take eight times its memory.
-
     Args:
         waveform: (batch, samples) at ``config.sample_rate``.
 
     Returns:
         (batch, 1, mels, frames).
     """
+    return torch.cat(list(stream_mel(waveform, config)), dim=-1)
+
+
+def stream_mel(waveform: torch.Tensor, config: MelConfig) -> Iterator[torch.Tensor]:
+    """Yield the log-mel of ``waveform_to_mel`` in consecutive pieces.
+
+    ``BLOCK_FRAMES`` are transformed at a time: the transform of a long waveform would take eight times its memory.
+    """
     filters, padded = mel_filters(config).to(waveform), pad_frames(waveform, config)
     reach = config.n_fft - config.hop_length
-    starts = range(0, padded.shape[-1] - reach, BLOCK_FRAMES * config.hop_length)
-    blocks = (padded[:, start : start + BLOCK_FRAMES * config.hop_length + reach] for start in starts)
-    mel = torch.cat([filters @ transform_padded(block, config).abs() for block in blocks], dim=-1)
-    return mel.clamp_min(float(np.exp(config.log_floor))).log().unsqueeze(1)
+    for start in range(0, padded.shape[-1] - reach, BLOCK_FRAMES * config.hop_length):
+        block = padded[:, start : start + BLOCK_FRAMES * config.hop_length + reach]
+        mel = filters @ transform_padded(block, config).abs()
+        yield mel.clamp_min(float(np.exp(config.log_floor))).log().unsqueeze(1)
+
+
+def at_working_level(waveform: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Return (samples,) at working loudness without its clicks, and the gain.
+
+    The gain is that of ``loudness_gain``.
+    """
+    gain = loudness_gain(waveform)
+    return limit_clicks(waveform) * gain, gain
 
 
 def normalized_mel(waveform: torch.Tensor, config: MelConfig) -> tuple[torch.Tensor, float]:
@@ -168,8 +184,8 @@ def normalized_mel(waveform: torch.Tensor, config: MelConfig) -> tuple[torch.Ten
     Returns:
         (1, 1, mels, frames) in nepers, and the factor of ``loudness_gain``.
     """
-    gain = loudness_gain(waveform)
-    return waveform_to_mel((limit_clicks(waveform) * gain)[None], config), gain
+    level, gain = at_working_level(waveform)
+    return waveform_to_mel(level[None], config), gain
 
 
 def is_sounding(mel: torch.Tensor, config: MelConfig) -> bool:

@@ -19,7 +19,7 @@ from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
 from stylediff.hub import local_folder
 from stylediff.inpainter import Inpainter
-from stylediff.mel import MelConfig, griffin_lim, is_sounding, normalized_mel
+from stylediff.mel import MelConfig, at_working_level, griffin_lim, is_sounding, normalized_mel, waveform_to_mel
 from stylediff.mix_detector import MixDetector
 from stylediff.output_sound import finish_sound, output_rate
 from stylediff.public import public
@@ -152,7 +152,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         generator: torch.Generator | None = None,
         output_type: str = "pt",
         callback_on_step_end: Callable[..., dict | None] | None = None,
-        sampler: Callable[..., torch.Tensor] | None = None,
+        sampler: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None,
         **settings: Any,
     ) -> StyleTransferOutput:
         """Transfer one clip.
@@ -166,7 +166,7 @@ class StyleTransferPipeline(DiffusionPipeline):
             output_type: "pt" or "np" for audio; "mel" stops at the spectrogram, "latent" before decoding.
             callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; the latents it
                 returns, if any, replace the current ones.
-            sampler: makes the latents instead, as ``stylediff.streaming.PartSampler`` does.
+            sampler: makes log-mel and latents instead, as ``stylediff.streaming.PartSampler`` does.
             **settings: fields of ``stylediff.settings.TransferSettings``, the first two under diffusers' names:
                 num_inference_steps and guidance_scale. ``TransferSettings.kwargs`` gives all of them.
 
@@ -178,12 +178,12 @@ class StyleTransferPipeline(DiffusionPipeline):
         used = TransferSettings.from_kwargs(settings).resolve(self.recommended_settings(target))
         mono, mono_rate = self.tuned_mono(waveform, sample_rate, used.tuning)
         used = self.fit(used, mono, target) if used.fit else used
-        source_mel, gain = normalized_mel(transpose(mono, self.mel.sample_rate, used.transpose), self.mel)
+        mono, gain = at_working_level(transpose(mono, self.mel.sample_rate, used.transpose))
         tokens = target if isinstance(target, torch.Tensor) else self.encode_target(target)
         if sampler is not None:
-            latents = sampler(self, source_mel, tokens, used, generator, (gain, mono_rate))
+            source_mel, latents = sampler(self, mono, tokens, used, generator, (gain, mono_rate))
         else:
-            source = self.encode_mel(source_mel)
+            source = self.encode_mel(source_mel := waveform_to_mel(mono[None], self.mel))
             start = (used.steps, used.strength, used.temperature, generator, used.refine_from)
             latents, timesteps = self.prepare_latents(source, *start)
             given = (latents, source, tokens, timesteps, used.guidance, used.temperature)

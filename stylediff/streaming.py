@@ -9,13 +9,16 @@ latents are final after a few windows. The latents are the same, to the bit, as 
     step 4           10 14
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
+from torch.nn.functional import pad
 
+from stylediff.denoiser import padded_frames
+from stylediff.mel import stream_mel
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.sampling import choose_timesteps, starts_from_noise, take_step
 from stylediff.settings import TransferSettings
@@ -65,35 +68,57 @@ class PartSampler:
     def __call__(
         self,
         pipeline: StyleTransferPipeline,
-        source_mel: torch.Tensor,
+        waveform: torch.Tensor,
         tokens: torch.Tensor,
         settings: TransferSettings,
         generator: torch.Generator | None,
         level: tuple[float, float],
-    ) -> torch.Tensor:
-        """Return the final latents of a clip, (1, channels, rows, columns).
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make the log-mel and the final latents of a clip.
 
         Args:
-            source_mel: log-mel of the clip.
+            waveform: the clip at the model's rate and level, (samples,).
             tokens: style tokens of the target.
             settings: with a value for each.
             level: gain of the clip, and sample rate of its sound in Hz.
+
+        Returns:
+            (1, 1, mels, frames) and (1, channels, rows, columns).
         """
-        padded = pipeline.pad_mel(source_mel)
-        columns = padded.shape[-1] // pipeline.autoencoder.frame_stride
+        frames, stride = pipeline.mel.frames(len(waveform)), pipeline.autoencoder.frame_stride
+        source_mel = waveform.new_empty(1, 1, pipeline.mel.n_mels, frames)
+        columns = padded_frames(frames, stride) // stride
         timesteps = choose_timesteps(
-            pipeline.scheduler, settings.steps, settings.strength, padded.device, settings.refine_from
+            pipeline.scheduler, settings.steps, settings.strength, waveform.device, settings.refine_from
         )
         windows = len(window_starts(columns, *pipeline.window_columns))
         counter = Counter((1 + len(timesteps)) * windows, level[1], self.callback)
         preview = Preview(pipeline, source_mel, settings.enhance)
         whole = Buffer()
-        for piece in stream_latents(pipeline, padded, tokens, settings, timesteps, generator, counter):
+        padded = pad_pieces(pipeline, waveform, source_mel)
+        for piece in stream_latents(pipeline, padded, columns, tokens, settings, timesteps, generator, counter):
             whole.append(piece)
             if counter.wants_sound:
                 for sound in preview.add(piece, is_last=whole.end == columns):
                     counter.report(sound / level[0])
-        return whole.held
+        return source_mel, whole.held
+
+
+def pad_pieces(
+    pipeline: StyleTransferPipeline, waveform: torch.Tensor, source_mel: torch.Tensor
+) -> Iterator[torch.Tensor]:
+    """Yield the padded log-mel of a clip in pieces, and keep it.
+
+    Args:
+        waveform: (samples,).
+        source_mel: gets the pieces, (1, 1, mels, frames).
+    """
+    done, frames = 0, source_mel.shape[-1]
+    missing = padded_frames(frames, pipeline.autoencoder.frame_stride) - frames
+    for piece in stream_mel(waveform[None], pipeline.mel):
+        source_mel[..., done : done + piece.shape[-1]] = piece
+        done += piece.shape[-1]
+        yield piece if done < frames else pad(piece, (0, missing), value=pipeline.mel.log_floor)
 
 
 @dataclass
@@ -120,24 +145,28 @@ class Counter:
 
 def stream_latents(
     pipeline: StyleTransferPipeline,
-    padded: torch.Tensor,
+    padded: Iterable[torch.Tensor],
+    columns: int,
     tokens: torch.Tensor,
     settings: TransferSettings,
     timesteps: torch.Tensor,
     generator: torch.Generator | None,
     counter: Counter,
 ) -> Iterator[torch.Tensor]:
-    """Yield the final latents of a padded log-mel in consecutive pieces."""
+    """Yield the final latents of a padded log-mel in consecutive pieces.
+
+    Args:
+        padded: consecutive pieces of the log-mel.
+        columns: of the latents of all.
+    """
     stride, (window, overlap) = pipeline.autoencoder.frame_stride, pipeline.window_columns
-    columns = padded.shape[-1] // stride
     shape = (1, pipeline.autoencoder.channels, pipeline.autoencoder.latent_rows, columns)
-    noise = randn_tensor(shape, generator, padded.device, padded.dtype) if len(timesteps) else torch.empty(0)
+    noise = randn_tensor(shape, generator, tokens.device, tokens.dtype) if len(timesteps) else torch.empty(0)
     source = Buffer()
 
     def encoded() -> Iterator[torch.Tensor]:
         encode = partial(counter.count, pipeline.autoencoder.encode)
-        parts = padded.split(window * stride, dim=-1)
-        for piece in stream_windows(encode, parts, padded.shape[-1], window * stride, overlap * stride):
+        for piece in stream_windows(encode, padded, columns * stride, window * stride, overlap * stride):
             source.append(piece)
             yield piece
 

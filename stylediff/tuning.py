@@ -6,6 +6,7 @@ import torch
 
 N_FFT, HOP_LENGTH = 8192, 2048  # about 0.4 s at the model's rate
 BLOCK_FRAMES = 512  # transformed at a time
+MOST_FRAMES = 2000  # of a long recording, evenly spread
 LOWEST_HZ, HIGHEST_HZ = 150.0, 1600.0  # above, partials of strings are sharp
 WEAKEST = 10 ** (-30 / 20)  # peak that counts, against the strongest
 NEGLIGIBLE_CENTS = 8.0  # instruments of the training data are as far off
@@ -51,11 +52,12 @@ def magnitudes(samples: torch.Tensor, rows: slice) -> tuple[torch.Tensor, float]
     A long waveform is transformed piece by piece, because its whole spectrogram would take eight times its memory.
     """
     window, kept, strongest = torch.hann_window(N_FFT), [], 0.0
-    frames = 1 + (len(samples) - N_FFT) // HOP_LENGTH
+    hop = max(HOP_LENGTH, (len(samples) - N_FFT) // MOST_FRAMES)
+    frames = 1 + (len(samples) - N_FFT) // hop
     for first in range(0, frames, BLOCK_FRAMES):
         last = min(frames, first + BLOCK_FRAMES)
-        piece = samples[first * HOP_LENGTH : (last - 1) * HOP_LENGTH + N_FFT]
-        found = torch.stft(piece, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs()
+        piece = samples[first * hop : (last - 1) * hop + N_FFT]
+        found = torch.stft(piece, N_FFT, hop, window=window, center=False, return_complex=True).abs()
         kept.append(found[rows])
         strongest = max(strongest, float(found.max()))
     return torch.cat(kept, dim=1), strongest

@@ -130,9 +130,9 @@ def robust_level(waveform: torch.Tensor) -> tuple[float, float]:
 
 
 def fade_edges_(waveform: torch.Tensor, sample_rate: int, gain: float = 1.0) -> torch.Tensor:
-    """Fade the ends of a waveform (..., samples) that would click, in place.
+    """Fade the ends of a waveform that would click, in place.
 
-    An end stays as it is if it is below -50 dBFS, and below -66 dBFS at the model's level.
+    An end of (..., samples) stays as it is if it is below -50 dBFS, and below -66 dBFS at the model's level.
 
     Args:
         gain: factor that takes the waveform to that level.
