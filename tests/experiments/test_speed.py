@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stylediff.instruments import get_instrument
+from stylediff.settings import TransferSettings
 from tests.helpers.commands import command
 from tests.helpers.tiny_pipeline import tiny_pipeline, write_tone
 from train.experiments.speed import STAGES, WHOLE, convert
@@ -32,7 +33,7 @@ def test_the_stages_are_parts_of_the_whole(clip: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_page_has_shares_and_the_rival(clip: Path, tmp_path: Path, soundfonts: tuple[Path, ...]) -> None:
     tiny_pipeline().save_pretrained(tmp_path / "model")
-    flags = ["--clip", str(clip), "--seconds", "1", "--times", "1", "--model", str(tmp_path / "model")]
+    flags = ["--clip", str(clip), "--seconds", "1", "--times", "1", "--long", "21", "--model", str(tmp_path / "model")]
     stem = get_instrument("violin").default_voice.partition("/")[2].rpartition("-")[0]
     shutil.copy(soundfonts[0], tmp_path / f"{stem}.sf2")
     flags += ["--soundfont", str(tmp_path / f"{stem}.sf2"), "--out", str(tmp_path / "out")]
@@ -43,6 +44,11 @@ def test_the_page_has_shares_and_the_rival(clip: Path, tmp_path: Path, soundfont
     found = json.loads((tmp_path / "out" / "speed.json").read_text())
     assert found["seconds"] == 1.0
     assert found["replayed"] > 0
+    assert found["steps"] == TransferSettings().resolve({}).steps
+    [long] = found["long"]
+    assert 0 < long["first"] < long["whole"]
+    assert 0.1 < long["peak"] < 50
+    assert "| 21 | " in page
 
 
 def test_a_missing_clip_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
