@@ -1,4 +1,4 @@
-"""Find steady noise, and subtract hum."""
+"""Find steady noise and losses of codecs, and subtract hum."""
 
 from dataclasses import dataclass
 
@@ -19,23 +19,31 @@ HISS_BAND_HZ = (2000, 10000)
 HISS_SNR_DB = 42.0  # of the whole over its noise; above, nothing is removed
 HISS_FLATNESS = 0.6  # of the quietest frames; tones have less
 
+CUTOFF_HZ = (1800, 10_300)  # where a codec's cutoff is looked for
+CUTOFF_DB = 28.0  # by which the level falls there; that of music mostly falls by less than 10
+CUTOFF_WIDTH_HZ = 250
+CUTOFF_RANGE_DB = 150.0  # below the loudest bin, levels count as equal
+
 
 @dataclass(frozen=True)
 class Noise:
-    """Steady noise of a recording.
+    """Steady noise of a recording, and what a codec left.
 
     Attributes:
         hum_hz: frequency of the mains, or None.
         snr_db: sound over hiss, or None where no hiss was found.
+        cutoff_hz: frequency above which a codec left nothing, or None.
     """
 
     hum_hz: float | None
     snr_db: float | None
+    cutoff_hz: float | None = None
 
     def describe(self) -> str:
         hum = "" if self.hum_hz is None else f"hum at {self.hum_hz:.1f} Hz"
         hiss = "" if self.snr_db is None else f"hiss {self.snr_db:.0f} dB below the sound"
-        return ", ".join(filter(None, (hum, hiss))) or "no steady noise"
+        cutoff = "" if self.cutoff_hz is None else f"nothing above {self.cutoff_hz / 1000:.1f} kHz"
+        return ", ".join(filter(None, (hum, hiss, cutoff))) or "no steady noise"
 
 
 def spectrogram(samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -75,6 +83,29 @@ def find_hiss(mono: np.ndarray, sample_rate: int) -> float | None:
     flatness = np.exp(np.log(band).mean()) / band.mean()
     snr_db = 10 * np.log10(power.mean() / max(noise.mean(), 1e-16))
     return float(snr_db) if flatness > HISS_FLATNESS and snr_db < HISS_SNR_DB else None
+
+
+def find_cutoff(mono: np.ndarray, sample_rate: int) -> float | None:
+    """Frequency in Hz above which a codec left nothing, or None."""
+    power = np.abs(spectrogram(mono, sample_rate)) ** 2
+    loudness = power.sum(0)
+    power = power[:, loudness > 1e-4 * loudness.max()]
+    if power.shape[1] < 20:
+        return None
+    levels = 10 * np.log10(np.maximum(power / power.max(), 10 ** (-CUTOFF_RANGE_DB / 10))).mean(1)
+    hz = np.fft.rfftfreq(frame_length(sample_rate), 1 / sample_rate)
+    width = round(CUTOFF_WIDTH_HZ / hz[1])
+    totals = np.concatenate([[0], np.cumsum(levels)])
+    means = (totals[width:] - totals[:-width]) / width  # of each bin and those after it
+    places = np.arange(width, len(means) - width)
+    places = places[(hz[places] >= CUTOFF_HZ[0]) & (hz[places] <= min(CUTOFF_HZ[1], 0.45 * sample_rate))]
+    if not len(places):
+        return None
+    falls = means[places - width] - means[places + width // 2]
+    best = int(places[falls.argmax()])
+    above = levels[best + width // 2 :].mean()
+    is_empty = falls.max() > CUTOFF_DB and means[best - width] - above > CUTOFF_DB
+    return float(hz[best]) if is_empty else None
 
 
 def find_hum(mono: np.ndarray, sample_rate: int) -> float | None:
@@ -143,8 +174,8 @@ def subtract_hum(samples: np.ndarray, sample_rate: int, hum_hz: float) -> np.nda
 
 
 def find_noise(waveform: np.ndarray, sample_rate: int) -> Noise:
-    """Find steady noise in (channels, samples)."""
+    """Find steady noise and losses of codecs in (channels, samples)."""
     mono = waveform.mean(0)
     hum = find_hum(mono, sample_rate)
     rest = mono if hum is None else mono - subtract_hum(mono, sample_rate, hum)
-    return Noise(hum, find_hiss(rest, sample_rate))
+    return Noise(hum, find_hiss(rest, sample_rate), find_cutoff(rest, sample_rate))

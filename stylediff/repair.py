@@ -1,4 +1,4 @@
-"""Repair: fill gaps of a recording and remove its noise.
+"""Repair: fill gaps of a recording, remove noise, restore codecs' losses.
 
 python -m stylediff.repair damaged.wav --auto -o repaired.wav
 """
@@ -39,7 +39,9 @@ class RepairSettings(CheckedSettings):
     """Settings of one repair."""
 
     auto: bool = declare(False, "find dropouts, clicks, clipped runs and noise bursts, and repair them")
-    denoise: float = declare(0.0, "how far hum and hiss are removed, where they are found", low=0, high=1, step=0.05)
+    denoise: float = declare(
+        0.0, "how far hum, hiss and losses of a codec are repaired, where they are found", low=0, high=1, step=0.05
+    )
     instrument: str = declare(RECOGNISED, "instrument that plays", choices=(RECOGNISED, *INSTRUMENT_NAMES))
     steps: int = declare(STEPS, "denoising steps inside a gap", low=1, high=50, step=1)
     temperature: float = declare(TEMPERATURE, "scale of the noise", low=0, high=1, step=0.05)
@@ -54,7 +56,7 @@ class Repair:
         audio: (channels, samples), equal to the input wherever nothing was repaired.
         sample_rate: Hz, the input's.
         damages: the parts that were filled, in order of time.
-        noise: the steady noise that was found; None if it was not looked for.
+        noise: the steady noise and the codec's cutoff that were found; None if they were not looked for.
         settings: those that were used.
     """
 
@@ -149,10 +151,10 @@ def repair(
     """Repair a recording.
 
     Gaps up to 60 ms are filled by linear prediction, longer ones by diffusion. Outside of gaps every sample stays
-    as it is, unless ``denoise`` is above 0 and hum or hiss is found.
+    as it is, unless ``denoise`` is above 0 and hum, hiss or a codec's cutoff is found.
 
     Args:
-        pipeline: None fills longer gaps by linear prediction as well.
+        pipeline: None fills longer gaps by linear prediction as well, and restores nothing that a codec removed.
         waveform: (samples,) or (channels, samples) in [-1, 1].
         sample_rate: Hz.
         gaps: parts to fill, beside those that are found.
@@ -173,7 +175,8 @@ def repair(
     noise = None
     if settings.denoise > 0:
         noise = find_noise(channels.numpy(), sample_rate)
-        channels = remove_noise(channels, sample_rate, noise, settings.denoise)
+        vocoder = None if pipeline is None else lambda mel: pipeline.synthesize(mel.to(pipeline.device)).cpu()
+        channels = remove_noise(channels, sample_rate, noise, settings.denoise, vocoder)
     audio = channels.clamp(-1, 1).reshape(waveform.shape)
     return Repair(audio, sample_rate, [damage for _, damage in wanted], noise, settings)
 
@@ -238,7 +241,9 @@ def write_exact(path: Path, waveform: torch.Tensor, sample_rate: int, subtype: s
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="stylediff.repair", description="Repairs gaps and noise in a recording.")
+    parser = argparse.ArgumentParser(
+        prog="stylediff.repair", description="Repairs gaps, noise and losses of codecs in a recording."
+    )
     parser.add_argument("source", type=Path, help=KINDS)
     parser.add_argument("-o", "--out", type=Path, required=True, help="output file (.wav or .flac)")
     parser.add_argument("--gap", nargs="+", default=[], metavar="S-S", help="damaged parts in seconds, as 1.20-1.45")

@@ -1,10 +1,12 @@
-"""Remove noise from sound with a network that hears what is noise.
+"""Remove noise, and fill in what a codec lost.
 
 The restorer, a MelEnhancer that was trained on damaged clips, predicts the log-mel of the clean sound. From the moments
 that it holds for noise comes the power of the noise in each bin, and from that Wiener gains with a decision-directed
-estimate of the sound (Ephraim and Malah 1984). The restorer's own gains join them. Phases stay.
+estimate of the sound (Ephraim and Malah 1984). The restorer's own gains join them. Phases stay. What a codec lost comes
+from the vocoder, which is given the predicted log-mel.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import librosa
@@ -12,7 +14,7 @@ import numpy as np
 import scipy.ndimage
 import torch
 
-from stylediff.audio import to_mono
+from stylediff.audio import fit_length, resample, to_mono
 from stylediff.checkpoint import SHIPPED
 from stylediff.denoising import Noise, frame_length, spectrogram, subtract_hum
 from stylediff.enhancer import MelEnhancer
@@ -27,6 +29,9 @@ SMOOTH_BINS = 9
 SMOOTHING = 0.92  # of the decision-directed estimate
 RESTORER_SHARE = 0.25  # exponent of the restorer's own gains
 BLOCK_FRAMES, MARGIN_FRAMES = 2048, 64  # of the spectrum, made at a time
+LEAST_LOSS = 0.5  # nepers; smaller differences are errors of the prediction
+
+Vocoder = Callable[[torch.Tensor], torch.Tensor]  # log-mels to waveforms at the model's rate
 
 
 @lru_cache(maxsize=1)
@@ -35,18 +40,31 @@ def load_restorer() -> MelEnhancer:
     return MelEnhancer.from_pretrained(SHIPPED / "restorer", torch_dtype=torch.float32).eval()
 
 
-@torch.no_grad()
-def predict_change(restorer: MelEnhancer, waveform: torch.Tensor, sample_rate: int) -> np.ndarray:
-    """Predict how the log-mel of a sound changes to become clean.
+def hint_of(mel: torch.Tensor, is_coded: bool) -> torch.Tensor:
+    """Second input of the restorer, which names the kind of damage.
 
-    Returns (mels, frames) in nepers.
+    It is silence for a codec's damage, else the log-mel itself. Otherwise one network could not learn both: it must
+    raise what is quiet after a codec, and lower it in noise.
+    """
+    return torch.full_like(mel, MelConfig().log_floor) if is_coded else mel
+
+
+@torch.no_grad()
+def predict_clean(
+    restorer: MelEnhancer, waveform: torch.Tensor, sample_rate: int, is_coded: bool = False
+) -> tuple[torch.Tensor, np.ndarray, float]:
+    """Predict the log-mel of the clean sound.
+
+    Returns it, (1, 1, mels, frames), its difference from that of the sound, (mels, frames) in nepers, and the gain by
+    which the sound was made louder.
 
     Args:
         waveform: (channels, samples).
+        is_coded: True if a codec did the damage, False for noise.
     """
-    mel, _ = normalized_mel(to_mono(waveform, sample_rate, restorer.mel.sample_rate), restorer.mel)
-    clean = map_windows(lambda part: restorer(part, part), mel, WINDOW_FRAMES, OVERLAP_FRAMES)
-    return (clean - mel)[0, 0].double().numpy()
+    mel, gain = normalized_mel(to_mono(waveform, sample_rate, restorer.mel.sample_rate), restorer.mel)
+    clean = map_windows(lambda part: restorer(part, hint_of(part, is_coded)), mel, WINDOW_FRAMES, OVERLAP_FRAMES)
+    return clean, (clean - mel)[0, 0].double().numpy(), gain
 
 
 def spread(values: np.ndarray, config: MelConfig, hz: np.ndarray, seconds: np.ndarray) -> np.ndarray:
@@ -84,7 +102,7 @@ class HissReducer:
         self.n_fft = frame_length(sample_rate)
         self.hop = self.n_fft // 4
         self.hz = np.fft.rfftfreq(self.n_fft, 1 / sample_rate)
-        self.change = predict_change(restorer, waveform, sample_rate)
+        self.change = predict_clean(restorer, waveform, sample_rate)[1]
 
     def spectra(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
         """Spectra and the restorer's gains for a slice.
@@ -154,21 +172,67 @@ def wiener_gains(power: np.ndarray, noise: np.ndarray, lowest: float) -> np.ndar
     return gains
 
 
-def remove_noise(waveform: torch.Tensor, sample_rate: int, noise: Noise, amount: float) -> torch.Tensor:
-    """Remove steady noise.
+def fill_lost(
+    restorer: MelEnhancer, vocoder: Vocoder, waveform: torch.Tensor, sample_rate: int, amount: float
+) -> torch.Tensor:
+    """Add what a codec lost.
 
-    Where no noise was found, or the amount is 0, every sample stays as it is.
+    The vocoder makes sound of the predicted clean log-mel. Of it comes what the sound lacks, which is mostly above the
+    codec's cutoff. Nothing is made above the bands of the log-mel.
+
+    Args:
+        waveform: (channels, samples) in [-1, 1].
+        sample_rate: Hz.
+        amount: 0 to 1, scale of what is added.
+
+    Returns:
+        Like ``waveform``.
+    """
+    config = restorer.mel
+    clean, change, gain = predict_clean(restorer, waveform, sample_rate, is_coded=True)
+    share = np.where(change > LEAST_LOSS, np.sqrt(1 - np.exp(-2 * np.maximum(change, 0))), 0)
+    with torch.no_grad():
+        made = resample(vocoder(clean)[0] / gain, config.sample_rate, sample_rate)
+    made = fit_length(made, waveform.shape[1])
+    n_fft = frame_length(sample_rate)
+    hop = n_fft // 4
+    hz = np.fft.rfftfreq(n_fft, 1 / sample_rate)
+    in_bands = (hz <= config.fmax_hz)[:, None]
+
+    def make(part: slice) -> torch.Tensor:
+        spectra = spectrogram(made[part].double().numpy(), sample_rate)
+        seconds = (part.start + hop * np.arange(spectra.shape[-1])) / sample_rate
+        spectra *= in_bands * spread(share, config, hz, seconds)
+        return torch.from_numpy(librosa.istft(spectra, n_fft=n_fft, length=part.stop - part.start))[None]
+
+    lost = map_blocks(make, waveform.shape[1], BLOCK_FRAMES * hop, MARGIN_FRAMES * hop).to(waveform.dtype)
+    levels = waveform.square().mean(1, keepdim=True).sqrt()
+    return waveform + amount * lost * levels / levels.mean().clamp_min(1e-12)
+
+
+def remove_noise(
+    waveform: torch.Tensor, sample_rate: int, noise: Noise, amount: float, vocoder: Vocoder | None = None
+) -> torch.Tensor:
+    """Remove steady noise, and fill in what a codec lost.
+
+    Where nothing was found, or the amount is 0, every sample stays as it is.
 
     Args:
         waveform: (channels, samples) in [-1, 1].
         sample_rate: Hz.
         noise: what ``find_noise`` found.
         amount: 0 to 1.
+        vocoder: None fills in nothing.
     """
-    if amount == 0 or (noise.hum_hz is None and noise.snr_db is None):
+    is_coded = noise.cutoff_hz is not None and vocoder is not None
+    if amount == 0 or (noise.hum_hz is None and noise.snr_db is None and not is_coded):
         return waveform
     cleaned = waveform.clone()
     if noise.hum_hz is not None:
         for channel in cleaned:
             channel -= amount * torch.from_numpy(subtract_hum(channel.double().numpy(), sample_rate, noise.hum_hz))
-    return cleaned if noise.snr_db is None else HissReducer(load_restorer(), cleaned, sample_rate, amount).reduce()
+    if noise.snr_db is not None:
+        cleaned = HissReducer(load_restorer(), cleaned, sample_rate, amount).reduce()
+    if noise.cutoff_hz is not None and vocoder is not None:
+        cleaned = fill_lost(load_restorer(), vocoder, cleaned, sample_rate, amount)
+    return cleaned

@@ -175,7 +175,7 @@ class RepairTab:
         ]
 
         def repair_one(*values: Any) -> tuple[FileData, dict[str, Any]]:
-            """Repair damaged parts of a recording, and its noise.
+            """Repair damaged parts of a recording, its noise, and losses of codecs.
 
             Gives a wav file of the same length, rate and channels, and the parts that were repaired.
             """

@@ -85,6 +85,8 @@ def describe_noise(noise: Noise | None, words: dict[str, str]) -> list[str]:
         found.append(words["repair_hum"].format(hz=f"{noise.hum_hz:.1f}"))
     if noise.snr_db is not None:
         found.append(words["repair_hiss"].format(db=f"{noise.snr_db:.0f}"))
+    if noise.cutoff_hz is not None:
+        found.append(words["repair_cutoff"].format(khz=f"{noise.cutoff_hz / 1000:.1f}"))
     return found or [words["repair_no_noise"]]
 
 

@@ -14,7 +14,7 @@ from tests.helpers.tiny_dataset import write_dataset
 from tests.helpers.tiny_pipeline import tiny_pipeline
 from train.__main__ import COMMANDS
 from train.data.damaged_clips import make_noise
-from train.experiments.denoise import HUM_HZ, NOISES, SNRS_DB, snr_db
+from train.experiments.denoise import CODED, HUM_HZ, NOISES, SNRS_DB, snr_db
 from train.experiments.repair import RATE, choose_renders, copy_similar, edge_steps, gap_distance, place_gaps
 
 RNG = np.random.default_rng(0)
@@ -76,6 +76,7 @@ def test_noise_has_unit_power(kind):
 def test_the_commands_write_their_pages(tmp_path, monkeypatch):
     monkeypatch.setattr("train.experiments.denoise.SNRS_DB", SNRS_DB[1:2])
     monkeypatch.setattr("train.experiments.denoise.NOISES", NOISES[2:])
+    monkeypatch.setattr("train.experiments.denoise.CODED", CODED[:1])
     monkeypatch.setattr("train.experiments.repair.GAPS_A_CLIP", 1)
     pipeline = tiny_pipeline()
     unet = extend_unet(pipeline.unet, pipeline.autoencoder.frame_stride)
@@ -86,7 +87,8 @@ def test_the_commands_write_their_pages(tmp_path, monkeypatch):
     file = tmp_path / "recordings" / "flute" / "fsd_145431_35e97db3.wav"  # held out
     soundfile.write(file, MUSIC[: 5 * RATE], RATE)
     common = ["--recordings", str(tmp_path / "recordings"), "--out", str(tmp_path / "out"), "--clips", "1"]
-    options = ["--gaps", "20", "750", "--model", str(tmp_path / "model"), "--workers", "1"]
+    common += ["--model", str(tmp_path / "model")]
+    options = ["--gaps", "20", "750", "--workers", "1"]
     options += ["--inpainter", str(tmp_path / "inpainter")]
     assert COMMANDS["repair"].run([*common, *options]) == 0
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cases").iterdir()}
@@ -103,3 +105,4 @@ def test_the_commands_write_their_pages(tmp_path, monkeypatch):
     assert "| ours by the denoiser, which knows no mask (RePaint) |" in page
     noises = json.loads((tmp_path / "out" / "denoise.json").read_text())["noises"]
     assert len(noises) == len(NOISES[2:])
+    assert "| mp3, 16 kbit/s |" in (tmp_path / "out" / "denoise.md").read_text()

@@ -48,6 +48,7 @@ def test_every_kind_has_a_name_in_every_language(kind):
         (None, "No damaged part."),
         (Noise(None, None), "No damaged part. No steady noise."),
         (Noise(50.02, 31.4), "No damaged part. Hum at 50.0 Hz. Hiss 31 dB below the sound."),
+        (Noise(None, None, 5540.0), "No damaged part. Nothing above 5.5 kHz: a codec removed it."),
     ],
 )
 def test_noise_is_described_if_it_was_looked_for(noise, sentence):

@@ -47,5 +47,16 @@ def test_hiss_is_found(level):
     assert noise.snr_db == pytest.approx(level, abs=4)
 
 
+@pytest.mark.parametrize("hz", [3000, 5500, 9000])
+def test_an_empty_band_is_found(hz):
+    waveform, rate = music()
+    noisy = waveform + 1e-4 * np.random.default_rng(0).standard_normal(waveform.shape)
+    spectrum = np.fft.rfft(noisy)
+    spectrum[:, np.fft.rfftfreq(noisy.shape[1], 1 / rate) > hz] = 0
+    noise = find_noise(np.fft.irfft(spectrum, noisy.shape[1]), rate)
+    assert noise.cutoff_hz == pytest.approx(hz, abs=200)
+    assert f"nothing above {noise.cutoff_hz / 1000:.1f} kHz" in noise.describe()
+
+
 def test_silence_has_no_noise():
     assert find_noise(np.zeros((1, 44100)), 22050) == Noise(None, None)

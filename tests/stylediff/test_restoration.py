@@ -8,7 +8,7 @@ from stylediff import MelEnhancer
 from stylediff.audio import read_audio
 from stylediff.denoising import Noise, find_noise
 from stylediff.mel import MelConfig
-from stylediff.restoration import HissReducer, remove_noise, spread, wiener_gains
+from stylediff.restoration import HissReducer, fill_lost, remove_noise, spread, wiener_gains
 from tests.helpers.files import ROOT
 
 RATE = 44_100
@@ -28,6 +28,12 @@ def hiss(waveform: torch.Tensor, level: float) -> torch.Tensor:
 
 def snr_db(made: torch.Tensor, wanted: torch.Tensor) -> float:
     return float(10 * (wanted.square().mean() / (made - wanted).square().mean()).log10())
+
+
+def above(waveform: torch.Tensor, rate: int, hz: float) -> torch.Tensor:
+    spectrum = torch.fft.rfft(waveform)
+    spectrum[..., torch.fft.rfftfreq(waveform.shape[-1], 1 / rate) < hz] = 0
+    return torch.fft.irfft(spectrum, waveform.shape[-1])
 
 
 class Shifts(MelEnhancer):
@@ -80,6 +86,32 @@ def test_a_restorer_that_hears_noise_alone_lowers_all_by_24_db():
     assert 20 * np.log10(float(lowered.std() / noise.std())) == pytest.approx(-24, abs=0.5)
     half = HissReducer(Shifts(-9.0), noise, RATE, 0.5).reduce()
     assert 20 * np.log10(float(half.std() / noise.std())) == pytest.approx(-12, abs=0.5)
+
+
+def test_a_restorer_that_misses_nothing_adds_nothing():
+    waveform, rate = music()
+    filled = fill_lost(Shifts(0.2), lambda mel: torch.ones(1, mel.shape[-1] * MEL.hop_length), waveform, rate, 1.0)
+    assert torch.equal(filled, waveform)
+
+
+def test_what_is_missing_comes_from_the_vocoder_by_the_amount():
+    waveform, rate = music()
+    noise = torch.randn(1, waveform.shape[1], generator=torch.Generator().manual_seed(0))
+
+    def add(amount: float) -> torch.Tensor:
+        stereo = torch.cat([waveform, 0.5 * waveform])
+        return fill_lost(Shifts(9.0), lambda mel: noise, stereo, rate, amount) - stereo
+
+    whole, half = add(1.0), add(0.5)
+    assert torch.allclose(half, 0.5 * whole, atol=1e-5)
+    assert torch.allclose(whole[1], 0.5 * whole[0], atol=1e-4)
+    assert above(whole, rate, 11_100).square().mean() < 1e-3 * whole.square().mean()
+
+
+def test_nothing_is_filled_in_without_a_cutoff_or_a_vocoder():
+    waveform, rate = music()
+    assert remove_noise(waveform, rate, Noise(None, None, 5000.0), 1.0) is waveform
+    assert remove_noise(waveform, rate, Noise(None, None), 1.0, lambda mel: mel) is waveform
 
 
 def test_long_sounds_have_no_joints():

@@ -30,8 +30,9 @@ from train.data.recordings import load_recording
 RATE = MelConfig().sample_rate
 CLEAN = "clean"
 NOISES = ("white", "pink", "coloured", "hum", "crackle")
-CODECS = {".mp3": (16, 64), ".m4a": (16, 48), ".opus": (8, 32)}  # kbit/s, lowest and highest
+CODECS = {".mp3": (8, 32), ".m4a": (8, 24), ".opus": (6, 12)}  # kbit/s, lowest and highest; more leaves no cutoff
 KINDS = (CLEAN, *NOISES, *CODECS)
+SHARES = (0.1, *[0.45 / len(NOISES)] * len(NOISES), *[0.45 / len(CODECS)] * len(CODECS))  # of the clips
 SNR_DB = (-3.0, 35.0)
 DAMAGED, UNDAMAGED, TABLE = "damaged.npy", "clean.npy", "clips.json"
 
@@ -130,7 +131,7 @@ def make_pair(number: int, files: list[Path], samples: int, seed: int) -> tuple[
     rng = np.random.default_rng([seed, number])
     whole = load_recording(files[number], RATE).double().numpy()[:samples]
     whole = np.pad(whole, (0, samples - len(whole)))
-    kind = str(rng.choice(KINDS))
+    kind = str(rng.choice(KINDS, p=SHARES))
     both = torch.from_numpy(np.stack([damage(whole, kind, rng), whole])).float()
     mels = waveform_to_mel(both * loudness_gain(both[0]), MelConfig())[:, 0]
     return number, kind, mels.numpy().astype(np.float16)

@@ -151,6 +151,7 @@ def repair(parser: argparse.ArgumentParser) -> None:
 def denoise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, required=True, help="recordings, in folders named by instrument")
     parser.add_argument("--clips", type=int, default=1, help="held-out clips of each instrument")
+    add_model_arguments(parser, classifier=False)
     add_out(parser)
 
 

@@ -128,7 +128,10 @@ def replay(transcriber: NoteTranscriber, player: Any, source: Path, out: Path) -
 
 
 def convert_long(seconds: float, clip: Path, model: Path, target: str) -> dict[str, float]:
-    """Convert a long clip in parts; return seconds, and peak memory in GB."""
+    """Convert a long clip in parts.
+
+    Returns seconds, and peak memory in GB.
+    """
     pipeline = load_pipeline(str(model))
     pipeline.set_progress_bar_config(disable=True)
     samples, sample_rate = read_audio(clip)

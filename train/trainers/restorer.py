@@ -2,7 +2,8 @@
 
     python -m train restorer --data DIR --out RUN
 
-Its network is that of the enhancer, given the damaged log-mel twice. Rerun the same command to resume.
+Its network is that of the enhancer, given the damaged log-mel twice, or silence as the second if a codec did the
+damage. Rerun the same command to resume.
 """
 
 import argparse
@@ -14,8 +15,9 @@ from diffusers.training_utils import EMAModel
 
 from stylediff.enhancer import MelEnhancer
 from stylediff.mel import MelConfig
+from stylediff.restoration import hint_of
 from train.common.files import FolderError, write_atomically
-from train.data.damaged_clips import DamagedClips, read_damaged
+from train.data.damaged_clips import CODECS, DamagedClips, read_damaged
 from train.models.losses import edge_loss
 from train.trainers.base_settings import SettingsError, is_due, read_settings
 from train.trainers.loop import TrainingRun, ema_weights, generator_at, run_trainer
@@ -24,8 +26,11 @@ from train.trainers.settings import RestorerSettings
 
 def sample_batch(
     clips: DamagedClips, settings: RestorerSettings, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw crops of damaged and clean log-mels, (batch, 1, mels, frames) each."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Draw crops of damaged log-mels, their hints, and clean ones.
+
+    Each is (batch, 1, mels, frames).
+    """
     rows = torch.randint(len(clips.kinds), (settings.batch_size,), generator=generator).numpy()
     frames = min(settings.crop_frames, clips.damaged.shape[-1])
     first = int(torch.randint(clips.damaged.shape[-1] - frames + 1, (1,), generator=generator))
@@ -33,7 +38,8 @@ def sample_batch(
         torch.from_numpy(part[rows][..., first : first + frames].astype(np.float32))[:, None]
         for part in (clips.damaged, clips.clean)
     )
-    return damaged, clean
+    is_coded = torch.tensor([clips.kinds[row] in CODECS for row in rows])[:, None, None, None]
+    return damaged, torch.where(is_coded, hint_of(damaged, True), damaged), clean
 
 
 @torch.no_grad()
@@ -45,7 +51,7 @@ def measure_errors(model: MelEnhancer, clips: DamagedClips) -> dict[str, dict[st
     errors: dict[str, list[tuple[float, float]]] = {}
     for kind, damaged, clean in zip(clips.kinds, clips.damaged, clips.clean, strict=True):
         before, after = (torch.from_numpy(part.astype(np.float32))[None, None] for part in (damaged, clean))
-        made = model(before, before)
+        made = model(before, hint_of(before, kind in CODECS))
         errors.setdefault(kind, []).append((float((before - after).abs().mean()), float((made - after).abs().mean())))
     means = {kind: np.mean(pairs, axis=0) for kind, pairs in errors.items()}
     return {kind: {"before": float(means[kind][0]), "after": float(means[kind][1])} for kind in sorted(means)}
@@ -72,9 +78,9 @@ def train(settings: RestorerSettings) -> MelEnhancer:
     device, process = run.accelerator.device, run.accelerator.process_index
     for step in run.steps():
         for micro in run.passes():
-            damaged, clean = sample_batch(clips, settings, generator_at(settings.seed, step, micro, process))
-            damaged, clean = damaged.to(device), clean.to(device)
-            made = run.models["restorer"](damaged, damaged).float()
+            batch = sample_batch(clips, settings, generator_at(settings.seed, step, micro, process))
+            damaged, hint, clean = (part.to(device) for part in batch)
+            made = run.models["restorer"](damaged, hint).float()
             left = (made - clean).abs().mean()
             run.backward(left + settings.edge_weight * edge_loss(made, clean))
             run.record({"error": left.detach(), "before": (damaged - clean).abs().mean()})
