@@ -6,6 +6,7 @@ missing frames as well. Sound is then made that has the generated magnitudes ins
 samples outside it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ PREDICTED_S = 0.06  # gaps up to this length are filled by linear prediction alo
 INTERPOLATED_S = 0.005  # gaps up to this length by Janssen's method, longer ones from both sides
 LONGEST_S = 3.0  # of a gap that the window of the model still surrounds
 SIMILAR_S = 0.4  # longer gaps are guided by a similar moment, if there is one
+LONGEST_SIMILAR_S = 1.2  # of a gap, for a U-Net that is given a mask: it fills longer ones better from both sides
 SIMILAR_FRAMES = 24  # compared on each side of a gap
 SIMILAR_DISTANCE = 0.7  # neper; moments further off are not similar
 EDGE_FRAMES = 2  # known frames on each side that the generated ones are fitted to
@@ -39,7 +41,7 @@ class Sampling:
 
     Attributes:
         steps, temperature: see ``stylediff.settings.TransferSettings``.
-        is_similar: False never looks for a similar moment.
+        similar_s: longest gap for which a similar moment is looked for, seconds.
         is_diffused: False keeps the guide as it is, without the diffusion.
         unet: a U-Net whose input ends with a mask of the missing frames (``missing_frames``), instead of the
             pipeline's.
@@ -47,7 +49,7 @@ class Sampling:
 
     steps: int
     temperature: float
-    is_similar: bool = True
+    similar_s: float = math.inf
     is_diffused: bool = True
     unet: UNet2DConditionModel | None = None
 
@@ -122,6 +124,22 @@ def fit_edges(mel: torch.Tensor, known: torch.Tensor, gap: slice) -> torch.Tenso
     fitted = known.clone()
     fitted[..., gap] = mel[..., gap] + change[..., gap]
     return fitted
+
+
+def guide_gap(mel: torch.Tensor, gap: slice, config: MelConfig, similar_s: float = math.inf) -> torch.Tensor:
+    """Return a log-mel (..., mels, frames) of one clip with a guide in a gap.
+
+    It is interpolated, or copied from a similar moment if the gap is long and there is one.
+
+    Args:
+        similar_s: longest gap for which one is looked for, seconds.
+    """
+    guide = interpolate_mel(mel, gap)
+    if SIMILAR_S < config.seconds(gap.stop - gap.start) <= similar_s:
+        shift, distance = find_similar(mel.reshape(mel.shape[-2:]), gap)
+        if distance < SIMILAR_DISTANCE:
+            return fit_edges(mel.roll(-shift, -1), guide, gap)
+    return guide
 
 
 def missing_frames(gap: slice, latents: torch.Tensor, stride: int) -> torch.Tensor:
@@ -222,11 +240,7 @@ def diffuse_gap(
     config = pipeline.mel
     mel = waveform_to_mel(mono[None], config)
     place = gap_frames(gap, config)
-    guide = interpolate_mel(mel, place)
-    is_long = place.stop - place.start > SIMILAR_S * config.sample_rate / config.hop_length
-    shift, distance = find_similar(mel[0, 0], place) if sampling.is_similar and is_long else (0, float("inf"))
-    if distance < SIMILAR_DISTANCE:
-        guide = fit_edges(mel.roll(-shift, -1), mel, place)
+    guide = guide_gap(mel, place, config, sampling.similar_s)
     window = choose_window(mel.shape[-1], place)
     inner = slice(place.start - window.start, place.stop - window.start)
     seen = guide[..., window]

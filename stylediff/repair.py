@@ -7,7 +7,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.containers import KINDS, writing_problem
 from stylediff.damage import Damage, find_damage
 from stylediff.denoising import Noise, find_noise
-from stylediff.gap_filling import LONGEST_S, PREDICTED_S, Edges, Sampling, predict_gap, refine_gap
+from stylediff.gap_filling import LONGEST_S, LONGEST_SIMILAR_S, PREDICTED_S, Edges, Sampling, predict_gap, refine_gap
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.restoration import remove_noise
@@ -204,8 +204,10 @@ def fill_all(
     mono = resample(channels.mean(0), sample_rate, rate)
     tokens = style_of(pipeline, mono, rate, settings.instrument)
     generator = torch.Generator().manual_seed(settings.seed)
-    unet = None if pipeline.inpainter is None else pipeline.inpainter.build(pipeline.unet)
-    sampling = Sampling(settings.steps, settings.temperature, is_similar=unet is None, unet=unet)
+    sampling = Sampling(settings.steps, settings.temperature)
+    if pipeline.inpainter is not None:
+        unet = pipeline.inpainter.build(pipeline.unet)
+        sampling = replace(sampling, similar_s=LONGEST_SIMILAR_S, unet=unet)
     for number, gap in enumerate(longer, 1):
         filled = refine_gap(pipeline, channels, sample_rate, gap, tokens, sampling, generator)
         channels[:, slice(*gap)] = filled[:, slice(*gap)].clamp(-1, 1)

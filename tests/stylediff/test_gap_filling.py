@@ -13,6 +13,7 @@ from stylediff.gap_filling import (
     fit_edges,
     gap_frames,
     generate_latents,
+    guide_gap,
     interpolate_mel,
     make_consistent,
 )
@@ -59,6 +60,19 @@ def test_the_moment_that_repeats_is_found():
     assert shift == 140
     assert distance == pytest.approx(0, abs=1e-6)
     assert find_similar(damaged, slice(3, 10)) == (0, float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("frames", "similar_s", "is_copied"),
+    [(60, float("inf"), True), (60, 0.8, True), (60, 0.6, False), (60, 0.0, False), (20, float("inf"), False)],
+)
+def test_a_long_gap_is_guided_by_a_similar_moment_up_to_a_length(frames, similar_s, is_copied):
+    piece = torch.randn(8, 200, generator=torch.Generator().manual_seed(0))
+    mel, gap = torch.cat([piece, piece], dim=1)[None], slice(60, 60 + frames)
+    damaged = mel.clone()
+    damaged[..., gap] = 0
+    guide = guide_gap(damaged, gap, MEL, similar_s)
+    assert torch.allclose(guide, mel if is_copied else interpolate_mel(damaged, gap), atol=1e-4)
 
 
 def test_a_generated_gap_meets_both_sides():

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from stylediff.audio import loudness_gain
 from stylediff.damage import Damage
 from stylediff.gap_filling import (
+    LONGEST_SIMILAR_S,
     Edges,
     Sampling,
     choose_window,
@@ -207,7 +208,7 @@ def fill(
     parts = [Damage(first / RATE, last / RATE, GAP) for first, last in gaps]
     settings, generator = RepairSettings(), torch.Generator().manual_seed(0)
     guide = Sampling(settings.steps, settings.temperature, is_diffused=False)
-    masked = replace(guide, is_diffused=True, is_similar=False, unet=inpainter)
+    masked = replace(guide, is_diffused=True, similar_s=LONGEST_SIMILAR_S, unet=inpainter)
     found = {
         "repaired": repair(pipeline, damaged, RATE, parts, settings).audio,
         "predicted": each(damaged, predict(predict_both_sides)),

@@ -7,6 +7,7 @@ the frame is missing; their weights start at 0. Rerun the same command to resume
 """
 
 import argparse
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import nn
 
 from stylediff.autoencoder import MelAutoencoder
 from stylediff.denoiser import build_scheduler
-from stylediff.gap_filling import interpolate_mel, missing_frames
+from stylediff.gap_filling import guide_gap, missing_frames
 from stylediff.inpainter import Inpainter, extend_unet
 from stylediff.mel import MelConfig
 from stylediff.style_encoder import StyleEncoder
@@ -40,7 +41,7 @@ class GapBatch:
 
     Attributes:
         target: latents of the whole clips, (batch, channels, rows, columns).
-        source: latents of the clips with an interpolated gap, like ``target``.
+        source: latents of the clips with a guide in each gap, like ``target``.
         missing: masks of the missing frames, (batch, frames of a column, rows, columns).
         tokens: style tokens, (batch, tokens, width).
     """
@@ -92,13 +93,14 @@ class GapSampler:
         columns = min(columns, longest)
         chosen = self.rows[torch.randint(len(self.rows), (size,), generator=generator).numpy()]
         draws = torch.rand(size, 4, generator=generator).numpy()
+        is_similar = torch.rand(size, generator=generator) < self.settings.similar_share
         firsts = (draws[:, 0] * (longest - columns + 1)).astype(int)
         target = gather_crops(self.latents, chosen, firsts, columns).to(device)
         mels = gather_crops(self.mels, chosen, firsts * stride, columns * stride)[:, None]
         masks = []
         for number, draw in enumerate(draws):
             gap = self.choose_gap(columns * stride, draw[1:3])
-            mels[number] = interpolate_mel(mels[number], gap)
+            mels[number] = guide_gap(mels[number], gap, MelConfig(), math.inf if is_similar[number] else 0)
             masks.append(missing_frames(gap, target, stride))
         source = torch.from_numpy(encode_mels(self.autoencoder, mels[:, 0])).to(device)
         voices = torch.tensor([self.voices[int(row)] for row in chosen], device=device)

@@ -99,6 +99,7 @@ class InpainterSettings(TrainSettings):
         cache, latents: folders of the mel cache and of the latent cache.
         columns: latent columns of the training crops, drawn at random.
         shortest_frames, longest_frames: of a gap.
+        similar_share: share of the clips whose long gaps are guided by a similar moment, if there is one.
         noise_power, average_decay: see DenoiserSettings.
         validate_every: steps between measurements of the EMA weights on validation clips.
         rank: of the exported change, see stylediff.Inpainter.
@@ -114,6 +115,7 @@ class InpainterSettings(TrainSettings):
     columns: tuple[int, ...] = (12, 16, 28)
     shortest_frames: int = 6
     longest_frames: int = 180
+    similar_share: float = 0.5
     noise_power: float = 0.7
     average_decay: float = 0.995
     validate_every: int = 250
