@@ -21,7 +21,7 @@ from stylediff.pipeline import WINDOW_FRAMES, StyleTransferPipeline
 from stylediff.sampling import take_step
 
 PREDICTED_S = 0.06  # gaps up to this length are filled by linear prediction alone
-INTERPOLATED_S = 0.005  # gaps up to this length by Janssen's method, longer ones from both sides
+INTERPOLATED_S = 0.03  # gaps up to this length by Janssen's method, longer ones from both sides
 LONGEST_S = 3.0  # of a gap that the window of the model still surrounds
 SIMILAR_S = 0.4  # longer gaps are guided by a similar moment, if there is one
 LONGEST_SIMILAR_S = 1.2  # of a gap, for a U-Net that is given a mask: it fills longer ones better from both sides

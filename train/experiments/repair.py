@@ -81,7 +81,8 @@ to 50 ms after. Edge is the largest difference of the levels of two neighbouring
 gaps, over that of the whole clip at the same place, in decibels. At rough edges it is more than 1.5 dB. Linear
 prediction has the order 507 (23 ms; less for the shortest gaps) and 100 ms of context on each side, by Burg's method;
 Janssen's method is the same predictor with three iterations, for gaps up to 100 ms. The most similar other moment is
-chosen by the log-mel of 0.28 s on both sides. Up to 60 ms, ours is linear prediction from both sides.
+chosen by the log-mel of 0.28 s on both sides. Up to 30 ms, ours is Janssen's method, up to 60 ms linear prediction
+from both sides.
 """
 
 

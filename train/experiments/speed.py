@@ -45,7 +45,7 @@ PIPELINE, MODULE = "pipeline", "module"
 STAGES = {
     "read_audio": (MODULE, "reading the file"),
     "tuned_mono": (PIPELINE, "mono at the model's rate, tuning"),
-    "normalized_mel": (MODULE, "log-mel"),
+    "waveform_to_mel": (MODULE, "log-mel"),
     "encode_mel": (PIPELINE, "encoder"),
     "denoise": (PIPELINE, "denoiser"),
     "decode_latents": (PIPELINE, "decoder"),
