@@ -127,11 +127,12 @@ def fit_edges(mel: torch.Tensor, known: torch.Tensor, gap: slice) -> torch.Tenso
 
 
 def guide_gap(mel: torch.Tensor, gap: slice, config: MelConfig, similar_s: float = math.inf) -> torch.Tensor:
-    """Return a log-mel (..., mels, frames) of one clip with a guide in a gap.
+    """Return a clip's log-mel with a guide in a gap.
 
-    It is interpolated, or copied from a similar moment if the gap is long and there is one.
+    The guide is interpolated, or copied from a similar moment if the gap is long and there is one.
 
     Args:
+        mel: (..., mels, frames) of one clip.
         similar_s: longest gap for which one is looked for, seconds.
     """
     guide = interpolate_mel(mel, gap)
