@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from diffusers import ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import no_init_weights
 from torch import nn
 
 from stylediff.public import public
@@ -122,8 +123,11 @@ def split_change(difference: torch.Tensor, rank: int) -> dict[str, torch.Tensor]
 
 
 def empty_unet(config: Mapping[str, Any]) -> UNet2DConditionModel:
-    """Return a U-Net without memory for its weights."""
-    with torch.device("meta"):
+    """Return a U-Net whose weights are not set.
+
+    Memory for them is not touched. The device "meta" would do as well, but imports sympy, which takes half a second.
+    """
+    with no_init_weights():
         return UNet2DConditionModel.from_config(dict(config))
 
 
