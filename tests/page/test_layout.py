@@ -71,7 +71,7 @@ def test_stop_takes_the_place_of_convert_and_the_next_click_starts_at_once(visit
     assert not visitor.is_visible("#go")
     visitor.click("#stop")
     visitor.wait_for_function("document.querySelector('#status').innerText === 'Stopped'", timeout=3000)
-    visitor.click("#go", timeout=1000)
+    visitor.click("#go", timeout=3000)
     visitor.wait_for_function("document.querySelector('#status').innerText.includes('% done')", timeout=30_000)
     visitor.click("#stop")
     visitor.wait_for_timeout(3000)  # longer than the page hides a late step
