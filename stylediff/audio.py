@@ -127,7 +127,8 @@ def check_finite(samples: np.ndarray | torch.Tensor) -> None:
     Raises:
         AudioError: one is not.
     """
-    if torch.as_tensor(samples).numel() and not all(map(torch.isfinite, torch.as_tensor(samples).aminmax())):
+    values = torch.as_tensor(samples)
+    if values.numel() and not all(map(torch.isfinite, values.aminmax())):
         raise AudioError("clip holds samples that are not finite numbers (NaN or infinity)", "not_finite")
 
 

@@ -224,11 +224,11 @@ def remove_noise(
         amount: 0 to 1.
         vocoder: None fills in nothing.
     """
-    is_coded = noise.cutoff_hz is not None and vocoder is not None
-    if amount == 0 or (noise.hum_hz is None and noise.snr_db is None and not is_coded):
+    if amount == 0:
         return waveform
-    cleaned = waveform.clone()
+    cleaned = waveform
     if noise.hum_hz is not None:
+        cleaned = waveform.clone()
         for channel in cleaned:
             channel -= amount * torch.from_numpy(subtract_hum(channel.double().numpy(), sample_rate, noise.hum_hz))
     if noise.snr_db is not None:

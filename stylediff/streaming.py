@@ -15,7 +15,6 @@ from functools import partial
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
-from torch.nn.functional import pad
 
 from stylediff.denoiser import padded_frames
 from stylediff.mel import stream_mel
@@ -87,7 +86,8 @@ class PartSampler:
         """
         frames, stride = pipeline.mel.frames(len(waveform)), pipeline.autoencoder.frame_stride
         source_mel = waveform.new_empty(1, 1, pipeline.mel.n_mels, frames)
-        columns = padded_frames(frames, stride) // stride
+        total = padded_frames(frames, stride)
+        columns = total // stride
         timesteps = choose_timesteps(
             pipeline.scheduler, settings.steps, settings.strength, waveform.device, settings.refine_from
         )
@@ -95,7 +95,7 @@ class PartSampler:
         counter = Counter((1 + len(timesteps)) * windows, level[1], self.callback)
         preview = Preview(pipeline, source_mel, settings.enhance)
         whole = Buffer()
-        padded = pad_pieces(pipeline, waveform, source_mel)
+        padded = pad_pieces(stream_mel(waveform[None], pipeline.mel), source_mel, total, pipeline.mel.log_floor)
         for piece in stream_latents(pipeline, padded, columns, tokens, settings, timesteps, generator, counter):
             whole.append(piece)
             if counter.wants_sound:
@@ -105,20 +105,21 @@ class PartSampler:
 
 
 def pad_pieces(
-    pipeline: StyleTransferPipeline, waveform: torch.Tensor, source_mel: torch.Tensor
+    pieces: Iterable[torch.Tensor], source_mel: torch.Tensor, total: int, silence: float
 ) -> Iterator[torch.Tensor]:
-    """Yield the padded log-mel of a clip in pieces, and keep it.
+    """Yield the log-mel of a clip in pieces, then silence.
 
     Args:
-        waveform: (samples,).
         source_mel: gets the pieces, (1, 1, mels, frames).
+        total: frames with the silence.
+        silence: its value.
     """
-    done, frames = 0, source_mel.shape[-1]
-    missing = padded_frames(frames, pipeline.autoencoder.frame_stride) - frames
-    for piece in stream_mel(waveform[None], pipeline.mel):
+    done = 0
+    for piece in pieces:
         source_mel[..., done : done + piece.shape[-1]] = piece
         done += piece.shape[-1]
-        yield piece if done < frames else pad(piece, (0, missing), value=pipeline.mel.log_floor)
+        yield piece
+    yield source_mel.new_full((*source_mel.shape[:-1], total - done), silence)
 
 
 @dataclass

@@ -35,7 +35,7 @@ class LiveSound:
         self.folder = self.folder or new_folder()
         self.scale = min(self.scale, PEAK_LIMIT / max(PEAK_LIMIT, float(np.abs(heard.samples).max(initial=0))))
         path = self.folder / f"{len(self.parts):04}.flac"
-        write_samples(path, (self.scale * heard.samples).clip(-1, 1), heard.sample_rate, "PCM_16")
+        write_samples(path, self.scale * heard.samples, heard.sample_rate, "PCM_16")
         self.parts.append(serve(self.component, path))
 
     def value(self, *, has_ended: bool = False) -> dict[str, Any]:
