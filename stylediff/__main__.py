@@ -6,7 +6,7 @@ python -m stylediff piano.wav --to violin -o violin.wav
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stylediff.containers import KINDS, LOSSLESS, LOSSY, UNEXPECTED, AudioError, check_format
 from stylediff.instruments import INSTRUMENT_NAMES, MIX_WARNING, get_instrument
@@ -17,7 +17,6 @@ from stylediff.sources import find_sources, make_output_printable, result_paths
 
 if TYPE_CHECKING:  # slow to import, and arguments are checked first
     import numpy as np
-    import torch
 
     from stylediff.pipeline import StyleTransferPipeline
 
@@ -106,24 +105,28 @@ def output_paths(args: argparse.Namespace) -> list[Path]:
     return result_paths(args.sources, args.out_dir, style, args.seed, f".{args.format or FORMATS[0]}")
 
 
-def read_style(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> "str | torch.Tensor":
-    """Return the target's name, or style tokens if a clip takes part.
+def read_style(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> dict[str, Any]:
+    """Return target and brightness as arguments of the pipeline.
+
+    The target is a name, or style tokens if a clip takes part.
 
     Raises:
         AudioError: the clip cannot be used.
         ValueError: an unknown instrument, or a model that takes no clip.
     """
     if args.like is None:
-        return args.to
+        return {"target": args.to}
     import torch
 
     from stylediff.audio import read_audio
 
     samples, sample_rate = read_audio(args.like)
-    reference = pipeline.encode_reference(torch.from_numpy(samples), sample_rate)
+    tokens = pipeline.encode_reference(torch.from_numpy(samples), sample_rate)
+    brightness = pipeline.measure_brightness(torch.from_numpy(samples), sample_rate)
     if args.to is None:
-        return reference
-    return torch.lerp(pipeline.encode_target(args.to), reference, args.like_weight)
+        return {"target": tokens, "brightness": brightness}
+    mixed = torch.lerp(pipeline.encode_target(args.to), tokens, args.like_weight)
+    return {"target": mixed, "brightness": None if brightness is None else args.like_weight * brightness}
 
 
 def resolve_settings(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> TransferSettings:
@@ -136,7 +139,7 @@ def resolve_settings(pipeline: "StyleTransferPipeline", args: argparse.Namespace
 
 
 def convert(
-    pipeline: "StyleTransferPipeline", args: argparse.Namespace, style: "str | torch.Tensor", source: Path, path: Path
+    pipeline: "StyleTransferPipeline", args: argparse.Namespace, style: dict[str, Any], source: Path, path: Path
 ) -> None:
     """Convert the file ``source`` to the file ``path``.
 
@@ -156,8 +159,8 @@ def convert(
     result = pipeline(
         torch.from_numpy(sound.samples),
         sound.sample_rate,
-        target=style,
         generator=torch.Generator().manual_seed(args.seed),
+        **style,
         **args.settings.kwargs(),
     )
     report_notes(args, sound.samples, sound.sample_rate, result.settings, source)
@@ -215,7 +218,7 @@ def convert_all(args: argparse.Namespace) -> int:
         pipeline = load_pipeline(args.model, args.device)
         pipeline.set_progress_bar_config(desc="denoising", leave=False)
         style = read_style(pipeline, args)
-        pipeline.check_inputs(style)
+        pipeline.check_inputs(style["target"])
         args.settings = resolve_settings(pipeline, args)
         if args.out_dir:
             args.out_dir.mkdir(parents=True, exist_ok=True)
@@ -238,7 +241,7 @@ def convert_all(args: argparse.Namespace) -> int:
 
 
 def convert_anywhere(
-    pipeline: "StyleTransferPipeline", args: argparse.Namespace, style: "str | torch.Tensor", source: Path, path: Path
+    pipeline: "StyleTransferPipeline", args: argparse.Namespace, style: dict[str, Any], source: Path, path: Path
 ) -> None:
     """Convert a file, on the CPU if the GPU fails.
 
@@ -252,7 +255,8 @@ def convert_anywhere(
         reason = str(error).partition("\n")[0]
         print(f"the {pipeline.device.type} device failed ({reason}); continuing on the CPU", file=sys.stderr)
         pipeline.to("cpu")
-        convert(pipeline, args, style if isinstance(style, str) else style.cpu(), source, path)
+        on_cpu = {name: value.cpu() if hasattr(value, "cpu") else value for name, value in style.items()}
+        convert(pipeline, args, on_cpu, source, path)
 
 
 def explain(error: Exception, name: str) -> str:

@@ -105,8 +105,13 @@ def upper_levels(waveform: torch.Tensor) -> torch.Tensor:
     Args:
         waveform: (samples,) at the full band's rate.
     """
-    upper = full_spectrum(waveform)[FIRST_BIN : FIRST_BIN + BANDS * BAND_BINS]
-    return (0.5 * band_power(upper).clamp_min(1e-20).log()).clamp_min(LEVEL_FLOOR)
+
+    def measure(frames: slice) -> torch.Tensor:
+        spectra = full_spectrum(waveform[frames.start * HOP_LENGTH : frames.stop * HOP_LENGTH])
+        return 0.5 * band_power(spectra[FIRST_BIN : FIRST_BIN + BANDS * BAND_BINS]).clamp_min(1e-20).log()
+
+    frames = -(-len(waveform) // HOP_LENGTH)
+    return map_blocks(measure, frames, BLOCK_FRAMES, MARGIN_FRAMES).clamp_min(LEVEL_FLOOR)
 
 
 def add_upper_band(waveform: torch.Tensor, levels: torch.Tensor, noise_share: float = NOISE_SHARE) -> torch.Tensor:

@@ -14,9 +14,10 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from stylediff.audio import fit_length, loudness_gain, resample
+from stylediff.gap_blending import Edges, blend_gap
 from stylediff.linear_prediction import interpolate, predict_both_sides
-from stylediff.mel import MelConfig, transform, waveform_to_mel
-from stylediff.phase_reconstruction import MOMENTUM, inverse_transform, rescale
+from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.phase_reconstruction import make_consistent
 from stylediff.pipeline import WINDOW_FRAMES, StyleTransferPipeline
 from stylediff.sampling import take_step
 
@@ -28,11 +29,7 @@ LONGEST_SIMILAR_S = 1.2  # of a gap, for a U-Net that is given a mask: it fills 
 SIMILAR_FRAMES = 24  # compared on each side of a gap
 SIMILAR_DISTANCE = 0.7  # neper; moments further off are not similar
 EDGE_FRAMES = 2  # known frames on each side that the generated ones are fitted to
-PHASE_ITERATIONS = 48
-PHASE_FRAMES = 20  # on each side of a gap, which see some of its samples
 FADE_S = 0.02  # from linear prediction into the generated sound, at both edges
-
-Edges = tuple[int, int]  # first sample of a gap, and the one after its last
 
 
 @dataclass(frozen=True)
@@ -191,35 +188,6 @@ def generate_latents(
     return latents
 
 
-def make_consistent(
-    waveform: torch.Tensor, gap: Edges, place: slice, magnitude: torch.Tensor, config: MelConfig
-) -> torch.Tensor:
-    """Return the samples of a gap that have given magnitudes.
-
-    Fast Griffin-Lim with the known samples put back in every iteration, so that phases continue on both sides.
-
-    Args:
-        waveform: (samples,), whose gap holds a first guess, for its phases.
-        place: frames whose magnitudes are given.
-        magnitude: (1, n_fft // 2 + 1, frames given).
-    """
-    begin = max(0, place.start - PHASE_FRAMES)
-    known = waveform[begin * config.hop_length : (place.stop + PHASE_FRAMES) * config.hop_length]
-    frames, samples = (
-        slice(place.start - begin, place.stop - begin),
-        slice(*(e - begin * config.hop_length for e in gap)),
-    )
-    part = known.clone()
-    ahead = before = torch.view_as_real(transform(part[None], config)[..., frames])
-    for _ in range(PHASE_ITERATIONS):
-        spectrum = transform(part[None], config)
-        spectrum[..., frames] = rescale(ahead.contiguous(), magnitude)
-        part[samples] = inverse_transform(spectrum, config)[0, samples]
-        consistent = torch.view_as_real(transform(part[None], config)[..., frames])
-        ahead, before = torch.lerp(before, consistent, 1 + MOMENTUM), consistent
-    return part[samples]
-
-
 @torch.no_grad()
 def diffuse_gap(
     pipeline: StyleTransferPipeline,
@@ -253,7 +221,7 @@ def diffuse_gap(
     magnitude = pipeline.vocoder.predict_magnitudes(seen)[..., inner]
     filled = mono.clone()
     filled[slice(*gap)] = make_consistent(mono, gap, place, magnitude, config)
-    return filled
+    return blend_gap(mono, filled, gap, config)
 
 
 def fill_gap(

@@ -6,11 +6,13 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from stylediff.mel import MelConfig
+from stylediff.mel import MelConfig, transform
 
 MOMENTUM = 0.9
 HANN_SPREAD = 0.25645  # of the Gaussian nearest to a Hann window, over its squared length (Průša et al. 2017)
 SMALLEST = 1e-7
+GAP_ITERATIONS = 48
+GAP_FRAMES = 20  # on each side of a gap, which see some of its samples
 
 
 def overlap_add(pieces: torch.Tensor, hop_length: int) -> torch.Tensor:
@@ -194,3 +196,38 @@ def refine_phases(
         if known is not None:
             ahead[:, : known.shape[-1]] = torch.view_as_real(known.transpose(1, 2))
     return rescale(ahead, torch.ones_like(magnitude)).transpose(1, 2)
+
+
+def make_consistent(
+    waveform: torch.Tensor,
+    gap: tuple[int, int],
+    place: slice,
+    magnitude: torch.Tensor,
+    config: MelConfig,
+    iterations: int = GAP_ITERATIONS,
+) -> torch.Tensor:
+    """Return the samples of a gap that have given magnitudes.
+
+    Fast Griffin-Lim with the known samples put back in every iteration, so that phases continue on both sides.
+
+    Args:
+        waveform: (samples,), whose gap holds a first guess, for its phases.
+        gap: its first sample, and the one after its last.
+        place: frames whose magnitudes are given.
+        magnitude: (1, n_fft // 2 + 1, frames given).
+    """
+    begin = max(0, place.start - GAP_FRAMES)
+    known = waveform[begin * config.hop_length : (place.stop + GAP_FRAMES) * config.hop_length]
+    frames, samples = (
+        slice(place.start - begin, place.stop - begin),
+        slice(*(e - begin * config.hop_length for e in gap)),
+    )
+    part = known.clone()
+    ahead = before = torch.view_as_real(transform(part[None], config)[..., frames])
+    for _ in range(iterations):
+        spectrum = transform(part[None], config)
+        spectrum[..., frames] = rescale(ahead.contiguous(), magnitude)
+        part[samples] = inverse_transform(spectrum, config)[0, samples]
+        consistent = torch.view_as_real(transform(part[None], config)[..., frames])
+        ahead, before = torch.lerp(before, consistent, 1 + MOMENTUM), consistent
+    return part[samples]

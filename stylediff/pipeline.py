@@ -13,7 +13,7 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from stylediff.audio import AudioError, resample, to_mono
 from stylediff.autoencoder import MelAutoencoder
-from stylediff.bandwidth import FACTOR, BandExtender, add_upper_band
+from stylediff.bandwidth import FACTOR, BandExtender
 from stylediff.denoiser import padded_frames
 from stylediff.dynamics import follow_dynamics
 from stylediff.enhancer import MelEnhancer
@@ -28,6 +28,7 @@ from stylediff.settings import CONCERT_PITCH, START, VOICE, TransferSettings, ch
 from stylediff.style_encoder import StyleEncoder
 from stylediff.transfer_output import StyleTransferOutput
 from stylediff.tuning import estimate_tuning, transpose
+from stylediff.upper_band import extend_band, measure_brightness, source_hint
 from stylediff.vocoder import Vocoder
 from stylediff.windows import map_windows
 
@@ -153,6 +154,7 @@ class StyleTransferPipeline(DiffusionPipeline):
         output_type: str = "pt",
         callback_on_step_end: Callable[..., dict | None] | None = None,
         sampler: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None,
+        brightness: torch.Tensor | None = None,
         **settings: Any,
     ) -> StyleTransferOutput:
         """Transfer one clip.
@@ -167,6 +169,7 @@ class StyleTransferPipeline(DiffusionPipeline):
             callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}) after each step; the latents it
                 returns, if any, replace the current ones.
             sampler: makes log-mel and latents instead, as ``stylediff.streaming.PartSampler`` does.
+            brightness: of the target's upper band, from ``measure_brightness``.
             **settings: fields of ``stylediff.settings.TransferSettings``, the first two under diffusers' names:
                 num_inference_steps and guidance_scale. ``TransferSettings.kwargs`` gives all of them.
 
@@ -198,7 +201,9 @@ class StyleTransferPipeline(DiffusionPipeline):
         if mel is not None and output_type != "mel":
             made, made_rate = self.synthesize(mel)[0], mono_rate
             if used.full_band and output_rate(used, sample_rate) > mono_rate:
-                made, made_rate = self.extend_band(made, mel), FACTOR * mono_rate
+                own = (torch.as_tensor(waveform), sample_rate, gain, mel.shape[-1], FACTOR * self.mel.sample_rate)
+                hint = None if used.transpose else source_hint(*own)
+                made, made_rate = self.extend_band(made, mel, hint, brightness), FACTOR * mono_rate
             audio = finish_sound(made, made_rate, gain, torch.as_tensor(waveform), sample_rate, used)
             audio = audio.cpu().numpy() if output_type == "np" else audio
         self.maybe_free_model_hooks()
@@ -259,12 +264,9 @@ class StyleTransferPipeline(DiffusionPipeline):
 
         Latents have the shape (1, channels, rows, columns).
         """
-        return map_windows(self.autoencoder.encode, self.pad_mel(mel), WINDOW_FRAMES, OVERLAP_FRAMES)
-
-    def pad_mel(self, mel: torch.Tensor) -> torch.Tensor:
-        """Pad a log-mel with silence to a length the U-Net accepts."""
-        frames = padded_frames(mel.shape[-1], self.autoencoder.frame_stride)
-        return torch.nn.functional.pad(mel, (0, frames - mel.shape[-1]), value=self.mel.log_floor)
+        frames = padded_frames(mel.shape[-1], self.autoencoder.frame_stride)  # with silence at the end
+        mel = torch.nn.functional.pad(mel, (0, frames - mel.shape[-1]), value=self.mel.log_floor)
+        return map_windows(self.autoencoder.encode, mel, WINDOW_FRAMES, OVERLAP_FRAMES)
 
     @torch.no_grad()
     def encode_target(self, target: str) -> torch.Tensor:
@@ -387,14 +389,10 @@ class StyleTransferPipeline(DiffusionPipeline):
         """
         return griffin_lim(mel, self.mel) if self.vocoder is None else self.vocoder(mel)
 
-    def extend_band(self, waveform: torch.Tensor, mel: torch.Tensor) -> torch.Tensor:
-        """Double the rate of a sound, and add the upper band.
+    def measure_brightness(self, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor | None:
+        """Brightness of a reference clip; None without an upper band."""
+        return None if self.band_extender is None else measure_brightness(self.band_extender, waveform, sample_rate)
 
-        Without a network for it, the new band stays empty.
-
-        Args:
-            waveform: (samples,).
-            mel: log-mel (1, 1, mels, frames) of the sound.
-        """
-        full = resample(waveform, 1, FACTOR)
-        return full if self.band_extender is None else add_upper_band(full, self.band_extender(mel)[0])
+    def extend_band(self, waveform: torch.Tensor, mel: torch.Tensor, *hints: torch.Tensor | None) -> torch.Tensor:
+        """Extend a band as ``stylediff.upper_band.extend_band`` does."""
+        return extend_band(self.band_extender, waveform, mel, *hints)

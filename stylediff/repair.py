@@ -21,7 +21,8 @@ from stylediff.checkpoint import CheckpointError, load_pipeline
 from stylediff.containers import KINDS, writing_problem
 from stylediff.damage import Damage, find_damage
 from stylediff.denoising import Noise, find_noise
-from stylediff.gap_filling import LONGEST_S, LONGEST_SIMILAR_S, PREDICTED_S, Edges, Sampling, predict_gap, refine_gap
+from stylediff.gap_blending import Edges
+from stylediff.gap_filling import LONGEST_S, LONGEST_SIMILAR_S, PREDICTED_S, Sampling, predict_gap, refine_gap
 from stylediff.instruments import INSTRUMENT_NAMES
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.restoration import remove_noise

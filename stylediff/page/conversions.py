@@ -131,12 +131,19 @@ def copy_for_run(pipeline: StyleTransferPipeline) -> StyleTransferPipeline:
     return own
 
 
-def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: Clip | None) -> str | torch.Tensor:
-    """Return the target's name, or tokens mixed with a reference clip's."""
+def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: Clip | None) -> dict[str, Any]:
+    """Return target and brightness as arguments of the pipeline.
+
+    The target is a name, or style tokens mixed with a reference clip's.
+    """
     if reference is None:
-        return choices.target
-    tokens = pipeline.encode_reference(torch.from_numpy(reference.samples), reference.sample_rate)
-    return torch.lerp(pipeline.encode_target(choices.target), tokens, choices.like)
+        return {"target": choices.target}
+    heard = torch.from_numpy(reference.samples), reference.sample_rate
+    brightness = pipeline.measure_brightness(*heard)
+    return {
+        "target": torch.lerp(pipeline.encode_target(choices.target), pipeline.encode_reference(*heard), choices.like),
+        "brightness": None if brightness is None else choices.like * brightness,
+    }
 
 
 def run(
@@ -153,7 +160,7 @@ def run(
         result = own(
             torch.from_numpy(clip.samples),
             clip.sample_rate,
-            target=choose_style(own, choices, reference),
+            **choose_style(own, choices, reference),
             generator=torch.Generator().manual_seed(choices.seed),
             callback_on_step_end=reporter,
             sampler=PartSampler(reporter.report_part) if reporter.streams else None,

@@ -9,7 +9,7 @@ import torch
 
 from stylediff.bandwidth import BandExtender
 from tests.helpers.commands import command
-from train.experiments.bandwidth import OURS, SILENCE, TRUE, compare, measure
+from train.experiments.bandwidth import BRIGHT, HINTED, OURS, SILENCE, TRUE, Case, compare, measure
 
 main = command("bandwidth")
 
@@ -29,11 +29,21 @@ def test_distance_and_level_of_noise():
 
 
 def test_systems_rank_as_they_must_and_silent_bands_do_not_count():
-    count, results = measure([noise(0), torch.zeros(88_064)], BandExtender(width=16, layers=1))
+    cases = [Case(one, None, None) for one in (noise(0), torch.zeros(88_064))]
+    count, results = measure(cases, BandExtender(width=16, layers=1))
     assert count == 1
     assert results[TRUE][0] < results[SILENCE][0]
     assert results[TRUE][2] < 1
     assert results[SILENCE][2] > 20
+    assert HINTED not in results  # there is no source
+    assert results[BRIGHT] == results[OURS]  # nor a reference clip
+
+
+def test_a_reference_clip_takes_the_level_nearer_to_the_truth():
+    extender = BandExtender(width=16, layers=1)
+    _, results = measure([Case(noise(0), noise(1), noise(2))], extender)
+    assert results[BRIGHT][2] < results[OURS][2]
+    assert results[HINTED] != results[OURS]
 
 
 @pytest.mark.slow

@@ -138,9 +138,10 @@ def test_a_reference_is_mixed_with_the_name(pipeline):
         pipeline.encode_target("harp"),
         pipeline.encode_reference(torch.from_numpy(reference.samples), 22050),
     )
-    assert choose_style(pipeline, CHOICES, None) == "harp"
+    assert choose_style(pipeline, CHOICES, None) == {"target": "harp"}
     half = choose_style(pipeline, Choices(target="harp", like=0.5), reference)
-    torch.testing.assert_close(half, (by_name + by_clip) / 2)
+    torch.testing.assert_close(half["target"], (by_name + by_clip) / 2)
+    assert half["brightness"] is None  # nothing above 11 kHz
     *_, by_name = convert(pipeline, CLIP, CHOICES, previews=0)
     *_, by_clip = convert(pipeline, CLIP, CHOICES, previews=0, reference=reference)
     assert not torch.equal(by_name.audio, by_clip.audio)

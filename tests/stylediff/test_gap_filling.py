@@ -15,9 +15,9 @@ from stylediff.gap_filling import (
     generate_latents,
     guide_gap,
     interpolate_mel,
-    make_consistent,
 )
 from stylediff.mel import MelConfig, transform
+from stylediff.phase_reconstruction import make_consistent
 from tests.helpers.tiny_pipeline import tiny_pipeline
 
 MEL = MelConfig()

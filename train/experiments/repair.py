@@ -20,19 +20,19 @@ from tqdm import tqdm
 
 from stylediff.audio import loudness_gain
 from stylediff.damage import Damage
+from stylediff.gap_blending import Edges
 from stylediff.gap_filling import (
     LONGEST_SIMILAR_S,
-    Edges,
     Sampling,
     choose_window,
     find_similar,
     gap_frames,
-    make_consistent,
     predict_gap,
     refine_gap,
 )
 from stylediff.linear_prediction import interpolate, predict_both_sides
 from stylediff.mel import MelConfig, waveform_to_mel
+from stylediff.phase_reconstruction import make_consistent
 from stylediff.pipeline import StyleTransferPipeline
 from stylediff.repair import GAP, RECOGNISED, RepairSettings, repair, style_of
 from stylediff.transcription import FRAMES_PER_SECOND
