@@ -14,9 +14,10 @@ from stylediff.mel import waveform_to_mel
 from stylediff.waveform import mix_channels
 
 REFERENCE_S = 10.0  # of a reference clip that is measured
-AUDIBLE, LOUD_SHARE = 3.0, 0.05  # nepers above the lowest level, in that share of the frames
+AUDIBLE, LOUD_SHARE = 1.5, 0.05  # nepers above the lowest level (noise of 16 bits: 0.7), in that share of the frames
 WEIGHT = 0.75  # of what one clip shows
 LARGEST = 1.4  # nepers (12 dB)
+EMPTY, SILENCING = 0.1, -20.0  # nepers: bands that stay so near the lowest level are empty, and are silenced by this
 
 
 def own_levels(waveform: torch.Tensor, sample_rate: int, full_rate: int) -> torch.Tensor | None:
@@ -59,8 +60,8 @@ def source_hint(
 def measure_brightness(extender: BandExtender, waveform: torch.Tensor, sample_rate: int) -> torch.Tensor | None:
     """Difference of a clip's own upper band from the predicted one.
 
-    Returns (bands, 1) in nepers. Added to predicted levels, it makes a result about as bright as the clip. None for a
-    clip without an upper band.
+    Returns (bands, 1) in nepers. Added to predicted levels, it makes a result about as bright as the clip. Bands in
+    which the clip has nothing, as above a codec's cutoff, are silenced. None for a clip without an upper band.
 
     Args:
         waveform: (samples,) or (channels, samples), of the instrument that a result shall sound like.
@@ -74,7 +75,10 @@ def measure_brightness(extender: BandExtender, waveform: torch.Tensor, sample_ra
     gain = loudness_gain(mono)
     predicted = extender(waveform_to_mel(gain * mono[None].to(extender.device), extender.mel))[0].cpu()
     own, predicted = (0.5 * (2 * one).exp().mean(1, keepdim=True).log() for one in (levels + math.log(gain), predicted))
-    return WEIGHT * (own - predicted).clamp(-LARGEST, LARGEST)
+    brightness = WEIGHT * (own - predicted).clamp(-LARGEST, LARGEST)
+    loud = (levels + math.log(gain)).quantile(1 - LOUD_SHARE, dim=1, keepdim=True)
+    is_empty = loud < LEVEL_FLOOR + EMPTY
+    return torch.where(is_empty, SILENCING, brightness)
 
 
 def extend_band(
