@@ -7,7 +7,7 @@ samples outside it.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -188,6 +188,15 @@ def generate_latents(
     return latents
 
 
+def choose_unets(sampling: Sampling, seconds: float) -> list[UNet2DConditionModel | None]:
+    """U-Nets whose log-mels are averaged; None is the pipeline's.
+
+    Where a similar moment guides, the pipeline's U-Net fills gaps as well as one that is given a mask, and differently.
+    """
+    is_guided = SIMILAR_S < seconds <= sampling.similar_s
+    return [sampling.unet, None] if is_guided and sampling.unet is not None else [sampling.unet]
+
+
 @torch.no_grad()
 def diffuse_gap(
     pipeline: StyleTransferPipeline,
@@ -214,8 +223,11 @@ def diffuse_gap(
     inner = slice(place.start - window.start, place.stop - window.start)
     seen = guide[..., window]
     if sampling.is_diffused:
-        latents = generate_latents(pipeline, seen, inner, tokens, sampling, generator)
-        seen = fit_edges(pipeline.decode_latents(latents, seen.shape[-1]), seen, inner)
+        takes = []
+        for unet in choose_unets(sampling, config.seconds(place.stop - place.start)):
+            latents = generate_latents(pipeline, seen, inner, tokens, replace(sampling, unet=unet), generator)
+            takes.append(fit_edges(pipeline.decode_latents(latents, seen.shape[-1]), seen, inner))
+        seen = torch.stack(takes).mean(0)
     if pipeline.vocoder is None:
         return mono
     magnitude = pipeline.vocoder.predict_magnitudes(seen)[..., inner]

@@ -7,6 +7,7 @@ import torch
 from stylediff.gap_filling import (
     PREDICTED_S,
     Sampling,
+    choose_unets,
     choose_window,
     fill_gap,
     find_similar,
@@ -16,6 +17,7 @@ from stylediff.gap_filling import (
     guide_gap,
     interpolate_mel,
 )
+from stylediff.inpainter import extend_unet
 from stylediff.mel import MelConfig, transform
 from stylediff.phase_reconstruction import make_consistent
 from tests.helpers.tiny_pipeline import tiny_pipeline
@@ -91,6 +93,13 @@ def test_known_latents_are_imposed():
     known = pipeline.encode_mel(mel)
     assert torch.equal(made[..., ~is_free], known[..., ~is_free])
     assert float((made - known)[..., is_free].abs().mean()) > 0.01
+
+
+def test_two_networks_fill_gaps_of_the_middle_length():
+    masked = Sampling(1, 0.3, similar_s=1.2, unet=extend_unet(tiny_pipeline().unet, 4))
+    assert [len(choose_unets(masked, seconds)) for seconds in (0.1, 0.4, 0.5, 1.2, 1.3)] == [1, 1, 2, 2, 1]
+    assert choose_unets(masked, 0.1) == choose_unets(masked, 2.0) == [masked.unet]
+    assert choose_unets(Sampling(1, 0.3), 0.5) == [None]
 
 
 def test_phases_continue_a_tone_that_was_cut():
