@@ -98,10 +98,12 @@ def find_similar(mel: torch.Tensor, gap: slice) -> tuple[int, float]:
     reach, length, frames = SIMILAR_FRAMES, gap.stop - gap.start, mel.shape[-1]
     if gap.start < reach or gap.stop + reach > frames:
         return 0, float("inf")
-    around = torch.cat([mel[:, gap.start - reach : gap.start], mel[:, gap.stop : gap.stop + reach]], dim=1)
-    pieces = mel.unfold(1, 2 * reach + length, 1)  # (mels, places, frames of a piece)
-    sides = torch.cat([pieces[..., :reach], pieces[..., -reach:]], dim=-1)
-    distance = (sides - around[:, None]).abs().mean(dim=(0, 2))
+    places = frames - 2 * reach - length + 1  # of the first frame compared
+    distance = mel.new_zeros(places)
+    for offset in (*range(reach), *range(reach + length, 2 * reach + length)):
+        frame = mel[:, gap.start - reach + offset, None]
+        distance += (mel[:, offset : offset + places] - frame).abs().mean(0)
+    distance /= 2 * reach
     shifts = torch.arange(len(distance)) + reach - gap.start
     distance[shifts.abs() < length + reach] = float("inf")
     best = int(distance.argmin())
@@ -157,19 +159,19 @@ def missing_frames(gap: slice, latents: torch.Tensor, stride: int) -> torch.Tens
 
 def generate_latents(
     pipeline: StyleTransferPipeline,
-    mel: torch.Tensor,
+    source: torch.Tensor,
     gap: slice,
     tokens: torch.Tensor,
     sampling: Sampling,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Generate the latents of a log-mel with those outside a gap imposed.
+    """Generate latents with those outside a gap imposed.
 
     Args:
-        mel: log-mel of at most one window, with a guide in the gap: notes that may sound there.
+        source: latents of a log-mel of at most one window, with a guide in the gap: notes that may sound there.
+        gap: frames of the log-mel.
         tokens: style of the instrument.
     """
-    source = pipeline.encode_mel(mel)
     stride = pipeline.autoencoder.frame_stride
     missing = missing_frames(gap, source, stride)
     free = missing.any(dim=1, keepdim=True)
@@ -189,7 +191,7 @@ def generate_latents(
 
 
 def choose_unets(sampling: Sampling, seconds: float) -> list[UNet2DConditionModel | None]:
-    """U-Nets whose log-mels are averaged; None is the pipeline's.
+    """U-Nets whose latents are averaged; None is the pipeline's.
 
     Where a similar moment guides, the pipeline's U-Net fills gaps as well as one that is given a mask, and differently.
     """
@@ -223,11 +225,13 @@ def diffuse_gap(
     inner = slice(place.start - window.start, place.stop - window.start)
     seen = guide[..., window]
     if sampling.is_diffused:
-        takes = []
-        for unet in choose_unets(sampling, config.seconds(place.stop - place.start)):
-            latents = generate_latents(pipeline, seen, inner, tokens, replace(sampling, unet=unet), generator)
-            takes.append(fit_edges(pipeline.decode_latents(latents, seen.shape[-1]), seen, inner))
-        seen = torch.stack(takes).mean(0)
+        source = pipeline.encode_mel(seen)
+        takes = [
+            generate_latents(pipeline, source, inner, tokens, replace(sampling, unet=unet), generator)
+            for unet in choose_unets(sampling, config.seconds(place.stop - place.start))
+        ]
+        decoded = pipeline.decode_latents(torch.stack(takes).mean(0), seen.shape[-1])
+        seen = fit_edges(decoded, seen, inner)
     if pipeline.vocoder is None:
         return mono
     magnitude = pipeline.vocoder.predict_magnitudes(seen)[..., inner]
