@@ -119,14 +119,10 @@ def read_style(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> d
     import torch
 
     from stylediff.audio import read_audio
+    from stylediff.reference_style import mix_styles
 
     samples, sample_rate = read_audio(args.like)
-    tokens = pipeline.encode_reference(torch.from_numpy(samples), sample_rate)
-    brightness = pipeline.measure_brightness(torch.from_numpy(samples), sample_rate)
-    if args.to is None:
-        return {"target": tokens, "brightness": brightness}
-    mixed = torch.lerp(pipeline.encode_target(args.to), tokens, args.like_weight)
-    return {"target": mixed, "brightness": None if brightness is None else args.like_weight * brightness}
+    return mix_styles(pipeline, args.to, torch.from_numpy(samples), sample_rate, args.like_weight)
 
 
 def resolve_settings(pipeline: "StyleTransferPipeline", args: argparse.Namespace) -> TransferSettings:

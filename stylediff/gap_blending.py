@@ -5,6 +5,7 @@ measured on known sound right before and after the gap. Log-magnitudes are avera
 estimates cancel in part.
 """
 
+from bisect import bisect_left
 from dataclasses import replace
 
 import numpy as np
@@ -18,10 +19,9 @@ Edges = tuple[int, int]  # first sample of a gap, and the one after its last
 
 N_FFT, HOP_LENGTH = 512, 128  # short, so that the frames inside a gap see little of its surroundings
 ITERATIONS = 8
-SHORT_S, LONG_S = 0.12, 0.4  # in short gaps, Janssen's method is averaged with prediction from both sides
+SHORT_S, MIDDLE_S = 0.12, 0.4  # longest gaps; in short ones, Janssen's method and both sides' prediction are averaged
 TRUSTED_DB, DOUBTED_DB = 2.5, 8.0  # errors of linear prediction: as good as it gets, and poor
-TRUSTED_WEIGHT = 1.0  # of prediction
-DOUBTED_WEIGHTS = (0.6, 0.3, 0.7)  # in short, middle and long gaps; in middle ones it hides new notes
+DOUBTED_WEIGHTS = (0.6, 0.3, 0.7)  # of doubted prediction in short, middle and long gaps; it hides notes in middle ones
 QUIETER_NEPER = 0.92  # prediction fades out; where it is quieter by more than this, it counts little
 RANGE_NEPER = 9.2  # below the loudest bin, differences do not count
 SMALLEST = 1e-6
@@ -33,7 +33,7 @@ def short_frames(config: MelConfig) -> MelConfig:
 
 def level_error(true: torch.Tensor, made: torch.Tensor, config: MelConfig) -> float:
     """Log-spectral distance of two sounds (samples,), decibels."""
-    logs = [transform(one[None], config).abs().clamp_min(SMALLEST).log() for one in (true, made)]
+    logs = [log_magnitudes(one, slice(None), config) for one in (true, made)]
     floor = logs[0].max() - RANGE_NEPER
     difference = logs[0].clamp_min(floor) - logs[1].clamp_min(floor)
     return float(20 / np.log(10) * difference.square().mean(1).sqrt().mean())
@@ -71,15 +71,14 @@ def blend_gap(predicted: torch.Tensor, made: torch.Tensor, gap: Edges, config: M
         Like ``made``.
     """
     frames = short_frames(config)
-    seconds = (gap[1] - gap[0]) / config.sample_rate
-    is_short = seconds <= SHORT_S
-    doubted = DOUBTED_WEIGHTS[int(seconds > SHORT_S) + int(seconds > LONG_S)]
+    kind = bisect_left((SHORT_S, MIDDLE_S), (gap[1] - gap[0]) / config.sample_rate)
+    doubted = DOUBTED_WEIGHTS[kind]
     error = prediction_error(predicted, gap, frames)
     trust = float(np.interp(error, [TRUSTED_DB, DOUBTED_DB], [1, 0]))
     place = slice((gap[0] - N_FFT // 2) // HOP_LENGTH, (gap[1] + N_FFT // 2) // HOP_LENGTH)
     place = slice(max(0, place.start), min(place.stop, len(made) // HOP_LENGTH))
     estimates = [predicted]
-    if is_short:
+    if kind == 0:
         filled = predicted.clone()
         samples = interpolate(predicted.double().numpy(), *gap, config.sample_rate)
         filled[slice(*gap)] = torch.from_numpy(samples).float()
@@ -87,8 +86,7 @@ def blend_gap(predicted: torch.Tensor, made: torch.Tensor, gap: Edges, config: M
     logs = [log_magnitudes(one, place, frames) for one in (made, *estimates)]
     difference = torch.stack(logs[1:]).mean(0) - logs[0]
     fading = torch.exp(-(1 - trust) * (difference / QUIETER_NEPER).square())
-    louder = doubted + trust * (TRUSTED_WEIGHT - doubted)
-    weight = torch.where(difference > 0, louder, trust * TRUSTED_WEIGHT * fading)
+    weight = torch.where(difference > 0, doubted + trust * (1 - doubted), trust * fading)
     blended = made.clone()
     start = estimates[-1] if trust > 0.5 else made
     magnitude = (logs[0] + weight * difference).exp()

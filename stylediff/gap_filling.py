@@ -125,6 +125,11 @@ def fit_edges(mel: torch.Tensor, known: torch.Tensor, gap: slice) -> torch.Tenso
     return fitted
 
 
+def may_be_guided(seconds: float, similar_s: float) -> bool:
+    """Return True if a similar moment may guide a gap."""
+    return SIMILAR_S < seconds <= similar_s
+
+
 def guide_gap(mel: torch.Tensor, gap: slice, config: MelConfig, similar_s: float = math.inf) -> torch.Tensor:
     """Return a clip's log-mel with a guide in a gap.
 
@@ -135,7 +140,7 @@ def guide_gap(mel: torch.Tensor, gap: slice, config: MelConfig, similar_s: float
         similar_s: longest gap for which one is looked for, seconds.
     """
     guide = interpolate_mel(mel, gap)
-    if SIMILAR_S < config.seconds(gap.stop - gap.start) <= similar_s:
+    if may_be_guided(config.seconds(gap.stop - gap.start), similar_s):
         shift, distance = find_similar(mel.reshape(mel.shape[-2:]), gap)
         if distance < SIMILAR_DISTANCE:
             return fit_edges(mel.roll(-shift, -1), guide, gap)
@@ -195,8 +200,8 @@ def choose_unets(sampling: Sampling, seconds: float) -> list[UNet2DConditionMode
 
     Where a similar moment guides, the pipeline's U-Net fills gaps as well as one that is given a mask, and differently.
     """
-    is_guided = SIMILAR_S < seconds <= sampling.similar_s
-    return [sampling.unet, None] if is_guided and sampling.unet is not None else [sampling.unet]
+    both = sampling.unet is not None and may_be_guided(seconds, sampling.similar_s)
+    return [sampling.unet, None] if both else [sampling.unet]
 
 
 @torch.no_grad()

@@ -74,11 +74,10 @@ def measure_brightness(extender: BandExtender, waveform: torch.Tensor, sample_ra
     mono = to_mono(clip, sample_rate, rate)
     gain = loudness_gain(mono)
     predicted = extender(waveform_to_mel(gain * mono[None].to(extender.device), extender.mel))[0].cpu()
-    own, predicted = (0.5 * (2 * one).exp().mean(1, keepdim=True).log() for one in (levels + math.log(gain), predicted))
-    brightness = WEIGHT * (own - predicted).clamp(-LARGEST, LARGEST)
-    loud = (levels + math.log(gain)).quantile(1 - LOUD_SHARE, dim=1, keepdim=True)
-    is_empty = loud < LEVEL_FLOOR + EMPTY
-    return torch.where(is_empty, SILENCING, brightness)
+    levels = levels + math.log(gain)
+    own, expected = (0.5 * (2 * one).exp().mean(1, keepdim=True).log() for one in (levels, predicted))
+    is_empty = levels.quantile(1 - LOUD_SHARE, dim=1, keepdim=True) < LEVEL_FLOOR + EMPTY
+    return torch.where(is_empty, SILENCING, WEIGHT * (own - expected).clamp(-LARGEST, LARGEST))
 
 
 def extend_band(

@@ -37,7 +37,7 @@ LAYERS = (
     },
     {"mix_detector", "output_sound", "transfer_output", "upper_band"},
     {"pipeline"},
-    {"checkpoint", "gap_filling", "ring", "streaming"},
+    {"checkpoint", "gap_filling", "reference_style", "ring", "streaming"},
     {"restoration"},
     {"__main__", "codes", "ringtone", "repair"},
 )

@@ -17,6 +17,7 @@ from stylediff.page.settings import Choices
 from stylediff.page.uploads import Clip
 from stylediff.page.zero_gpu import FORKS, check_duration, on_gpu
 from stylediff.pipeline import StyleTransferOutput, StyleTransferPipeline
+from stylediff.reference_style import mix_styles
 from stylediff.sampling import count_steps
 from stylediff.streaming import Part, PartSampler
 
@@ -138,12 +139,8 @@ def choose_style(pipeline: StyleTransferPipeline, choices: Choices, reference: C
     """
     if reference is None:
         return {"target": choices.target}
-    heard = torch.from_numpy(reference.samples), reference.sample_rate
-    brightness = pipeline.measure_brightness(*heard)
-    return {
-        "target": torch.lerp(pipeline.encode_target(choices.target), pipeline.encode_reference(*heard), choices.like),
-        "brightness": None if brightness is None else choices.like * brightness,
-    }
+    samples = torch.from_numpy(reference.samples)
+    return mix_styles(pipeline, choices.target, samples, reference.sample_rate, choices.like)
 
 
 def run(

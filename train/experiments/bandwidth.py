@@ -8,7 +8,7 @@ instrument that plays the same notes, as that of a source, and the brightness of
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from stylediff.upper_band import extend_band, measure_brightness, source_hint
 from train.common.cli import run_command
 from train.common.markdown import table_head, table_row, write_page
 from train.data.augmentation import Degradation
-from train.data.excerpts import ScoreError, find_pieces
+from train.data.excerpts import Excerpt, ScoreError, find_pieces
 from train.data.full_band import FRAMES, FULL, WHOLE
-from train.data.performance import sample_gestures
+from train.data.performance import Gesture, sample_gestures
 from train.data.recordings import HELD_OUT, RecordingError, list_recordings, load_recording
 from train.data.render_dataset import Plan, render_clip, sample_excerpt, sample_roles
 from train.data.soundfonts import SynthesisError, soundfont_voices
@@ -87,13 +87,19 @@ def unseen_renders(midi: list[Path], soundfont: str, count: int, seed: int = 0) 
         gestures = sample_gestures(excerpt.notes, rng)
         roles = sample_roles(plan, excerpt, "test", rng)
         voice = roles[int(rng.integers(len(roles)))][0]
-        original = torch.from_numpy(render_clip(plan, excerpt, gestures, voice, Degradation(), rng)[0]).float()
+        original = render(plan, excerpt, gestures, voice, rng)
         others = [other for other, _ in roles if other != voice]
         source = None
         if others:
-            drawn = others[int(rng.integers(len(others)))]
-            source = torch.from_numpy(render_clip(plan, excerpt, gestures, drawn, Degradation(), rng)[0]).float()
+            source = render(plan, excerpt, gestures, others[int(rng.integers(len(others)))], rng)
         yield Case(original, source, render_reference(plan, voice, rng))
+
+
+def render(
+    plan: Plan, excerpt: Excerpt, gestures: Sequence[Gesture], voice: str, rng: np.random.Generator
+) -> torch.Tensor:
+    """Render an excerpt in a voice, undamaged; (samples,)."""
+    return torch.from_numpy(render_clip(plan, excerpt, gestures, voice, Degradation(), rng)[0]).float()
 
 
 def render_reference(plan: Plan, voice: str, rng: np.random.Generator) -> torch.Tensor | None:
@@ -104,8 +110,7 @@ def render_reference(plan: Plan, voice: str, rng: np.random.Generator) -> torch.
     for _ in range(DRAWS):
         excerpt = sample_excerpt(plan, "test", rng)
         if voice in [other for other, _ in sample_roles(plan, excerpt, "test", rng)]:
-            gestures = sample_gestures(excerpt.notes, rng)
-            return torch.from_numpy(render_clip(plan, excerpt, gestures, voice, Degradation(), rng)[0]).float()
+            return render(plan, excerpt, sample_gestures(excerpt.notes, rng), voice, rng)
     return None
 
 
